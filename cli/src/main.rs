@@ -1,0 +1,3 @@
+//! Skeleton: filled by the first commits.
+
+fn main() {}

@@ -1,0 +1,174 @@
+//! The error codes that people and programs see (document 004: 5001 to 5999), one page each under docs/errors.
+//!
+//! Adding a code: 1. a line in the table below, within its range, 2. its page `docs/errors/<number>.md`
+//! (a test holds the two against each other). A number is never used again for something else.
+
+use serde::{Deserialize, Serialize};
+
+/// Whether trying again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Retry {
+    /// The same again may succeed: the cause passes by itself.
+    MayHelp,
+    /// Only after something was changed.
+    AfterChange,
+    /// Never.
+    Never,
+}
+
+macro_rules! codes {
+    ($($name:ident = $number:literal, $status:literal, $retry:ident, $title:literal;)+) => {
+        /// A stable error code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ErrorCode {
+            $(#[doc = $title] $name,)+
+        }
+
+        impl ErrorCode {
+            /// Every code, in the order of the numbers.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The number, 5001 to 5999.
+            pub const fn number(self) -> u16 {
+                match self { $(Self::$name => $number,)+ }
+            }
+
+            /// The HTTP status it is answered with.
+            pub const fn http_status(self) -> u16 {
+                match self { $(Self::$name => $status,)+ }
+            }
+
+            /// Whether trying again can help.
+            pub const fn retry(self) -> Retry {
+                match self { $(Self::$name => Retry::$retry,)+ }
+            }
+
+            /// One line for people.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$name => $title,)+ }
+            }
+
+            /// The code of a number.
+            pub fn from_number(number: u16) -> Option<Self> {
+                match number { $($number => Some(Self::$name),)+ _ => None }
+            }
+        }
+    };
+}
+
+codes! {
+    // 50xx protocol
+    MalformedMessage = 5001, 400, Never, "the message or body has no permitted form";
+    UnknownVersion = 5002, 400, AfterChange, "the message has a version that this program does not understand";
+    TooLarge = 5003, 413, AfterChange, "the message or body is too large";
+    NotFound = 5004, 404, Never, "there is nothing of this name or id";
+    MethodNotAllowed = 5005, 405, Never, "this address does not take this method";
+    UnsupportedMediaType = 5006, 415, AfterChange, "the body must be application/json";
+    EmptyRequest = 5007, 422, AfterChange, "the request is empty";
+    BinaryRequest = 5008, 422, AfterChange, "the request holds characters that are no text";
+    RequestTooLong = 5009, 422, AfterChange, "the request is too long";
+    IdempotencyMismatch = 5010, 422, AfterChange, "this idempotency key was used for another request";
+    IdempotencyInFlight = 5011, 409, MayHelp, "the first request with this idempotency key is still being handled";
+    // 51xx planning and providers
+    NothingMatches = 5101, 422, AfterChange, "no catalogue entry fits the request";
+    UnknownHost = 5102, 422, AfterChange, "the host is not in the inventory";
+    UnknownEntry = 5103, 404, AfterChange, "the catalogue has no such entry";
+    ParameterMissing = 5104, 422, AfterChange, "a required parameter is missing";
+    ParameterInvalid = 5105, 422, AfterChange, "a parameter does not fit its declaration";
+    ParameterUndeclared = 5106, 422, AfterChange, "the entry does not declare this parameter";
+    ParameterForbidden = 5107, 422, Never, "a parameter of this name is never passed on";
+    CatalogueBroken = 5108, 422, AfterChange, "a catalogue file has errors";
+    InventoryBroken = 5109, 422, AfterChange, "the inventory has errors";
+    // 52xx approval and authorisation
+    Unauthenticated = 5201, 401, AfterChange, "a valid token is required";
+    Forbidden = 5202, 403, AfterChange, "this is not permitted to you";
+    DigestMismatch = 5203, 409, AfterChange, "the approval names another plan than the one that waits";
+    DecisionClosed = 5204, 409, Never, "the question was answered or has expired";
+    ApprovalExpired = 5205, 410, AfterChange, "the approval was not used in time";
+    ConfirmationRequired = 5206, 403, AfterChange, "this tier needs another person, or the typed host name";
+    InvalidChoice = 5207, 422, AfterChange, "the answer is not one of the options";
+    NotApproved = 5208, 403, AfterChange, "the plan was not approved";
+    // 53xx dispatch and resources
+    NoAgent = 5301, 503, MayHelp, "no agent can take the work";
+    HostBusy = 5302, 409, MayHelp, "another change holds the host";
+    NotStartedInTime = 5303, 504, MayHelp, "the work was not started in time";
+    AlreadyEnded = 5304, 409, Never, "the request has ended already";
+    // 54xx execution
+    SealRefused = 5401, 403, AfterChange, "the agent refused the work: it is not what was approved";
+    StaleAttempt = 5402, 409, Never, "the agent has seen a later attempt";
+    WorkExpired = 5403, 410, AfterChange, "the work reached the agent too late";
+    ClockSkew = 5404, 409, AfterChange, "the clocks of agent and orchestrator are more than 5 minutes apart";
+    AnsibleMissing = 5405, 503, AfterChange, "no Ansible that is new enough";
+    AnsibleInstallFailed = 5406, 503, MayHelp, "the private Ansible could not be installed";
+    HostUnreachable = 5407, 502, MayHelp, "a host did not answer";
+    HostKeyUnknown = 5408, 403, AfterChange, "the host's key is not pinned";
+    HostKeyChanged = 5409, 403, AfterChange, "the host's key has changed";
+    PlaybookFailed = 5410, 502, AfterChange, "a task of the playbook failed";
+    TimedOut = 5411, 504, AfterChange, "the run took longer than it may";
+    Interrupted = 5412, 502, MayHelp, "the run was interrupted";
+    OutcomeUnknown = 5413, 502, AfterChange, "nobody knows how the run ended";
+    ContentChanged = 5414, 409, AfterChange, "what would run is not what was approved";
+    VerifyFailed = 5415, 502, AfterChange, "the check after the run failed";
+    CancelledByPerson = 5416, 409, Never, "a person cancelled it";
+    AgentFault = 5417, 500, MayHelp, "the agent could not start or follow the run";
+    // 55xx store and ledger
+    StoreUnavailable = 5501, 503, MayHelp, "the database does not answer";
+    StoreFull = 5502, 507, AfterChange, "the disk of the database is full";
+    StoreReadOnly = 5503, 503, AfterChange, "the database or data folder cannot be written";
+    StoreNewer = 5504, 503, AfterChange, "the data was written by a newer version";
+    StoreCorrupt = 5505, 500, AfterChange, "the database is damaged or of another program";
+    Conflict = 5506, 409, MayHelp, "somebody else changed it at the same time";
+    LedgerFault = 5507, 500, AfterChange, "the ledger cannot be written";
+    AuditBroken = 5508, 500, Never, "the audit chain does not verify";
+    JournalFault = 5509, 500, AfterChange, "the agent's journal cannot be read or written";
+    // 56xx bus
+    BusUnavailable = 5601, 503, MayHelp, "the message bus does not answer";
+    Overloaded = 5602, 503, MayHelp, "too much is waiting; nothing was taken";
+    // 57xx vault
+    KeyFault = 5701, 500, AfterChange, "a key file is missing, malformed or too open";
+    // 58xx configuration
+    UnknownKey = 5801, 400, AfterChange, "the configuration has an unknown key";
+    InvalidValue = 5802, 400, AfterChange, "a configuration value is not permitted";
+    HomeUnusable = 5803, 400, AfterChange, "the data folder cannot be used";
+    HomeInUse = 5804, 409, MayHelp, "another Chiffon uses this data folder";
+    PortInUse = 5805, 409, AfterChange, "the address is in use";
+    NotRunning = 5806, 503, AfterChange, "no running Chiffon answers";
+    // 59xx internal
+    Internal = 5901, 500, MayHelp, "a fault of Chiffon itself";
+    ShuttingDown = 5902, 503, MayHelp, "Chiffon is shutting down";
+}
+
+impl std::fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.number().fmt(f)
+    }
+}
+
+impl Serialize for ErrorCode {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u16(self.number())
+    }
+}
+
+impl<'de> Deserialize<'de> for ErrorCode {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let number = u16::deserialize(from)?;
+        // A code of a later version is still an error; its number stays in the text beside it.
+        Ok(Self::from_number(number).unwrap_or(Self::Internal))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_rise_and_lead_back_to_their_code() {
+        assert!(ErrorCode::ALL.is_sorted_by(|a, b| a.number() < b.number()));
+        for code in ErrorCode::ALL {
+            assert_eq!(ErrorCode::from_number(code.number()), Some(*code));
+            assert!((5001..=5999).contains(&code.number()));
+        }
+    }
+}

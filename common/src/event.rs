@@ -1,0 +1,143 @@
+//! The event: one normalised input from outside (RFC-ARB-0001, 6.1).
+//!
+//! Every way in (HTTP, command line, chat, webhook, bus) becomes this. Whether it may cause anything
+//! is left to the arbiter.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{EventId, ProjectId, RoomId, TenantId};
+
+/// Longest sentence in characters. Long enough for a pasted log with a question below it, short
+/// enough that ranking it against a large catalogue stays a matter of milliseconds.
+pub const MAX_TEXT_CHARS: usize = 8_000;
+
+/// One normalised input from outside. Times are UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    /// Version of this form; 0.
+    pub v: u32,
+    /// Unique within the tenant; the idempotency key (section 8 of the document).
+    pub event_id: EventId,
+    /// The owner.
+    pub tenant_id: TenantId,
+    /// Where it came from: `http`, `cli`, `chat`, `webhook`, `bus`.
+    pub source: String,
+    /// The conversation it belongs to.
+    pub room_id: RoomId,
+    /// The group of requests it belongs to.
+    #[serde(default)]
+    pub project_id: ProjectId,
+    /// Who said it.
+    pub actor: Actor,
+    /// What was said.
+    pub content: Content,
+    /// When it happened, by the clock of its source.
+    pub ts: Timestamp,
+}
+
+/// Who said it, as authenticated by the way in; never taken from the text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Actor {
+    /// The principal: `local:<user>`, `agent:<id>`, later `oidc:<issuer>:<sub>`.
+    pub id: String,
+    /// `person`, `service` or `agent`: services and agents cannot approve (S32).
+    pub kind: String,
+}
+
+/// What was said.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// `text`: a sentence.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The sentence.
+    pub text: String,
+    /// Whether Chiffon was spoken to, which a chat room may leave open.
+    #[serde(default)]
+    pub mentions_chiffon: bool,
+}
+
+/// Why an event is refused by the first stage, schema validation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// A later or unknown version.
+    #[error("event version {0} is not understood; this program understands 0")]
+    Version(u32),
+    /// Nothing was asked.
+    #[error("the request is empty")]
+    Empty,
+    /// The text has characters that are no text.
+    #[error("the request holds a control character (U+{0:04X}), so it is no sentence")]
+    Binary(u32),
+    /// The text is too long.
+    #[error("the request has {found} characters; {MAX_TEXT_CHARS} are permitted")]
+    TooLong {
+        /// How many characters were found.
+        found: usize,
+    },
+    /// A field is empty or too long.
+    #[error("field {0} must have 1 to 256 characters without control characters")]
+    Field(&'static str),
+}
+
+impl Event {
+    /// Stage 1 of the pipeline: what the JSON types alone cannot say.
+    pub fn validate(&self) -> Result<(), EventError> {
+        if self.v != 0 {
+            return Err(EventError::Version(self.v));
+        }
+        for (name, value) in [
+            ("source", &self.source),
+            ("actor.id", &self.actor.id),
+            ("actor.kind", &self.actor.kind),
+            ("content.type", &self.content.kind),
+        ] {
+            if value.is_empty() || value.len() > 256 || value.chars().any(char::is_control) {
+                return Err(EventError::Field(name));
+            }
+        }
+        validate_text(&self.content.text)
+    }
+}
+
+fn validate_text(text: &str) -> Result<(), EventError> {
+    let found = text.chars().count();
+    if found > MAX_TEXT_CHARS {
+        return Err(EventError::TooLong { found });
+    }
+    let is_binary = |c: &char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if let Some(c) = text.chars().find(is_binary) {
+        return Err(EventError::Binary(c as u32));
+    }
+    if text.trim().is_empty() {
+        return Err(EventError::Empty);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<(), EventError>) {
+        assert_eq!(validate_text(text), expected, "{text:?}");
+    }
+
+    #[test]
+    fn a_sentence_is_text_that_says_something() {
+        check("How full are the disks?\n", Ok(()));
+        check(" \t\n", Err(EventError::Empty));
+        check("a\u{0}b", Err(EventError::Binary(0)));
+        let long = "x".repeat(MAX_TEXT_CHARS + 1);
+        check(
+            &long,
+            Err(EventError::TooLong {
+                found: MAX_TEXT_CHARS + 1,
+            }),
+        );
+    }
+}

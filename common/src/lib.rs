@@ -1,0 +1,49 @@
+//! The words both sides speak: ids, digests, the message envelope and its messages, events and
+//! response plans, plans and seals, audit records, error codes, and the HTTP views.
+//!
+//! Pure: no clock, randomness, environment, file or socket; ids and `now` come in as values. What the
+//! words mean for a request (the judgement) is left to `chiffon-arbiter`, transport to `chiffon-bus`,
+//! keeping to `chiffon-store`.
+
+pub mod api;
+mod audit;
+mod bundle;
+mod canonical;
+mod digest;
+mod envelope;
+mod error_code;
+mod event;
+mod ids;
+mod messages;
+mod names;
+mod plan;
+mod problem;
+mod response;
+mod seal;
+mod text;
+
+pub use audit::{AuditEntry, AuditRecord, GENESIS, MoveRecord, PolicyResult, Principal, Subject};
+pub use bundle::{Bundle, BundleError, BundleFile};
+pub use canonical::{CanonicalError, to_canonical};
+pub use digest::{Digest, DigestError};
+pub use envelope::{Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, MessageType};
+pub use error_code::{ErrorCode, Retry};
+pub use event::{Actor, Content, Event, EventError, MAX_TEXT_CHARS};
+pub use ids::{
+    AgentId, AuditId, BootId, DecisionId, EventId, IdError, Incarnation, MessageId, PlanId,
+    ProjectId, RequestId, RoomId, TaskId, TenantId, TraceId,
+};
+pub use messages::{
+    AgentKind, AttemptRef, BundlePiece, DiskMetrics, ErrorMessage, Heartbeat, HostOutcome,
+    HostSummary, Knowledge, Mode, Payload, ResourceMetrics, ResourceUsage, ResultStatus,
+    StatusKind, WorkCancel, WorkQuery, WorkRequest, WorkResult, WorkStatus,
+};
+pub use names::{EntryId, HostName, NameError, ParameterName, forbidden_key};
+pub use plan::{
+    Cost, Fidelity, OnInterrupt, Parameters, Plan, PlanSubject, ResourcesRequired, Step, StepNo,
+    Tier, Undo,
+};
+pub use problem::Problem;
+pub use response::{Action, Intent, ReasonCode, ResponsePlan};
+pub use seal::{PublicKey, Seal, SealClaims, SealError, Signature, Signer, TrustedKeys};
+pub use text::visible;

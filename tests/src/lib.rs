@@ -1,0 +1,24 @@
+//! Fixtures of the cross-process suites: real processes, started, watched and surely ended.
+//!
+//! Each part cleans up behind itself when it is dropped. What a test asserts is left to the files
+//! beside this package's manifest; nothing here knows what a right answer of Chiffon is.
+
+mod binary;
+mod chiffon;
+mod home;
+mod lines;
+mod process;
+mod report;
+mod repository;
+mod source;
+mod sshd;
+mod wait;
+
+pub use chiffon::{Chiffon, Output, Running};
+pub use home::Home;
+pub use process::{Process, children_of, processes_with_env};
+pub use report::not_run;
+pub use repository::{repository_root, tracked_files};
+pub use source::without_tests;
+pub use sshd::Sshd;
+pub use wait::wait_for;
