@@ -1,0 +1,171 @@
+//! The contract that every store keeps (DESIGN section 7; R1 to R12).
+
+use async_trait::async_trait;
+use chiffon_common::{EventId, MessageId, ProjectId, RequestId, RoomId, TaskId, TenantId};
+use jiff::Timestamp;
+
+use crate::{
+    Error,
+    commit::{Commit, Receipt},
+    rows::{
+        AgentRow, AuditSeal, DecisionRow, DueTimer, EventRow, HostRow, LeaseRow, LedgerBatchRow,
+        LedgerEntryRow, LogRow, NumberedAudit, OutboxRow, PlanRow, RequestRow, RoomRow, TaskRow,
+        TimerRow,
+    },
+};
+
+/// Everything of one request, read at one point in time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunRows {
+    /// The request.
+    pub request: RequestRow,
+    /// Its plan.
+    pub plan: Option<PlanRow>,
+    /// Its tasks, oldest first.
+    pub tasks: Vec<TaskRow>,
+    /// Its decisions, oldest first.
+    pub decisions: Vec<DecisionRow>,
+    /// The timers of its slice.
+    pub timers: Vec<TimerRow>,
+    /// The leases held by its tasks (owner `task:<id>`).
+    pub leases: Vec<LeaseRow>,
+}
+
+/// Which requests to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListRequests {
+    /// Only of this group.
+    pub project_id: Option<ProjectId>,
+    /// Only in this state.
+    pub state: Option<String>,
+    /// Only those that have not ended.
+    pub open_only: bool,
+    /// After this one in the order (newest first); its creation time and id.
+    pub after: Option<(Timestamp, RequestId)>,
+    /// At most this many, 1 to 500.
+    pub limit: u32,
+}
+
+/// The store.
+///
+/// * `commit` is atomic and durable: when it returns `Ok`, the rows survive a loss of power (WAL with
+///   `synchronous=FULL`, or the server's equal). On any error but [`Error::OutcomeUnknown`] nothing of it is kept.
+/// * Commits of one store are serialisable against each other as far as their checks and expected
+///   versions go; a reader sees whole commits or nothing of them, and a read begun after a commit
+///   returned sees it.
+/// * Audit records are chained within their stream in the order of the commits, cannot be changed or
+///   deleted, and are numbered without holes; a number is visible only with all lower ones.
+/// * No call blocks an async task, and each ends within a bound (30 s) with an error if it must.
+/// * Times are the caller's: the store has no clock of its own.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Makes everything in the commit true at once.
+    async fn commit(&self, commit: Commit) -> Result<Receipt, Error>;
+
+    /// Everything of one request.
+    async fn run(&self, tenant: &TenantId, request: RequestId) -> Result<Option<RunRows>, Error>;
+
+    /// The request that a task belongs to.
+    async fn request_of_task(&self, task: TaskId) -> Result<Option<(TenantId, RequestId)>, Error>;
+
+    /// Requests, newest first.
+    async fn requests(
+        &self,
+        tenant: &TenantId,
+        list: ListRequests,
+    ) -> Result<Vec<RequestRow>, Error>;
+
+    /// Tasks in one of these states, oldest first.
+    async fn tasks_in(&self, states: &[&str], limit: u32) -> Result<Vec<TaskRow>, Error>;
+
+    /// Requests in one of these states, oldest first.
+    async fn requests_in(&self, states: &[&str], limit: u32) -> Result<Vec<RequestRow>, Error>;
+
+    /// One stored event.
+    async fn event(&self, tenant: &TenantId, event: &EventId) -> Result<Option<EventRow>, Error>;
+
+    /// One room.
+    async fn room(&self, tenant: &TenantId, room: &RoomId) -> Result<Option<RoomRow>, Error>;
+
+    /// All agents.
+    async fn agents(&self, tenant: &TenantId) -> Result<Vec<AgentRow>, Error>;
+
+    /// One host's row.
+    async fn host(&self, tenant: &TenantId, host: &str) -> Result<Option<HostRow>, Error>;
+
+    /// Timers that are due, the oldest first.
+    async fn due_timers(&self, now: Timestamp, limit: u32) -> Result<Vec<DueTimer>, Error>;
+
+    /// When the next timer is due.
+    async fn next_timer(&self) -> Result<Option<Timestamp>, Error>;
+
+    /// These leases, as far as they are held at `now`.
+    async fn leases(
+        &self,
+        tenant: &TenantId,
+        names: &[String],
+        now: Timestamp,
+    ) -> Result<Vec<LeaseRow>, Error>;
+
+    /// Claims outbox rows for `owner` until `until`: rows that are pending and due, or whose claim has
+    /// run out; in the order of their commits. Rows past their `not_after` are given up, not returned.
+    async fn claim_outbox(
+        &self,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OutboxRow>, Error>;
+
+    /// Marks claimed rows as sent; called after the broker's confirm only.
+    async fn outbox_sent(&self, owner: &str, messages: &[MessageId]) -> Result<(), Error>;
+
+    /// Gives claimed rows back, not to be tried before `not_before`.
+    async fn outbox_release(
+        &self,
+        owner: &str,
+        messages: &[MessageId],
+        not_before: Timestamp,
+    ) -> Result<(), Error>;
+
+    /// Lines of a request after a number, oldest first.
+    async fn logs(&self, request: RequestId, after: u64, limit: u32) -> Result<Vec<LogRow>, Error>;
+
+    /// Audit records after a number, lowest first; only numbered ones.
+    async fn audit_after(&self, seq: u64, limit: u32) -> Result<Vec<NumberedAudit>, Error>;
+
+    /// Audit records of one stream in order.
+    async fn audit_stream(&self, stream: &str) -> Result<Vec<NumberedAudit>, Error>;
+
+    /// Seals after a seal number, lowest first.
+    async fn seals_after(&self, seal_no: u64, limit: u32) -> Result<Vec<AuditSeal>, Error>;
+
+    /// Ledger entries after a number, lowest first.
+    async fn ledger_entries(
+        &self,
+        tenant: &TenantId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<LedgerEntryRow>, Error>;
+
+    /// Ledger batches after a number, lowest first.
+    async fn ledger_batches(
+        &self,
+        tenant: &TenantId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<LedgerBatchRow>, Error>;
+
+    /// The last ledger batch.
+    async fn last_ledger_batch(&self, tenant: &TenantId) -> Result<Option<LedgerBatchRow>, Error>;
+
+    /// The ledger commit that holds a request's record, once written.
+    async fn ledger_commit(&self, request: RequestId) -> Result<Option<String>, Error>;
+
+    /// Forgets what is older than `before`: sent outbox rows, inbox keys, idempotency keys, metrics,
+    /// output lines of ended requests. Never audit records. Returns how many rows went.
+    async fn forget(&self, before: Timestamp) -> Result<u64, Error>;
+
+    /// Holds the database against itself (integrity check, schema, triggers); what is wrong, in words.
+    async fn check(&self) -> Result<Vec<String>, Error>;
+}
