@@ -19,6 +19,8 @@ pub use home::Home;
 pub use process::{Process, children_of, processes_with_env};
 pub use report::not_run;
 pub use repository::{repository_root, tracked_files};
-pub use source::without_tests;
+pub use source::{
+    begins_a_transaction, names_a_private_path, opens_unbounded_channel, without_tests,
+};
 pub use sshd::Sshd;
 pub use wait::wait_for;

@@ -1,0 +1,134 @@
+//! Rules about the files of this repository that no compiler checks. Rules about who may depend on
+//! whom are left to `rooms.rs`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use chiffon_common::ErrorCode;
+use chiffon_tests::{
+    begins_a_transaction, names_a_private_path, opens_unbounded_channel, repository_root,
+    tracked_files, without_tests,
+};
+
+/// Every tracked file that is text, with its content.
+fn texts() -> Vec<(PathBuf, String)> {
+    let read = |path: PathBuf| {
+        let content = fs::read_to_string(repository_root().join(&path)).ok()?;
+        Some((path, content))
+    };
+    tracked_files().into_iter().filter_map(read).collect()
+}
+
+fn rust_sources() -> Vec<(PathBuf, String)> {
+    let sources = texts()
+        .into_iter()
+        .filter(|(path, _)| path.extension().is_some_and(|e| e == "rs"));
+    let sources: Vec<_> = sources.collect();
+    assert!(
+        sources.len() > 20,
+        "the repository is found: {} sources",
+        sources.len()
+    );
+    sources
+}
+
+/// Fails with the names of all files that break a rule.
+#[track_caller]
+fn assert_none<'a>(rule: &str, breaking: impl Iterator<Item = &'a Path>) {
+    let names: Vec<String> = breaking.map(|path| path.display().to_string()).collect();
+    assert!(
+        names.is_empty(),
+        "{rule}; not so in:\n  {}",
+        names.join("\n  ")
+    );
+}
+
+fn paths_where(
+    files: &[(PathBuf, String)],
+    breaks: impl Fn(&Path, &str) -> bool,
+) -> impl Iterator<Item = &Path> {
+    let breaking = files.iter().filter(move |(path, text)| breaks(path, text));
+    breaking.map(|(path, _)| path.as_path())
+}
+
+#[test]
+fn every_rust_file_opens_by_saying_what_it_is_for() {
+    let sources = rust_sources();
+    let silent = paths_where(&sources, |_, text| !text.starts_with("//! "));
+    assert_none("a file opens with `//!`", silent);
+}
+
+#[test]
+fn only_the_store_begins_transactions_by_hand() {
+    let sources = rust_sources();
+    let breaking = paths_where(&sources, |path, text| {
+        !path.starts_with("store") && begins_a_transaction(without_tests(path, text))
+    });
+    assert_none("a raw transaction is the store's alone", breaking);
+}
+
+#[test]
+fn no_shipped_code_opens_a_channel_without_a_bound() {
+    let sources = rust_sources();
+    let breaking = paths_where(&sources, |path, text| {
+        opens_unbounded_channel(without_tests(path, text))
+    });
+    assert_none("a channel has a bound", breaking);
+}
+
+#[test]
+fn no_test_is_switched_off() {
+    let sources = rust_sources();
+    let attribute = concat!("#[", "ignore");
+    let breaking = paths_where(&sources, |_, text| text.contains(attribute));
+    assert_none("a test runs, or says by `not_run` why it cannot", breaking);
+}
+
+#[test]
+fn no_file_names_a_place_of_one_machine() {
+    let files = texts();
+    let breaking = paths_where(&files, |_, text| names_a_private_path(text));
+    assert_none("paths are relative, or those of every system", breaking);
+}
+
+#[test]
+fn every_error_code_has_its_page_and_every_page_its_code() {
+    let codes: BTreeSet<String> = ErrorCode::ALL
+        .iter()
+        .map(|code| code.number().to_string())
+        .collect();
+    let folder = repository_root().join("docs/errors");
+    let names = fs::read_dir(&folder)
+        .expect("docs/errors exists")
+        .map(|entry| {
+            let path = entry.expect("a folder entry").path();
+            path.file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+        });
+    // Pages that are not named by a number are about all of them.
+    let pages: BTreeSet<String> = names.filter(|name| name.parse::<u16>().is_ok()).collect();
+    let missing: Vec<_> = codes.difference(&pages).collect();
+    let without_code: Vec<_> = pages.difference(&codes).collect();
+    assert!(
+        missing.is_empty(),
+        "no page docs/errors/<number>.md for {missing:?}"
+    );
+    assert!(
+        without_code.is_empty(),
+        "pages of no code: {without_code:?}"
+    );
+}
+
+#[test]
+fn both_pure_rooms_ban_the_same() {
+    let rules = |room: &str| {
+        let path = repository_root().join(room).join("clippy.toml");
+        let text = fs::read_to_string(path).expect("a pure room has a clippy.toml");
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(rules("common"), rules("arbiter"));
+}
