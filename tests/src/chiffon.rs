@@ -257,3 +257,6 @@ impl Drop for Running {
         self.kill_9();
     }
 }
+
+#[cfg(test)]
+mod tests;
