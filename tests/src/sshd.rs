@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use crate::process::{children_of, signal};
+use crate::process::{Process, children_of, name_of, signal};
 use crate::report::not_run;
 use crate::wait::poll;
 use files::Files;
@@ -127,17 +127,18 @@ impl Sshd {
         std::fs::read_to_string(self.files.log()).unwrap_or_default()
     }
 
-    /// Ends the listener and all sessions at once, as when a machine loses its power.
+    /// Ends the listener and all sessions at once, as when the network fails. Commands that are
+    /// running in the sessions are not touched; they see their connection close.
     pub fn stop(&mut self) {
         let Some(mut listener) = self.listener.take() else {
             return;
         };
-        let sessions = children_of(listener.id());
+        let sessions = sessions_below(listener.id());
         // Errors mean that it has ended by itself.
         let _ended = listener.kill();
         let _reaped = listener.wait();
         for session in sessions {
-            signal(session.pid, Signal::KILL);
+            signal(session, Signal::KILL);
         }
     }
 
@@ -194,6 +195,16 @@ impl Drop for Sshd {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A session is one to three processes deep, which depends on who runs the server for whom.
+fn sessions_below(server: u32) -> Vec<u32> {
+    let of_server =
+        |child: &Process| name_of(child.pid).is_some_and(|name| name.starts_with("sshd"));
+    let children = children_of(server).into_iter().filter(of_server);
+    children
+        .flat_map(|child| std::iter::once(child.pid).chain(sessions_below(child.pid)))
+        .collect()
 }
 
 fn free_port() -> u16 {
