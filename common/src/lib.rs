@@ -18,6 +18,7 @@ mod messages;
 mod names;
 mod plan;
 mod problem;
+mod redact;
 mod response;
 mod seal;
 mod text;
@@ -44,6 +45,7 @@ pub use plan::{
     Tier, Undo,
 };
 pub use problem::Problem;
+pub use redact::{MIN_SECRET_BYTES, REDACTED, RedactStream, Redactor};
 pub use response::{Action, Intent, ReasonCode, ResponsePlan};
 pub use seal::{PublicKey, Seal, SealClaims, SealError, Signature, Signer, TrustedKeys};
 pub use text::visible;
