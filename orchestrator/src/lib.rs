@@ -1,1 +1,5 @@
-//! Skeleton: filled by the first commits.
+//! The orchestrator: what the fleet may run, where, and what a sentence asks for.
+
+pub mod catalogue;
+pub mod inventory;
+pub mod planner;

@@ -1,0 +1,229 @@
+//! An entry: what may run, with everything that is declared about it and every file it needs.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chiffon_common::{
+    Bundle, BundleError, BundleFile, Digest, EntryId, Fidelity, OnInterrupt, Parameters,
+    ResourcesRequired, Tier, Undo,
+    api::{EntryView, Nearest},
+};
+use serde_json::Value;
+
+use super::{
+    load::Trust,
+    metadata::{Call, UndoRule},
+    parameter::Parameter,
+    tree::TreeFile,
+};
+
+/// Where the metadata of an undo says "the run that is to be taken back".
+const RUN_ID: &str = "chiffon_run_id";
+
+/// One entry of the catalogue.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its id, which is also the name of its playbook.
+    pub id: EntryId,
+    /// What it does, in a few words.
+    pub title: String,
+    /// What it does, in a sentence or two.
+    pub description: String,
+    /// Sentences that reach it; `{name}` stands for a parameter.
+    pub examples: Vec<String>,
+    /// Its risk.
+    pub tier: Tier,
+    /// How much a check run tells.
+    pub preview: Fidelity,
+    /// What it needs of the agent's host.
+    pub resources: ResourcesRequired,
+    /// Longest run.
+    pub timeout_seconds: u64,
+    /// What happens after an interruption.
+    pub on_interrupt: OnInterrupt,
+    /// The check that must pass afterwards.
+    pub verify: Option<Call>,
+    /// How a run is taken back.
+    pub undo: UndoRule,
+    /// Declared parameters, in the order of the declaration.
+    pub parameters: Vec<Parameter>,
+    /// Whether it needs to become root on the host.
+    pub requires_become: bool,
+    /// Whether a sentence may reach it; otherwise only its id does.
+    pub listed: bool,
+    /// Name of the root it came from.
+    pub origin: String,
+    /// How far that root is trusted.
+    pub trust: Trust,
+    /// The playbook, relative to the root: what `ansible-playbook` is to run within the bundle.
+    pub playbook: String,
+    /// Digest over every file it needs and over its metadata.
+    pub digest: Digest,
+    pub(super) files: Arc<BTreeMap<String, TreeFile>>,
+}
+
+impl Entry {
+    /// The files of the playbook and of all that it uses, by their paths within the root.
+    pub fn bundle_files(&self) -> Result<Bundle, BundleError> {
+        bundle(&self.files)
+    }
+
+    /// A declared parameter.
+    pub fn parameter(&self, name: &str) -> Option<&Parameter> {
+        self.parameters.iter().find(|p| p.name.as_str() == name)
+    }
+
+    /// Names of the parameters whose values are never shown.
+    pub fn secret_parameters(&self) -> Vec<String> {
+        let secret = self.parameters.iter().filter(|p| p.secret);
+        secret.map(|p| p.name.to_string()).collect()
+    }
+
+    /// How a run with these parameters is taken back, as the plan says it: `{chiffon_run_id}` still stands
+    /// where the id of the run will be.
+    pub fn undo_planned(&self, parameters: &Parameters) -> Undo {
+        self.undo_with(parameters)
+    }
+
+    /// How the run of this id with these parameters is taken back.
+    pub fn undo_of_run(&self, parameters: &Parameters, run_id: &str) -> Undo {
+        let mut known = parameters.clone();
+        known.insert(RUN_ID.to_owned(), run_id.into());
+        self.undo_with(&known)
+    }
+
+    fn undo_with(&self, known: &Parameters) -> Undo {
+        match &self.undo {
+            UndoRule::None(why) => Undo::None { why: why.clone() },
+            UndoRule::Entry(call) => Undo::Entry {
+                entry: call.entry.clone(),
+                parameters: call.filled(known),
+            },
+        }
+    }
+
+    /// The title with the parameters that a person would want to see; secret ones are left out.
+    pub fn title_with(&self, parameters: &Parameters) -> String {
+        let shown = parameters.iter().filter_map(|(name, value)| {
+            let declared = self.parameter(name)?;
+            (!declared.secret).then(|| format!("{name} = {}", short(value)))
+        });
+        let shown: Vec<String> = shown.collect();
+        match shown.is_empty() {
+            true => self.title.clone(),
+            false => format!("{} ({})", self.title, shown.join(", ")),
+        }
+    }
+
+    /// The form of the HTTP API.
+    pub fn view(&self) -> EntryView {
+        EntryView {
+            id: self.id.clone(),
+            title: self.title.clone(),
+            description: self.description.clone(),
+            examples: self.examples.clone(),
+            tier: self.tier,
+            preview: fidelity_word(self.preview).to_owned(),
+            undo: match &self.undo {
+                UndoRule::Entry(call) => format!("by {}", call.entry),
+                UndoRule::None(why) => why.clone(),
+            },
+            timeout_seconds: self.timeout_seconds,
+            parameters: self.parameters.iter().map(Parameter::view).collect(),
+            origin: self.origin.clone(),
+        }
+    }
+
+    /// As an answer to a sentence that comes near to it.
+    pub fn nearest(&self) -> Nearest {
+        Nearest {
+            entry: self.id.clone(),
+            title: self.title.clone(),
+            example: self.examples.first().unwrap_or(&self.title).clone(),
+        }
+    }
+}
+
+impl Call {
+    /// The parameters with every `{name}` replaced. One that is nothing but a placeholder keeps the type of
+    /// what it stands for.
+    pub fn filled(&self, known: &Parameters) -> Parameters {
+        let fill = |value: &Value| match value {
+            Value::String(text) => fill_text(text, known),
+            other => other.clone(),
+        };
+        let filled = self.parameters.iter();
+        filled
+            .map(|(name, value)| (name.clone(), fill(value)))
+            .collect()
+    }
+}
+
+/// Values are put in once and never looked at again: a value that holds `{x}` stays as it is.
+fn fill_text(text: &str, known: &Parameters) -> Value {
+    let whole = text
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
+    if let Some(value) = whole.and_then(|name| known.get(name)) {
+        return value.clone();
+    }
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('{') {
+        let (before, after) = rest.split_at(start);
+        filled.push_str(before);
+        let placeholder = after[1..].split_once('}');
+        let value = placeholder.and_then(|(name, left)| Some((known.get(name)?, left)));
+        match value {
+            Some((Value::String(value), left)) => {
+                filled.push_str(value);
+                rest = left;
+            }
+            Some((value, left)) => {
+                filled.push_str(&value.to_string());
+                rest = left;
+            }
+            None => {
+                filled.push('{');
+                rest = &after[1..];
+            }
+        }
+    }
+    filled.push_str(rest);
+    Value::String(filled)
+}
+
+pub(super) fn bundle(files: &BTreeMap<String, TreeFile>) -> Result<Bundle, BundleError> {
+    let mut bundle = Bundle::default();
+    for (path, file) in files {
+        let file = BundleFile {
+            executable: file.executable,
+            content: file.content.to_vec(),
+        };
+        bundle.insert(path, file)?;
+    }
+    Ok(bundle)
+}
+
+fn fidelity_word(fidelity: Fidelity) -> &'static str {
+    match fidelity {
+        Fidelity::Exact => "exact",
+        Fidelity::Simulated => "simulated",
+        Fidelity::Blind => "blind",
+        Fidelity::Acts => "acts",
+    }
+}
+
+/// A value on one line, cut at 60 characters.
+fn short(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let line = text.lines().next().unwrap_or_default();
+    let cut: String = line.chars().take(60).collect();
+    if cut.len() < text.len() {
+        format!("{cut}...")
+    } else {
+        cut
+    }
+}

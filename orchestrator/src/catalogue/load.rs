@@ -1,0 +1,312 @@
+//! Loading a catalogue: every playbook of every root becomes an entry or a broken file with its reason;
+//! one broken file never costs another entry.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use chiffon_common::{
+    Digest, EntryId, ErrorCode, Fidelity, OnInterrupt, Problem, Tier,
+    api::{BrokenFile, CatalogueView},
+};
+
+use super::{
+    entry::{self, Entry},
+    metadata::{Metadata, UndoRule, nearest},
+    parameter::{Parameter, read_specs},
+    roles::{Needs, Reader, broken},
+    tree::Tree,
+    yaml::{Fault, Node},
+};
+
+const METADATA: &str = ".chiffon.yml";
+const DEFAULT_TIMEOUT_SECONDS: u64 = 3600;
+
+/// How far the words of a root's metadata are believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Came with the program.
+    Shipped,
+    /// Added by a person: tier 2 and `blind`, whatever it says of itself.
+    Added,
+}
+
+/// A folder with an ordinary Ansible tree.
+#[derive(Debug, Clone)]
+pub struct Root {
+    /// For people and for the origin of entries.
+    pub name: String,
+    /// The folder that holds `playbooks/` and `roles/`.
+    pub path: PathBuf,
+    /// How far it is believed.
+    pub trust: Trust,
+}
+
+/// Everything that may run.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    entries: BTreeMap<EntryId, Entry>,
+    broken: Vec<BrokenFile>,
+}
+
+impl Catalogue {
+    /// Reads the roots in order; where two define the same id, the first has it. Reads files, so it blocks.
+    pub fn load(roots: &[Root]) -> Self {
+        let mut catalogue = Self::default();
+        for root in roots {
+            let tree = Tree::read(&root.path);
+            Loader {
+                reader: Reader::new(&tree),
+                tree: &tree,
+                root,
+                catalogue: &mut catalogue,
+            }
+            .load();
+        }
+        catalogue.refuse_loose_ends();
+        catalogue
+    }
+
+    /// All entries, by id.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// What did not load.
+    pub fn broken(&self) -> &[BrokenFile] {
+        &self.broken
+    }
+
+    /// An entry that may be there.
+    pub fn get(&self, id: &str) -> Option<&Entry> {
+        let id: EntryId = id.parse().ok()?;
+        self.entries.get(&id)
+    }
+
+    /// An entry, or the problem that names the nearest one.
+    pub fn find(&self, id: &str) -> Result<&Entry, Problem> {
+        self.get(id).ok_or_else(|| {
+            let todo = match nearest(id, self.entries.keys().map(EntryId::as_str)) {
+                Some(near) => format!("did you mean {near}? `chiffon catalogue list` shows all"),
+                None => "`chiffon catalogue list` shows all entries".to_owned(),
+            };
+            let shown: String = id.chars().take(80).collect();
+            let detail = format!("the catalogue has no entry {shown:?}");
+            Problem::new(ErrorCode::UnknownEntry, detail, todo)
+        })
+    }
+
+    /// The form of the HTTP API.
+    pub fn view(&self) -> CatalogueView {
+        CatalogueView {
+            entries: self.entries.values().map(Entry::view).collect(),
+            broken: self.broken.clone(),
+        }
+    }
+
+    /// An undo or verify that leads nowhere would be found only when it is needed.
+    fn refuse_loose_ends(&mut self) {
+        let missing = |entry: &Entry| {
+            let undo = match &entry.undo {
+                UndoRule::Entry(call) => Some((call, "undo")),
+                UndoRule::None(_) => None,
+            };
+            let verify = entry.verify.as_ref().map(|call| (call, "verify"));
+            let calls = undo.into_iter().chain(verify);
+            calls
+                .filter(|(call, _)| !self.entries.contains_key(&call.entry))
+                .map(|(call, key)| format!("{key} names {}, which is no entry", call.entry))
+                .next()
+        };
+        let loose: Vec<(EntryId, String)> = self
+            .entries
+            .values()
+            .filter_map(|entry| Some((entry.id.clone(), missing(entry)?)))
+            .collect();
+        for (id, reason) in loose {
+            if let Some(entry) = self.entries.remove(&id) {
+                let file = format!("{}: playbooks/{id}{METADATA}", entry.origin);
+                self.broken.push(broken(&file, Fault::whole(reason)));
+            }
+        }
+    }
+}
+
+struct Loader<'a> {
+    tree: &'a Tree,
+    reader: Reader<'a>,
+    root: &'a Root,
+    catalogue: &'a mut Catalogue,
+}
+
+impl Loader<'_> {
+    fn load(mut self) {
+        if let Some(reason) = self.tree.refused.get("") {
+            return self.report(broken("", Fault::whole(reason.as_str())));
+        }
+        let tree = self.tree;
+        let paths = tree.files.keys().chain(tree.refused.keys());
+        let top = paths.filter_map(|path| path.strip_prefix("playbooks/"));
+        let mut names: Vec<&str> = top.filter(|name| !name.contains('/')).collect();
+        names.sort_unstable();
+        for name in names {
+            let playbook = format!("playbooks/{name}");
+            if let Some(id) = name.strip_suffix(METADATA) {
+                if tree
+                    .first([format!("playbooks/{id}.yml").as_str()])
+                    .is_none()
+                {
+                    let reason = format!("there is no playbook {id}.yml for it");
+                    self.report(broken(&playbook, Fault::whole(reason)));
+                }
+            } else if let Some(id) = name.strip_suffix(".yml")
+                && let Err(fault) = self.entry(id, &playbook)
+            {
+                self.report(fault);
+            }
+        }
+    }
+
+    fn report(&mut self, mut fault: BrokenFile) {
+        fault.file = format!("{}: {}", self.root.name, fault.file);
+        // A role that several entries use is one fault.
+        if !self.catalogue.broken.contains(&fault) {
+            self.catalogue.broken.push(fault);
+        }
+    }
+
+    fn entry(&mut self, id: &str, playbook: &str) -> Result<(), BrokenFile> {
+        let here = |fault| broken(playbook, fault);
+        let id: EntryId = id
+            .parse()
+            .map_err(|error| here(Fault::whole(format!("{error}"))))?;
+        if let Some(first) = self.catalogue.entries.get(&id) {
+            let reason = format!("{id} is already defined by {}", first.origin);
+            return Err(here(Fault::whole(reason)));
+        }
+        let name = play_name(&self.tree.yaml(playbook).map_err(here)?).map_err(here)?;
+        let needs = self.reader.needs(playbook)?;
+        let mut parameters = self.parameters(&needs)?;
+        let metadata = self.metadata(&id, &mut parameters)?;
+        let entry = self.assemble(id, playbook, name, metadata, parameters, &needs)?;
+        self.catalogue.entries.insert(entry.id.clone(), entry);
+        Ok(())
+    }
+
+    /// What the roles that the playbook itself uses declare, less what the playbook fixes.
+    fn parameters(&self, needs: &Needs) -> Result<Vec<Parameter>, BrokenFile> {
+        let mut parameters: Vec<Parameter> = Vec::new();
+        for (folder, fixed) in &needs.direct {
+            for parameter in self.declared(folder)? {
+                let name = parameter.name.as_str();
+                let is_known = parameters.iter().any(|known| known.name == parameter.name);
+                if !is_known && !fixed.contains(name) {
+                    parameters.push(parameter);
+                }
+            }
+        }
+        Ok(parameters)
+    }
+
+    fn declared(&self, role: &str) -> Result<Vec<Parameter>, BrokenFile> {
+        let places = [
+            "argument_specs.yml",
+            "argument_specs.yaml",
+            "main.yml",
+            "main.yaml",
+        ];
+        let places = places.map(|name| format!("{role}/meta/{name}"));
+        let Some(file) = self.tree.first(places.iter().map(String::as_str)) else {
+            return Ok(Vec::new());
+        };
+        let here = |fault| broken(file, fault);
+        let node = self.tree.yaml(file).map_err(here)?;
+        match node.get("argument_specs") {
+            Some(specs) => read_specs(specs).map_err(here),
+            None if file.contains("/meta/argument_specs.") => {
+                Err(here(Fault::whole("there is no `argument_specs` in it")))
+            }
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn metadata(&self, id: &EntryId, parameters: &mut [Parameter]) -> Result<Metadata, BrokenFile> {
+        let file = format!("playbooks/{id}{METADATA}");
+        if self.tree.first([file.as_str()]).is_none() {
+            return Ok(Metadata::default());
+        }
+        let read = self.tree.yaml(&file).and_then(|node| {
+            let metadata = Metadata::read(&node)?;
+            metadata.limit(parameters)?;
+            Ok(metadata)
+        });
+        read.map_err(|fault| broken(&file, fault))
+    }
+
+    fn assemble(
+        &self,
+        id: EntryId,
+        playbook: &str,
+        play_name: Option<String>,
+        metadata: Metadata,
+        parameters: Vec<Parameter>,
+        needs: &Needs,
+    ) -> Result<Entry, BrokenFile> {
+        let own = |path: &String| Some((path.clone(), self.tree.files.get(path)?.clone()));
+        let files: BTreeMap<_, _> = needs.files.iter().filter_map(own).collect();
+        let bundle = entry::bundle(&files)
+            .map_err(|error| broken(playbook, Fault::whole(error.to_string())))?;
+        let described = self.tree.files.get(&format!("playbooks/{id}{METADATA}"));
+        let described = described.map(|file| &*file.content).unwrap_or_default();
+        let believed = self.root.trust == Trust::Shipped;
+        let no_way_back = "The catalogue names no way back.";
+        Ok(Entry {
+            title: metadata
+                .title
+                .or(play_name)
+                .unwrap_or_else(|| id.as_str().replace('_', " ")),
+            description: metadata.description.unwrap_or_default(),
+            examples: metadata.examples,
+            tier: metadata.tier.filter(|_| believed).unwrap_or(Tier::Two),
+            preview: metadata
+                .preview
+                .filter(|_| believed)
+                .unwrap_or(Fidelity::Blind),
+            resources: metadata.resources,
+            timeout_seconds: metadata.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
+            on_interrupt: metadata.on_interrupt.unwrap_or(OnInterrupt::Ask),
+            verify: metadata.verify,
+            undo: metadata
+                .undo
+                .unwrap_or_else(|| UndoRule::None(no_way_back.to_owned())),
+            parameters,
+            requires_become: metadata.requires_become,
+            listed: !metadata.unlisted,
+            origin: self.root.name.clone(),
+            trust: self.root.trust,
+            playbook: playbook.to_owned(),
+            digest: Digest::of_parts([bundle.digest().as_bytes().as_slice(), described]),
+            files: Arc::new(files),
+            id,
+        })
+    }
+}
+
+/// The name of the first play; a file that is no list of plays is no playbook.
+fn play_name(node: &Node) -> Result<Option<String>, Fault> {
+    let is_play = |item: &Node| {
+        let keys = [
+            "hosts",
+            "import_playbook",
+            "ansible.builtin.import_playbook",
+        ];
+        keys.iter().any(|key| item.get(key).is_some())
+    };
+    let plays = node.list().unwrap_or_default();
+    match plays.iter().find(|play| !is_play(play)) {
+        Some(stranger) => Err(Fault::at(stranger.line, "is no play: it names no hosts")),
+        None if plays.is_empty() => Err(Fault::at(node.line, "is no list of plays")),
+        None => {
+            let name = plays[0].get("name").and_then(Node::text);
+            Ok(name.map(|name| name.trim().to_owned()))
+        }
+    }
+}

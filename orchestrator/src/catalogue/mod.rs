@@ -1,0 +1,23 @@
+//! The catalogue: the playbooks that may run, with declared parameters, tier and preview fidelity.
+//!
+//! A root is an ordinary Ansible tree. What cannot be read is named with file, line and reason and costs
+//! only its own entry. Which entry a sentence means is left to `planner`, running it to the agents.
+
+mod check;
+mod entry;
+mod load;
+mod metadata;
+mod parameter;
+mod roles;
+mod shipped;
+mod tree;
+pub(crate) mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+pub use entry::Entry;
+pub use load::{Catalogue, Root, Trust};
+pub use metadata::{Call, UndoRule};
+pub use parameter::{Kind, Parameter};
+pub use shipped::extract_shipped;

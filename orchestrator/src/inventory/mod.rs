@@ -1,0 +1,1 @@
+//! The inventory: which hosts there are and how they are reached.

@@ -1,0 +1,1 @@
+//! The planner: from a sentence to entry, hosts and parameters, without a model.
