@@ -11,12 +11,12 @@ use chiffon_bus::{
 };
 
 fn count(n: u32) -> NonZeroU32 {
-    NonZeroU32::new(n).unwrap()
+    NonZeroU32::new(n).expect("at least one")
 }
 
 fn message(n: u128) -> Message {
     Message {
-        message_id: format!("{n:032x}").parse().unwrap(),
+        message_id: format!("{n:032x}").parse().expect("32 hexadecimal digits"),
         sender: "test".to_owned(),
         body: Arc::from(n.to_be_bytes()),
     }

@@ -24,7 +24,8 @@ pub(super) async fn a_queue_keeps_messages_until_somebody_subscribes(bus: Arc<dy
     declare(&*bus, spec()).await;
     publish_all(&*bus, 1..=3).await;
     let mut missing = BTreeSet::from([1, 2, 3]);
-    let mut subscription = subscribe(&*bus, 10).await;
+    // Room for more duplicates than there can be.
+    let mut subscription = subscribe(&*bus, 100).await;
     let mut held = Vec::new();
     while !missing.is_empty() {
         let delivery = next(&mut subscription).await;
