@@ -1,1 +1,16 @@
-//! Skeleton: filled by the first commits.
+//! Judgement: what an event means, and how requests, tasks, decisions and agents move.
+//!
+//! Everything here is a function of its arguments. The shell (the orchestrator's engine) loads the
+//! slice, mints ids, reads the clock, stores what comes out in one transaction, and only then sends.
+
+mod agent;
+mod process;
+mod run;
+
+pub use agent::{Agent, AgentEffect, AgentEvent, AgentMoved, AgentState, advance_agent};
+pub use process::{Authorisation, Judgement, Policy, Prior, Stage, StageRecord, process};
+pub use run::{
+    Answered, Approval, Cancelling, Context, Decision, DecisionKind, DecisionState, Effect, Ids,
+    Moved, NewRun, Outcome, Refusal, Reported, Request, RequestState, Run, RunEvent, RunPolicy,
+    Sent, Task, TaskState, TimerKind, TimerName, TimerSubject, WaitingOn, apply, may_start,
+};

@@ -180,8 +180,10 @@ pub struct Plan {
     pub confidence: u8,
     /// The words that decided, for people.
     pub because: String,
-    /// Until when an approval may be used; part of the digest.
-    pub good_until: Timestamp,
+    /// When the question closes; part of the digest.
+    pub expires_at: Timestamp,
+    /// How long an approval may wait for its first step, in seconds after it was given; part of the digest.
+    pub good_for_seconds: u64,
     /// What an approval is bound to: the digest of [`PlanSubject`].
     pub digest: Digest,
 }
@@ -207,8 +209,10 @@ pub struct PlanSubject<'a> {
     pub policy: Digest,
     /// Digest of the preview shown, if there was one.
     pub preview: Option<Digest>,
-    /// Expiry of the approval.
-    pub good_until: Timestamp,
+    /// When the question closes.
+    pub expires_at: Timestamp,
+    /// How long an approval may wait for its first step, in seconds.
+    pub good_for_seconds: u64,
 }
 
 impl PlanSubject<'_> {

@@ -1,0 +1,102 @@
+//! The one door: an event meets a slice.
+
+use chiffon_common::{EventId, Principal, ProjectId, RequestId, RoomId, TenantId, TraceId};
+use jiff::Timestamp;
+
+use super::{
+    Context, Moved, Refusal, Request, RequestState, Run, RunEvent, RunPolicy, TimerKind, TimerName,
+    TimerSubject, desk::Desk,
+};
+
+/// Decides; never acts. Same slice, event and context: same result. A refusal changes nothing.
+pub fn apply(run: &Run, event: RunEvent, context: Context<'_>) -> Result<Moved, Refusal> {
+    let mut desk = Desk::new(run, context);
+    match event {
+        RunEvent::PlanningBegan => desk.planning_began()?,
+        RunEvent::Planned { plan } => desk.planned(*plan)?,
+        RunEvent::AskedBack {
+            question,
+            nearest,
+            problem,
+        } => desk.asked_back(question, nearest, problem)?,
+        RunEvent::PlanningFailed { problem } => desk.planning_failed(problem)?,
+        RunEvent::PreviewSealed { plan } => desk.preview_sealed(*plan)?,
+        RunEvent::Answered(answer) => desk.answered(answer)?,
+        RunEvent::CancelAsked { by } => desk.cancel_asked(&by)?,
+        RunEvent::TaskHeld { task, on } => desk.task_held(task, on)?,
+        RunEvent::TaskDispatched { task, sent, leases } => {
+            desk.task_dispatched(task, sent, leases)?
+        }
+        RunEvent::Reported(report) => desk.reported(&report)?,
+        RunEvent::Ended {
+            task,
+            attempt,
+            seq,
+            agent,
+            incarnation,
+            status,
+            outcome,
+            problem,
+        } => {
+            desk.is_current(task, attempt, seq, &agent)?;
+            desk.ended(task, seq, incarnation, status, *outcome, problem)?;
+        }
+        RunEvent::JournalLost { task, incarnation } => desk.journal_lost(task, incarnation)?,
+        RunEvent::TimerFired { timer, heard } => desk.timer_fired(timer, heard)?,
+    }
+    desk.settle();
+    Ok(desk.finish())
+}
+
+/// What a new request is made from.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Minted by the shell.
+    pub request_id: RequestId,
+    /// Owner.
+    pub tenant_id: TenantId,
+    /// Group.
+    pub project_id: ProjectId,
+    /// Conversation.
+    pub room_id: RoomId,
+    /// The event it comes from.
+    pub event_id: EventId,
+    /// Correlation.
+    pub trace_id: TraceId,
+    /// Who asks.
+    pub requester: Principal,
+    /// The sentence.
+    pub text: String,
+}
+
+impl Run {
+    /// A request that was just received, with its timer.
+    pub fn received(new: NewRun, now: Timestamp, policy: &RunPolicy) -> Self {
+        let timer = TimerName {
+            subject: TimerSubject::Request,
+            kind: TimerKind::Deadline,
+        };
+        let due = now.checked_add(policy.planning).unwrap_or(Timestamp::MAX);
+        Self {
+            request: Request {
+                request_id: new.request_id,
+                tenant_id: new.tenant_id,
+                project_id: new.project_id,
+                room_id: new.room_id,
+                event_id: new.event_id,
+                trace_id: new.trace_id,
+                requester: new.requester,
+                text: new.text,
+                created_at: now,
+                state: RequestState::Received,
+                because: "taken".to_owned(),
+                cancelling: None,
+                approval: None,
+            },
+            plan: None,
+            tasks: std::collections::BTreeMap::new(),
+            decisions: std::collections::BTreeMap::new(),
+            timers: std::collections::BTreeMap::from([(timer, due)]),
+        }
+    }
+}

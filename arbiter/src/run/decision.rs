@@ -1,0 +1,192 @@
+//! How a question is answered, and what the answer moves.
+
+use chiffon_common::{DecisionId, ErrorCode, Problem, TaskId, Tier};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Answered, Approval, Decision, DecisionKind, DecisionState, Effect, Refusal, RequestState,
+    TaskState, WaitingOn, desk::Desk,
+};
+
+impl Desk<'_> {
+    pub(super) fn answered(&mut self, answer: Answered) -> Result<(), Refusal> {
+        let decision = self
+            .run
+            .decisions
+            .get(&answer.decision)
+            .ok_or(Refusal::NoSuch("question"))?
+            .clone();
+        self.may_answer(&decision, &answer)?;
+        let to = DecisionState::Resolved {
+            choice: answer.choice.clone(),
+            by: answer.by.id.clone(),
+            at: self.now,
+            comment: answer.comment.clone(),
+        };
+        let because = format!("{} said {}", answer.by.id, answer.choice);
+        self.move_decision(decision.decision_id, to, &because);
+        match decision.kind {
+            DecisionKind::Approval { digest, .. } if answer.choice == "approve" => {
+                let good_for = self
+                    .run
+                    .plan
+                    .as_ref()
+                    .map_or(0, |plan| plan.good_for_seconds);
+                let good_for =
+                    SignedDuration::from_secs(i64::try_from(good_for).unwrap_or(i64::MAX));
+                self.run.request.approval = Some(Approval {
+                    decision: decision.decision_id,
+                    approver: answer.by.id.clone(),
+                    digest,
+                    at: self.now,
+                    good_until: self.now.checked_add(good_for).unwrap_or(Timestamp::MAX),
+                    used_at: None,
+                });
+                self.start_running(&format!("approved by {}", answer.by.id));
+            }
+            DecisionKind::Approval { .. } => {
+                let to = RequestState::Rejected {
+                    by: answer.by.id.clone(),
+                };
+                self.move_request(to, format!("rejected by {}", answer.by.id));
+            }
+            DecisionKind::Interrupted { task } => {
+                self.interrupted_answered(task, &answer.choice, &because)
+            }
+            DecisionKind::UnknownOutcome { task } => {
+                self.unknown_answered(task, &answer.choice, &because)
+            }
+        }
+        Ok(())
+    }
+
+    fn may_answer(&self, decision: &Decision, answer: &Answered) -> Result<(), Refusal> {
+        if decision.state.ended() {
+            return Err(Refusal::DecisionClosed(decision.state.name()));
+        }
+        if self.now > decision.deadline {
+            return Err(Refusal::DecisionClosed("expired"));
+        }
+        if answer.by.kind != "person" {
+            return Err(Refusal::NotAPerson);
+        }
+        if !decision.options.contains(&answer.choice) {
+            return Err(Refusal::InvalidChoice {
+                options: decision.options.clone(),
+            });
+        }
+        match &decision.kind {
+            DecisionKind::Approval {
+                digest,
+                tier,
+                hosts,
+            } => {
+                if answer.digest != Some(*digest) {
+                    return Err(Refusal::WrongDigest { expected: *digest });
+                }
+                let asks_for_more = *tier == Tier::Two && answer.choice == "approve";
+                if !asks_for_more || answer.by.id != self.run.request.requester.id {
+                    return Ok(());
+                }
+                if !self.policy.single_person {
+                    return Err(Refusal::OtherPerson {
+                        requester: self.run.request.requester.id.clone(),
+                    });
+                }
+                let names: Vec<_> = hosts.iter().map(chiffon_common::HostName::as_str).collect();
+                let typed = answer.confirm.as_deref().map(str::trim);
+                if typed.is_some_and(|typed| names.contains(&typed)) {
+                    Ok(())
+                } else {
+                    Err(Refusal::TypeHost {
+                        hosts: names.join(" or "),
+                    })
+                }
+            }
+            DecisionKind::Interrupted { .. } | DecisionKind::UnknownOutcome { .. } => Ok(()),
+        }
+    }
+
+    fn interrupted_answered(&mut self, task: TaskId, choice: &str, because: &str) {
+        if choice == "retry" {
+            self.wait_again(task, because);
+        } else {
+            let problem = Problem::new(
+                ErrorCode::Interrupted,
+                "the run was cut off, and a person decided not to run it again",
+                "look at the host, then ask again",
+            );
+            self.move_task(task, TaskState::Failed { problem }, because);
+        }
+    }
+
+    fn unknown_answered(&mut self, task: TaskId, choice: &str, because: &str) {
+        match choice {
+            "completed" => self.move_task(task, TaskState::Completed, because),
+            "retry" => self.wait_again(task, because),
+            _ => {
+                let problem = Problem::new(
+                    ErrorCode::OutcomeUnknown,
+                    "contact with the run was lost, and a person decided that it failed",
+                    "look at the host, then ask again",
+                );
+                self.move_task(task, TaskState::Failed { problem }, because);
+            }
+        }
+        self.push(Effect::MarkHosts {
+            task,
+            needs_look: false,
+        });
+    }
+
+    /// A new attempt; permitted only after `interrupted`, `refused`, or a person's word (DESIGN section 8).
+    pub(super) fn wait_again(&mut self, task: TaskId, because: &str) {
+        if self.run.request.cancelling.is_some() {
+            self.move_task(task, TaskState::Cancelled, "a person cancelled the request");
+            return;
+        }
+        if let Some(task) = self.run.tasks.get_mut(&task) {
+            task.leases.clear();
+            task.progress = 0;
+        }
+        let on = WaitingOn::Agent {
+            words: "to be tried again".to_owned(),
+        };
+        self.move_task(task, TaskState::Waiting { on }, because);
+        self.push(Effect::Wake);
+    }
+
+    pub(super) fn decision_timer(&mut self, id: DecisionId) -> Result<(), Refusal> {
+        let decision = self
+            .run
+            .decisions
+            .get(&id)
+            .ok_or(Refusal::NoSuch("question"))?
+            .clone();
+        if decision.state.ended() {
+            return Err(Refusal::Nothing);
+        }
+        self.move_decision(
+            id,
+            DecisionState::TimedOut { at: self.now },
+            "nobody answered in time",
+        );
+        match decision.kind {
+            DecisionKind::Approval { .. } => self.expire("nobody answered in time"),
+            DecisionKind::Interrupted { task } => {
+                let problem = Problem::new(
+                    ErrorCode::Interrupted,
+                    "the run was cut off, and nobody decided in time whether to run it again",
+                    "look at the host, then ask again",
+                );
+                self.move_task(
+                    task,
+                    TaskState::Failed { problem },
+                    "nobody answered in time",
+                );
+            }
+            DecisionKind::UnknownOutcome { task } => self.give_up_unknown(task),
+        }
+        Ok(())
+    }
+}

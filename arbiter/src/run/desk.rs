@@ -1,0 +1,418 @@
+//! The working copy of a slice: every move goes through here, so that no state changes without a line
+//! for the audit record, and none is entered without its timers.
+
+use chiffon_common::{DecisionId, MoveRecord, StepNo, Subject, TaskId};
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::{
+    Decision, DecisionState, Effect, Request, RequestState, Run, Task, TaskState, TimerKind,
+    TimerName, TimerSubject,
+};
+
+/// What the shell passes in beside the event.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The orchestrator's clock.
+    pub now: Timestamp,
+    /// Limits.
+    pub policy: &'a RunPolicy,
+    /// Fresh ids, minted by the shell.
+    pub ids: Ids,
+}
+
+/// Fresh ids. Minted outside, so that replaying the same event gives the same slice.
+#[derive(Debug, Clone)]
+pub struct Ids {
+    pool: Vec<Uuid>,
+    used: u64,
+}
+
+impl Ids {
+    /// From a pool of fresh UUIDs; the shell gives as many as the event may need, at least one.
+    pub fn new(pool: Vec<Uuid>) -> Self {
+        Self { pool, used: 0 }
+    }
+
+    fn next(&mut self) -> Uuid {
+        // A pool that was too small must not stop a move: the rest is derived from its first id.
+        self.used += 1;
+        self.pool
+            .pop()
+            .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, &self.used.to_be_bytes()))
+    }
+}
+
+/// Limits of the lifecycles. All durations are positive.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunPolicy {
+    /// How long planning may take. Default 60 s.
+    pub planning: SignedDuration,
+    /// How long a question stays open. Default 48 h (document 001).
+    pub question: SignedDuration,
+    /// How long a task that could start may wait for lease, resources and agent. Default 15 min.
+    pub start: SignedDuration,
+    /// How long the agent may take to start what it was sent. Default 5 min.
+    pub not_after: SignedDuration,
+    /// First wait for an acknowledgement; doubles with each resend. Default 2 s.
+    pub ack: SignedDuration,
+    /// Longest wait for an acknowledgement. Default 30 s.
+    pub ack_longest: SignedDuration,
+    /// How often contact is looked at. Default 15 s.
+    pub contact: SignedDuration,
+    /// Silence after which contact counts as lost. Default 60 s.
+    pub silence: SignedDuration,
+    /// What an agent may take beyond the time-out to end everything and report. Default 90 s.
+    pub grace: SignedDuration,
+    /// How long the unknown may resolve itself before a person is asked. Default 2 min.
+    pub unknown: SignedDuration,
+    /// Attempts that the catalogue's `retry` permits. Default 3.
+    pub attempts: u32,
+    /// Whether only one person is configured, so that tier 2 takes the typed host name.
+    pub single_person: bool,
+}
+
+impl Default for RunPolicy {
+    fn default() -> Self {
+        Self {
+            planning: SignedDuration::from_secs(60),
+            question: SignedDuration::from_hours(48),
+            start: SignedDuration::from_mins(15),
+            not_after: SignedDuration::from_mins(5),
+            ack: SignedDuration::from_secs(2),
+            ack_longest: SignedDuration::from_secs(30),
+            contact: SignedDuration::from_secs(15),
+            silence: SignedDuration::from_secs(60),
+            grace: SignedDuration::from_secs(90),
+            unknown: SignedDuration::from_mins(2),
+            attempts: 3,
+            single_person: true,
+        }
+    }
+}
+
+/// What an event leads to. Saved in one transaction with its audit record, then performed.
+#[must_use = "a move that is not performed is a lost decision"]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moved {
+    /// The slice as it is now.
+    pub run: Run,
+    /// The moves, for the audit record.
+    pub moves: Vec<MoveRecord>,
+    /// What follows for the world outside.
+    pub effects: Vec<Effect>,
+}
+
+/// The working copy.
+#[derive(Debug)]
+pub(super) struct Desk<'a> {
+    pub(super) run: Run,
+    pub(super) now: Timestamp,
+    pub(super) policy: &'a RunPolicy,
+    ids: Ids,
+    moves: Vec<MoveRecord>,
+    effects: Vec<Effect>,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(run: &Run, context: Context<'a>) -> Self {
+        Self {
+            run: run.clone(),
+            now: context.now,
+            policy: context.policy,
+            ids: context.ids,
+            moves: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    pub(super) fn finish(self) -> Moved {
+        Moved {
+            run: self.run,
+            moves: self.moves,
+            effects: self.effects,
+        }
+    }
+
+    pub(super) fn push(&mut self, effect: Effect) {
+        if !self.effects.contains(&effect) {
+            self.effects.push(effect);
+        }
+    }
+
+    pub(super) fn fresh_task_id(&mut self) -> TaskId {
+        TaskId::from_uuid(self.ids.next())
+    }
+
+    pub(super) fn fresh_decision_id(&mut self) -> DecisionId {
+        DecisionId::from_uuid(self.ids.next())
+    }
+
+    pub(super) fn set_timer(
+        &mut self,
+        subject: TimerSubject,
+        kind: TimerKind,
+        after: SignedDuration,
+    ) {
+        let due = self.now.checked_add(after).unwrap_or(Timestamp::MAX);
+        self.set_timer_at(subject, kind, due);
+    }
+
+    pub(super) fn set_timer_at(&mut self, subject: TimerSubject, kind: TimerKind, due: Timestamp) {
+        self.run.timers.insert(TimerName { subject, kind }, due);
+    }
+
+    fn clear_timers(&mut self, subject: TimerSubject) {
+        self.run.timers.retain(|name, _| name.subject != subject);
+    }
+
+    /// Moves the request. Its timers follow from the state alone.
+    pub(super) fn move_request(&mut self, to: RequestState, because: impl Into<String>) {
+        let because = because.into();
+        let from = Some(self.run.request.state.name().to_owned());
+        self.record(
+            "request",
+            self.run.request.request_id.to_string(),
+            from,
+            to.name(),
+            &because,
+        );
+        self.clear_timers(TimerSubject::Request);
+        match &to {
+            RequestState::Received | RequestState::Planning => {
+                self.set_timer(
+                    TimerSubject::Request,
+                    TimerKind::Deadline,
+                    self.policy.planning,
+                );
+            }
+            RequestState::Previewing
+            | RequestState::NeedsInput { .. }
+            | RequestState::AwaitingApproval { .. } => {
+                self.set_timer(
+                    TimerSubject::Request,
+                    TimerKind::Deadline,
+                    self.policy.question,
+                );
+            }
+            RequestState::Running { deadline } => {
+                self.set_timer_at(TimerSubject::Request, TimerKind::Deadline, *deadline);
+                if let Some(unused) = self
+                    .run
+                    .request
+                    .approval
+                    .as_ref()
+                    .filter(|a| a.used_at.is_none())
+                {
+                    let due = unused.good_until;
+                    self.set_timer_at(TimerSubject::Request, TimerKind::Approval, due);
+                }
+            }
+            RequestState::Completed
+            | RequestState::Failed { .. }
+            | RequestState::Rejected { .. }
+            | RequestState::Expired { .. }
+            | RequestState::Cancelled { .. } => self.push(Effect::Record),
+        }
+        let Request {
+            state,
+            because: why,
+            ..
+        } = &mut self.run.request;
+        *state = to;
+        *why = because;
+    }
+
+    /// The approval was used: from now on only the run's deadline counts.
+    pub(super) fn use_approval(&mut self) {
+        if let Some(approval) = &mut self.run.request.approval {
+            approval.used_at.get_or_insert(self.now);
+            self.run.timers.remove(&TimerName {
+                subject: TimerSubject::Request,
+                kind: TimerKind::Approval,
+            });
+        }
+    }
+
+    /// Adds a task.
+    pub(super) fn add_task(&mut self, step: StepNo, mode: chiffon_common::Mode) -> TaskId {
+        let task_id = self.fresh_task_id();
+        let because = "made from the plan".to_owned();
+        self.record(
+            "task",
+            task_id.to_string(),
+            None,
+            TaskState::Open.name(),
+            &because,
+        );
+        let task = Task {
+            task_id,
+            step,
+            mode,
+            created_at: self.now,
+            state: TaskState::Open,
+            because,
+            attempt: 0,
+            seq: 0,
+            leases: Vec::new(),
+            progress: 0,
+            outcome: None,
+        };
+        self.run.tasks.insert(task_id, task);
+        self.arm_task(task_id);
+        task_id
+    }
+
+    /// Moves a task. Its timers follow from the state alone; a task that has ended holds no lease.
+    pub(super) fn move_task(&mut self, id: TaskId, to: TaskState, because: impl Into<String>) {
+        let because = because.into();
+        let Some(task) = self.run.tasks.get_mut(&id) else {
+            return;
+        };
+        let from = task.state.name();
+        let name = to.name();
+        if to.ended() {
+            task.leases.clear();
+        }
+        task.state = to;
+        task.because.clone_from(&because);
+        if from != name {
+            self.record(
+                "task",
+                id.to_string(),
+                Some(from.to_owned()),
+                name,
+                &because,
+            );
+        }
+        self.arm_task(id);
+    }
+
+    fn arm_task(&mut self, id: TaskId) {
+        let subject = TimerSubject::Task(id);
+        self.clear_timers(subject);
+        let Some(task) = self.run.tasks.get(&id) else {
+            return;
+        };
+        let policy = self.policy;
+        let mut arm = |kind, after| self.run.timers.insert(TimerName { subject, kind }, after);
+        let at = |after: SignedDuration| self.now.checked_add(after).unwrap_or(Timestamp::MAX);
+        match &task.state {
+            TaskState::Open => {
+                let due = match &self.run.request.state {
+                    RequestState::Running { deadline } => *deadline,
+                    _ => at(policy.question),
+                };
+                arm(TimerKind::Start, due);
+            }
+            TaskState::Waiting { .. } => {
+                arm(TimerKind::Start, at(policy.start));
+            }
+            TaskState::Dispatched { sent } => {
+                arm(TimerKind::Ack, at(ack_wait(policy, sent.sends)));
+            }
+            TaskState::Accepted { .. } => {
+                arm(TimerKind::Contact, at(policy.contact));
+            }
+            TaskState::Running { since, .. } => {
+                arm(TimerKind::Contact, at(policy.contact));
+                let step = self
+                    .run
+                    .plan
+                    .as_ref()
+                    .and_then(|plan| plan.steps.get(task.step as usize));
+                let timeout = step.map_or(0, |step| step.timeout_seconds);
+                let timeout = SignedDuration::from_secs(i64::try_from(timeout).unwrap_or(i64::MAX));
+                let end = since
+                    .checked_add(timeout.saturating_add(policy.grace))
+                    .unwrap_or(Timestamp::MAX);
+                arm(TimerKind::End, end);
+            }
+            TaskState::Unknown { asked: None, .. } => {
+                arm(TimerKind::Contact, at(policy.ack_longest));
+                arm(TimerKind::Resolve, at(policy.unknown));
+            }
+            // The question has a deadline of its own; this one is the floor below it.
+            TaskState::Unknown { asked: Some(_), .. } | TaskState::Interrupted { .. } => {
+                arm(
+                    TimerKind::Resolve,
+                    at(policy.question.saturating_add(policy.unknown)),
+                );
+            }
+            TaskState::Completed | TaskState::Failed { .. } | TaskState::Cancelled => {}
+        }
+    }
+
+    /// Asks a person.
+    pub(super) fn ask(
+        &mut self,
+        kind: super::DecisionKind,
+        question: String,
+        options: &[&str],
+    ) -> DecisionId {
+        let decision_id = self.fresh_decision_id();
+        self.record(
+            "decision",
+            decision_id.to_string(),
+            None,
+            "pending",
+            &question,
+        );
+        let deadline = self
+            .now
+            .checked_add(self.policy.question)
+            .unwrap_or(Timestamp::MAX);
+        self.set_timer_at(
+            TimerSubject::Decision(decision_id),
+            TimerKind::Deadline,
+            deadline,
+        );
+        let decision = Decision {
+            decision_id,
+            kind,
+            created_at: self.now,
+            deadline,
+            question,
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+            state: DecisionState::Pending,
+        };
+        self.run.decisions.insert(decision_id, decision);
+        decision_id
+    }
+
+    /// Moves a decision that is pending; another is left as it is.
+    pub(super) fn move_decision(&mut self, id: DecisionId, to: DecisionState, because: &str) {
+        let Some(decision) = self.run.decisions.get_mut(&id).filter(|d| !d.state.ended()) else {
+            return;
+        };
+        let name = to.name();
+        decision.state = to;
+        self.clear_timers(TimerSubject::Decision(id));
+        self.record(
+            "decision",
+            id.to_string(),
+            Some("pending".to_owned()),
+            name,
+            because,
+        );
+    }
+
+    fn record(&mut self, kind: &str, id: String, from: Option<String>, to: &str, because: &str) {
+        self.moves.push(MoveRecord {
+            subject: Subject {
+                kind: kind.to_owned(),
+                id,
+            },
+            from,
+            to: to.to_owned(),
+            because: because.to_owned(),
+        });
+    }
+}
+
+fn ack_wait(policy: &RunPolicy, sends: u32) -> SignedDuration {
+    let doubled = policy
+        .ack
+        .saturating_mul(1 << sends.saturating_sub(1).min(8));
+    doubled.min(policy.ack_longest)
+}

@@ -1,0 +1,247 @@
+//! What can happen to a slice, what follows for the world outside, and what is refused.
+
+use std::collections::BTreeMap;
+
+use chiffon_common::{
+    AgentId, DecisionId, Digest, HostSummary, Incarnation, Plan, Principal, Problem, ResourceUsage,
+    ResultStatus, StatusKind, TaskId, api::Nearest,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Sent, TimerName, WaitingOn};
+
+/// What happened. Past tense: an event is never refused for being unwelcome, only for being untrue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum RunEvent {
+    /// The planner took it up.
+    PlanningBegan,
+    /// The planner is sure.
+    Planned {
+        /// The plan.
+        plan: Box<Plan>,
+    },
+    /// The planner is not sure.
+    AskedBack {
+        /// What to ask.
+        question: String,
+        /// The nearest entries.
+        nearest: Vec<Nearest>,
+        /// Why.
+        problem: Problem,
+    },
+    /// No plan can be made.
+    PlanningFailed {
+        /// Why.
+        problem: Problem,
+    },
+    /// The check runs changed what a person is to approve: the plan as it is now, with its preview under the digest.
+    PreviewSealed {
+        /// The plan with its new digest.
+        plan: Box<Plan>,
+    },
+    /// A person answered a question.
+    Answered(Answered),
+    /// A person wants it to end.
+    CancelAsked {
+        /// Who.
+        by: Principal,
+    },
+    /// A task could not be given to an agent yet.
+    TaskHeld {
+        /// Which.
+        task: TaskId,
+        /// Why.
+        on: WaitingOn,
+    },
+    /// A task was given to an agent.
+    TaskDispatched {
+        /// Which.
+        task: TaskId,
+        /// To whom.
+        sent: Sent,
+        /// The host leases that are taken in the same transaction.
+        leases: Vec<String>,
+    },
+    /// An agent told how it goes.
+    Reported(Reported),
+    /// An agent told how it ended.
+    Ended {
+        /// Which.
+        task: TaskId,
+        /// The attempt.
+        attempt: u32,
+        /// The sender's sequence number.
+        seq: u64,
+        /// The sender.
+        agent: AgentId,
+        /// The life of its journal.
+        incarnation: Incarnation,
+        /// How.
+        status: ResultStatus,
+        /// With what.
+        outcome: Box<Outcome>,
+        /// Why not.
+        problem: Option<Problem>,
+    },
+    /// The agent that has the task began a new journal: what it had in hand is not known to it.
+    JournalLost {
+        /// Which.
+        task: TaskId,
+        /// The new life.
+        incarnation: Incarnation,
+    },
+    /// A timer came due.
+    TimerFired {
+        /// Which.
+        timer: TimerName,
+        /// When the agent of the timer's task was last heard of, where that matters.
+        heard: Option<Timestamp>,
+    },
+}
+
+/// A person's answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answered {
+    /// The question.
+    pub decision: DecisionId,
+    /// The answer.
+    pub choice: String,
+    /// Who.
+    pub by: Principal,
+    /// The plan that was read, for approvals.
+    pub digest: Option<Digest>,
+    /// The typed host name.
+    pub confirm: Option<String>,
+    /// For the record.
+    pub comment: Option<String>,
+}
+
+/// An agent's word on how it goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reported {
+    /// Which.
+    pub task: TaskId,
+    /// The attempt.
+    pub attempt: u32,
+    /// The sender's sequence number.
+    pub seq: u64,
+    /// The sender.
+    pub agent: AgentId,
+    /// The life of its journal.
+    pub incarnation: Incarnation,
+    /// What it says.
+    pub status: StatusKind,
+    /// 0 to 100.
+    pub progress: u8,
+}
+
+/// What an attempt left behind.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// By host.
+    pub hosts: BTreeMap<String, HostSummary>,
+    /// What changed, redacted.
+    pub diff: Option<String>,
+    /// The end of the output, redacted.
+    pub output: String,
+    /// Wall time in seconds.
+    pub duration_seconds: f64,
+    /// What it used.
+    pub usage: ResourceUsage,
+    /// Which isolation was in force.
+    pub isolation: String,
+}
+
+/// What follows for the world outside. Imperative; stored with the moves, done afterwards.
+#[must_use]
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Mint a seal and send the attempt in hand, for the first time or again.
+    Dispatch {
+        /// The task.
+        task: TaskId,
+    },
+    /// Ask the agent what it knows of the attempt in hand.
+    Query {
+        /// The task.
+        task: TaskId,
+    },
+    /// Tell the agent to stop the attempt in hand.
+    Cancel {
+        /// The task.
+        task: TaskId,
+    },
+    /// Send the bundle of the task's step.
+    SendBundle {
+        /// The task.
+        task: TaskId,
+    },
+    /// The plan and its check runs are complete: give the preview a digest and ask.
+    SealPreview,
+    /// Look for tasks that can start.
+    Wake,
+    /// Record the request in the ledger.
+    Record,
+    /// A person should look at the hosts of this task, or need not any more.
+    MarkHosts {
+        /// The task.
+        task: TaskId,
+        /// Whether to look.
+        needs_look: bool,
+    },
+}
+
+/// Why an event was not taken. A normal answer; nothing has changed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// The request has ended.
+    #[error("the request has ended: {0}")]
+    AlreadyEnded(&'static str),
+    /// It is not in a state in which this can happen.
+    #[error("this cannot happen to a request that is {0}")]
+    OutOfTurn(&'static str),
+    /// There is no such question or task.
+    #[error("there is no such {0} in this request")]
+    NoSuch(&'static str),
+    /// The question was answered or has expired.
+    #[error("the question is {0}")]
+    DecisionClosed(&'static str),
+    /// The answer names another plan.
+    #[error("the plan that waits has digest {expected}")]
+    WrongDigest {
+        /// The one that waits.
+        expected: Digest,
+    },
+    /// The answer is not among the options.
+    #[error("the answer must be one of: {}", options.join(", "))]
+    InvalidChoice {
+        /// The options.
+        options: Vec<String>,
+    },
+    /// Services and agents cannot approve.
+    #[error("only a person can answer this")]
+    NotAPerson,
+    /// The tier wants another person.
+    #[error("tier 2 wants the approval of another person than {requester}")]
+    OtherPerson {
+        /// Who asked.
+        requester: String,
+    },
+    /// The tier wants the typed host name.
+    #[error("tier 2 wants the host name typed: {hosts}")]
+    TypeHost {
+        /// Which.
+        hosts: String,
+    },
+    /// An earlier attempt, an old sequence number, or another agent than has it.
+    #[error("the message is old or not from the agent that has the task")]
+    Stale,
+    /// Nothing to be changed: it is so already.
+    #[error("it is so already")]
+    Nothing,
+    /// No approval permits it.
+    #[error("no live approval permits the start")]
+    NotApproved,
+}

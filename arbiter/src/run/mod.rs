@@ -1,0 +1,29 @@
+//! The lifecycles of one request, its tasks and its decisions, moved together.
+//!
+//! [`apply`] takes the slice of one request, one event and the time, and gives the next slice, the
+//! moves for the audit record and the effects for the outbox. Timers and leases are part of the slice,
+//! so that "every non-terminal state holds a timer or a lease" can be looked at (see `tests`).
+//!
+//! Adding an event: 1. [`RunEvent`], 2. its arm in [`apply`], 3. the storm in `tests`.
+
+mod apply;
+mod decision;
+mod desk;
+mod event;
+mod request;
+mod settle;
+mod state;
+mod task;
+#[cfg(test)]
+mod tests;
+mod timer;
+
+pub use apply::{NewRun, apply};
+pub use desk::{Context, Ids, Moved, RunPolicy};
+pub use event::{Answered, Effect, Outcome, Refusal, Reported, RunEvent};
+pub use state::{
+    Approval, Cancelling, Decision, DecisionKind, DecisionState, Request, RequestState, Run, Sent,
+    Task, TaskState, WaitingOn,
+};
+pub use task::may_start;
+pub use timer::{TimerKind, TimerName, TimerSubject};

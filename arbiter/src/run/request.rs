@@ -1,0 +1,284 @@
+//! How a request moves by itself: planning, preview, cancellation, its deadlines.
+
+use chiffon_common::{ErrorCode, Fidelity, Mode, Plan, Principal, Problem, Tier, api::Nearest};
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Cancelling, DecisionKind, DecisionState, Effect, Refusal, RequestState, TaskState, TimerKind,
+    desk::Desk,
+};
+
+impl Desk<'_> {
+    pub(super) fn planning_began(&mut self) -> Result<(), Refusal> {
+        match self.run.request.state {
+            RequestState::Received => {
+                self.move_request(RequestState::Planning, "the planner took it up");
+                Ok(())
+            }
+            RequestState::Planning => Err(Refusal::Nothing),
+            _ => Err(self.out_of_turn()),
+        }
+    }
+
+    pub(super) fn planned(&mut self, plan: Plan) -> Result<(), Refusal> {
+        self.must_be_planning()?;
+        let because = plan.because.clone();
+        let tier = plan.tier;
+        let previewable: Vec<_> = plan
+            .steps
+            .iter()
+            .filter(|step| {
+                tier > Tier::Zero && matches!(step.fidelity, Fidelity::Exact | Fidelity::Simulated)
+            })
+            .map(|step| step.no)
+            .collect();
+        self.run.plan = Some(plan);
+        if tier == Tier::Zero {
+            self.start_running(&format!(
+                "{because}; it only reads, so it needs no approval"
+            ));
+        } else if previewable.is_empty() {
+            self.ask_for_approval(&because);
+        } else {
+            self.move_request(RequestState::Previewing, because);
+            for step in previewable {
+                self.add_task(step, Mode::Check);
+            }
+            self.push(Effect::Wake);
+        }
+        Ok(())
+    }
+
+    pub(super) fn asked_back(
+        &mut self,
+        question: String,
+        nearest: Vec<Nearest>,
+        problem: Problem,
+    ) -> Result<(), Refusal> {
+        self.must_be_planning()?;
+        let because = question.clone();
+        self.move_request(
+            RequestState::NeedsInput {
+                question,
+                nearest,
+                problem,
+            },
+            because,
+        );
+        Ok(())
+    }
+
+    pub(super) fn planning_failed(&mut self, problem: Problem) -> Result<(), Refusal> {
+        self.must_be_planning()?;
+        let because = problem.detail.clone();
+        self.move_request(RequestState::Failed { problem }, because);
+        Ok(())
+    }
+
+    /// The preview is complete and under the digest: now a person may be asked.
+    pub(super) fn preview_sealed(&mut self, plan: Plan) -> Result<(), Refusal> {
+        let complete = self.run.tasks.values().all(|task| task.state.ended());
+        if !matches!(self.run.request.state, RequestState::Previewing) || !complete {
+            return Err(self.out_of_turn());
+        }
+        let exact = plan
+            .steps
+            .iter()
+            .all(|step| step.fidelity == Fidelity::Exact);
+        let changes = |task: &super::Task| {
+            let hosts = task.outcome.as_ref().map(|outcome| &outcome.hosts);
+            task.state != TaskState::Completed
+                || hosts.is_none_or(|hosts| hosts.values().any(|host| host.changed > 0))
+        };
+        let already_so = exact && !self.run.tasks.values().any(changes);
+        let because = plan.because.clone();
+        self.run.plan = Some(plan);
+        if already_so {
+            self.move_request(
+                RequestState::Completed,
+                "it is so already on every host; nothing was to be done",
+            );
+        } else {
+            self.ask_for_approval(&because);
+        }
+        Ok(())
+    }
+
+    fn ask_for_approval(&mut self, because: &str) {
+        let Some(plan) = &self.run.plan else { return };
+        let mut hosts: Vec<_> = plan
+            .steps
+            .iter()
+            .flat_map(|step| step.hosts.clone())
+            .collect();
+        hosts.sort();
+        hosts.dedup();
+        let titles: Vec<_> = plan.steps.iter().map(|step| step.title.as_str()).collect();
+        let question = format!("May this run? {}", titles.join("; "));
+        let kind = DecisionKind::Approval {
+            digest: plan.digest,
+            tier: plan.tier,
+            hosts,
+        };
+        let decision = self.ask(kind, question, &["approve", "reject"]);
+        self.move_request(RequestState::AwaitingApproval { decision }, because);
+    }
+
+    /// The request runs: its tasks come into being and may start until the deadline.
+    pub(super) fn start_running(&mut self, because: &str) {
+        let Some(plan) = &self.run.plan else { return };
+        let steps: Vec<_> = plan.steps.iter().map(|step| step.no).collect();
+        // Every step may wait its turn, run to its time-out and be tried again.
+        let seconds = plan
+            .steps
+            .iter()
+            .map(|step| step.timeout_seconds)
+            .fold(0, u64::saturating_add);
+        let seconds = i64::try_from(seconds)
+            .unwrap_or(i64::MAX / 8)
+            .saturating_mul(i64::from(self.policy.attempts));
+        let limit = self
+            .policy
+            .start
+            .saturating_mul(i32::try_from(steps.len()).unwrap_or(i32::MAX));
+        let limit = limit.saturating_add(SignedDuration::from_secs(seconds));
+        let deadline = self.now.checked_add(limit).unwrap_or(Timestamp::MAX);
+        self.move_request(RequestState::Running { deadline }, because);
+        for step in steps {
+            self.add_task(step, Mode::Apply);
+        }
+        self.push(Effect::Wake);
+    }
+
+    pub(super) fn cancel_asked(&mut self, by: &Principal) -> Result<(), Refusal> {
+        let request = &mut self.run.request;
+        if request.state.ended() {
+            return Err(Refusal::AlreadyEnded(request.state.name()));
+        }
+        if request.cancelling.is_some() {
+            return Err(Refusal::Nothing);
+        }
+        request.cancelling = Some(Cancelling {
+            by: by.id.clone(),
+            at: self.now,
+        });
+        self.close_questions(&by.id, "cancelled");
+        match self.run.request.state {
+            RequestState::Previewing | RequestState::Running { .. } => {
+                self.stop_tasks("a person cancelled the request")
+            }
+            _ => {
+                let to = RequestState::Cancelled { by: by.id.clone() };
+                self.move_request(to, format!("cancelled by {}", by.id));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what has not begun and tells the agents to stop what has.
+    pub(super) fn stop_tasks(&mut self, because: &str) {
+        let open: Vec<_> = self
+            .run
+            .tasks
+            .values()
+            .filter(|task| !task.state.ended())
+            .cloned()
+            .collect();
+        for task in open {
+            match task.state {
+                TaskState::Open | TaskState::Waiting { .. } | TaskState::Interrupted { .. } => {
+                    self.move_task(task.task_id, TaskState::Cancelled, because);
+                }
+                // What an agent may have is over only when the agent says so.
+                _ => self.push(Effect::Cancel { task: task.task_id }),
+            }
+        }
+    }
+
+    pub(super) fn close_questions(&mut self, by: &str, choice: &str) {
+        let pending: Vec<_> = self
+            .run
+            .decisions
+            .values()
+            .filter(|d| !d.state.ended())
+            .map(|d| (d.decision_id, d.kind.clone()))
+            .collect();
+        for (id, kind) in pending {
+            // Whether an unknown run took effect is still open after a cancellation.
+            if matches!(kind, DecisionKind::UnknownOutcome { .. }) {
+                continue;
+            }
+            let to = DecisionState::Resolved {
+                choice: choice.to_owned(),
+                by: by.to_owned(),
+                at: self.now,
+                comment: None,
+            };
+            self.move_decision(id, to, "no longer needed");
+        }
+    }
+
+    pub(super) fn request_timer(&mut self, kind: TimerKind) -> Result<(), Refusal> {
+        match (kind, self.run.request.state.clone()) {
+            (TimerKind::Deadline, RequestState::Received | RequestState::Planning) => {
+                let problem = Problem::new(
+                    ErrorCode::Internal,
+                    "no plan was made in time",
+                    "ask again; if it happens twice, look at the log of the orchestrator",
+                );
+                self.move_request(RequestState::Failed { problem }, "no plan was made in time");
+            }
+            (
+                TimerKind::Deadline,
+                RequestState::NeedsInput { .. } | RequestState::AwaitingApproval { .. },
+            ) => {
+                self.expire("nobody answered in time");
+            }
+            (TimerKind::Deadline, RequestState::Previewing | RequestState::Running { .. }) => {
+                self.stop_tasks("the run's deadline has passed");
+                // Looked at again until every agent has said how its part ended.
+                self.set_timer(
+                    super::TimerSubject::Request,
+                    TimerKind::Deadline,
+                    self.policy.grace,
+                );
+            }
+            (TimerKind::Approval, RequestState::Running { .. }) => {
+                self.stop_tasks("the approval was not used in time");
+                self.expire("the approval was not used in time");
+            }
+            _ => return Err(Refusal::Nothing),
+        }
+        Ok(())
+    }
+
+    pub(super) fn expire(&mut self, why: &str) {
+        self.close_questions("chiffon", "expired");
+        let problem = Problem::new(
+            ErrorCode::ApprovalExpired,
+            why,
+            "ask again: a new plan needs a new approval",
+        );
+        self.move_request(RequestState::Expired { problem }, why);
+    }
+
+    fn must_be_planning(&mut self) -> Result<(), Refusal> {
+        match self.run.request.state {
+            RequestState::Received => {
+                self.move_request(RequestState::Planning, "the planner took it up");
+                Ok(())
+            }
+            RequestState::Planning => Ok(()),
+            _ => Err(self.out_of_turn()),
+        }
+    }
+
+    pub(super) fn out_of_turn(&self) -> Refusal {
+        let state = &self.run.request.state;
+        if state.ended() {
+            Refusal::AlreadyEnded(state.name())
+        } else {
+            Refusal::OutOfTurn(state.name())
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! The slice: one request with its plan, tasks, decisions and timers. Data only; moves are elsewhere.
+
+use std::collections::BTreeMap;
+
+use chiffon_common::{
+    AgentId, DecisionId, Digest, EventId, HostName, Incarnation, Mode, Plan, Principal, Problem,
+    ProjectId, RequestId, RoomId, StepNo, TaskId, TenantId, Tier, TraceId, api::Nearest,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, TimerName};
+
+/// Everything of one request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// The request.
+    pub request: Request,
+    /// Its plan.
+    pub plan: Option<Plan>,
+    /// Its tasks.
+    pub tasks: BTreeMap<TaskId, Task>,
+    /// Its questions.
+    pub decisions: BTreeMap<DecisionId, Decision>,
+    /// When what is to be looked at again.
+    pub timers: BTreeMap<TimerName, Timestamp>,
+}
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Its id.
+    pub request_id: RequestId,
+    /// Owner.
+    pub tenant_id: TenantId,
+    /// Group.
+    pub project_id: ProjectId,
+    /// Conversation.
+    pub room_id: RoomId,
+    /// The event it came from.
+    pub event_id: EventId,
+    /// Correlation.
+    pub trace_id: TraceId,
+    /// Who asked.
+    pub requester: Principal,
+    /// The sentence.
+    pub text: String,
+    /// When it came.
+    pub created_at: Timestamp,
+    /// Where it stands.
+    pub state: RequestState,
+    /// Why it stands there, for people.
+    pub because: String,
+    /// A person wants it to end.
+    pub cancelling: Option<Cancelling>,
+    /// The approval, once given.
+    pub approval: Option<Approval>,
+}
+
+/// Where a request stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum RequestState {
+    /// Stored; nothing was done yet.
+    Received,
+    /// A plan is being made.
+    Planning,
+    /// Check runs are under way.
+    Previewing,
+    /// It asks back.
+    NeedsInput {
+        /// What it asks.
+        question: String,
+        /// The nearest entries.
+        nearest: Vec<Nearest>,
+        /// Why it could not plan.
+        problem: Problem,
+    },
+    /// A person is asked.
+    AwaitingApproval {
+        /// The question.
+        decision: DecisionId,
+    },
+    /// Steps may start.
+    Running {
+        /// No step starts after this.
+        deadline: Timestamp,
+    },
+    /// Done.
+    Completed,
+    /// Not done.
+    Failed {
+        /// Why.
+        problem: Problem,
+    },
+    /// A person said no.
+    Rejected {
+        /// Who.
+        by: String,
+    },
+    /// Nobody answered in time, or the approval was not used in time.
+    Expired {
+        /// Why.
+        problem: Problem,
+    },
+    /// A person ended it.
+    Cancelled {
+        /// Who.
+        by: String,
+    },
+}
+
+impl RequestState {
+    /// Its name, as it stands in database, API and audit.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Planning => "planning",
+            Self::Previewing => "previewing",
+            Self::NeedsInput { .. } => "needs_input",
+            Self::AwaitingApproval { .. } => "awaiting_approval",
+            Self::Running { .. } => "running",
+            Self::Completed => "completed",
+            Self::Failed { .. } => "failed",
+            Self::Rejected { .. } => "rejected",
+            Self::Expired { .. } => "expired",
+            Self::Cancelled { .. } => "cancelled",
+        }
+    }
+
+    /// Whether nothing moves it any more.
+    pub fn ended(&self) -> bool {
+        match self {
+            Self::Received
+            | Self::Planning
+            | Self::Previewing
+            | Self::NeedsInput { .. }
+            | Self::AwaitingApproval { .. }
+            | Self::Running { .. } => false,
+            Self::Completed
+            | Self::Failed { .. }
+            | Self::Rejected { .. }
+            | Self::Expired { .. }
+            | Self::Cancelled { .. } => true,
+        }
+    }
+}
+
+/// A person wants the request to end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cancelling {
+    /// Who.
+    pub by: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// An approval: one run of one plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// The question it answers.
+    pub decision: DecisionId,
+    /// Who gave it.
+    pub approver: String,
+    /// The plan it is bound to.
+    pub digest: Digest,
+    /// When it was given.
+    pub at: Timestamp,
+    /// The first step must have started by then.
+    pub good_until: Timestamp,
+    /// When the first step started: from then on it belongs to this run.
+    pub used_at: Option<Timestamp>,
+}
+
+/// A task: one step at work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its id.
+    pub task_id: TaskId,
+    /// The step it does.
+    pub step: StepNo,
+    /// Check or apply.
+    pub mode: Mode,
+    /// When it came into being.
+    pub created_at: Timestamp,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Why it stands there, for people.
+    pub because: String,
+    /// The attempt in hand; 0 before the first.
+    pub attempt: u32,
+    /// The highest sequence number heard in this attempt.
+    pub seq: u64,
+    /// The host leases it holds.
+    pub leases: Vec<String>,
+    /// 0 to 100.
+    pub progress: u8,
+    /// How it ended, once it has.
+    pub outcome: Option<Outcome>,
+}
+
+/// To whom an attempt was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// The agent.
+    pub agent: AgentId,
+    /// The life of its journal.
+    pub incarnation: Incarnation,
+    /// It must not start after this.
+    pub not_after: Timestamp,
+    /// How often it was sent.
+    pub sends: u32,
+}
+
+/// What a waiting task waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "for", rename_all = "snake_case")]
+pub enum WaitingOn {
+    /// A step before it.
+    Dependency,
+    /// Another change on its host.
+    Lease {
+        /// In words, with the holder.
+        words: String,
+    },
+    /// Memory, a GPU.
+    Resources {
+        /// In words.
+        words: String,
+    },
+    /// An agent with a free slot.
+    Agent {
+        /// In words.
+        words: String,
+    },
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum TaskState {
+    /// Made.
+    Open,
+    /// It could start but for this.
+    Waiting {
+        /// What it waits for.
+        on: WaitingOn,
+    },
+    /// Given to an agent that has not answered.
+    Dispatched {
+        /// To whom.
+        sent: Sent,
+    },
+    /// In the agent's journal.
+    Accepted {
+        /// By whom.
+        sent: Sent,
+    },
+    /// Running.
+    Running {
+        /// Where.
+        sent: Sent,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// Contact lost: how it goes or ended is open.
+    Unknown {
+        /// Who had it.
+        sent: Sent,
+        /// Since when.
+        since: Timestamp,
+        /// The question to a person, once asked.
+        asked: Option<DecisionId>,
+    },
+    /// It began and was cut off; everything it started has ended.
+    Interrupted {
+        /// The question to a person.
+        asked: DecisionId,
+    },
+    /// Done.
+    Completed,
+    /// Not done.
+    Failed {
+        /// Why.
+        problem: Problem,
+    },
+    /// Ended by a person, or because a step before it failed.
+    Cancelled,
+}
+
+impl TaskState {
+    /// Its name, as it stands in database, API and audit.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Waiting { .. } => "waiting",
+            Self::Dispatched { .. } => "dispatched",
+            Self::Accepted { .. } => "accepted",
+            Self::Running { .. } => "running",
+            Self::Unknown { .. } => "unknown",
+            Self::Interrupted { .. } => "interrupted",
+            Self::Completed => "completed",
+            Self::Failed { .. } => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Whether nothing moves it any more.
+    pub fn ended(&self) -> bool {
+        match self {
+            Self::Open
+            | Self::Waiting { .. }
+            | Self::Dispatched { .. }
+            | Self::Accepted { .. }
+            | Self::Running { .. }
+            | Self::Unknown { .. }
+            | Self::Interrupted { .. } => false,
+            Self::Completed | Self::Failed { .. } | Self::Cancelled => true,
+        }
+    }
+
+    /// The word that work-item users know it by (document 001).
+    pub fn bead_name(&self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Dispatched { .. } | Self::Accepted { .. } | Self::Running { .. } => "in_progress",
+            Self::Waiting { .. } | Self::Unknown { .. } | Self::Interrupted { .. } => "blocked",
+            Self::Completed | Self::Failed { .. } | Self::Cancelled => "closed",
+        }
+    }
+
+    /// To whom the attempt in hand was given, while that agent may still have it.
+    pub fn sent(&self) -> Option<&Sent> {
+        match self {
+            Self::Dispatched { sent }
+            | Self::Accepted { sent }
+            | Self::Running { sent, .. }
+            | Self::Unknown { sent, .. } => Some(sent),
+            Self::Open
+            | Self::Waiting { .. }
+            | Self::Interrupted { .. }
+            | Self::Completed
+            | Self::Failed { .. }
+            | Self::Cancelled => None,
+        }
+    }
+}
+
+/// A question to a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Its id.
+    pub decision_id: DecisionId,
+    /// What kind.
+    pub kind: DecisionKind,
+    /// When it was asked.
+    pub created_at: Timestamp,
+    /// When the default answer is taken.
+    pub deadline: Timestamp,
+    /// The question.
+    pub question: String,
+    /// The permitted answers; the default is the last.
+    pub options: Vec<String>,
+    /// Where it stands.
+    pub state: DecisionState,
+}
+
+/// What a question is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum DecisionKind {
+    /// May this plan run?
+    Approval {
+        /// The plan.
+        digest: Digest,
+        /// Its tier.
+        tier: Tier,
+        /// Its hosts, one of which must be typed where only one person is configured.
+        hosts: Vec<HostName>,
+    },
+    /// It was cut off: again?
+    Interrupted {
+        /// The task.
+        task: TaskId,
+    },
+    /// Nobody knows how it ended: how did it?
+    UnknownOutcome {
+        /// The task.
+        task: TaskId,
+    },
+}
+
+impl DecisionKind {
+    /// Its name in the API.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Approval { .. } => "approval",
+            Self::Interrupted { .. } => "interrupted",
+            Self::UnknownOutcome { .. } => "unknown_outcome",
+        }
+    }
+}
+
+/// Where a question stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum DecisionState {
+    /// Nobody has answered.
+    Pending,
+    /// Answered, or no longer needed.
+    Resolved {
+        /// The answer.
+        choice: String,
+        /// Who.
+        by: String,
+        /// When.
+        at: Timestamp,
+        /// What was said with it.
+        comment: Option<String>,
+    },
+    /// Nobody answered in time: the default was taken.
+    TimedOut {
+        /// When.
+        at: Timestamp,
+    },
+}
+
+impl DecisionState {
+    /// Its name, as it stands in database, API and audit.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Resolved { .. } => "resolved",
+            Self::TimedOut { .. } => "timed_out",
+        }
+    }
+
+    /// Whether nothing moves it any more.
+    pub fn ended(&self) -> bool {
+        !matches!(self, Self::Pending)
+    }
+}

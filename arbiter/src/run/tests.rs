@@ -1,0 +1,582 @@
+//! Generated event storms against the invariants of DESIGN section 5, and the lifecycles' corners by hand.
+
+use std::collections::BTreeMap;
+
+use chiffon_common::{
+    AgentId, Cost, Digest, Fidelity, HostSummary, Incarnation, Mode, OnInterrupt, Parameters, Plan,
+    Principal, Problem, ResourcesRequired, ResultStatus, StatusKind, Step, TaskId, Tier, Undo,
+};
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+mod corners;
+
+/// A world around one request: slice, clock, and a source of ids.
+struct World {
+    run: Run,
+    now: Timestamp,
+    next_id: u128,
+    policy: RunPolicy,
+    /// Every start that happened: task and attempt.
+    starts: Vec<(TaskId, u32)>,
+}
+
+const AGENT: &str = "infrastructure";
+
+fn agent() -> AgentId {
+    AGENT.parse().unwrap()
+}
+
+fn life(n: u8) -> Incarnation {
+    Incarnation::from_uuid(Uuid::from_u128(n.into()))
+}
+
+fn person(id: &str) -> Principal {
+    Principal {
+        id: id.to_owned(),
+        kind: "person".to_owned(),
+    }
+}
+
+fn step(
+    no: u32,
+    tier: Tier,
+    fidelity: Fidelity,
+    on_interrupt: OnInterrupt,
+    depends_on: Vec<u32>,
+) -> Step {
+    Step {
+        no,
+        entry: "write_file".parse().unwrap(),
+        title: format!("step {no}"),
+        hosts: vec!["nas".parse().unwrap()],
+        parameters: Parameters::new(),
+        depends_on,
+        tier,
+        fidelity,
+        fidelity_because: None,
+        bundle: Digest::of_bytes(b"bundle"),
+        timeout_seconds: 60,
+        on_interrupt,
+        resources: ResourcesRequired::default(),
+        undo: Undo::None {
+            why: "test".to_owned(),
+        },
+        secret_parameters: Vec::new(),
+    }
+}
+
+impl World {
+    fn new() -> Self {
+        let now = Timestamp::from_second(1_800_000_000).unwrap();
+        let policy = RunPolicy::default();
+        let new = NewRun {
+            request_id: chiffon_common::RequestId::from_uuid(Uuid::from_u128(1)),
+            tenant_id: "default".parse().unwrap(),
+            project_id: "default".parse().unwrap(),
+            room_id: "cli:anna".parse().unwrap(),
+            event_id: "e-1".parse().unwrap(),
+            trace_id: chiffon_common::TraceId::from_uuid(Uuid::from_u128(2)),
+            requester: person("local:anna"),
+            text: "write".to_owned(),
+        };
+        Self {
+            run: Run::received(new, now, &policy),
+            now,
+            next_id: 1000,
+            policy,
+            starts: Vec::new(),
+        }
+    }
+
+    fn plan(&self, steps: Vec<Step>) -> Plan {
+        Plan {
+            plan_id: chiffon_common::PlanId::from_uuid(Uuid::from_u128(3)),
+            request_id: self.run.request.request_id,
+            tier: steps.iter().map(|step| step.tier).max().unwrap(),
+            steps,
+            cost: Cost::default(),
+            confidence: 100,
+            because: "the words fit".to_owned(),
+            expires_at: self.now,
+            good_for_seconds: 3600,
+            digest: Digest::of_bytes(b"plan"),
+        }
+    }
+
+    fn apply(&mut self, event: RunEvent) -> Result<Vec<Effect>, Refusal> {
+        let pool = (0..16).map(|n| Uuid::from_u128(self.next_id + n)).collect();
+        self.next_id += 16;
+        let context = Context {
+            now: self.now,
+            policy: &self.policy,
+            ids: Ids::new(pool),
+        };
+        let before = self.run.clone();
+        let dispatched = matches!(event, RunEvent::TaskDispatched { .. });
+        let moved = apply(&self.run, event, context)?;
+        if dispatched {
+            self.note_start(&before, &moved.run);
+        }
+        invariants(&before, &moved);
+        self.run = moved.run;
+        Ok(moved.effects)
+    }
+
+    /// Nothing executes without a live approval where the tier asks for one.
+    fn note_start(&mut self, before: &Run, after: &Run) {
+        for task in after.tasks.values() {
+            let attempt_before = before.tasks.get(&task.task_id).map_or(0, |t| t.attempt);
+            if task.attempt == attempt_before {
+                continue;
+            }
+            assert!(task.attempt > attempt_before, "an attempt went down");
+            self.starts.push((task.task_id, task.attempt));
+            let plan = after.plan.as_ref().unwrap();
+            if task.mode == Mode::Apply && plan.tier > Tier::Zero {
+                let approval = after
+                    .request
+                    .approval
+                    .as_ref()
+                    .expect("started without approval");
+                assert_eq!(approval.digest, plan.digest, "approved another plan");
+                let first = approval.used_at.expect("the approval was not used up");
+                assert!(first <= approval.good_until, "the approval had run out");
+            }
+        }
+    }
+
+    fn task(&self, mode: Mode, step: u32) -> TaskId {
+        self.run
+            .tasks
+            .values()
+            .find(|t| t.mode == mode && t.step == step)
+            .expect("no such task")
+            .task_id
+    }
+
+    fn sent(&self) -> Sent {
+        Sent {
+            agent: agent(),
+            incarnation: life(1),
+            not_after: self.now + SignedDuration::from_mins(5),
+            sends: 1,
+        }
+    }
+
+    fn dispatch(&mut self, task: TaskId) -> Result<Vec<Effect>, Refusal> {
+        let sent = self.sent();
+        self.apply(RunEvent::TaskDispatched {
+            task,
+            sent,
+            leases: vec!["host:nas".to_owned()],
+        })
+    }
+
+    fn end(
+        &mut self,
+        task: TaskId,
+        attempt: u32,
+        seq: u64,
+        status: ResultStatus,
+    ) -> Result<Vec<Effect>, Refusal> {
+        let summary = HostSummary {
+            changed: 1,
+            ..HostSummary::default()
+        };
+        let outcome = Outcome {
+            hosts: BTreeMap::from([("nas".to_owned(), summary)]),
+            ..Outcome::default()
+        };
+        self.apply(RunEvent::Ended {
+            task,
+            attempt,
+            seq,
+            agent: agent(),
+            incarnation: life(1),
+            status,
+            outcome: Box::new(outcome),
+            problem: None,
+        })
+    }
+
+    fn report(
+        &mut self,
+        task: TaskId,
+        attempt: u32,
+        seq: u64,
+        status: StatusKind,
+        incarnation: u8,
+    ) -> Result<Vec<Effect>, Refusal> {
+        let incarnation = life(incarnation);
+        self.apply(RunEvent::Reported(Reported {
+            task,
+            attempt,
+            seq,
+            agent: agent(),
+            incarnation,
+            status,
+            progress: 10,
+        }))
+    }
+
+    fn answer(&mut self, choice: &str) -> Result<Vec<Effect>, Refusal> {
+        let pending = self
+            .run
+            .decisions
+            .values()
+            .find(|d| !d.state.ended())
+            .expect("nothing is asked");
+        let digest = match &pending.kind {
+            DecisionKind::Approval { digest, .. } => Some(*digest),
+            _ => None,
+        };
+        let decision = pending.decision_id;
+        self.apply(RunEvent::Answered(Answered {
+            decision,
+            choice: choice.to_owned(),
+            by: person("local:anna"),
+            digest,
+            confirm: Some("nas".to_owned()),
+            comment: None,
+        }))
+    }
+
+    fn fire_next(&mut self, heard: Option<Timestamp>) -> bool {
+        let next = self
+            .run
+            .timers
+            .iter()
+            .min_by_key(|(_, due)| **due)
+            .map(|(name, due)| (*name, *due));
+        let Some((timer, due)) = next else {
+            return false;
+        };
+        self.now = self.now.max(due);
+        // A timer that leads nowhere would fire for ever.
+        self.apply(RunEvent::TimerFired { timer, heard })
+            .expect("a timer in the slice leads nowhere");
+        true
+    }
+}
+
+/// The named invariants, after every event.
+fn invariants(before: &Run, moved: &Moved) {
+    let run = &moved.run;
+    invariant_every_open_state_is_looked_at_again(run);
+    invariant_what_has_ended_stays_as_it_is(before, run);
+    invariant_leases_are_held_by_live_tasks_only(run);
+    invariant_every_change_of_state_has_its_line(before, moved);
+}
+
+fn invariant_every_open_state_is_looked_at_again(run: &Run) {
+    let has_timer = |subject| run.timers.keys().any(|name| name.subject == subject);
+    assert!(
+        run.request.state.ended() || has_timer(TimerSubject::Request),
+        "request {} waits for ever",
+        run.request.state.name()
+    );
+    for task in run.tasks.values() {
+        let looked_at = has_timer(TimerSubject::Task(task.task_id));
+        assert_eq!(
+            !task.state.ended(),
+            looked_at,
+            "task {} and its timers",
+            task.state.name()
+        );
+    }
+    for decision in run.decisions.values() {
+        let looked_at = has_timer(TimerSubject::Decision(decision.decision_id));
+        assert_eq!(
+            !decision.state.ended(),
+            looked_at,
+            "decision {} and its timers",
+            decision.state.name()
+        );
+    }
+}
+
+fn invariant_what_has_ended_stays_as_it_is(before: &Run, after: &Run) {
+    if before.request.state.ended() {
+        assert_eq!(
+            before.request.state, after.request.state,
+            "a terminal request moved"
+        );
+    }
+    for (id, task) in &before.tasks {
+        if task.state.ended() {
+            assert_eq!(
+                Some(&task.state),
+                after.tasks.get(id).map(|t| &t.state),
+                "a terminal task moved"
+            );
+        }
+    }
+    for (id, decision) in &before.decisions {
+        if decision.state.ended() {
+            assert_eq!(
+                Some(&decision.state),
+                after.decisions.get(id).map(|d| &d.state),
+                "a terminal decision moved"
+            );
+        }
+    }
+}
+
+fn invariant_leases_are_held_by_live_tasks_only(run: &Run) {
+    for task in run.tasks.values() {
+        assert!(
+            !task.state.ended() || task.leases.is_empty(),
+            "an ended task holds a lease"
+        );
+        let in_hand = task.state.sent().is_some() && task.mode == Mode::Apply;
+        assert!(
+            !in_hand || !task.leases.is_empty(),
+            "an unresolved attempt holds no lease"
+        );
+    }
+}
+
+fn invariant_every_change_of_state_has_its_line(before: &Run, moved: &Moved) {
+    let line = |id: String, to: &str| moved.moves.iter().any(|m| m.subject.id == id && m.to == to);
+    let (was, is) = (before.request.state.name(), moved.run.request.state.name());
+    assert!(
+        was == is || line(before.request.request_id.to_string(), is),
+        "request {was} -> {is} without a line"
+    );
+    for (id, task) in &moved.run.tasks {
+        let was = before.tasks.get(id).map(|t| t.state.name());
+        assert!(
+            was == Some(task.state.name()) || line(id.to_string(), task.state.name()),
+            "a task moved without a line"
+        );
+    }
+}
+
+/// One thing that may happen, in terms that need no knowledge of the slice.
+#[derive(Debug, Clone)]
+enum Gust {
+    Dispatch(usize),
+    Report {
+        task: usize,
+        attempt: u32,
+        seq: u64,
+        status: u8,
+        life: u8,
+    },
+    End {
+        task: usize,
+        attempt: u32,
+        seq: u64,
+        status: u8,
+        life: u8,
+    },
+    Answer(u8),
+    Cancel,
+    Timer {
+        nth: usize,
+        heard: bool,
+    },
+    NewJournal(usize),
+    SealPreview,
+    Planned,
+}
+
+fn gust() -> impl Strategy<Value = Gust> {
+    let at = 0..4_usize;
+    prop_oneof![
+        4 => at.clone().prop_map(Gust::Dispatch),
+        4 => (at.clone(), 1..3_u32, 1..9_u64, 0..4_u8, 1..3_u8).prop_map(|(task, attempt, seq, status, life)| Gust::Report { task, attempt, seq, status, life }),
+        4 => (at.clone(), 1..3_u32, 1..9_u64, 0..6_u8, 1..3_u8).prop_map(|(task, attempt, seq, status, life)| Gust::End { task, attempt, seq, status, life }),
+        3 => (0..5_u8).prop_map(Gust::Answer),
+        1 => Just(Gust::Cancel),
+        3 => (0..6_usize, any::<bool>()).prop_map(|(nth, heard)| Gust::Timer { nth, heard }),
+        1 => at.prop_map(Gust::NewJournal),
+        2 => Just(Gust::SealPreview),
+        1 => Just(Gust::Planned),
+    ]
+}
+
+fn blow(world: &mut World, gust: &Gust, steps: &[Step]) {
+    let ids: Vec<_> = world.run.tasks.keys().copied().collect();
+    let pick = |n: usize| ids.get(n % ids.len().max(1)).copied();
+    // Refusals are lawful answers; what counts is that nothing breaks an invariant.
+    let _ = match gust {
+        Gust::Planned => {
+            let plan = world.plan(steps.to_vec());
+            world
+                .apply(RunEvent::Planned {
+                    plan: Box::new(plan),
+                })
+                .map(drop)
+        }
+        Gust::SealPreview => {
+            let plan = world.run.plan.clone();
+            plan.map_or(Ok(()), |plan| {
+                world
+                    .apply(RunEvent::PreviewSealed {
+                        plan: Box::new(plan),
+                    })
+                    .map(drop)
+            })
+        }
+        Gust::Dispatch(n) => pick(*n).map_or(Ok(()), |task| world.dispatch(task).map(drop)),
+        Gust::Report {
+            task,
+            attempt,
+            seq,
+            status,
+            life,
+        } => {
+            let kinds = [
+                StatusKind::Accepted,
+                StatusKind::NeedsBundle,
+                StatusKind::Running,
+                StatusKind::NeverSeen,
+            ];
+            let status = kinds[usize::from(*status)];
+            pick(*task).map_or(Ok(()), |task| {
+                world.report(task, *attempt, *seq, status, *life).map(drop)
+            })
+        }
+        Gust::End {
+            task,
+            attempt,
+            seq,
+            status,
+            life: n,
+        } => {
+            let kinds = [
+                ResultStatus::Completed,
+                ResultStatus::Failed,
+                ResultStatus::Cancelled,
+                ResultStatus::Interrupted,
+                ResultStatus::Refused,
+                ResultStatus::Unknown,
+            ];
+            let status = kinds[usize::from(*status)];
+            pick(*task).map_or(Ok(()), |task| {
+                let incarnation = life(*n);
+                let (attempt, seq, agent) = (*attempt, *seq, agent());
+                let outcome = Box::default();
+                world
+                    .apply(RunEvent::Ended {
+                        task,
+                        attempt,
+                        seq,
+                        agent,
+                        incarnation,
+                        status,
+                        outcome,
+                        problem: None,
+                    })
+                    .map(drop)
+            })
+        }
+        Gust::Answer(n) => {
+            let choice = ["approve", "reject", "retry", "completed", "fail"][usize::from(*n)];
+            let pending = world.run.decisions.values().any(|d| !d.state.ended());
+            if pending {
+                world.answer(choice).map(drop)
+            } else {
+                Ok(())
+            }
+        }
+        Gust::Cancel => world
+            .apply(RunEvent::CancelAsked {
+                by: person("local:anna"),
+            })
+            .map(drop),
+        Gust::Timer { nth, heard } => {
+            let timers: Vec<_> = world
+                .run
+                .timers
+                .iter()
+                .map(|(name, due)| (*name, *due))
+                .collect();
+            timers
+                .get(nth % timers.len().max(1))
+                .copied()
+                .map_or(Ok(()), |(timer, due)| {
+                    world.now = world.now.max(due);
+                    let heard = heard.then_some(world.now);
+                    world.apply(RunEvent::TimerFired { timer, heard }).map(drop)
+                })
+        }
+        Gust::NewJournal(n) => pick(*n).map_or(Ok(()), |task| {
+            world
+                .apply(RunEvent::JournalLost {
+                    task,
+                    incarnation: life(2),
+                })
+                .map(drop)
+        }),
+    };
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let tier = prop_oneof![Just(Tier::Zero), Just(Tier::One), Just(Tier::Two)];
+    let fidelity = prop_oneof![
+        Just(Fidelity::Exact),
+        Just(Fidelity::Blind),
+        Just(Fidelity::Acts)
+    ];
+    let word = prop_oneof![
+        Just(OnInterrupt::Retry),
+        Just(OnInterrupt::Ask),
+        Just(OnInterrupt::Fail)
+    ];
+    prop::collection::vec((tier, fidelity, word, any::<bool>()), 1..4).prop_map(|parts| {
+        parts
+            .into_iter()
+            .zip(0_u32..)
+            .map(|((tier, fidelity, word, chained), no)| {
+                let depends_on = if chained && no > 0 {
+                    vec![no - 1]
+                } else {
+                    Vec::new()
+                };
+                step(no, tier, fidelity, word, depends_on)
+            })
+            .collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+
+    /// Whatever happens in whatever order, the invariants hold after every event; and when nothing
+    /// happens any more but timers, everything reaches its end.
+    #[test]
+    fn a_storm_breaks_no_invariant_and_then_everything_ends(steps in steps(), gusts in prop::collection::vec(gust(), 1..80)) {
+        let mut world = World::new();
+        let plan = world.plan(steps.clone());
+        world.apply(RunEvent::Planned { plan: Box::new(plan) }).unwrap();
+        for gust in &gusts {
+            blow(&mut world, gust, &steps);
+        }
+        // The shell answers SealPreview whenever it is asked for; agents have fallen silent.
+        for _ in 0..2_000 {
+            if world.run.request.state.ended() && world.run.timers.is_empty() {
+                break;
+            }
+            let preview_done = world.run.request.state == RequestState::Previewing && world.run.tasks.values().all(|t| t.state.ended());
+            if preview_done {
+                let plan = world.run.plan.clone().unwrap();
+                world.apply(RunEvent::PreviewSealed { plan: Box::new(plan) }).unwrap();
+            } else {
+                world.fire_next(None);
+            }
+        }
+        prop_assert!(world.run.request.state.ended(), "still {}", world.run.request.state.name());
+        prop_assert!(world.run.tasks.values().all(|t| t.state.ended()), "a task has not ended");
+        prop_assert!(world.run.timers.is_empty(), "timers are left: {:?}", world.run.timers);
+        let mut starts = world.starts.clone();
+        starts.sort();
+        starts.dedup();
+        prop_assert_eq!(starts.len(), world.starts.len(), "an attempt was started twice");
+    }
+}
