@@ -27,6 +27,7 @@ pub fn apply(run: &Run, event: RunEvent, context: Context<'_>) -> Result<Moved, 
         RunEvent::TaskDispatched { task, sent, leases } => {
             desk.task_dispatched(task, sent, leases)?
         }
+        RunEvent::DispatchRefused { task, problem } => desk.dispatch_refused(task, problem)?,
         RunEvent::Reported(report) => desk.reported(&report)?,
         RunEvent::Ended {
             task,

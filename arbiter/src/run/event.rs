@@ -64,6 +64,13 @@ pub enum RunEvent {
         /// The host leases that are taken in the same transaction.
         leases: Vec<String>,
     },
+    /// What would run is no longer what was planned, so it is not given to anybody.
+    DispatchRefused {
+        /// Which.
+        task: TaskId,
+        /// Why.
+        problem: Problem,
+    },
     /// An agent told how it goes.
     Reported(Reported),
     /// An agent told how it ended.

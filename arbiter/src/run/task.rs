@@ -87,6 +87,16 @@ impl Desk<'_> {
         Ok(())
     }
 
+    pub(super) fn dispatch_refused(&mut self, id: TaskId, problem: Problem) -> Result<(), Refusal> {
+        let task = self.task(id)?;
+        if !matches!(task.state, TaskState::Waiting { .. }) {
+            return Err(Refusal::OutOfTurn(task.state.name()));
+        }
+        let because = problem.detail.clone();
+        self.move_task(id, TaskState::Failed { problem }, because);
+        Ok(())
+    }
+
     /// Whether a message is about the attempt in hand, from the agent that has it, and new.
     pub(super) fn is_current(
         &self,
