@@ -1,1 +1,89 @@
-//! The inventory: which hosts there are and how they are reached.
+//! The inventory: which hosts there are, what people call them, and how Ansible reaches them.
+//!
+//! Reads `hosts.yml` (Ansible's YAML form) and `known_hosts` of one folder, and resolves a choice of hosts
+//! into the files that travel with the work. Variables of the inventory are the user's code: templates
+//! stay templates and tags stay tags (S3). Which hosts a sentence means is left to `planner`.
+
+mod emit;
+mod first;
+mod groups;
+mod host_keys;
+mod read;
+mod resolve;
+mod spoken;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use chiffon_common::HostName;
+
+use crate::catalogue::yaml::Node;
+pub use first::write_default;
+pub use host_keys::{HostKey, HostKeys, pin};
+pub use resolve::Unpinned;
+
+/// What the inventory must be told of the machine it is read on.
+#[derive(Debug, Clone)]
+pub struct Here {
+    /// Its host name; also answers to `localhost`.
+    pub hostname: String,
+    /// What `~` stands for in key file names.
+    pub home: PathBuf,
+}
+
+/// One host.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Its name.
+    pub name: HostName,
+    /// What else people call it.
+    pub aliases: Vec<String>,
+    /// Its groups, with all that hold them; sorted, without `all`.
+    pub groups: Vec<String>,
+    /// Merged as Ansible merges, without `chiffon_aliases`.
+    vars: BTreeMap<String, Node>,
+}
+
+/// The hosts of one folder.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    hosts: BTreeMap<HostName, Host>,
+    groups: BTreeMap<String, Vec<HostName>>,
+    keys: HostKeys,
+    spoken: spoken::Spoken,
+}
+
+impl Inventory {
+    /// All hosts, by name.
+    pub fn hosts(&self) -> impl Iterator<Item = &Host> {
+        self.hosts.values()
+    }
+
+    /// One host.
+    pub fn host(&self, name: &HostName) -> Option<&Host> {
+        self.hosts.get(name)
+    }
+
+    /// Groups with all their hosts, by name; `all` is not among them.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, &[HostName])> {
+        let groups = self.groups.iter();
+        groups.map(|(name, hosts)| (name.as_str(), hosts.as_slice()))
+    }
+
+    /// The pinned keys.
+    pub fn keys(&self) -> &HostKeys {
+        &self.keys
+    }
+
+    /// What a phrase of folded words means: a host by name or nickname, a group, or nothing.
+    pub(crate) fn meant(&self, phrase: &str) -> Option<&[HostName]> {
+        self.spoken.get(phrase)
+    }
+
+    /// How many words the longest name has.
+    pub(crate) fn longest_name(&self) -> usize {
+        self.spoken.longest()
+    }
+}

@@ -1,0 +1,259 @@
+//! Reading `hosts.yml`. What this form does not cover is refused with its line: a host or a variable that
+//! was passed over in silence would make a run something else than its author meant.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+use chiffon_common::{ErrorCode, HostName, Problem};
+
+use super::{Here, Host, HostKeys, Inventory, groups, spoken::Spoken};
+use crate::catalogue::yaml::{self, Fault, Key, Node};
+
+const FILE: &str = "hosts.yml";
+const MAX_BYTES: u64 = 16 * 1024 * 1024;
+const MAX_DEPTH: usize = 32;
+const ALIASES: &str = "chiffon_aliases";
+
+/// One group as it is written, from all places where it stands.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    pub(super) vars: BTreeMap<String, Node>,
+    pub(super) hosts: BTreeSet<HostName>,
+    pub(super) children: BTreeSet<String>,
+}
+
+/// The file as it is written.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) groups: BTreeMap<String, Group>,
+    pub(super) hosts: BTreeMap<HostName, BTreeMap<String, Node>>,
+}
+
+impl Inventory {
+    /// Reads a folder. Reads files, so it blocks.
+    ///
+    /// # Errors
+    /// 5109 with file, line and what to do.
+    pub fn load(dir: &Path, here: &Here) -> Result<Self, Problem> {
+        refuse_other_sources(dir)?;
+        let path = dir.join(FILE);
+        let text = read_text(&path)?;
+        let written = read(&text).map_err(|fault| problem(&path, &fault))?;
+        let keys = HostKeys::load(dir)?;
+        Self::assemble(written, keys, here).map_err(|fault| problem(&path, &fault))
+    }
+
+    fn assemble(written: Written, keys: HostKeys, here: &Here) -> Result<Self, Fault> {
+        let merged = groups::merge(&written)?;
+        let mut hosts = BTreeMap::new();
+        for (name, (mut vars, groups)) in merged.hosts {
+            let aliases = match vars.remove(ALIASES) {
+                Some(node) => aliases(&node)?,
+                None => Vec::new(),
+            };
+            expand_home(&mut vars, &here.home);
+            let host = Host {
+                name: name.clone(),
+                aliases,
+                groups,
+                vars,
+            };
+            hosts.insert(name, host);
+        }
+        let spoken = Spoken::new(&hosts, &merged.groups, &here.hostname);
+        Ok(Self {
+            hosts,
+            groups: merged.groups,
+            keys,
+            spoken,
+        })
+    }
+}
+
+/// Ansible would read these too; here they would be passed over.
+fn refuse_other_sources(dir: &Path) -> Result<(), Problem> {
+    for name in ["group_vars", "host_vars"] {
+        let path = dir.join(name);
+        if path.exists() {
+            let fault = Fault::whole("variables in folders of their own are not read yet");
+            let todo = "write them into hosts.yml, under `vars` of the group or below the host";
+            return Err(with_todo(&path, &fault, todo));
+        }
+    }
+    Ok(())
+}
+
+fn read_text(path: &Path) -> Result<String, Problem> {
+    let cannot = |reason: String| {
+        with_todo(
+            path,
+            &Fault::whole(reason),
+            "`chiffon doctor` shows the folder; the first `chiffon up` or `chiffon run` writes the file",
+        )
+    };
+    let meta = fs::metadata(path).map_err(|error| cannot(format!("cannot be read: {error}")))?;
+    if !meta.is_file() || meta.len() > MAX_BYTES {
+        return Err(cannot("is no file of at most 16 MiB".to_owned()));
+    }
+    let bytes = fs::read(path).map_err(|error| cannot(format!("cannot be read: {error}")))?;
+    String::from_utf8(bytes).map_err(|_| cannot("is not UTF-8 text".to_owned()))
+}
+
+/// The problem of one place in a file.
+pub(super) fn problem(path: &Path, fault: &Fault) -> Problem {
+    with_todo(path, fault, "correct the file; `chiffon doctor` checks it")
+}
+
+pub(super) fn with_todo(path: &Path, fault: &Fault, todo: &str) -> Problem {
+    let place = match fault.line {
+        Some(line) => format!("{}, line {line}", path.display()),
+        None => path.display().to_string(),
+    };
+    let detail = format!("{place}: {}", fault.reason);
+    Problem::new(ErrorCode::InventoryBroken, detail, todo)
+}
+
+pub(super) fn read(text: &str) -> Result<Written, Fault> {
+    let first = text
+        .lines()
+        .map(str::trim_start)
+        .find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
+    if first.is_some_and(|line| line.starts_with('[')) {
+        return Err(Fault::whole(
+            "this is the INI form, which comes later: write it as YAML (`ansible-inventory --list --yaml -i FILE` does)",
+        ));
+    }
+    let node = yaml::parse(text)?;
+    if node.get("plugin").is_some() {
+        return Err(Fault::at(
+            node.line,
+            "inventory plugins come later: write the hosts out (`ansible-inventory --list --yaml -i FILE` does)",
+        ));
+    }
+    let mut written = Written::default();
+    for (key, group) in mapping(&node, "the inventory")? {
+        written.group(key, group, 0)?;
+        if key.text != "all" {
+            written
+                .groups
+                .entry("all".to_owned())
+                .or_default()
+                .children
+                .insert(key.text.clone());
+        }
+    }
+    Ok(written)
+}
+
+impl Written {
+    fn group(&mut self, key: &Key, node: &Node, depth: usize) -> Result<(), Fault> {
+        group_name(key)?;
+        if depth > MAX_DEPTH {
+            return Err(Fault::at(key.line, "the groups are nested too deeply"));
+        }
+        let mut group = self.groups.remove(&key.text).unwrap_or_default();
+        for (part, node) in mapping(node, &key.text)? {
+            match part.text.as_str() {
+                "vars" => read_vars(node, &mut group.vars)?,
+                "hosts" => self.hosts(node, &mut group)?,
+                "children" => {
+                    for (child, node) in mapping(node, "children")? {
+                        group.children.insert(child.text.clone());
+                        self.group(child, node, depth + 1)?;
+                    }
+                }
+                other => {
+                    let reason = format!("a group has hosts, vars and children, but no {other:?}");
+                    return Err(Fault::at(part.line, reason));
+                }
+            }
+        }
+        // A child may have written more of the same group by now.
+        let known = self.groups.entry(key.text.clone()).or_default();
+        known.hosts.append(&mut group.hosts);
+        known.children.append(&mut group.children);
+        known.vars.append(&mut group.vars);
+        Ok(())
+    }
+
+    fn hosts(&mut self, node: &Node, group: &mut Group) -> Result<(), Fault> {
+        for (key, vars) in mapping(node, "hosts")? {
+            let name = host_name(key)?;
+            read_vars(vars, self.hosts.entry(name.clone()).or_default())?;
+            group.hosts.insert(name);
+        }
+        Ok(())
+    }
+}
+
+fn host_name(key: &Key) -> Result<HostName, Fault> {
+    if key.text.contains(['[', '*', ',']) {
+        let reason = format!(
+            "{:?} is a pattern: patterns come later, write the hosts out",
+            key.text
+        );
+        return Err(Fault::at(key.line, reason));
+    }
+    key.text
+        .parse()
+        .map_err(|error| Fault::at(key.line, format!("{error}")))
+}
+
+fn group_name(key: &Key) -> Result<(), Fault> {
+    let is_permitted = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let starts = key
+        .text
+        .starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    if starts && key.text.len() <= 64 && key.text.chars().all(is_permitted) {
+        return Ok(());
+    }
+    let shown: String = key.text.chars().take(80).collect();
+    let reason =
+        format!("group name {shown:?} is not permitted: a letter, then letters, digits, _ and -");
+    Err(Fault::at(key.line, reason))
+}
+
+fn read_vars(node: &Node, into: &mut BTreeMap<String, Node>) -> Result<(), Fault> {
+    for (key, value) in mapping(node, "variables")? {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let starts = !key.text.starts_with(|c: char| c.is_ascii_digit());
+        if key.text.is_empty() || !starts || !key.text.chars().all(is_name) {
+            let shown: String = key.text.chars().take(80).collect();
+            let reason = format!("{shown:?} is no name of a variable");
+            return Err(Fault::at(key.line, reason));
+        }
+        into.insert(key.text.clone(), value.clone());
+    }
+    Ok(())
+}
+
+fn mapping<'n>(node: &'n Node, what: &str) -> Result<&'n [(Key, Node)], Fault> {
+    node.map().ok_or_else(|| {
+        let reason = format!("{what:?} must be a mapping, not {}", node.kind());
+        Fault::at(node.line, reason)
+    })
+}
+
+fn aliases(node: &Node) -> Result<Vec<String>, Fault> {
+    let wrong = || Fault::at(node.line, format!("{ALIASES} must be a list of names"));
+    let items = node.list().ok_or_else(wrong)?;
+    let names = items.iter().map(|item| item.text().map(str::to_owned));
+    names.collect::<Option<_>>().ok_or_else(wrong)
+}
+
+/// The agent runs with a home folder of its own, so `~` must not reach it.
+fn expand_home(vars: &mut BTreeMap<String, Node>, home: &Path) {
+    for name in ["ansible_ssh_private_key_file", "ansible_private_key_file"] {
+        let Some(node) = vars.get_mut(name) else {
+            continue;
+        };
+        if let yaml::Value::Text(text) = &mut node.value
+            && let Some(rest) = text.strip_prefix("~/")
+        {
+            *text = home.join(rest).to_string_lossy().into_owned();
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Resolving a choice of hosts into the two files that travel with the work: exactly these hosts, with
+//! their merged variables and their pinned keys, and nothing of any other host (S3, S12).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chiffon_common::{Bundle, BundleFile, ErrorCode, HostName, Problem};
+
+use super::{Host, Inventory, emit, host_keys::Address};
+use crate::catalogue::yaml::{Node, Value};
+
+const HOSTS: &str = "inventory/hosts.yml";
+const KNOWN_HOSTS: &str = "inventory/known_hosts";
+
+/// A host that is reached over SSH and has no pinned key yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unpinned {
+    /// The host.
+    pub host: HostName,
+    /// Where its key is to be asked for.
+    pub address: String,
+    /// The SSH port.
+    pub port: u16,
+}
+
+impl Inventory {
+    /// `inventory/hosts.yml` and `inventory/known_hosts` for exactly these hosts. The order in which they
+    /// are named makes no difference.
+    ///
+    /// # Errors
+    /// 5102 for a host that is not in the inventory, 5109 for an address that cannot be read.
+    pub fn resolve(&self, hosts: &[HostName]) -> Result<Bundle, Problem> {
+        let hosts = self.chosen(hosts)?;
+        let mut keys = BTreeSet::new();
+        for host in &hosts {
+            if let Some(address) = host.address()? {
+                keys.extend(self.keys.lines_of(&address));
+            }
+        }
+        let known_hosts: String = keys.into_iter().map(|line| line + "\n").collect();
+        let mut bundle = Bundle::default();
+        for (path, text) in [(HOSTS, hosts_file(&hosts)), (KNOWN_HOSTS, known_hosts)] {
+            let file = BundleFile {
+                executable: false,
+                content: text.into_bytes(),
+            };
+            bundle.insert(path, file).map_err(|error| {
+                Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
+            })?;
+        }
+        Ok(bundle)
+    }
+
+    /// Those of the hosts that are reached over SSH without a pinned key.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub fn unpinned(&self, hosts: &[HostName]) -> Result<Vec<Unpinned>, Problem> {
+        let mut unpinned = Vec::new();
+        for host in self.chosen(hosts)? {
+            if let Some(address) = host.address()?
+                && !self.keys.has(&address)
+            {
+                unpinned.push(Unpinned {
+                    host: host.name.clone(),
+                    address: address.name,
+                    port: address.port,
+                });
+            }
+        }
+        Ok(unpinned)
+    }
+
+    /// The problem of a host that nobody knows, with the nearest one.
+    pub fn unknown_host(&self, name: &str) -> Problem {
+        let shown = chiffon_common::visible(&name.chars().take(80).collect::<String>());
+        let mut known: Vec<&str> = self.hosts.keys().map(HostName::as_str).collect();
+        known.sort_by(|a, b| {
+            strsim::jaro_winkler(b, name).total_cmp(&strsim::jaro_winkler(a, name))
+        });
+        let more = if known.len() > 8 { ", ..." } else { "" };
+        known.truncate(8);
+        let detail = format!(
+            "there is no host {shown:?}; known are {}{more}",
+            known.join(", ")
+        );
+        let todo = "name a known host, or add it to inventory/hosts.yml";
+        Problem::new(ErrorCode::UnknownHost, detail, todo)
+    }
+
+    /// Each once, by name.
+    fn chosen(&self, hosts: &[HostName]) -> Result<Vec<&Host>, Problem> {
+        let names: BTreeSet<&HostName> = hosts.iter().collect();
+        let find = |name: &HostName| {
+            self.hosts
+                .get(name)
+                .ok_or_else(|| self.unknown_host(name.as_str()))
+        };
+        names.into_iter().map(find).collect()
+    }
+}
+
+impl Host {
+    /// Whether Ansible runs on this very machine for it.
+    pub fn is_local(&self) -> bool {
+        match self.var("ansible_connection") {
+            Some(connection) => connection == "local",
+            None => self.name.as_str() == "localhost" && !self.vars.contains_key("ansible_host"),
+        }
+    }
+
+    /// Where SSH reaches it; nothing where it is not reached by SSH.
+    fn address(&self) -> Result<Option<Address>, Problem> {
+        let connection = self.var("ansible_connection").unwrap_or("ssh");
+        let is_ssh = [
+            "ssh",
+            "smart",
+            "paramiko",
+            "paramiko_ssh",
+            "ansible.builtin.ssh",
+        ]
+        .contains(&connection);
+        if self.is_local() || !is_ssh {
+            return Ok(None);
+        }
+        let name = match self
+            .vars
+            .get("ansible_host")
+            .or_else(|| self.vars.get("ansible_ssh_host"))
+        {
+            None => self.name.as_str().to_owned(),
+            Some(node) => literal(node).ok_or_else(|| self.unclear("ansible_host"))?,
+        };
+        let port = match self
+            .vars
+            .get("ansible_port")
+            .or_else(|| self.vars.get("ansible_ssh_port"))
+        {
+            None => Some(22),
+            Some(node) => literal(node).and_then(|text| text.parse().ok()),
+        };
+        let port = port.ok_or_else(|| self.unclear("ansible_port"))?;
+        Ok(Some(Address { name, port }))
+    }
+
+    fn unclear(&self, name: &str) -> Problem {
+        let detail = format!(
+            "{name} of {} is no plain value, so its pinned key cannot be chosen",
+            self.name
+        );
+        let todo = "write the address and the port out in inventory/hosts.yml";
+        Problem::new(ErrorCode::InventoryBroken, detail, todo)
+    }
+
+    fn var(&self, name: &str) -> Option<&str> {
+        self.vars.get(name).and_then(Node::text)
+    }
+
+    /// The variables as they are sent: a local host runs with the Python that Ansible itself runs on, since
+    /// what interpreter discovery finds there may be a version manager's shim that does not work.
+    fn sent(&self) -> BTreeMap<&str, Node> {
+        let mut vars: BTreeMap<&str, Node> = self
+            .vars
+            .iter()
+            .map(|(name, node)| (name.as_str(), node.clone()))
+            .collect();
+        if self.is_local() {
+            let defaults = [
+                ("ansible_connection", "local"),
+                (
+                    "ansible_python_interpreter",
+                    "{{ ansible_playbook_python }}",
+                ),
+            ];
+            for (name, value) in defaults {
+                vars.entry(name).or_insert_with(|| Node {
+                    line: 0,
+                    tag: None,
+                    value: Value::Text(value.to_owned()),
+                });
+            }
+        }
+        vars
+    }
+}
+
+fn literal(node: &Node) -> Option<String> {
+    let text = match &node.value {
+        Value::Text(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let is_plain = node.tag.is_none()
+        && !text.contains(|c: char| c.is_whitespace() || "{}[]*?!|,#".contains(c));
+    (is_plain && !text.is_empty()).then_some(text)
+}
+
+fn hosts_file(hosts: &[&Host]) -> String {
+    let mut to = "---\nall:\n  hosts:\n".to_owned();
+    for host in hosts {
+        to.push_str("    ");
+        emit::text(host.name.as_str(), &mut to);
+        let vars = host.sent();
+        to.push_str(if vars.is_empty() { ": {}\n" } else { ":\n" });
+        for (name, node) in vars {
+            to.push_str("      ");
+            emit::text(name, &mut to);
+            to.push_str(": ");
+            emit::node(&node, &mut to);
+            to.push('\n');
+        }
+    }
+    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for host in hosts {
+        for group in &host.groups {
+            groups.entry(group).or_default().push(host.name.as_str());
+        }
+    }
+    if !groups.is_empty() {
+        to.push_str("  children:\n");
+    }
+    for (group, hosts) in groups {
+        to.push_str("    ");
+        emit::text(group, &mut to);
+        to.push_str(":\n      hosts:\n");
+        for host in hosts {
+            to.push_str("        ");
+            emit::text(host, &mut to);
+            to.push_str(": {}\n");
+        }
+    }
+    to
+}

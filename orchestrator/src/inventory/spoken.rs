@@ -1,0 +1,140 @@
+//! What people call hosts: names, nicknames, groups, and the many words for "this machine".
+
+use std::collections::{BTreeMap, HashMap};
+
+use chiffon_common::HostName;
+
+use super::Host;
+use crate::planner::text;
+
+/// Names of the machine itself, folded.
+const HERE: [&str; 36] = [
+    "this machine",
+    "this host",
+    "this computer",
+    "this server",
+    "this box",
+    "this pc",
+    "this laptop",
+    "this system",
+    "my machine",
+    "my computer",
+    "my laptop",
+    "the local machine",
+    "local machine",
+    "local host",
+    "here",
+    "local",
+    "locally",
+    "dieser rechner",
+    "diesem rechner",
+    "diesen rechner",
+    "dieser computer",
+    "diesem computer",
+    "diese maschine",
+    "dieser maschine",
+    "dieser server",
+    "diesem server",
+    "diesem host",
+    "mein rechner",
+    "meinem rechner",
+    "hier",
+    "lokal",
+    "cette machine",
+    "cet ordinateur",
+    "ce serveur",
+    "ma machine",
+    "ici",
+];
+
+/// Folded phrases, one blank between words, and the hosts they mean.
+#[derive(Debug, Default)]
+pub(super) struct Spoken {
+    phrases: HashMap<String, Vec<HostName>>,
+    longest: usize,
+}
+
+impl Spoken {
+    /// What comes first is not taken over by what comes later: names, nicknames, groups, short names, this
+    /// machine.
+    pub(super) fn new(
+        hosts: &BTreeMap<HostName, Host>,
+        groups: &BTreeMap<String, Vec<HostName>>,
+        hostname: &str,
+    ) -> Self {
+        let mut spoken = Self::default();
+        for name in hosts.keys() {
+            spoken.add(name.as_str(), vec![name.clone()]);
+        }
+        for host in hosts.values() {
+            for alias in &host.aliases {
+                spoken.add(alias, vec![host.name.clone()]);
+            }
+        }
+        for (group, hosts) in groups {
+            spoken.add(group, hosts.clone());
+            spoken.add(&group.replace(['_', '-'], " "), hosts.clone());
+        }
+        for (short, name) in short_names(hosts) {
+            spoken.add(short, vec![name.clone()]);
+        }
+        if let Some(localhost) = hosts
+            .values()
+            .find(|host| host.name.as_str() == "localhost")
+        {
+            spoken.add(hostname, vec![localhost.name.clone()]);
+            for phrase in HERE {
+                spoken.add(phrase, vec![localhost.name.clone()]);
+            }
+        }
+        for everything in [
+            "all hosts",
+            "every host",
+            "all machines",
+            "alle hosts",
+            "allen hosts",
+            "alle rechner",
+            "allen rechnern",
+            "tous les hotes",
+            "toutes les machines",
+        ] {
+            spoken.add(everything, hosts.keys().cloned().collect());
+        }
+        spoken
+    }
+
+    fn add(&mut self, phrase: &str, hosts: Vec<HostName>) {
+        let words: Vec<String> = text::words(phrase).map(|word| word.folded).collect();
+        if words.is_empty() || hosts.is_empty() {
+            return;
+        }
+        self.longest = self.longest.max(words.len());
+        self.phrases.entry(words.join(" ")).or_insert(hosts);
+    }
+
+    pub(super) fn get(&self, phrase: &str) -> Option<&[HostName]> {
+        self.phrases.get(phrase).map(Vec::as_slice)
+    }
+
+    pub(super) fn longest(&self) -> usize {
+        self.longest
+    }
+}
+
+/// The first label of a dotted name, where only one host has it and it is no part of an address.
+fn short_names(hosts: &BTreeMap<HostName, Host>) -> impl Iterator<Item = (&str, &HostName)> {
+    let mut short: BTreeMap<&str, Option<&HostName>> = BTreeMap::new();
+    for name in hosts.keys() {
+        let label = name.as_str().split('.').next().unwrap_or_default();
+        let is_word = label.contains(|c: char| c.is_ascii_alphabetic());
+        if is_word && label != name.as_str() {
+            short
+                .entry(label)
+                .and_modify(|known| *known = None)
+                .or_insert(Some(name));
+        }
+    }
+    short
+        .into_iter()
+        .filter_map(|(label, name)| Some((label, name?)))
+}
