@@ -1,6 +1,24 @@
 //! What every agent does: connect, accept, journal, run, report, heartbeat, drain. What a run is
 //! is left to the worker of each kind; what becomes of its result to the orchestrator.
 
+mod agent;
+mod backoff;
+mod bundles;
+mod clock;
+mod config;
+mod core;
+mod folders;
+mod heartbeat;
+mod journal;
+mod lines;
+mod outbox;
+mod receive;
+mod run;
+mod shell;
 mod worker;
 
+pub use agent::{Agent, AgentFault, AgentHandle, Drained, StartError};
+pub use clock::{Clock, SystemClock};
+pub use config::AgentConfig;
+pub use journal::JournalError;
 pub use worker::{Ended, Progress, StopReason, Swept, Work, Worker, run_id};

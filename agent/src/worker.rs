@@ -118,7 +118,12 @@ pub trait Worker: Send + Sync + 'static {
     /// Runs to the end. Returns only when everything it started has ended, or with `Unknown`. When
     /// `stop` is cancelled it ends the run within 20 s; the runtime then sets the final status from its
     /// own reason. Must not panic; must not block the thread.
-    async fn run(&self, work: Work, progress: mpsc::Sender<Progress>, stop: CancellationToken) -> Ended;
+    async fn run(
+        &self,
+        work: Work,
+        progress: mpsc::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Ended;
 
     /// Ends everything that an earlier life of the agent left of this attempt, on this machine and on
     /// its hosts; `folder` is its run folder if it still exists (removed by the runtime afterwards).

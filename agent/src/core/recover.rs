@@ -1,0 +1,151 @@
+//! From a journal back to memory, and from memory to a shorter journal.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{
+    Core, Effect, Highest, Identity, Moment, OrchestratorClocks, Plan, Record,
+    attempt::{Attempt, Stage, SweepCause},
+    bundles::Assemblies,
+};
+
+/// Room for the sequence numbers of one start: 2^32 statuses, and 2^21 starts stay exact in JSON.
+const SEQ_SHIFT: u32 = 32;
+
+impl Core {
+    /// Memory after these records, and what must be done now: sweep what had started, look for the
+    /// bundles of what had not, publish what was not confirmed.
+    pub(crate) fn recover(
+        me: Identity,
+        slots: usize,
+        history: Vec<Record>,
+        at: Moment,
+    ) -> (Self, Plan) {
+        let mut core = Self {
+            me,
+            slots,
+            draining: false,
+            attempts: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            highest: BTreeMap::new(),
+            early_cancels: BTreeMap::new(),
+            clocks: OrchestratorClocks::default(),
+            assemblies: Assemblies::default(),
+            seq_base: 0,
+            pruned: None,
+        };
+        let mut boots = 0;
+        for record in history {
+            core.replay(record, &mut boots);
+        }
+        boots += 1;
+        core.seq_base = boots << SEQ_SHIFT;
+        core.forget_old(at);
+        let mut plan = Plan::default();
+        plan.record(Record::Boot { number: boots });
+        core.resume(&mut plan);
+        (core, plan)
+    }
+
+    fn replay(&mut self, record: Record, boots: &mut u64) {
+        match record {
+            Record::Life { .. } => {}
+            Record::Boot { number } => *boots = number.max(*boots),
+            Record::Accepted { meta, request } => {
+                self.early_cancels.remove(&request.attempt);
+                self.remember_accepted(meta, request);
+            }
+            Record::Started { attempt } => {
+                if let Some(open) = self.open_mut(attempt) {
+                    open.stage = Stage::Sweeping(SweepCause::Restarted);
+                }
+            }
+            Record::Ended { meta, at, result } => self.remember_ended(meta, at, result),
+            Record::Confirmed { attempt } => {
+                self.remember_confirmed(attempt);
+            }
+            Record::CancelledEarly { attempt, not_after } => {
+                self.early_cancels.insert(attempt, not_after);
+            }
+            Record::Highest {
+                task,
+                attempt,
+                until,
+            } => {
+                let attempt = chiffon_common::AttemptRef {
+                    task_id: task,
+                    attempt,
+                };
+                self.raise_highest(attempt, until);
+            }
+        }
+    }
+
+    fn resume(&mut self, plan: &mut Plan) {
+        let base = self.seq_base;
+        let mut digests = Vec::new();
+        for (key, attempt) in &mut self.attempts {
+            match attempt {
+                Attempt::Ended(closed) if closed.confirmed => {}
+                Attempt::Ended(closed) => plan.effect(Effect::PublishResult {
+                    meta: closed.meta,
+                    result: closed.result.clone(),
+                }),
+                Attempt::Open(open) => {
+                    open.seq = base;
+                    if open.stage.has_started() {
+                        plan.effect(Effect::Sweep(*key));
+                    } else {
+                        digests.push(open.request.bundle);
+                    }
+                }
+            }
+        }
+        digests.sort_unstable();
+        digests.dedup();
+        for digest in digests {
+            plan.effect(Effect::LookForBundle(digest));
+        }
+    }
+
+    /// Everything that must outlive a compaction, after the first record.
+    pub(crate) fn snapshot(&mut self, at: Moment) -> Vec<Record> {
+        self.forget_old(at);
+        let mut records = vec![Record::Boot {
+            number: self.seq_base >> SEQ_SHIFT,
+        }];
+        for (task, Highest { attempt, until }) in &self.highest {
+            records.push(Record::Highest {
+                task: *task,
+                attempt: *attempt,
+                until: *until,
+            });
+        }
+        for (attempt, not_after) in &self.early_cancels {
+            records.push(Record::CancelledEarly {
+                attempt: *attempt,
+                not_after: *not_after,
+            });
+        }
+        for (key, attempt) in &self.attempts {
+            match attempt {
+                Attempt::Open(open) => {
+                    records.push(Record::Accepted {
+                        meta: open.meta,
+                        request: open.request.clone(),
+                    });
+                    if open.stage.has_started() {
+                        records.push(Record::Started { attempt: *key });
+                    }
+                }
+                Attempt::Ended(closed) => {
+                    let (meta, at, result) = (closed.meta, closed.at, closed.result.clone());
+                    records.push(Record::Ended { meta, at, result });
+                    if closed.confirmed {
+                        records.push(Record::Confirmed { attempt: *key });
+                    }
+                }
+            }
+        }
+        records
+    }
+}
