@@ -2,4 +2,5 @@
 
 pub mod catalogue;
 pub mod inventory;
+pub mod ledger;
 pub mod planner;

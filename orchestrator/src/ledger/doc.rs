@@ -1,0 +1,133 @@
+//! What a ledger entry holds: filled by the engine when a request ends, kept in the entry's row, and the
+//! only source of the commit. Masking secret parameters is left to the engine; what stands here is
+//! published.
+
+use std::collections::BTreeMap;
+
+use chiffon_common::{
+    Digest, EntryId, ErrorCode, HostName, HostOutcome, Parameters, RequestId, TaskId, Tier,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The form of [`LedgerDoc`] and of the files made of it. A change of either needs a new number, and the old
+/// form stays, because old commits must be reproduced to the byte.
+pub const FORM: u32 = 1;
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestOutcome {
+    /// Every step is done.
+    Completed,
+    /// Some step is not.
+    Failed,
+    /// A person stopped it.
+    Cancelled,
+    /// A person said no.
+    Rejected,
+    /// Nobody answered in time.
+    Expired,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// Done.
+    Completed,
+    /// Begun and not done.
+    Failed,
+    /// Begun and stopped by a person.
+    Cancelled,
+    /// Begun, and its process died; whether it took effect is open.
+    Interrupted,
+    /// Nobody knows how it ended.
+    Unknown,
+    /// It never began.
+    NotRun,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepDoc {
+    /// The task it became.
+    pub task_id: TaskId,
+    /// The catalogue entry.
+    pub entry: EntryId,
+    /// For people.
+    pub title: String,
+    /// The step's own tier: tier 0 changes nothing and leaves no host file.
+    pub tier: Tier,
+    /// Where it was to run.
+    pub hosts: Vec<HostName>,
+    /// With secrets masked.
+    pub parameters: Parameters,
+    /// How it ended.
+    pub outcome: StepOutcome,
+    /// Whether anything was changed anywhere.
+    pub changed: bool,
+    /// How it went on each host, as far as it is known.
+    #[serde(default)]
+    pub host_outcomes: BTreeMap<HostName, HostOutcome>,
+    /// Wall time in seconds.
+    pub duration_seconds: f64,
+}
+
+/// Why a request did not complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemDoc {
+    /// Its code.
+    pub code: ErrorCode,
+    /// In words, redacted.
+    pub detail: String,
+}
+
+/// What is recorded of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LedgerDoc {
+    /// [`FORM`].
+    pub form: u32,
+    /// The request.
+    pub request_id: RequestId,
+    /// Who asked, as a principal.
+    pub requester: String,
+    /// Who approved; nobody for tier 0.
+    #[serde(default)]
+    pub approvers: Vec<String>,
+    /// What was asked, in the person's words.
+    pub text: String,
+    /// What was approved.
+    #[serde(default)]
+    pub plan_digest: Option<Digest>,
+    /// The plan in one line.
+    pub title: String,
+    /// The highest tier of its steps.
+    pub tier: Tier,
+    /// When it came.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// How it ended.
+    pub outcome: RequestOutcome,
+    /// In order.
+    pub steps: Vec<StepDoc>,
+    /// Why it did not complete.
+    #[serde(default)]
+    pub problem: Option<ProblemDoc>,
+}
+
+impl StepDoc {
+    /// The hosts that the step changed or may have changed.
+    pub(super) fn touched(&self) -> impl Iterator<Item = (&HostName, Option<HostOutcome>)> {
+        let changes = self.tier != Tier::Zero && self.outcome != StepOutcome::NotRun;
+        let hosts = self.hosts.iter().filter(move |_| changes);
+        let known = hosts.map(|host| (host, self.host_outcomes.get(host).copied()));
+        known.filter(|(_, outcome)| {
+            !matches!(
+                outcome,
+                Some(HostOutcome::Unreachable | HostOutcome::NotReached)
+            )
+        })
+    }
+}

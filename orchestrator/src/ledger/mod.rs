@@ -1,0 +1,285 @@
+//! The ledger: a git repository that says who changed what, when and with whose approval, in the words
+//! of `git log` and `git blame` (DESIGN 4.8 and 7; R37 to R41).
+//!
+//! A projection and nothing more: the database is the truth. Each commit is a pure function of a stored batch row
+//! and its entries, so that every orchestrator's clone reaches the same hash, a crash anywhere is healed by
+//! writing the same batch again, and a ledger that is damaged or gone is made anew: remove its folder, [`Ledger::open`],
+//! and [`Ledger::write`] all batches from the first. Deciding batches, keeping rows, alarms and retries are
+//! left to the scribe; repacking (`git gc`) to whoever keeps the house.
+//!
+//! The repository is **bare**: blobs and trees are written directly (R39), and there is no work tree that
+//! could be behind. In its folder `git log`, `git log --stat`, `git show`, `git blame hosts/<shard>/<host>/<entry>.yml`
+//! and `git ls-tree -r --name-only HEAD hosts` work as they are, since git takes HEAD where a bare
+//! repository has no work tree. To look at files: `git clone` it.
+//!
+//! gix syncs nothing to disk, neither objects nor references (`core.fsync` is not read). After a loss of power the
+//! last commits may be missing or damaged; [`Ledger::verify`] tells, and replay heals.
+
+mod doc;
+mod error;
+mod files;
+mod locks;
+mod message;
+#[cfg(test)]
+mod tests;
+mod verify;
+mod yaml;
+
+use std::{fmt, path::Path, str::FromStr};
+
+use chiffon_store::{LedgerBatchRow, LedgerEntryRow};
+use gix::{
+    ObjectId, Repository,
+    actor::SignatureRef,
+    objs::{Commit, tree::EntryKind},
+    refs::{
+        FullName, Target,
+        transaction::{PreviousValue, RefEdit},
+    },
+};
+
+pub use doc::{FORM, LedgerDoc, ProblemDoc, RequestOutcome, StepDoc, StepOutcome};
+pub use error::LedgerError;
+pub use files::{host_folder, record_path};
+pub use verify::{Fault, Verifier};
+
+/// The only branch that the scribe writes, and that only the scribe writes.
+const MAIN: &str = "refs/heads/main";
+
+/// Author and committer of everything; who asked and approved stands in the trailers.
+const NAME: &str = "Chiffon";
+const EMAIL: &str = "chiffon@localhost";
+
+/// The hash of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CommitId(ObjectId);
+
+impl fmt::Display for CommitId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.to_hex().fmt(f)
+    }
+}
+
+impl FromStr for CommitId {
+    type Err = LedgerError;
+
+    fn from_str(text: &str) -> Result<Self, LedgerError> {
+        let id = ObjectId::from_hex(text.as_bytes());
+        id.map(Self)
+            .map_err(|_| LedgerError::Malformed(format!("{text:?} is no commit id")))
+    }
+}
+
+/// The repository. One writer at a time; the caller holds the instance lock (R37, R40).
+pub struct Ledger {
+    repository: Repository,
+}
+
+impl Ledger {
+    /// Opens the ledger, or makes an empty one with branch `main` if the folder is missing or empty.
+    /// Removes lock files that a crash left: the caller's instance lock says that nobody else writes.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        // Isolated: neither a user's git configuration nor the environment may change what is written.
+        let options = gix::open::Options::isolated()
+            .with(gix::sec::Trust::Full)
+            .open_path_as_is(true);
+        let repository = if is_missing_or_empty(path)? {
+            let kind = gix::create::Kind::Bare;
+            let create = gix::create::Options::default();
+            gix::ThreadSafeRepository::init_opts(path, kind, create, options)
+        } else {
+            locks::remove_stale(path)?;
+            gix::ThreadSafeRepository::open_opts(path, options)
+        };
+        let repository = repository.map_err(|error| LedgerError::git("open the ledger", &error))?;
+        let repository = repository.to_thread_local();
+        Ok(Self { repository })
+    }
+
+    /// Where `main` stands; nothing in an empty ledger.
+    pub fn head(&self) -> Result<Option<CommitId>, LedgerError> {
+        let main = self.repository.try_find_reference(MAIN);
+        let main = main.map_err(|error| LedgerError::git("read main", &error))?;
+        Ok(main.and_then(|found| found.target().try_id().map(|id| CommitId(id.to_owned()))))
+    }
+
+    /// Writes a batch as one commit and moves `main` onto it. `entries` are exactly those of the batch, in order.
+    ///
+    /// Safe to repeat: a batch that is at the head already gives its commit again, and whatever a crash left
+    /// between is overwritten with the same. On an error `main` is as it was.
+    pub fn write(
+        &mut self,
+        batch: &LedgerBatchRow,
+        entries: &[LedgerEntryRow],
+    ) -> Result<CommitId, LedgerError> {
+        let commit = build(&self.repository, batch, entries)?;
+        if let Some(known) = &batch.commit
+            && *known != commit.to_string()
+        {
+            return Err(LedgerError::Differs {
+                batch_no: batch.batch_no,
+                stored: known.clone(),
+                computed: commit.to_string(),
+            });
+        }
+        let head = self.head()?;
+        let parent = parent_of(batch)?;
+        if head == Some(commit) {
+            return Ok(commit);
+        }
+        if head != parent {
+            return Err(verify::foreign(&self.repository, parent, head));
+        }
+        self.move_main(parent, commit)?;
+        Ok(commit)
+    }
+
+    fn move_main(&self, from: Option<CommitId>, to: CommitId) -> Result<(), LedgerError> {
+        let expected = match from {
+            Some(parent) => PreviousValue::MustExistAndMatch(Target::Object(parent.0)),
+            None => PreviousValue::MustNotExist,
+        };
+        let main = FullName::try_from(MAIN);
+        let main = main.map_err(|error| LedgerError::Git {
+            doing: "name main",
+            why: error.to_string(),
+        })?;
+        let edit = RefEdit::update(main, to.0, expected, "");
+        // A bare repository keeps no log of its references, so that nobody has to sign one.
+        let moved = self.repository.edit_references_as([edit], None);
+        moved
+            .map(drop)
+            .map_err(|error| LedgerError::git("move main", &error))
+    }
+
+    /// Holds the repository against stored rows that begin with the first batch; names the first fault.
+    /// For more rows than fit into memory, feed a [`Verifier`] piece by piece.
+    pub fn verify(
+        &self,
+        batches: &[LedgerBatchRow],
+        entries: &[LedgerEntryRow],
+    ) -> Result<(), Fault> {
+        let mut verifier = self.verifier();
+        for batch in batches {
+            let from = entries.partition_point(|entry| entry.entry_no < batch.first_entry);
+            let to = entries.partition_point(|entry| entry.entry_no <= batch.last_entry);
+            verifier.check(batch, entries.get(from..to).unwrap_or_default())?;
+        }
+        verifier.finish()
+    }
+
+    /// A verifier that expects the first batch next.
+    pub fn verifier(&self) -> Verifier {
+        Verifier::new(self.repository.clone())
+    }
+}
+
+fn is_missing_or_empty(path: &Path) -> Result<bool, LedgerError> {
+    match std::fs::read_dir(path) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(LedgerError::io("read the ledger's folder", &error)),
+    }
+}
+
+fn parent_of(batch: &LedgerBatchRow) -> Result<Option<CommitId>, LedgerError> {
+    batch.parent.as_deref().map(str::parse).transpose()
+}
+
+/// Makes the objects of a batch's commit in a repository, on disk or in memory; moves nothing.
+fn build(
+    repository: &Repository,
+    batch: &LedgerBatchRow,
+    entries: &[LedgerEntryRow],
+) -> Result<CommitId, LedgerError> {
+    let docs = docs_of(batch, entries)?;
+    let parent = parent_of(batch)?;
+    let tree = match parent {
+        Some(parent) => tree_of(repository, parent)?,
+        None => ObjectId::empty_tree(repository.object_hash()),
+    };
+    let editing = |error: &gix::Error| LedgerError::git("write the tree", error);
+    let mut editor = repository
+        .edit_tree(tree)
+        .map_err(|error| editing(&error))?;
+    for (entry, doc) in entries.iter().zip(&docs) {
+        for (path, content) in files::files(entry, doc) {
+            let blob = repository
+                .write_blob(content)
+                .map_err(|error| editing(&error))?;
+            editor
+                .upsert(path.as_str(), EntryKind::Blob, blob.detach())
+                .map_err(|error| editing(&error))?;
+        }
+    }
+    let tree = editor.write().map_err(|error| editing(&error))?.detach();
+    let seconds = batch.time.as_second().to_string() + " +0000";
+    let signature = SignatureRef {
+        name: NAME.into(),
+        email: EMAIL.into(),
+        time: &seconds,
+    };
+    let signature = signature.to_owned();
+    let signature = signature.map_err(|error| LedgerError::Git {
+        doing: "sign the commit",
+        why: error.to_string(),
+    })?;
+    let commit = Commit {
+        tree,
+        parents: parent.map(|parent| parent.0).into_iter().collect(),
+        author: signature.clone(),
+        committer: signature,
+        encoding: None,
+        message: message::message(batch, &docs).into(),
+        extra_headers: Vec::new(),
+    };
+    let commit = repository.write_object(&commit);
+    let commit = commit.map_err(|error| LedgerError::git("write the commit", &error))?;
+    Ok(CommitId(commit.detach()))
+}
+
+fn tree_of(repository: &Repository, commit: CommitId) -> Result<ObjectId, LedgerError> {
+    let found = repository.find_commit(commit.0);
+    let tree = found.and_then(|found| found.tree_id().map(|id| id.detach()));
+    tree.map_err(|error| LedgerError::Damaged {
+        object: commit.to_string(),
+        why: error.to_string(),
+    })
+}
+
+/// The entries' documents, if the entries are those of the batch and may be in one commit.
+fn docs_of(
+    batch: &LedgerBatchRow,
+    entries: &[LedgerEntryRow],
+) -> Result<Vec<LedgerDoc>, LedgerError> {
+    let refuse = |what: &str| {
+        let batch_no = batch.batch_no;
+        Err(LedgerError::Malformed(format!("batch {batch_no}: {what}")))
+    };
+    let numbers = entries.iter().map(|entry| entry.entry_no);
+    if entries.is_empty() || !numbers.eq(batch.first_entry..=batch.last_entry) {
+        return refuse("the entries are not those of the batch, in order");
+    }
+    if entries
+        .iter()
+        .any(|entry| entry.tenant_id != batch.tenant_id)
+    {
+        return refuse("an entry is of another tenant");
+    }
+    if entries.len() > 1 && entries.iter().any(|entry| !entry.shares_commit) {
+        return refuse("a change has a commit of its own");
+    }
+    let read = |entry: &LedgerEntryRow| {
+        let doc: Result<LedgerDoc, _> = serde_json::from_value(entry.doc.clone());
+        let no = entry.entry_no;
+        match doc {
+            Ok(doc) if doc.form == FORM => Ok(doc),
+            Ok(doc) => Err(LedgerError::Malformed(format!(
+                "entry {no} has form {}; this program knows {FORM}",
+                doc.form
+            ))),
+            Err(error) => Err(LedgerError::Malformed(format!("entry {no}: {error}"))),
+        }
+    };
+    entries.iter().map(read).collect()
+}

@@ -1,0 +1,244 @@
+//! Holding the repository against the stored rows: who rewrote, added or lost something. Reads only;
+//! healing is replay and left to the caller. Bits that rotted in older objects are `git fsck`'s to find.
+
+use std::collections::BTreeMap;
+
+use chiffon_store::{LedgerBatchRow, LedgerEntryRow};
+use gix::{ObjectId, Repository};
+
+use super::{CommitId, LedgerError, build, docs_of, files};
+
+/// How far back a foreign commit is looked for before its head alone is named.
+const FAR: usize = 10_000;
+
+/// The first thing that is not as the rows say.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The rows themselves are not a chain.
+    #[error("batch {batch_no} does not follow the one before it: {why}")]
+    Rows {
+        /// Which batch.
+        batch_no: u64,
+        /// In words.
+        why: String,
+    },
+    /// What the rows say is not what was written: rows or program have changed since.
+    #[error("batch {batch_no} was written as {stored} and its rows give {computed}")]
+    Differs {
+        /// Which batch.
+        batch_no: u64,
+        /// What its row says.
+        stored: String,
+        /// What the rows give.
+        computed: String,
+    },
+    /// Something of the batch's commit is missing or cannot be read.
+    #[error("batch {batch_no}: object {object} is missing or damaged: {why}")]
+    Damaged {
+        /// Which batch.
+        batch_no: u64,
+        /// Its hash.
+        object: String,
+        /// In git's words.
+        why: String,
+    },
+    /// `main` is elsewhere: history was rewritten, or somebody else committed.
+    #[error("main is not where the last batch left it: {0}")]
+    Head(String),
+    /// The repository cannot be read.
+    #[error("{0}")]
+    Unreadable(LedgerError),
+}
+
+/// Checks batches in order, from the first on.
+pub struct Verifier {
+    on_disk: Repository,
+    /// Writes into memory: what has to be written to recompute a commit was not on disk.
+    in_memory: Repository,
+    batches: u64,
+    entries: u64,
+    last: Option<CommitId>,
+    pending: bool,
+}
+
+impl Verifier {
+    pub(super) fn new(repository: Repository) -> Self {
+        Self {
+            in_memory: repository.clone().with_object_memory(),
+            on_disk: repository,
+            batches: 0,
+            entries: 0,
+            last: None,
+            pending: false,
+        }
+    }
+
+    /// Checks the next batch. One without a commit is decided but not written, and may only be the last.
+    pub fn check(
+        &mut self,
+        batch: &LedgerBatchRow,
+        entries: &[LedgerEntryRow],
+    ) -> Result<(), Fault> {
+        self.check_rows(batch)?;
+        let Some(stored) = &batch.commit else {
+            self.pending = true;
+            return Ok(());
+        };
+        let batch_no = batch.batch_no;
+        let computed = build(&self.in_memory, batch, entries);
+        let computed = computed.map_err(|error| of_batch(batch_no, error))?;
+        if computed.to_string() != *stored {
+            let (stored, computed) = (stored.clone(), computed.to_string());
+            return Err(Fault::Differs {
+                batch_no,
+                stored,
+                computed,
+            });
+        }
+        self.check_objects(batch, entries, computed)?;
+        self.batches = batch_no;
+        self.entries = batch.last_entry;
+        self.last = Some(computed);
+        Ok(())
+    }
+
+    fn check_rows(&self, batch: &LedgerBatchRow) -> Result<(), Fault> {
+        let parent = self.last.map(|last| last.to_string());
+        let why = if self.pending {
+            "the one before it was not written".to_owned()
+        } else if batch.batch_no != self.batches + 1 {
+            format!("it should have number {}", self.batches + 1)
+        } else if batch.first_entry != self.entries + 1 {
+            format!("it should begin with entry {}", self.entries + 1)
+        } else if batch.parent != parent {
+            format!(
+                "its parent should be {}",
+                parent.as_deref().unwrap_or("none")
+            )
+        } else {
+            return Ok(());
+        };
+        let batch_no = batch.batch_no;
+        Err(Fault::Rows { batch_no, why })
+    }
+
+    /// Whatever landed in memory was missing on disk; what was found there must also be readable.
+    fn check_objects(
+        &self,
+        batch: &LedgerBatchRow,
+        entries: &[LedgerEntryRow],
+        commit: CommitId,
+    ) -> Result<(), Fault> {
+        let batch_no = batch.batch_no;
+        let damaged = |object: String, why: String| Fault::Damaged {
+            batch_no,
+            object,
+            why,
+        };
+        let missing = self.in_memory.objects.reset_object_memory();
+        if let Some(object) = missing.iter().flat_map(|made| made.keys()).min() {
+            return Err(damaged(object.to_string(), "it does not exist".to_owned()));
+        }
+        let unreadable = |error: gix::Error| damaged(commit.to_string(), error.to_string());
+        let found = self.on_disk.find_commit(commit.0).map_err(unreadable)?;
+        let tree = found.tree().map_err(unreadable)?;
+        let docs = docs_of(batch, entries).map_err(|error| of_batch(batch_no, error))?;
+        let made = entries.iter().zip(&docs);
+        // Of several readings of one request the last one stands, as it was written.
+        let made: BTreeMap<_, _> = made
+            .flat_map(|(entry, doc)| files::files(entry, doc))
+            .collect();
+        for (path, content) in made {
+            let found = tree.lookup_entry_by_path(&path).map_err(unreadable)?;
+            let object = found.map(|entry| entry.object()).transpose();
+            let object = object.map_err(|error| damaged(path.clone(), error.to_string()))?;
+            if object.is_none_or(|object| object.data != content.as_bytes()) {
+                return Err(damaged(path, "it has another content".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// After the last batch: `main` must be there, or at a commit that the pending batch makes.
+    pub fn finish(self) -> Result<(), Fault> {
+        let head = super::Ledger {
+            repository: self.on_disk.clone(),
+        }
+        .head();
+        let head = head.map_err(Fault::Unreadable)?;
+        if head == self.last {
+            return Ok(());
+        }
+        let of_pending = || self.pending && head.is_some_and(|head| self.follows(head));
+        if of_pending() {
+            return Ok(());
+        }
+        match foreign(&self.on_disk, self.last, head) {
+            LedgerError::Foreign(why) => Err(Fault::Head(why)),
+            other => Err(Fault::Unreadable(other)),
+        }
+    }
+
+    /// Whether this commit comes right after the last one: the crash between writing and storing.
+    fn follows(&self, head: CommitId) -> bool {
+        let first = parent_of(&self.on_disk, head.0);
+        first == self.last.map(|last| last.0)
+    }
+}
+
+fn of_batch(batch_no: u64, error: LedgerError) -> Fault {
+    match error {
+        LedgerError::Damaged { object, why } => Fault::Damaged {
+            batch_no,
+            object,
+            why,
+        },
+        LedgerError::Malformed(why) => Fault::Rows { batch_no, why },
+        other => Fault::Unreadable(other),
+    }
+}
+
+fn parent_of(repository: &Repository, commit: ObjectId) -> Option<ObjectId> {
+    let commit = repository.find_commit(commit).ok()?;
+    commit.parent_ids().next().map(|id| id.detach())
+}
+
+/// Says in words what is at `head` instead of `expected`; names the first foreign commit if there is one.
+pub(super) fn foreign(
+    repository: &Repository,
+    expected: Option<CommitId>,
+    head: Option<CommitId>,
+) -> LedgerError {
+    let Some(head) = head else {
+        let expected = expected.map(|id| id.to_string()).unwrap_or_default();
+        return LedgerError::Foreign(format!("main is gone; it should be at {expected}"));
+    };
+    let expected = expected.map(|id| id.0);
+    let mut one = head.0;
+    for _ in 0..FAR {
+        let parent = parent_of(repository, one);
+        if parent == expected {
+            return LedgerError::Foreign(format!("foreign commit {}", described(repository, one)));
+        }
+        match parent {
+            Some(parent) => one = parent,
+            None => break,
+        }
+    }
+    let head = described(repository, head.0);
+    let expected = expected.map_or("nothing".to_owned(), |id| id.to_string());
+    LedgerError::Foreign(format!(
+        "history was rewritten: at {head} instead of {expected}"
+    ))
+}
+
+fn described(repository: &Repository, commit: ObjectId) -> String {
+    let words = || -> Result<String, gix::Error> {
+        let found = repository.find_commit(commit)?;
+        let author = found.author()?.name.to_string();
+        let subject = found.message()?.summary().to_string();
+        Ok(format!(" by {author}: {subject}"))
+    };
+    let words = words().unwrap_or_else(|error| format!(" (unreadable: {error})"));
+    chiffon_common::visible(&format!("{commit}{words}"))
+}
