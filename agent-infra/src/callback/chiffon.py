@@ -1,0 +1,216 @@
+"""What a run tells the agent: one JSON object a line, into the named pipe that the agent made.
+
+It prints nothing. Texts are cut here only far above what the agent keeps, because cutting comes after
+redaction there. Works on ansible-core 2.18 and later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from ansible import constants as C
+from ansible.plugins.callback import CallbackBase
+
+DOCUMENTATION = """
+    name: chiffon
+    type: stdout
+    short_description: events for the agent
+    description: Writes JSON lines into a named pipe.
+    options: {}
+"""
+
+# In characters. The agent keeps less than half of each.
+TEXT = 64 * 1024
+DIFF = 256 * 1024
+DATA = 512 * 1024
+
+
+def plain(value, depth=0):
+    """Nothing but the types of JSON."""
+    if depth > 40:
+        return "..."
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, dict):
+        return {text(key): plain(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(item, depth + 1) for item in value]
+    return text(value)
+
+
+def text(value):
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    # Half surrogates stand for bytes that are no UTF-8; a pipe of UTF-8 cannot carry them.
+    return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def shown(value):
+    """A text for people out of whatever a module calls its message."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return "\n".join(text(item) for item in value)
+    return json.dumps(plain(value), ensure_ascii=False, indent=2)
+
+
+class CallbackModule(CallbackBase):
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "chiffon"
+
+    def __init__(self):
+        super().__init__()
+        self._pipe = None
+        self._tasks = 0
+        try:
+            # Without a reader this fails at once instead of waiting for one.
+            self._pipe = os.open(os.environ["CHIFFON_EVENTS"], os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            os.set_blocking(self._pipe, True)
+        except (KeyError, OSError):
+            pass
+
+    def _emit(self, event, **fields):
+        if self._pipe is None:
+            return
+        line = json.dumps({"event": event, **fields}, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        try:
+            while line:
+                line = line[os.write(self._pipe, line):]
+        except OSError:
+            # The agent is gone, and its supervisor ends this process.
+            self._pipe = None
+
+    # --- where the run stands ---
+
+    def v2_playbook_on_start(self, playbook):
+        total = 0
+        try:
+            total = sum(self._count(play) for play in playbook.get_plays())
+        except Exception:  # an estimate only; what is wrong with a play shows when it runs
+            pass
+        self._emit("start", total=total)
+
+    def _count(self, play):
+        tasks = 0 if play.gather_facts is False else 1
+        waiting = list(play.compile())
+        while waiting:
+            entry = waiting.pop()
+            if hasattr(entry, "block"):
+                waiting.extend(entry.block)
+                waiting.extend(entry.always)
+            elif entry.action not in C._ACTION_META:
+                tasks += 1
+        return tasks
+
+    def v2_playbook_on_play_start(self, play):
+        self._emit("play", name=text(play.get_name()))
+
+    def v2_playbook_on_task_start(self, task, is_conditional):
+        self._tasks += 1
+        self._emit("task", number=self._tasks, name=text(task.get_name()))
+
+    def v2_playbook_on_handler_task_start(self, task):
+        # Handlers are not part of the estimate.
+        self._emit("task", number=self._tasks, name=text(task.get_name()))
+
+    def v2_playbook_on_no_hosts_matched(self):
+        self._emit("nobody")
+
+    # --- what came of it ---
+
+    def v2_runner_on_ok(self, result):
+        self._host("changed" if result._result.get("changed") else "ok", result)
+
+    def v2_runner_on_failed(self, result, ignore_errors=False):
+        self._host("ignored" if ignore_errors else "failed", result)
+
+    def v2_runner_on_unreachable(self, result):
+        self._host("unreachable", result)
+
+    def v2_runner_on_skipped(self, result):
+        self._host("skipped", result)
+
+    def _host(self, status, result):
+        values, task = result._result, result._task
+        fields = {"host": text(result._host.get_name()), "status": status, "task": text(task.get_name())}
+        if self._is_secret(values, task):
+            fields["message"] = "hidden by no_log" if status in ("failed", "unreachable") else ""
+        else:
+            fields.update(self._words(status, values, task))
+        self._emit("host", **fields)
+
+    @staticmethod
+    def _is_secret(values, task):
+        return bool(values.get("_ansible_no_log")) or "censored" in values or task.no_log is True
+
+    @staticmethod
+    def _words(status, values, task):
+        fields = {}
+        if status in ("failed", "unreachable", "ignored"):
+            fields["message"] = shown(values.get("msg"))[:TEXT]
+            for stream in ("stdout", "stderr", "module_stdout", "module_stderr"):
+                if values.get(stream):
+                    fields[stream] = text(values[stream])[-TEXT:]
+            items = values.get("results")
+            if isinstance(items, list):
+                failed = [item for item in items if isinstance(item, dict) and item.get("failed")]
+                words = [shown(item.get("msg")) for item in failed if not item.get("_ansible_no_log")]
+                fields["message"] = "\n".join([fields["message"], *words])[:TEXT]
+        elif task.action in C._ACTION_DEBUG:
+            wanted = values.get("msg")
+            if wanted is None:
+                wanted = {key: item for key, item in values.items() if not key.startswith("_") and key != "changed"}
+            fields["message"] = shown(wanted)[:TEXT]
+        warnings = values.get("warnings")
+        if isinstance(warnings, list) and warnings:
+            fields["warnings"] = [text(warning)[:TEXT] for warning in warnings[:20]]
+        return fields
+
+    def v2_runner_retry(self, result):
+        self._emit("retry", host=text(result._host.get_name()), task=text(result._task.get_name()))
+
+    def v2_on_file_diff(self, result):
+        values, task = result._result, result._task
+        if task.no_log is True:
+            return
+        items = values["results"] if isinstance(values.get("results"), list) else [values]
+        for item in items:
+            if not isinstance(item, dict) or self._is_secret(item, task):
+                continue
+            if item.get("diff") and item.get("changed"):
+                self._difference(result, item["diff"])
+
+    def _difference(self, result, difference):
+        try:
+            written = self._get_diff(difference)
+        except Exception as error:  # modules put anything there
+            written = f"a difference that cannot be shown: {error}\n"
+        if written:
+            self._emit(
+                "diff",
+                host=text(result._host.get_name()),
+                task=text(result._task.get_name()),
+                diff=text(written)[:DIFF],
+            )
+
+    # --- the end ---
+
+    def v2_playbook_on_stats(self, stats):
+        hosts = {text(host): plain(stats.summarize(host)) for host in stats.processed}
+        custom = {}
+        for host, values in stats.custom.items():
+            values = plain(values)
+            if len(json.dumps(values)) > DATA:
+                values = {"chiffon_answer": "(an answer of this size is not passed on)"}
+            custom[text(host)] = values
+        for host, values in custom.items():
+            self._emit("answer", host=host, values=values)
+        self._emit("end", hosts=hosts)

@@ -1,0 +1,168 @@
+//! The words for what went wrong in a run: which code, what happened, what to do.
+
+use chiffon_common::{ErrorCode, Problem, visible};
+
+/// A failure on a host, redacted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Failure {
+    host: String,
+    task: String,
+    message: String,
+    code: ErrorCode,
+}
+
+impl Failure {
+    pub(super) fn new(
+        host: &str,
+        task: &str,
+        message: &str,
+        outputs: &[String],
+        unreachable: bool,
+    ) -> Self {
+        let code = match unreachable {
+            false => ErrorCode::PlaybookFailed,
+            true if message.contains("HOST IDENTIFICATION HAS CHANGED") => {
+                ErrorCode::HostKeyChanged
+            }
+            true if message.contains("host key is known for")
+                || message.contains("Host key verification failed") =>
+            {
+                ErrorCode::HostKeyUnknown
+            }
+            true => ErrorCode::HostUnreachable,
+        };
+        let mut words = one_line(message, 600);
+        let says_nothing = words.is_empty()
+            || words.starts_with("non-zero return code")
+            || words.starts_with("MODULE FAILURE");
+        if says_nothing {
+            let output = outputs
+                .iter()
+                .rev()
+                .find(|output| !output.trim().is_empty());
+            let last = output.and_then(|output| output.trim_end().lines().last());
+            words = [words.as_str(), &one_line(last.unwrap_or_default(), 400)].join(" ");
+        }
+        Self {
+            host: host.to_owned(),
+            task: task.to_owned(),
+            message: words.trim().to_owned(),
+            code,
+        }
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    fn problem(&self) -> Problem {
+        let Self {
+            host,
+            task,
+            message,
+            code,
+        } = self;
+        let (detail, todo) = match code {
+            ErrorCode::HostKeyChanged => (
+                format!(
+                    "{host} shows another host key than the pinned one; nothing was sent to it."
+                ),
+                format!(
+                    "If the host was installed anew, compare its key and pin it: \
+                     `chiffon inventory trust {host}`. If not, somebody may stand in between."
+                ),
+            ),
+            ErrorCode::HostKeyUnknown => (
+                format!("No host key of {host} is pinned, so it was not connected to."),
+                format!(
+                    "Compare the key with the host's own and pin it: `chiffon inventory trust {host}`."
+                ),
+            ),
+            ErrorCode::HostUnreachable => (
+                format!("{host} did not answer: {message}"),
+                format!(
+                    "See that {host} is on and that its address, user and SSH key are right; then ask again."
+                ),
+            ),
+            _ => (
+                format!("The task {task:?} failed on {host}: {message}"),
+                "Read the output of the run, mend the cause and ask again.".to_owned(),
+            ),
+        };
+        Problem::new(*code, detail, todo)
+    }
+}
+
+/// The one problem that stands for all: a changed key before an unknown one, a failed task before a
+/// host that does not answer.
+pub(super) fn worst(failures: &[Failure]) -> Option<Problem> {
+    const ORDER: [ErrorCode; 4] = [
+        ErrorCode::HostKeyChanged,
+        ErrorCode::HostKeyUnknown,
+        ErrorCode::PlaybookFailed,
+        ErrorCode::HostUnreachable,
+    ];
+    let first = |code: ErrorCode| failures.iter().find(|failure| failure.code == code);
+    let failure = ORDER.into_iter().find_map(first)?;
+    let mut problem = failure.problem();
+    let others = failures
+        .iter()
+        .filter(|other| other.host != failure.host)
+        .count();
+    if others > 0 {
+        problem.detail.push_str(&format!(" (and on {others} more)"));
+    }
+    Some(problem)
+}
+
+/// Ansible ended with an error before a task could fail, say over a syntax error.
+pub(super) fn without_event(exit: Option<i32>, signal: Option<i32>, printed: &[&str]) -> Problem {
+    let is_error = |line: &&&str| line.starts_with("ERROR") || line.starts_with("[ERROR]");
+    let first_error = printed.iter().position(|line| is_error(&line));
+    let words = match first_error {
+        Some(at) => printed[at..]
+            .iter()
+            .take(6)
+            .copied()
+            .collect::<Vec<_>>()
+            .join(" "),
+        None => printed
+            .iter()
+            .rev()
+            .take(3)
+            .rev()
+            .copied()
+            .collect::<Vec<_>>()
+            .join(" "),
+    };
+    let how = match (exit, signal) {
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, Some(signal)) => format!("was ended by signal {signal}"),
+        (None, None) => "ended".to_owned(),
+    };
+    Problem::new(
+        ErrorCode::PlaybookFailed,
+        format!("ansible-playbook {how}: {}", one_line(&words, 800)),
+        "Mend the playbook or the inventory; `chiffon catalogue check` reads the catalogue.",
+    )
+}
+
+/// A run that touched no host.
+pub(super) fn nobody() -> Problem {
+    Problem::new(
+        ErrorCode::PlaybookFailed,
+        "The playbook ran on none of the hosts.",
+        "See that its plays have `hosts: all`, or a group that these hosts are in.",
+    )
+}
+
+fn one_line(text: &str, limit: usize) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let end = words.floor_char_boundary(limit);
+    let dots = if end < words.len() { " ..." } else { "" };
+    visible(&words[..end]) + dots
+}

@@ -1,0 +1,134 @@
+//! An account is fed with events as the plugin writes them.
+
+use chiffon_common::ErrorCode;
+use serde_json::json;
+
+use super::*;
+
+fn account(secrets: &[&str]) -> Account {
+    let hosts: Vec<HostName> = ["nas", "web"]
+        .iter()
+        .map(|host| host.parse().unwrap())
+        .collect();
+    Account::new(Redactor::new(secrets), &hosts)
+}
+
+fn feed(account: &mut Account, events: &[Value]) {
+    for event in events {
+        account.event(event.to_string().as_bytes());
+    }
+}
+
+#[test]
+fn a_good_run_tells_lines_steps_and_answers() {
+    let mut account = account(&["swordfish"]);
+    feed(
+        &mut account,
+        &[
+            json!({"event": "start", "total": 4}),
+            json!({"event": "task", "number": 3, "name": "Report the disks"}),
+            json!({"event": "host", "host": "nas", "status": "ok", "task": "Report the disks"}),
+            json!({"event": "answer", "host": "nas", "values": {"chiffon_answer": "42 % of swordfish",
+                "chiffon_data": {"swordfish": ["swordfish"]}}}),
+            json!({"event": "end", "hosts": {"nas": {"ok": 1, "changed": 0}}}),
+        ],
+    );
+    let progress = account.take_progress();
+    assert_eq!(
+        progress,
+        [
+            Progress::Step {
+                percent: 50,
+                message: "Report the disks".to_owned()
+            },
+            Progress::Lines(vec!["nas: ok  Report the disks".to_owned()]),
+        ]
+    );
+    assert_eq!(account.problem(Some(0), None), None);
+    let (hosts, output, diff) = account.into_parts();
+    assert_eq!(hosts["nas"].outcome, HostOutcome::Ok);
+    assert_eq!(hosts["nas"].answer.as_deref(), Some("42 % of [redacted]"));
+    assert_eq!(
+        Value::Object(hosts["nas"].data.clone()),
+        json!({"[redacted]": ["[redacted]"]})
+    );
+    assert_eq!(hosts["web"].outcome, HostOutcome::NotReached);
+    assert_eq!(
+        (output.as_str(), diff),
+        ("nas: ok  Report the disks\n", None)
+    );
+}
+
+#[test]
+fn the_worst_failure_stands_for_all_and_a_rescued_one_for_nothing() {
+    let mut account = account(&[]);
+    feed(
+        &mut account,
+        &[
+            json!({"event": "host", "host": "web", "status": "unreachable", "task": "a",
+                "message": "Failed to connect to the host via ssh: Host key verification failed."}),
+            json!({"event": "host", "host": "nas", "status": "failed", "task": "Install it",
+                "message": "non-zero return code", "stderr": "first\nno space left\n"}),
+        ],
+    );
+    let problem = account.problem(Some(4), None).unwrap();
+    assert_eq!(problem.code, ErrorCode::HostKeyUnknown);
+    assert!(
+        problem.todo.contains("chiffon inventory trust web"),
+        "{problem:?}"
+    );
+    feed(
+        &mut account,
+        &[json!({"event": "end", "hosts": {"web": {"ok": 1}, "nas": {"failures": 1}}})],
+    );
+    let problem = account.problem(Some(2), None).unwrap();
+    assert_eq!(problem.code, ErrorCode::PlaybookFailed);
+    assert!(
+        problem
+            .detail
+            .contains("\"Install it\" failed on nas: non-zero return code no space left")
+    );
+}
+
+#[test]
+fn a_syntax_error_is_told_from_what_ansible_printed() {
+    let mut account = account(&[]);
+    account.printed(vec![
+        "[WARNING]: x".into(),
+        "[ERROR]: no action".into(),
+        "Origin: a.yml:3".into(),
+    ]);
+    let problem = account.problem(Some(4), None).unwrap();
+    assert_eq!(problem.code, ErrorCode::PlaybookFailed);
+    assert!(
+        problem
+            .detail
+            .contains("exit code 4: [ERROR]: no action Origin: a.yml:3"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn a_run_on_no_host_did_not_complete() {
+    assert!(account(&[]).problem(Some(0), None).is_some());
+}
+
+#[test]
+fn floods_stay_within_bounds() {
+    let mut account = account(&[]);
+    for number in 0..20_000 {
+        account.printed(vec![format!("{number} {}", "x".repeat(500))]);
+        feed(
+            &mut account,
+            &[json!({"event": "diff", "host": "nas", "task": "t", "diff": "+y\n".repeat(50)})],
+        );
+    }
+    let Progress::Lines(lines) = account.take_progress().remove(0) else {
+        panic!("lines");
+    };
+    assert_eq!(lines.len(), MAX_WAITING + 1);
+    assert_eq!(lines[MAX_WAITING], "(18000 lines left out here)");
+    let (_, output, diff) = account.into_parts();
+    assert!(output.len() <= 256 * 1024);
+    assert!(diff.unwrap().len() < MAX_DIFF + 100);
+}

@@ -1,0 +1,199 @@
+//! The supervisor: a small process between the agent and one run. It starts the program, adopts whatever
+//! escapes from it, measures it, and ends all of it when the program ends, when the agent says so, and
+//! when the agent dies: the agent holds the other end of its standard input.
+//!
+//! What is started and where the end is written stands in a file; both are `supervised`'s business.
+
+mod end;
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    io::{self, Read},
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::{Command, ExitCode, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, setsid, wait};
+use serde::{Deserialize, Serialize};
+
+use crate::processes::{MARK, cpu_of_ended_children, descendants, resident_below, signal_all};
+pub(crate) use end::{End, Why};
+
+/// The hidden first argument by which a program becomes a supervisor.
+pub const SUPERVISE_ARG: &str = "__supervise";
+
+/// How often memory is looked at.
+const SAMPLE: Duration = Duration::from_millis(200);
+
+/// Between being asked to end and being killed.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long killing is tried.
+const KILLING: Duration = Duration::from_secs(8);
+
+/// What to run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Spec {
+    pub(crate) run_id: String,
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) folder: PathBuf,
+    /// The whole environment.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Where the [`End`] is written.
+    pub(crate) end: PathBuf,
+    /// A second fence behind the agent's own clock.
+    pub(crate) limit_seconds: u64,
+}
+
+enum Happened {
+    AgentGone,
+    Ended(ExitStatus),
+    NothingLeft,
+}
+
+/// Supervises the run described in the file that is the only argument. Returns when nothing of it is
+/// left, or nothing more can be done; how it ended stands in the file named in the description.
+pub fn supervise(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match begin(arguments.into_iter().next()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The agent reads this as the end of the output.
+            eprintln!("chiffon supervisor: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn begin(description: Option<OsString>) -> io::Result<()> {
+    let description = description.ok_or_else(|| io::Error::other("no run is named"))?;
+    let spec: Spec = serde_json::from_slice(&std::fs::read(description)?)?;
+    // A session of its own keeps the terminal's signals away.
+    setsid()?;
+    set_child_subreaper(Some(getpid()))?;
+    let end = match start(&spec) {
+        Ok(child) => follow(&spec, child),
+        Err(error) => End::not_started(format!("{}: {error}", spec.program.display())),
+    };
+    end.write(&spec.end)
+}
+
+fn start(spec: &Spec) -> io::Result<u32> {
+    let child = Command::new(&spec.program)
+        .args(&spec.arguments)
+        .env_clear()
+        .envs(&spec.environment)
+        .env(MARK, &spec.run_id)
+        .current_dir(&spec.folder)
+        .stdin(Stdio::null())
+        .spawn()?;
+    // It is waited for by pid, with everything else.
+    Ok(child.id())
+}
+
+fn follow(spec: &Spec, child: u32) -> End {
+    let (happened, happenings) = sync_channel(16);
+    let agent = happened.clone();
+    thread::spawn(move || watch_agent(&agent));
+    thread::spawn(move || reap(child, &happened));
+    let limit = Instant::now() + Duration::from_secs(spec.limit_seconds);
+    let mut end = End::default();
+    let this = std::process::id();
+    let why = loop {
+        end.peak_bytes = end.peak_bytes.max(resident_below(this));
+        match happenings.recv_timeout(SAMPLE) {
+            Ok(Happened::Ended(status)) => {
+                (end.exit, end.signal) = (status.code(), status.signal());
+                break Why::Ended;
+            }
+            Ok(Happened::AgentGone) => break Why::Stopped,
+            // The program itself is told first, so this is the other end of the channel going away.
+            Ok(Happened::NothingLeft) | Err(RecvTimeoutError::Disconnected) => break Why::Ended,
+            Err(RecvTimeoutError::Timeout) if Instant::now() > limit => break Why::Limit,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    };
+    end.why = why;
+    end.ended_early = descendants(this).len();
+    end.left = end_all(this, &happenings);
+    end.cpu_seconds = cpu_of_ended_children();
+    end
+}
+
+/// Ends everything below this process and returns how many could not be ended.
+fn end_all(this: u32, happenings: &Receiver<Happened>) -> usize {
+    let left = descendants(this);
+    signal_all(&left, Signal::TERM);
+    signal_all(&left, Signal::CONT);
+    if nothing_left_within(happenings, GRACE) {
+        return 0;
+    }
+    let until = Instant::now() + KILLING;
+    let mut asked_sudo = false;
+    while Instant::now() < until {
+        let left = descendants(this);
+        signal_all(&left, Signal::KILL);
+        if nothing_left_within(happenings, Duration::from_millis(100)) {
+            return 0;
+        }
+        if !asked_sudo && until - Instant::now() < KILLING - GRACE {
+            asked_sudo = true;
+            kill_as_root(&left);
+        }
+    }
+    descendants(this).len()
+}
+
+fn nothing_left_within(happenings: &Receiver<Happened>, limit: Duration) -> bool {
+    let until = Instant::now() + limit;
+    loop {
+        match happenings.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(Happened::NothingLeft) | Err(RecvTimeoutError::Disconnected) => return true,
+            Ok(_) => {}
+            Err(RecvTimeoutError::Timeout) => return false,
+        }
+    }
+}
+
+/// What ran with `become` belongs to another user: where sudo asks for no password, it can end it.
+fn kill_as_root(pids: &[u32]) {
+    let mut kill = Command::new("sudo");
+    kill.args(["-n", "kill", "-KILL"]);
+    kill.args(pids.iter().map(u32::to_string));
+    kill.stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    // It is reaped with the others; whether it helped shows when one looks again.
+    let _no_sudo = kill.spawn();
+}
+
+/// Nothing is ever written to it: its end is the agent's word, or the agent's death.
+fn watch_agent(happened: &SyncSender<Happened>) {
+    let mut byte = [0];
+    let mut input = io::stdin().lock();
+    while let Ok(1) = input.read(&mut byte) {}
+    // Nobody listens any more when the run has ended.
+    let _late = happened.send(Happened::AgentGone);
+}
+
+/// Waits for the program and for every orphan that the kernel gives to this process. When it has no
+/// child, it has no descendant either.
+fn reap(child: u32, happened: &SyncSender<Happened>) {
+    let child = i32::try_from(child).ok().and_then(Pid::from_raw);
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if Some(pid) == child => {
+                let status = ExitStatus::from_raw(status.as_raw());
+                let _late = happened.send(Happened::Ended(status));
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => break,
+        }
+    }
+    let _late = happened.send(Happened::NothingLeft);
+}
