@@ -2,9 +2,15 @@
 //! supported. What the rows mean (lifecycles, judgement) is left to the arbiter and the engine.
 
 mod commit;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod contract;
 mod error;
 mod rows;
+mod seal;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+mod verify;
 
 pub use commit::{Check, Commit, Expected, IdempotencyClaim, InboxKey, Receipt, Write};
 pub use contract::{ListRequests, RunRows, Store};
@@ -14,3 +20,6 @@ pub use rows::{
     LedgerEntryRow, LogRow, MetricRow, NewLogLine, NumberedAudit, OutboxRow, PlanRow, RequestRow,
     RoomRow, TaskRow, TimerRow,
 };
+#[cfg(feature = "sqlite")]
+pub use sqlite::{Options, Sqlite};
+pub use verify::{Fault, Report, verify_audit, verify_audit_against};

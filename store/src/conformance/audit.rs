@@ -1,0 +1,86 @@
+//! Audit records are chained, numbered without holes, sealed, and never written over.
+
+use std::sync::Arc;
+
+use chiffon_common::{AuditEntry, GENESIS};
+
+use super::{
+    crowd::join_all,
+    make::{assert_conflict, at, done, entry, message},
+};
+use crate::{Commit, Store, verify_audit};
+
+fn recording(entries: Vec<AuditEntry>) -> Commit {
+    Commit {
+        audit: entries,
+        ..Commit::default()
+    }
+}
+
+async fn assert_sound(store: &dyn Store, records: u64, streams: u64) {
+    let report = done(verify_audit(store).await);
+    assert_eq!(report.faults, []);
+    assert_eq!((report.records, report.streams), (records, streams));
+}
+
+pub(super) async fn records_are_chained_in_their_stream(store: Arc<dyn Store>) {
+    let first = done(
+        store
+            .commit(recording(vec![entry("request:1"), entry("request:2")]))
+            .await,
+    );
+    assert_eq!(first.audit_seqs, [1, 2]);
+    let second = done(store.commit(recording(vec![entry("request:1")])).await);
+    assert_eq!(second.audit_seqs, [3]);
+    let stream = done(store.audit_stream("request:1").await);
+    let places: Vec<_> = stream
+        .iter()
+        .map(|one| (one.seq, one.record.position))
+        .collect();
+    assert_eq!(places, [(1, 0), (3, 1)]);
+    assert_eq!(stream[0].record.previous, GENESIS);
+    assert_eq!(stream[1].record.previous, stream[0].record.hash);
+    assert_eq!(done(store.audit_after(1, 1).await)[0].seq, 2);
+    assert_sound(&*store, 3, 2).await;
+}
+
+pub(super) async fn numbers_have_no_holes_under_concurrent_commits(store: Arc<dyn Store>) {
+    let claimed = message("q", at(0));
+    let commits = (0..100).map(|number| {
+        let (store, claimed) = (store.clone(), claimed.clone());
+        async move {
+            let stream = format!("request:{}", number % 7);
+            let mut one = recording(vec![entry(&stream), entry("default/a/2026-11-20")]);
+            // One of these is kept; the others are refused after their records were written.
+            if number % 3 == 0 {
+                one.outbox.push(claimed);
+            }
+            store.commit(one).await
+        }
+    });
+    let results = join_all(commits).await;
+    let kept: Vec<_> = results.into_iter().filter_map(Result::ok).collect();
+    assert_eq!(kept.len(), 67, "66 without the message, one with it");
+    let mut told: Vec<u64> = kept.into_iter().flat_map(|one| one.audit_seqs).collect();
+    if !told.is_empty() {
+        told.sort_unstable();
+        assert_eq!(told, (1..=134).collect::<Vec<u64>>());
+    }
+    assert_sound(&*store, 134, 8).await;
+}
+
+pub(super) async fn a_record_is_given_back_as_it_was_chained(store: Arc<dyn Store>) {
+    let entry = entry("request:1");
+    done(store.commit(recording(vec![entry.clone()])).await);
+    let found = done(store.audit_after(0, 10).await);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].record.entry, entry);
+    assert!(found[0].record.is_intact());
+}
+
+pub(super) async fn an_audit_record_cannot_be_written_twice(store: Arc<dyn Store>) {
+    let one = entry("request:1");
+    done(store.commit(recording(vec![one.clone()])).await);
+    assert_conflict(store.commit(recording(vec![one])).await);
+    assert_sound(&*store, 1, 1).await;
+}

@@ -1,0 +1,114 @@
+//! The suite that a store must pass to be supported: each promise of the contract as a function over
+//! an empty store. A backend calls [`store_conformance!`](crate::store_conformance) with a way to make
+//! one; what is special to a backend (files, power cuts) is left to its own tests.
+
+mod atomic;
+mod audit;
+mod crowd;
+mod keys;
+mod leases;
+mod ledger;
+mod lists;
+mod logs;
+mod make;
+mod outbox;
+mod timers;
+mod versions;
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+pub use make::{at, commit, entry, message, request_row, task_row};
+
+use crate::Store;
+
+/// A promise being held against a store.
+pub type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// One promise.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// Its name, which is a sentence.
+    pub name: &'static str,
+    /// Panics where the promise is not kept. The store must be empty.
+    pub run: fn(Arc<dyn Store>) -> Running,
+}
+
+macro_rules! cases {
+    ($($module:ident: $($name:ident),+ $(,)?;)+) => {
+        /// All promises, in the order of the modules.
+        pub const CASES: &[Case] = &[$($(Case {
+            name: stringify!($name),
+            run: |store| Box::pin($module::$name(store)),
+        }),+),+];
+
+        /// Makes a `#[tokio::test]` of every promise. Takes an expression that yields an
+        /// `Arc<dyn Store>` over an empty store; it is evaluated once for each test.
+        #[macro_export]
+        macro_rules! store_conformance {
+            ($make:expr) => {$($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    $crate::conformance::run(stringify!($name), $make).await;
+                }
+            )+)+};
+        }
+    };
+}
+
+cases! {
+    atomic: a_refused_check_leaves_nothing,
+        a_refused_write_leaves_nothing,
+        a_refused_commit_takes_no_other_with_it,
+        a_row_of_another_tenant_is_refused;
+    versions: a_row_is_made_once_and_then_changes_from_its_version,
+        of_many_writers_of_one_version_one_wins,
+        a_terminal_row_keeps_its_state,
+        an_unknown_state_is_refused,
+        an_event_is_written_once,
+        a_later_plan_replaces_an_earlier_one,
+        hosts_and_agents_are_read_back;
+    keys: a_message_is_handled_once,
+        an_idempotency_key_gives_the_same_answer_to_the_same_body,
+        of_many_claims_of_one_key_one_wins;
+    leases: a_lease_has_one_owner_at_a_time,
+        an_epoch_rises_when_a_lease_changes_hands,
+        a_lease_that_ran_out_may_be_taken,
+        a_stale_owner_is_fenced_off,
+        free_looks_and_takes_nothing;
+    timers: a_timer_is_set_moved_and_cleared,
+        a_due_timer_is_taken_once;
+    outbox: a_claimed_row_is_claimed_by_nobody_else,
+        a_claim_that_ran_out_is_claimed_again,
+        a_sent_row_is_never_claimed_again,
+        a_released_row_waits_for_its_time,
+        rows_come_in_the_order_of_their_commits,
+        a_row_past_its_end_is_given_up,
+        a_stale_claimer_changes_nothing,
+        two_claimers_lose_none_of_ten_thousand_rows;
+    logs: lines_are_numbered_within_their_request;
+    audit: records_are_chained_in_their_stream,
+        numbers_have_no_holes_under_concurrent_commits,
+        a_record_is_given_back_as_it_was_chained,
+        an_audit_record_cannot_be_written_twice;
+    ledger: entries_are_numbered_without_holes,
+        a_batch_follows_the_last_one,
+        a_request_finds_its_ledger_commit;
+    lists: a_run_is_read_as_a_whole,
+        a_list_misses_and_repeats_nothing,
+        a_list_can_be_narrowed,
+        tasks_and_requests_are_found_by_state,
+        forgetting_spares_what_is_needed;
+    crowd: readers_and_writers_never_meet_a_lock,
+        a_reader_sees_whole_commits_only,
+        a_sound_store_finds_no_fault;
+}
+
+/// Runs the promise of this name.
+///
+/// # Panics
+/// Where it is not kept, or has another name.
+pub async fn run(name: &str, store: Arc<dyn Store>) {
+    let found = CASES.iter().find(|case| case.name == name);
+    let case = found.unwrap_or_else(|| panic!("no promise is called {name}"));
+    (case.run)(store).await;
+}

@@ -1,0 +1,175 @@
+//! One command within the writer's transaction: in which order the parts of a commit are judged and
+//! written. Each table's SQL is left to its own file, transactions to `writer.rs`.
+
+use chiffon_common::{MessageId, TenantId};
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::{audit, fleet, forget, keys, leases, ledger, logs, outbox, runs, timers};
+use crate::{
+    Error, OutboxRow,
+    commit::{Commit, Receipt, Write},
+};
+
+/// What the writer can be asked to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// [`crate::Store::commit`].
+    Commit(Box<Commit>),
+    /// [`crate::Store::claim_outbox`].
+    Claim {
+        owner: String,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    },
+    /// [`crate::Store::outbox_sent`].
+    Sent {
+        owner: String,
+        messages: Vec<MessageId>,
+    },
+    /// [`crate::Store::outbox_release`].
+    Release {
+        owner: String,
+        messages: Vec<MessageId>,
+        not_before: Timestamp,
+    },
+    /// A part of [`crate::Store::forget`].
+    Forget { before: Timestamp },
+}
+
+/// What became of a command.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Receipt(Receipt),
+    Rows(Vec<OutboxRow>),
+    Count(u64),
+}
+
+/// What the commands of one transaction share: the numbers of their audit records.
+pub(super) struct Batch<'c> {
+    conn: &'c Connection,
+    /// The first number of this transaction; absent until a record needs one.
+    first_seq: Option<u64>,
+    hashes: Vec<String>,
+}
+
+impl<'c> Batch<'c> {
+    pub(super) fn new(conn: &'c Connection) -> Self {
+        Self {
+            conn,
+            first_seq: None,
+            hashes: Vec::new(),
+        }
+    }
+
+    pub(super) fn conn(&self) -> &'c Connection {
+        self.conn
+    }
+
+    /// Where the numbering stands, for [`Self::back_to`].
+    pub(super) fn mark(&self) -> usize {
+        self.hashes.len()
+    }
+
+    /// Takes back the numbers given since the mark; otherwise a refusal would leave a hole.
+    pub(super) fn back_to(&mut self, mark: usize) {
+        self.hashes.truncate(mark);
+    }
+
+    /// The number for the next record, whose hash this is.
+    pub(super) fn number(&mut self, hash: String) -> Result<u64, Error> {
+        let first = match self.first_seq {
+            Some(first) => first,
+            None => *self.first_seq.insert(audit::last_seq(self.conn)? + 1),
+        };
+        let seq = first + self.hashes.len() as u64;
+        self.hashes.push(hash);
+        Ok(seq)
+    }
+
+    /// Seals the transaction's records, if there are any.
+    pub(super) fn seal(&self) -> Result<(), Error> {
+        match self.first_seq {
+            Some(first) if !self.hashes.is_empty() => audit::seal(self.conn, first, &self.hashes),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Does one command. After an error the caller rolls back to where it began.
+pub(super) fn apply(batch: &mut Batch<'_>, command: &Command) -> Result<Answer, Error> {
+    let conn = batch.conn();
+    match command {
+        Command::Commit(commit) => apply_commit(batch, commit).map(Answer::Receipt),
+        Command::Claim {
+            owner,
+            now,
+            until,
+            limit,
+        } => outbox::claim(conn, owner, *now, *until, *limit).map(Answer::Rows),
+        Command::Sent { owner, messages } => outbox::sent(conn, owner, messages).map(Answer::Count),
+        Command::Release {
+            owner,
+            messages,
+            not_before,
+        } => outbox::release(conn, owner, messages, *not_before).map(Answer::Count),
+        Command::Forget { before } => forget::some(conn, *before).map(Answer::Count),
+    }
+}
+
+/// Keys first, so that a repeated message or request learns of it whatever else would be refused by now.
+fn apply_commit(batch: &mut Batch<'_>, commit: &Commit) -> Result<Receipt, Error> {
+    let (conn, tenant) = (batch.conn(), &commit.tenant_id);
+    let mut receipt = Receipt::default();
+    if let Some(key) = &commit.inbox {
+        keys::handle(conn, tenant, key)?;
+    }
+    if let Some(claim) = &commit.idempotency {
+        keys::claim(conn, tenant, claim)?;
+    }
+    for check in &commit.checks {
+        leases::check(conn, tenant, check)?;
+    }
+    for write in &commit.writes {
+        receipt.epochs.extend(apply_write(conn, tenant, write)?);
+    }
+    for entry in &commit.audit {
+        receipt
+            .audit_seqs
+            .push(audit::append(batch, tenant, entry)?);
+    }
+    for row in &commit.outbox {
+        outbox::insert(conn, tenant, row)?;
+    }
+    Ok(receipt)
+}
+
+/// One change; the epoch, where it takes a lease.
+fn apply_write(conn: &Connection, tenant: &TenantId, write: &Write) -> Result<Option<u64>, Error> {
+    match write {
+        Write::Request(expected, row) => runs::write_request(conn, tenant, *expected, row)?,
+        Write::Task(expected, row) => runs::write_task(conn, tenant, *expected, row)?,
+        Write::Decision(expected, row) => runs::write_decision(conn, tenant, *expected, row)?,
+        Write::Plan(row) => runs::write_plan(conn, tenant, row)?,
+        Write::Event(row) => runs::write_event(conn, tenant, row)?,
+        Write::Agent(expected, row) => fleet::write_agent(conn, tenant, *expected, row)?,
+        Write::Room(expected, row) => fleet::write_room(conn, tenant, *expected, row)?,
+        Write::Host(row) => fleet::write_host(conn, tenant, row)?,
+        Write::Metric(row) => fleet::write_metric(conn, tenant, row)?,
+        Write::SetTimer(row) => timers::set(conn, tenant, row)?,
+        Write::ClearTimer { slice, name } => timers::clear(conn, tenant, slice, name)?,
+        Write::TakeTimer(row) => timers::take(conn, tenant, row)?,
+        Write::TakeLease {
+            name,
+            owner,
+            now,
+            expires_at,
+        } => return leases::take(conn, tenant, name, owner, *now, *expires_at).map(Some),
+        Write::ReleaseLease { name, owner } => leases::release(conn, tenant, name, owner)?,
+        Write::Logs(lines) => logs::append(conn, tenant, lines)?,
+        Write::LedgerEntry(row) => ledger::append(conn, tenant, row)?,
+        Write::LedgerBatch(row) => ledger::write_batch(conn, tenant, row)?,
+    }
+    Ok(None)
+}

@@ -1,0 +1,69 @@
+//! Holding the database against itself. The audit chain as such is left to `crate::verify`; here is only
+//! what cannot be seen through the contract.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Connection;
+
+use super::open;
+use crate::Error;
+
+/// Each query lists what is wrong, as texts.
+const QUERIES: [&str; 5] = [
+    // Pages, indexes, NOT NULL and CHECK constraints, text that must be text.
+    "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
+    "SELECT 'a row of ' || \"table\" || ' points to a row of ' || parent || ' that is not there'
+     FROM pragma_foreign_key_check",
+    "SELECT 'audit record ' || audit_id || ' has no number' FROM audit_log
+     WHERE audit_id NOT IN (SELECT audit_id FROM audit_numbers)",
+    "SELECT 'audit number ' || seq || ' has no record' FROM audit_numbers
+     WHERE audit_id NOT IN (SELECT audit_id FROM audit_log)",
+    // A stream cut off at its end is whole in itself; only its head remembers.
+    "SELECT 'audit stream ' || s.stream || ' does not end as its head says' FROM audit_streams s
+     LEFT JOIN audit_log l ON l.stream = s.stream AND l.position = s.position AND l.hash = s.hash
+     WHERE l.audit_id IS NULL
+        OR s.position <> (SELECT max(position) FROM audit_log WHERE stream = s.stream)",
+];
+
+/// What is wrong, in words.
+pub(super) fn faults(conn: &Connection) -> Result<Vec<String>, Error> {
+    let mut faults = schema_faults(conn)?;
+    if faults.iter().any(|fault| fault.starts_with("table ")) {
+        return Ok(faults);
+    }
+    for sql in QUERIES {
+        let mut statement = conn.prepare(sql)?;
+        let rows = statement.query_map([], |row| row.get::<_, String>(0))?;
+        for row in rows {
+            faults.push(row?);
+        }
+    }
+    Ok(faults)
+}
+
+/// What differs from a database made anew: a dropped trigger, a changed table.
+fn schema_faults(conn: &Connection) -> Result<Vec<String>, Error> {
+    let (found, meant) = (objects(conn)?, objects(&open::reference()?)?);
+    let mut faults = Vec::new();
+    for ((kind, name), sql) in &meant {
+        match found.get(&(kind.clone(), name.clone())) {
+            None => faults.push(format!("{kind} {name} is missing")),
+            Some(other) if other != sql => faults.push(format!("{kind} {name} was changed")),
+            Some(_) => {}
+        }
+    }
+    for (kind, name) in found.keys().filter(|key| !meant.contains_key(*key)) {
+        faults.push(format!("unknown {kind} {name}"));
+    }
+    Ok(faults)
+}
+
+type Objects = BTreeMap<(String, String), Option<String>>;
+
+fn objects(conn: &Connection) -> Result<Objects, Error> {
+    // SQLite's own statistics come and go.
+    let sql = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%'";
+    let mut statement = conn.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,209 @@
+//! Opening a database file: whose it is, how old it is, and how a connection must behave. Threads and
+//! pools are left to `writer.rs` and `readers.rs`.
+
+use std::{path::Path, time::Duration};
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::Error;
+
+/// Marks a database as ours (`chfn`), so that no other program's file is ever migrated.
+pub(super) const APPLICATION_ID: i32 = 0x6368_666e;
+
+/// How long a connection waits for a lock. Only other programs (a backup, a shell) ever hold one
+/// against the writer; the bound of every call is 30 s.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// More than there are statements in this room, so that none is ever prepared twice.
+const STATEMENTS: usize = 160;
+
+mod embedded {
+    //! The numbered SQL files. A new version is a new file in that folder.
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// What a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// The loss of power.
+    Full,
+    /// Nothing: for databases that end with the process.
+    None,
+}
+
+/// Opens the file for writing, makes or migrates it, and sets what is set per connection.
+pub(super) fn writer(
+    path: &Path,
+    durability: Durability,
+    max_pages: Option<u32>,
+) -> Result<Connection, Error> {
+    // Not the library's default flags: those would take a path for a URI.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY)?;
+    if conn.is_readonly("main")? {
+        return Err(Error::ReadOnly(format!(
+            "no right to write {}",
+            path.display()
+        )));
+    }
+    claim(&mut conn)?;
+    // WAL: readers never wait for the writer. FULL: an acknowledged commit survives a power cut.
+    let mode: String =
+        conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    if mode != "wal" {
+        let text = format!("no write-ahead log is possible here (journal mode {mode})");
+        return Err(Error::Unavailable(text));
+    }
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::None => "OFF",
+    };
+    conn.pragma_update(None, "synchronous", synchronous)?;
+    common(&conn)?;
+    // Without it, INSERT OR REPLACE would pass by the triggers that forbid deletion.
+    conn.pragma_update(None, "recursive_triggers", true)?;
+    // A burst may grow the log; afterwards the file shrinks to this again.
+    conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    conn.set_transaction_behavior(TransactionBehavior::Immediate);
+    migrate(&mut conn)?;
+    if let Some(pages) = max_pages {
+        conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+    }
+    Ok(conn)
+}
+
+/// Opens the file for reading only; the writer must have been opened before.
+pub(super) fn reader(path: &Path) -> Result<Connection, Error> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY)?;
+    common(&conn)?;
+    Ok(conn)
+}
+
+/// A database in memory with the newest schema, to hold others against.
+pub(super) fn reference() -> Result<Connection, Error> {
+    let mut conn = Connection::open_in_memory()?;
+    migrate(&mut conn)?;
+    Ok(conn)
+}
+
+fn common(conn: &Connection) -> Result<(), Error> {
+    conn.pragma_update(None, "foreign_keys", true)?;
+    // Negative: KiB. Small, because the whole of `chiffon up` is to stay under 60 MB.
+    conn.pragma_update(None, "cache_size", -4096)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(())
+}
+
+/// Sees to it that the file is ours: marks an empty one, refuses a stranger's without touching it.
+fn claim(conn: &mut Connection) -> Result<(), Error> {
+    if application_id(conn)? == APPLICATION_ID {
+        return Ok(());
+    }
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Once more under the lock: two programs may start at the same moment.
+    let id = application_id(&tx)?;
+    if id != APPLICATION_ID {
+        let objects: u64 =
+            tx.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if id != 0 || objects != 0 {
+            return Err(Error::Corrupt(format!(
+                "it belongs to another program (application id {id:#x}, {objects} objects)"
+            )));
+        }
+        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    Ok(tx.commit()?)
+}
+
+fn application_id(conn: &Connection) -> Result<i32, Error> {
+    Ok(conn.pragma_query_value(None, "application_id", |row| row.get(0))?)
+}
+
+/// Brings the schema up to date; refuses one that is newer than this program.
+fn migrate(conn: &mut Connection) -> Result<(), Error> {
+    // Grouped: otherwise a crash could part a migration from the record that it was applied.
+    let runner = embedded::migrations::runner().set_grouped(true);
+    let newest = runner
+        .get_migrations()
+        .iter()
+        .map(|one| one.version())
+        .max();
+    let known = version(newest);
+    let found = applied(conn)?;
+    if found > known {
+        return Err(Error::Newer { found, known });
+    }
+    match runner.run(conn) {
+        Ok(_) => Ok(()),
+        // Another program may have done it at the same moment.
+        Err(_) if applied(conn)? == known && found < known => Ok(()),
+        Err(error) => Err(failed(&error)),
+    }
+}
+
+/// The version of the schema in the file; 0 for none. Asked directly, because the library's own reader
+/// panics on a damaged history.
+fn applied(conn: &Connection) -> Result<u32, Error> {
+    let sql = "SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'";
+    if conn.query_row(sql, [], |row| row.get::<_, i64>(0))? == 0 {
+        return Ok(0);
+    }
+    let sql = "SELECT max(version) FROM refinery_schema_history";
+    Ok(version(conn.query_row(sql, [], |row| row.get(0))?))
+}
+
+fn version(number: Option<i32>) -> u32 {
+    number.unwrap_or_default().try_into().unwrap_or_default()
+}
+
+/// The library wraps SQLite's error; a full disk must still be called so.
+fn failed(error: &refinery::Error) -> Error {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(one) = cause {
+        if let Some(rusqlite::Error::SqliteFailure(failure, text)) = one.downcast_ref() {
+            return rusqlite::Error::SqliteFailure(*failure, text.clone()).into();
+        }
+        cause = one.source();
+    }
+    Error::Corrupt(format!("its schema is not as recorded: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pragma<T: rusqlite::types::FromSql>(conn: &Connection, name: &str) -> T {
+        conn.pragma_query_value(None, name, |row| row.get(0))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_writer_syncs_every_commit_and_its_readers_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let writer = writer(&path, Durability::Full, None).unwrap();
+        assert_eq!(pragma::<String>(&writer, "journal_mode"), "wal");
+        assert_eq!(pragma::<i64>(&writer, "synchronous"), 2, "2 is FULL");
+        assert!(pragma::<bool>(&writer, "foreign_keys"));
+        let reader = reader(&path).unwrap();
+        let error = reader.execute("DELETE FROM timers", []).unwrap_err();
+        assert!(matches!(Error::from(error), Error::ReadOnly(_)));
+    }
+
+    #[test]
+    fn opening_again_finds_the_schema_in_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        for _ in 0..2 {
+            let conn = writer(&path, Durability::Full, None).unwrap();
+            assert_eq!(applied(&conn).unwrap(), 1);
+            assert_eq!(application_id(&conn).unwrap(), APPLICATION_ID);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! The contract, handed on: writes to the one writer, reads to the pool.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chiffon_common::{EventId, MessageId, RequestId, RoomId, TaskId, TenantId};
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use super::{
+    Sqlite,
+    apply::{Answer, Command},
+    audit, check, fleet, forget, leases, ledger, lists, logs, timers,
+    writer::BOUND,
+};
+use crate::{
+    AgentRow, AuditSeal, DueTimer, Error, EventRow, HostRow, LeaseRow, LedgerBatchRow,
+    LedgerEntryRow, ListRequests, LogRow, NumberedAudit, OutboxRow, RequestRow, RoomRow, RunRows,
+    Store, TaskRow,
+    commit::{Commit, Receipt},
+};
+
+/// A full check reads every page of the file, however large it is.
+const CHECK: Duration = Duration::from_secs(600);
+
+impl Sqlite {
+    async fn read<T, F>(&self, read: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
+    {
+        self.readers.read(BOUND, read).await
+    }
+}
+
+fn unexpected<T>(answer: &Answer) -> Result<T, Error> {
+    Err(Error::Unavailable(format!("unexpected answer {answer:?}")))
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn commit(&self, commit: Commit) -> Result<Receipt, Error> {
+        match self
+            .writer
+            .submit(Command::Commit(Box::new(commit)))
+            .await?
+        {
+            Answer::Receipt(receipt) => Ok(receipt),
+            other => unexpected(&other),
+        }
+    }
+
+    async fn run(&self, tenant: &TenantId, request: RequestId) -> Result<Option<RunRows>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| lists::run(conn, &tenant, request))
+            .await
+    }
+
+    async fn request_of_task(&self, task: TaskId) -> Result<Option<(TenantId, RequestId)>, Error> {
+        self.read(move |conn| lists::request_of_task(conn, task))
+            .await
+    }
+
+    async fn requests(
+        &self,
+        tenant: &TenantId,
+        list: ListRequests,
+    ) -> Result<Vec<RequestRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| lists::requests(conn, &tenant, &list))
+            .await
+    }
+
+    async fn tasks_in(&self, states: &[&str], limit: u32) -> Result<Vec<TaskRow>, Error> {
+        let states = lists::states(states)?;
+        self.read(move |conn| lists::tasks_in(conn, &states, limit))
+            .await
+    }
+
+    async fn requests_in(&self, states: &[&str], limit: u32) -> Result<Vec<RequestRow>, Error> {
+        let states = lists::states(states)?;
+        self.read(move |conn| lists::requests_in(conn, &states, limit))
+            .await
+    }
+
+    async fn event(&self, tenant: &TenantId, event: &EventId) -> Result<Option<EventRow>, Error> {
+        let (tenant, event) = (tenant.clone(), event.clone());
+        self.read(move |conn| lists::event(conn, &tenant, &event))
+            .await
+    }
+
+    async fn room(&self, tenant: &TenantId, room: &RoomId) -> Result<Option<RoomRow>, Error> {
+        let (tenant, room) = (tenant.clone(), room.clone());
+        self.read(move |conn| fleet::room(conn, &tenant, &room))
+            .await
+    }
+
+    async fn agents(&self, tenant: &TenantId) -> Result<Vec<AgentRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| fleet::agents(conn, &tenant)).await
+    }
+
+    async fn host(&self, tenant: &TenantId, host: &str) -> Result<Option<HostRow>, Error> {
+        let (tenant, host) = (tenant.clone(), host.to_owned());
+        self.read(move |conn| fleet::host(conn, &tenant, &host))
+            .await
+    }
+
+    async fn due_timers(&self, now: Timestamp, limit: u32) -> Result<Vec<DueTimer>, Error> {
+        self.read(move |conn| timers::due(conn, now, limit)).await
+    }
+
+    async fn next_timer(&self) -> Result<Option<Timestamp>, Error> {
+        self.read(timers::next).await
+    }
+
+    async fn leases(
+        &self,
+        tenant: &TenantId,
+        names: &[String],
+        now: Timestamp,
+    ) -> Result<Vec<LeaseRow>, Error> {
+        let (tenant, names) = (tenant.clone(), names.to_vec());
+        self.read(move |conn| leases::named(conn, &tenant, &names, now))
+            .await
+    }
+
+    async fn claim_outbox(
+        &self,
+        owner: &str,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<OutboxRow>, Error> {
+        let claim = Command::Claim {
+            owner: owner.to_owned(),
+            now,
+            until,
+            limit,
+        };
+        match self.writer.submit(claim).await? {
+            Answer::Rows(rows) => Ok(rows),
+            other => unexpected(&other),
+        }
+    }
+
+    async fn outbox_sent(&self, owner: &str, messages: &[MessageId]) -> Result<(), Error> {
+        let sent = Command::Sent {
+            owner: owner.to_owned(),
+            messages: messages.to_vec(),
+        };
+        self.writer.submit(sent).await.map(drop)
+    }
+
+    async fn outbox_release(
+        &self,
+        owner: &str,
+        messages: &[MessageId],
+        not_before: Timestamp,
+    ) -> Result<(), Error> {
+        let release = Command::Release {
+            owner: owner.to_owned(),
+            messages: messages.to_vec(),
+            not_before,
+        };
+        self.writer.submit(release).await.map(drop)
+    }
+
+    async fn logs(&self, request: RequestId, after: u64, limit: u32) -> Result<Vec<LogRow>, Error> {
+        self.read(move |conn| logs::after(conn, request, after, limit))
+            .await
+    }
+
+    async fn audit_after(&self, seq: u64, limit: u32) -> Result<Vec<NumberedAudit>, Error> {
+        self.read(move |conn| audit::after(conn, seq, limit)).await
+    }
+
+    async fn audit_stream(&self, stream: &str) -> Result<Vec<NumberedAudit>, Error> {
+        let stream = stream.to_owned();
+        self.read(move |conn| audit::of_stream(conn, &stream)).await
+    }
+
+    async fn seals_after(&self, seal_no: u64, limit: u32) -> Result<Vec<AuditSeal>, Error> {
+        self.read(move |conn| audit::seals_after(conn, seal_no, limit))
+            .await
+    }
+
+    async fn ledger_entries(
+        &self,
+        tenant: &TenantId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<LedgerEntryRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| ledger::entries(conn, &tenant, after, limit))
+            .await
+    }
+
+    async fn ledger_batches(
+        &self,
+        tenant: &TenantId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<LedgerBatchRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| ledger::batches(conn, &tenant, after, limit))
+            .await
+    }
+
+    async fn last_ledger_batch(&self, tenant: &TenantId) -> Result<Option<LedgerBatchRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| ledger::last(conn, &tenant)).await
+    }
+
+    async fn ledger_commit(&self, request: RequestId) -> Result<Option<String>, Error> {
+        self.read(move |conn| ledger::commit_of(conn, request))
+            .await
+    }
+
+    async fn forget(&self, before: Timestamp) -> Result<u64, Error> {
+        let mut gone = 0;
+        // In pieces, each a transaction of its own, so that commits get in between.
+        loop {
+            match self.writer.submit(Command::Forget { before }).await? {
+                Answer::Count(some) => {
+                    gone += some;
+                    if some < forget::CHUNK {
+                        return Ok(gone);
+                    }
+                }
+                other => return unexpected(&other),
+            }
+        }
+    }
+
+    async fn check(&self) -> Result<Vec<String>, Error> {
+        self.readers.read(CHECK, check::faults).await
+    }
+}

@@ -1,0 +1,194 @@
+//! The one thread that writes. It groups what waits into one transaction, because the fsync is the cost;
+//! each command stands in a savepoint of its own, so that a refusal takes nothing else with it. What a
+//! command does is left to `apply.rs` and the files of the tables.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    apply::{Answer, Batch, Command, apply},
+    error::at_commit,
+};
+use crate::Error;
+
+/// The longest that a caller waits.
+pub(super) const BOUND: Duration = Duration::from_secs(30);
+
+/// Commands that may wait: several of the largest groups. A full channel makes callers wait in turn.
+const QUEUE: usize = 1024;
+
+/// Most commands in one transaction: enough that the fsync is shared well, few enough that the first
+/// of them is not kept waiting.
+const GROUP: usize = 256;
+
+/// A command on its way, and whether anybody has taken it: the writer to do it, or the caller to give
+/// it up. Whoever is first, decides.
+struct Job {
+    command: Command,
+    reply: oneshot::Sender<Result<Answer, Error>>,
+    taken: Arc<AtomicBool>,
+}
+
+/// The way to the thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    jobs: Option<mpsc::Sender<Job>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(conn: Connection) -> Result<Self, Error> {
+        let (jobs, waiting) = mpsc::channel(QUEUE);
+        let thread = thread::Builder::new().name("chiffon-store".to_owned());
+        let thread = thread
+            .spawn(move || work(&conn, waiting))
+            .map_err(|error| Error::Unavailable(format!("no thread to write: {error}")))?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread),
+        })
+    }
+
+    /// Has the command done, and waits for its end.
+    pub(super) async fn submit(&self, command: Command) -> Result<Answer, Error> {
+        let stopped = || Error::Unavailable("database is closed".to_owned());
+        let late = || Error::Unavailable(format!("not written within {} s", BOUND.as_secs()));
+        let until = Instant::now() + BOUND;
+        let (reply, answer) = oneshot::channel();
+        let taken = Arc::new(AtomicBool::new(false));
+        let job = Job {
+            command,
+            reply,
+            taken: taken.clone(),
+        };
+        let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
+        let sent = timeout_at(until, jobs.send(job)).await;
+        sent.map_err(|_| late())?.map_err(|_| stopped())?;
+        match timeout_at(until, answer).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Error::OutcomeUnknown("the writer stopped".to_owned())),
+            Err(_) if !taken.swap(true, Ordering::AcqRel) => Err(late()),
+            Err(_) => Err(Error::OutcomeUnknown(format!(
+                "still being written after {} s",
+                BOUND.as_secs()
+            ))),
+        }
+    }
+}
+
+impl Drop for Writer {
+    /// Waits for what is under way, so that whoever opens the file next finds it closed.
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer of the database had panicked");
+        }
+    }
+}
+
+fn work(conn: &Connection, mut waiting: mpsc::Receiver<Job>) {
+    while let Some(first) = waiting.blocking_recv() {
+        let mut group = vec![first];
+        while group.len() < GROUP
+            && let Ok(next) = waiting.try_recv()
+        {
+            group.push(next);
+        }
+        group.retain(|job| !job.taken.swap(true, Ordering::AcqRel));
+        answer(conn, group);
+    }
+}
+
+/// Does a group, and tells each what became of it; once for all, or singly where that failed.
+fn answer(conn: &Connection, mut group: Vec<Job>) {
+    let outcome = transaction(conn, &group);
+    match outcome {
+        Ok(results) => {
+            for (job, result) in group.into_iter().zip(results) {
+                reply(job, result);
+            }
+        }
+        // A lock that another program holds will not be given sooner to one than to all.
+        Err(failed) if failed.before_begin || group.len() == 1 => {
+            for job in group {
+                reply(job, Err(failed.error.clone()));
+            }
+        }
+        Err(failed) => {
+            tracing::warn!(error = %failed.error, commands = group.len(), "group failed; trying singly");
+            for job in group.drain(..) {
+                answer(conn, vec![job]);
+            }
+        }
+    }
+}
+
+fn reply(job: Job, result: Result<Answer, Error>) {
+    // A caller that went away does not want to know.
+    drop(job.reply.send(result));
+}
+
+/// Why a transaction as a whole came to nothing.
+struct Failed {
+    error: Error,
+    before_begin: bool,
+}
+
+impl<E: Into<Error>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self {
+            error: error.into(),
+            before_begin: false,
+        }
+    }
+}
+
+fn transaction(conn: &Connection, group: &[Job]) -> Result<Vec<Result<Answer, Error>>, Failed> {
+    let begun = Transaction::new_unchecked(conn, TransactionBehavior::Immediate);
+    let tx = begun.map_err(|error| Failed {
+        error: error.into(),
+        before_begin: true,
+    })?;
+    let mut batch = Batch::new(&tx);
+    let mut results = Vec::with_capacity(group.len());
+    for job in group {
+        results.push(alone(&mut batch, &job.command)?);
+    }
+    batch.seal()?;
+    // Dropped without it, the transaction is rolled back.
+    tx.commit().map_err(at_commit)?;
+    Ok(results)
+}
+
+/// One command in its savepoint. The outer error means that the whole transaction is lost.
+fn alone(batch: &mut Batch<'_>, command: &Command) -> Result<Result<Answer, Error>, Error> {
+    let conn = batch.conn();
+    let run = |sql| conn.prepare_cached(sql)?.execute([]);
+    run("SAVEPOINT command")?;
+    let mark = batch.mark();
+    let result = apply(batch, command);
+    if result.is_err() {
+        if conn.is_autocommit() {
+            // SQLite itself has rolled everything back (full disk, failing disk).
+            return result.map(Ok);
+        }
+        run("ROLLBACK TO command")?;
+        batch.back_to(mark);
+    }
+    run("RELEASE command")?;
+    Ok(result)
+}

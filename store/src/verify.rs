@@ -1,0 +1,282 @@
+//! Holding the audit chain against itself (S66, S69), through the contract alone. What was cut off at
+//! the very end together with its seals is only found by an anchor: a seal noted elsewhere (S67).
+
+use std::collections::{BTreeMap, VecDeque};
+
+use chiffon_common::GENESIS;
+
+use crate::{AuditSeal, Error, NumberedAudit, Store};
+
+/// Rows read at once.
+const PAGE: u32 = 500;
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Records read.
+    pub records: u64,
+    /// Streams that they belong to.
+    pub streams: u64,
+    /// Seals read.
+    pub seals: u64,
+    /// The last seal, to be noted elsewhere as an anchor.
+    pub head: Option<AuditSeal>,
+    /// What is wrong, in the order in which it was found; empty if nothing is.
+    pub faults: Vec<Fault>,
+}
+
+impl Report {
+    /// The lowest number at which something is wrong.
+    pub fn first_bad_seq(&self) -> Option<u64> {
+        self.faults.iter().map(|fault| fault.seq).min()
+    }
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The number of the record at which it shows; for a seal, its first.
+    pub seq: u64,
+    /// What, in words.
+    pub what: String,
+}
+
+/// Walks over all numbered records and all seals.
+///
+/// # Errors
+/// Only where the store cannot be read; what is wrong in the chain stands in the report.
+pub async fn verify_audit(store: &dyn Store) -> Result<Report, Error> {
+    verify_audit_against(store, &[]).await
+}
+
+/// The same, and each anchor (a seal noted elsewhere) must be among the seals, unchanged.
+///
+/// # Errors
+/// As [`verify_audit`].
+pub async fn verify_audit_against(
+    store: &dyn Store,
+    anchors: &[AuditSeal],
+) -> Result<Report, Error> {
+    let mut walk = Walk::new(anchors);
+    let mut seals = Seals::default();
+    loop {
+        let page = next_page(store, &mut walk).await?;
+        if page.is_empty() {
+            // Seals read after the last record may be newer than it, because commits go on meanwhile:
+            // then their records are there when asked for again, unless they were cut off.
+            match seals.next(store).await? {
+                Some(seal) => walk.seal(seal),
+                None => return Ok(walk.end()),
+            }
+        }
+        for numbered in page {
+            while walk.sealed_up_to < numbered.seq {
+                let Some(seal) = seals.next(store).await? else {
+                    break;
+                };
+                walk.seal(seal);
+            }
+            walk.record(numbered);
+        }
+    }
+}
+
+/// A page of records; around one that cannot be read, which is noted.
+async fn next_page(store: &dyn Store, walk: &mut Walk<'_>) -> Result<Vec<NumberedAudit>, Error> {
+    match store.audit_after(walk.after, PAGE).await {
+        Err(Error::Corrupt(_)) => {}
+        other => return other,
+    }
+    // One by one up to the unreadable one, then past it.
+    loop {
+        match store.audit_after(walk.after, 1).await {
+            Err(Error::Corrupt(why)) => {
+                walk.after += 1;
+                walk.unreadable(why);
+            }
+            other => return other,
+        }
+    }
+}
+
+/// The seals, page by page.
+#[derive(Default)]
+struct Seals {
+    waiting: VecDeque<AuditSeal>,
+    after: u64,
+}
+
+impl Seals {
+    async fn next(&mut self, store: &dyn Store) -> Result<Option<AuditSeal>, Error> {
+        if self.waiting.is_empty() {
+            self.waiting = store.seals_after(self.after, PAGE).await?.into();
+        }
+        let next = self.waiting.pop_front();
+        self.after = next.as_ref().map_or(self.after, |seal| seal.seal_no);
+        Ok(next)
+    }
+}
+
+/// Where the walk stands.
+struct Walk<'a> {
+    report: Report,
+    /// The number before the next record.
+    after: u64,
+    /// Position and hash of each stream's last record.
+    heads: BTreeMap<String, (u64, String)>,
+    /// The last number under a seal.
+    sealed_up_to: u64,
+    /// Seals whose records are not all read yet, with the hashes read so far.
+    open: VecDeque<(AuditSeal, Vec<String>)>,
+    anchors: BTreeMap<u64, &'a AuditSeal>,
+    last_seal: Option<AuditSeal>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(anchors: &'a [AuditSeal]) -> Self {
+        Self {
+            report: Report::default(),
+            after: 0,
+            heads: BTreeMap::new(),
+            sealed_up_to: 0,
+            open: VecDeque::new(),
+            anchors: anchors.iter().map(|seal| (seal.seal_no, seal)).collect(),
+            last_seal: None,
+        }
+    }
+
+    fn fault(&mut self, seq: u64, what: impl Into<String>) {
+        let what = what.into();
+        self.report.faults.push(Fault { seq, what });
+    }
+
+    fn unreadable(&mut self, why: String) {
+        // Behind a hole it takes several steps to get past it.
+        if self
+            .report
+            .faults
+            .last()
+            .is_none_or(|last| last.what != why)
+        {
+            self.fault(self.after, why);
+        }
+    }
+
+    fn record(&mut self, numbered: NumberedAudit) {
+        let NumberedAudit { seq, record } = numbered;
+        if seq != self.after + 1 {
+            let (first, last) = (self.after + 1, seq - 1);
+            self.fault(first, format!("records {first} to {last} are missing"));
+        }
+        self.after = seq;
+        self.report.records += 1;
+        if !record.is_intact() {
+            self.fault(
+                seq,
+                format!("record {seq} was changed: its hash does not fit"),
+            );
+        }
+        let stream = &record.entry.stream;
+        let head = self.heads.get(stream);
+        let position = head.map_or(0, |(position, _)| position + 1);
+        let previous = head.map_or(GENESIS, |(_, hash)| hash.as_str());
+        if record.position != position || record.previous != previous {
+            let text = format!(
+                "record {seq} does not follow its predecessor in stream {stream} \
+                 (position {}, expected {position})",
+                record.position
+            );
+            self.fault(seq, text);
+        }
+        self.cover(seq, &record.hash);
+        let head = (record.position, record.hash);
+        self.heads.insert(record.entry.stream, head);
+    }
+
+    /// Puts a record under its seal.
+    fn cover(&mut self, seq: u64, hash: &str) {
+        while self
+            .open
+            .front()
+            .is_some_and(|(seal, _)| seal.last_seq < seq)
+        {
+            self.close_first();
+        }
+        match self.open.front_mut() {
+            Some((seal, hashes)) if seal.first_seq <= seq => hashes.push(hash.to_owned()),
+            _ => self.fault(seq, format!("record {seq} is under no seal")),
+        }
+    }
+
+    fn seal(&mut self, seal: AuditSeal) {
+        self.report.seals += 1;
+        let (number, first) = (seal.seal_no, seal.first_seq);
+        if !seal.is_intact() {
+            self.fault(
+                first,
+                format!("seal {number} was changed: its hash does not fit"),
+            );
+        }
+        let before = self.last_seal.as_ref();
+        let expected = before.map_or(1, |one| one.seal_no + 1);
+        let previous = before.map_or(GENESIS, |one| &one.hash);
+        if number != expected || seal.previous != previous {
+            let text =
+                format!("seal {number} does not follow its predecessor (expected {expected})");
+            self.fault(first, text);
+        }
+        if first != self.sealed_up_to + 1 {
+            let text = format!(
+                "seal {number} begins at {first}, not at {}",
+                self.sealed_up_to + 1
+            );
+            self.fault(first.min(self.sealed_up_to + 1), text);
+        }
+        if let Some(anchor) = self.anchors.remove(&number)
+            && *anchor != seal
+        {
+            self.fault(
+                first,
+                format!("seal {number} is not the one that was anchored"),
+            );
+        }
+        self.sealed_up_to = seal.last_seq.max(self.sealed_up_to);
+        self.last_seal = Some(seal.clone());
+        self.open.push_back((seal, Vec::new()));
+    }
+
+    /// Holds the oldest seal against the records read under it.
+    fn close_first(&mut self) {
+        let Some((seal, hashes)) = self.open.pop_front() else {
+            return;
+        };
+        let (number, first, last) = (seal.seal_no, seal.first_seq, seal.last_seq);
+        let expected = (last + 1).saturating_sub(first);
+        if hashes.len() as u64 != expected {
+            let text = format!(
+                "seal {number} is over records {first} to {last}, of which {} are there",
+                hashes.len()
+            );
+            self.fault(first, text);
+        } else if seal.root != AuditSeal::root_of(&hashes) {
+            let text = format!("seal {number} does not fit the records {first} to {last}");
+            self.fault(first, text);
+        }
+    }
+
+    fn end(mut self) -> Report {
+        while !self.open.is_empty() {
+            self.close_first();
+        }
+        let gone: Vec<u64> = self.anchors.keys().copied().collect();
+        for number in gone {
+            if let Some(anchor) = self.anchors.remove(&number) {
+                let text = format!("anchored seal {number} is missing");
+                self.fault(anchor.first_seq, text);
+            }
+        }
+        self.report.streams = self.heads.len() as u64;
+        self.report.head = self.last_seal;
+        self.report
+    }
+}
