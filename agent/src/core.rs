@@ -113,7 +113,7 @@ impl Core {
                 attempt,
                 ended,
                 took,
-            } => self.run_ended(attempt, ended, took, at, &mut plan),
+            } => self.run_ended(attempt, *ended, took, at, &mut plan),
             Event::RunPanicked { attempt } => self.run_panicked(attempt, &mut plan),
             Event::Swept { attempt, swept } => self.swept(attempt, swept, at, &mut plan),
             Event::Confirmed { attempt } => self.confirmed(attempt, &mut plan),

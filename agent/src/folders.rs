@@ -13,7 +13,7 @@ use rustix::fs::statfs;
 use crate::worker::run_id;
 
 /// `statfs` type of a filesystem in memory (`TMPFS_MAGIC` of linux/magic.h).
-const TMPFS: u64 = 0x0102_1994;
+const TMPFS: i128 = 0x0102_1994;
 
 /// The place for run folders, and those an earlier start may have used.
 #[derive(Debug, Clone)]
@@ -115,11 +115,8 @@ fn folder_name(agent: &AgentId, home: &Path) -> String {
 }
 
 fn is_tmpfs(folder: &Path) -> bool {
-    #[expect(
-        clippy::unnecessary_cast,
-        reason = "the type of f_type differs between architectures"
-    )]
-    statfs(folder).is_ok_and(|found| found.f_type as u64 == TMPFS)
+    // The width of the field differs between architectures.
+    statfs(folder).is_ok_and(|found| i128::from(found.f_type) == TMPFS)
 }
 
 fn make_private(folder: &Path) -> io::Result<()> {

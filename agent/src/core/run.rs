@@ -66,7 +66,7 @@ impl Core {
     pub(super) fn run_ended(
         &mut self,
         attempt: AttemptRef,
-        ended: Box<Ended>,
+        ended: Ended,
         took: Duration,
         at: Moment,
         plan: &mut Plan,
