@@ -212,7 +212,12 @@ fn build(
                 .map_err(|error| editing(&error))?;
         }
     }
-    let tree = editor.write().map_err(|error| editing(&error))?.detach();
+    // Without gix's own check that every entry of every touched tree exists, which asks the disk a
+    // hundred times a commit; the paths are made of checked names, the rest is the parent's.
+    let tree = editor
+        .detach()
+        .write(|tree| Ok(repository.write_object(tree)?.detach()));
+    let tree = tree.map_err(|error: gix::Error| editing(&error))?;
     let seconds = batch.time.as_second().to_string() + " +0000";
     let signature = SignatureRef {
         name: NAME.into(),
