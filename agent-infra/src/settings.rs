@@ -89,7 +89,6 @@ impl Settings<'_> {
              nocolor = True\n\
              stdout_callback = chiffon\n\
              callback_plugins = {folder}/plugins\n\
-             callbacks_enabled =\n\
              roles_path = {bundle}/roles:{bundle}/playbooks/roles\n\
              collections_path = {bundle}/collections\n\
              local_tmp = {folder}/tmp\n\

@@ -73,10 +73,22 @@ pub(crate) async fn end_here(run_id: &str) -> bool {
     look(run_id).await.is_empty()
 }
 
+/// What is left. A program that has just been started shows its environment a moment later only, so
+/// nothing counts as nothing when it is seen twice.
 async fn look(run_id: &str) -> Vec<u32> {
-    let run_id = run_id.to_owned();
-    let found = tokio::task::spawn_blocking(move || marked(&run_id)).await;
-    found.unwrap_or_default()
+    let once = || {
+        let run_id = run_id.to_owned();
+        async move {
+            let found = tokio::task::spawn_blocking(move || marked(&run_id)).await;
+            found.unwrap_or_default()
+        }
+    };
+    let found = once().await;
+    if !found.is_empty() {
+        return found;
+    }
+    tokio::time::sleep(LOOK_AGAIN / 2).await;
+    once().await
 }
 
 /// The folder under `/tmp` of runs whose own path is too long for a socket.
