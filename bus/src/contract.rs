@@ -38,6 +38,11 @@ impl QueueName {
         Self(format!("{}.dead", self.0))
     }
 
+    /// A name as it was stored, for the outbox; a queue of another name is simply not there.
+    pub fn stored(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
     /// The text of the name.
     pub fn as_str(&self) -> &str {
         &self.0

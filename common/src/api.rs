@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    AgentId, AgentKind, AuditRecord, DecisionId, Digest, EntryId, ErrorCode, HostSummary, Plan,
-    Problem, ProjectId, RequestId, ResourceMetrics, ResourceUsage, Retry, RoomId, TaskId, Tier,
+    AgentId, AgentKind, AuditRecord, DecisionId, Digest, EntryId, ErrorCode, HostName, HostSummary,
+    Plan, Problem, ProjectId, RequestId, ResourceMetrics, ResourceUsage, Retry, RoomId, TaskId,
+    Tier,
 };
 
 /// `POST /request`.
@@ -320,6 +321,31 @@ pub struct BrokenFile {
     pub line: Option<u32>,
     /// Why.
     pub reason: String,
+}
+
+/// `GET /api/v1/inventory`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InventoryView {
+    /// Every host.
+    pub hosts: Vec<HostView>,
+    /// Why the inventory does not load, where it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+}
+
+/// One host of the inventory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HostView {
+    /// Its name.
+    pub name: HostName,
+    /// What else people call it.
+    pub aliases: Vec<String>,
+    /// Its groups.
+    pub groups: Vec<String>,
+    /// Whether it is the machine of the agent itself.
+    pub local: bool,
+    /// Whether its key is pinned, or it needs none.
+    pub pinned: bool,
 }
 
 /// `GET /api/v1/audit`.

@@ -1,6 +1,14 @@
-//! The orchestrator: what the fleet may run, where, and what a sentence asks for.
+//! The orchestrator: judged intake, planner, engine, ledger and the public HTTP API, as one part that a
+//! binary starts with the backends it chose. What may run is the catalogue's word, where the inventory's.
 
 pub mod catalogue;
+mod clock;
+mod engine;
+mod http;
 pub mod inventory;
 pub mod ledger;
 pub mod planner;
+mod start;
+
+pub use clock::{Clock, SystemClock};
+pub use start::{Config, Orchestrator, Parts, start};

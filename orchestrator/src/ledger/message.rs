@@ -36,6 +36,15 @@ pub(super) fn message(batch: &LedgerBatchRow, docs: &[LedgerDoc]) -> String {
     format!("{head}\n{trailers}")
 }
 
+/// The first line of the message.
+pub(super) fn subject(docs: &[LedgerDoc]) -> String {
+    let head = match docs {
+        [only] => of_one(only),
+        several => of_several(several),
+    };
+    head.lines().next().unwrap_or_default().to_owned()
+}
+
 fn of_one(doc: &LedgerDoc) -> String {
     let task = doc.steps.first().map(|step| step.task_id.to_string());
     // A request that never came to a step is named by itself.

@@ -12,14 +12,17 @@
 //! and `git ls-tree -r --name-only HEAD hosts` work as they are, since git takes HEAD where a bare
 //! repository has no work tree. To look at files: `git clone` it.
 //!
-//! gix syncs nothing to disk, neither objects nor references (`core.fsync` is not read). After a loss of power the
-//! last commits may be missing or damaged; [`Ledger::verify`] tells, and replay heals.
+//! gix syncs nothing to disk, neither loose objects nor references (`core.fsync` is not read); only the packs of
+//! [`Ledger::write_all`] are synced. After a loss of power the last commits may be missing or damaged;
+//! [`Ledger::verify`] tells, and replay heals.
 
+mod burst;
 mod doc;
 mod error;
 mod files;
 mod locks;
 mod message;
+mod pack;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -38,6 +41,7 @@ use gix::{
     },
 };
 
+pub use burst::Batch;
 pub use doc::{FORM, LedgerDoc, ProblemDoc, RequestOutcome, StepDoc, StepOutcome};
 pub use error::LedgerError;
 pub use files::{host_folder, record_path};
@@ -49,6 +53,9 @@ const MAIN: &str = "refs/heads/main";
 /// Author and committer of everything; who asked and approved stands in the trailers.
 const NAME: &str = "Chiffon";
 const EMAIL: &str = "chiffon@localhost";
+
+/// Many times what [`burst`] lets come together.
+const PACK_SLOTS: u16 = 1024;
 
 /// The hash of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -82,7 +89,9 @@ impl Ledger {
         // Isolated: neither a user's git configuration nor the environment may change what is written.
         let options = gix::open::Options::isolated()
             .with(gix::sec::Trust::Full)
-            .open_path_as_is(true);
+            .open_path_as_is(true)
+            // Room for the packs of bursts, counted when it is opened or not.
+            .object_store_slots(gix::odb::store::init::Slots::Given(PACK_SLOTS));
         let repository = if is_missing_or_empty(path)? {
             let kind = gix::create::Kind::Bare;
             let create = gix::create::Options::default();
@@ -113,15 +122,7 @@ impl Ledger {
         entries: &[LedgerEntryRow],
     ) -> Result<CommitId, LedgerError> {
         let commit = build(&self.repository, batch, entries)?;
-        if let Some(known) = &batch.commit
-            && *known != commit.to_string()
-        {
-            return Err(LedgerError::Differs {
-                batch_no: batch.batch_no,
-                stored: known.clone(),
-                computed: commit.to_string(),
-            });
-        }
+        agree(batch, commit)?;
         let head = self.head()?;
         let parent = parent_of(batch)?;
         if head == Some(commit) {
@@ -179,6 +180,19 @@ fn is_missing_or_empty(path: &Path) -> Result<bool, LedgerError> {
         Ok(mut entries) => Ok(entries.next().is_none()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(LedgerError::io("read the ledger's folder", &error)),
+    }
+}
+
+/// A batch that was written before must give the same commit again.
+fn agree(batch: &LedgerBatchRow, computed: CommitId) -> Result<(), LedgerError> {
+    let computed = computed.to_string();
+    match &batch.commit {
+        Some(stored) if *stored != computed => Err(LedgerError::Differs {
+            batch_no: batch.batch_no,
+            stored: stored.clone(),
+            computed,
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -252,6 +266,12 @@ fn tree_of(repository: &Repository, commit: CommitId) -> Result<ObjectId, Ledger
     })
 }
 
+/// The first line of the message of a commit that holds these entries.
+pub fn subject(entries: &[LedgerEntryRow]) -> Result<String, LedgerError> {
+    let docs: Result<Vec<_>, _> = entries.iter().map(doc_of).collect();
+    docs.map(|docs| message::subject(&docs))
+}
+
 /// The entries' documents, if the entries are those of the batch and may be in one commit.
 fn docs_of(
     batch: &LedgerBatchRow,
@@ -274,17 +294,18 @@ fn docs_of(
     if entries.len() > 1 && entries.iter().any(|entry| !entry.shares_commit) {
         return refuse("a change has a commit of its own");
     }
-    let read = |entry: &LedgerEntryRow| {
-        let doc: Result<LedgerDoc, _> = serde_json::from_value(entry.doc.clone());
-        let no = entry.entry_no;
-        match doc {
-            Ok(doc) if doc.form == FORM => Ok(doc),
-            Ok(doc) => Err(LedgerError::Malformed(format!(
-                "entry {no} has form {}; this program knows {FORM}",
-                doc.form
-            ))),
-            Err(error) => Err(LedgerError::Malformed(format!("entry {no}: {error}"))),
-        }
-    };
-    entries.iter().map(read).collect()
+    entries.iter().map(doc_of).collect()
+}
+
+fn doc_of(entry: &LedgerEntryRow) -> Result<LedgerDoc, LedgerError> {
+    let doc: Result<LedgerDoc, _> = serde_json::from_value(entry.doc.clone());
+    let no = entry.entry_no;
+    match doc {
+        Ok(doc) if doc.form == FORM => Ok(doc),
+        Ok(doc) => Err(LedgerError::Malformed(format!(
+            "entry {no} has form {}; this program knows {FORM}",
+            doc.form
+        ))),
+        Err(error) => Err(LedgerError::Malformed(format!("entry {no}: {error}"))),
+    }
 }

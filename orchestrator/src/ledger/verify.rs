@@ -122,7 +122,7 @@ impl Verifier {
         Err(Fault::Rows { batch_no, why })
     }
 
-    /// Whatever landed in memory was missing on disk; what was found there must also be readable.
+    /// What landed in memory was not found on disk; what is there must also be readable.
     fn check_objects(
         &self,
         batch: &LedgerBatchRow,
@@ -135,8 +135,11 @@ impl Verifier {
             object,
             why,
         };
-        let missing = self.in_memory.objects.reset_object_memory();
-        if let Some(object) = missing.iter().flat_map(|made| made.keys()).min() {
+        let made = self.in_memory.objects.reset_object_memory();
+        // Asked again, because the first look does not see packs that came since.
+        let made = made.iter().flat_map(|made| made.keys());
+        let missing = made.filter(|id| !self.on_disk.has_object(*id));
+        if let Some(object) = missing.min() {
             return Err(damaged(object.to_string(), "it does not exist".to_owned()));
         }
         let unreadable = |error: gix::Error| damaged(commit.to_string(), error.to_string());

@@ -1,0 +1,223 @@
+//! One event meets one stored slice: load, judge, commit; again if somebody else was faster.
+
+use chiffon_arbiter::{Context, Effect, Moved, Refusal, Run, RunEvent, apply};
+use chiffon_common::{Principal, RequestId};
+use chiffon_store::{Commit, Error, InboxKey, NewLogLine, TimerRow, Write};
+use serde_json::Value;
+
+use super::{Shared, audit::chiffon, outgoing::OutgoingError, rows};
+
+/// How often a slice is read again because somebody else changed it. Each round lets somebody win, so
+/// this many losses in a row mean a fault, not bad luck.
+const ROUNDS: usize = 32;
+
+/// Who or what made an event happen, and what comes with it into the same transaction.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause {
+    pub(crate) actor: Principal,
+    pub(crate) reason_code: &'static str,
+    pub(crate) rule: &'static str,
+    pub(crate) inbox: Option<InboxKey>,
+    pub(crate) lines: Vec<NewLogLine>,
+    pub(crate) timer: Option<TimerRow>,
+    pub(crate) data: Value,
+}
+
+impl Cause {
+    /// The orchestrator's own doing.
+    pub(crate) fn own(reason_code: &'static str) -> Self {
+        Self::by(chiffon(), reason_code)
+    }
+
+    /// Somebody's doing.
+    pub(crate) fn by(actor: Principal, reason_code: &'static str) -> Self {
+        Self {
+            actor,
+            reason_code,
+            rule: "lifecycle",
+            inbox: None,
+            lines: Vec::new(),
+            timer: None,
+            data: Value::Null,
+        }
+    }
+}
+
+/// What became of an event.
+#[derive(Debug)]
+pub(crate) enum Advanced {
+    /// Committed.
+    Moved,
+    /// The arbiter refused it; what came with it (inbox key, timer, lines) is committed all the same.
+    Refused(Refusal),
+    /// The message had been handled before.
+    HandledBefore,
+}
+
+/// Why an event could not be brought home. The caller may bring it again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdvanceError {
+    #[error("there is no such request")]
+    NoRequest,
+    #[error("stored slice cannot be used")]
+    Unreadable(#[from] rows::Unreadable),
+    #[error("slice cannot be stored")]
+    Unwritable(#[from] serde_json::Error),
+    #[error("message cannot be made")]
+    Outgoing(#[from] OutgoingError),
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl Shared {
+    /// Reads a slice.
+    pub(crate) async fn load(
+        &self,
+        request: RequestId,
+    ) -> Result<(Run, rows::Versions), AdvanceError> {
+        let found = self.store.run(&self.settings.tenant, request).await?;
+        Ok(rows::slice_of(&found.ok_or(AdvanceError::NoRequest)?)?)
+    }
+
+    /// Brings an event to a slice.
+    pub(crate) async fn advance(
+        &self,
+        request: RequestId,
+        event: RunEvent,
+        cause: Cause,
+    ) -> Result<Advanced, AdvanceError> {
+        let mut last = Error::Conflict {
+            what: format!("request {request}"),
+        };
+        for _round in 0..ROUNDS {
+            let (run, versions) = self.load(request).await?;
+            let ids = self.ids(
+                2 + 2 * run
+                    .plan
+                    .as_ref()
+                    .map_or(1, |plan| plan.steps.len())
+                    .max(planned_steps(&event)),
+            );
+            let now = self.clock.now();
+            let context = Context {
+                now,
+                policy: &self.settings.lifecycles,
+                ids,
+            };
+            let judged = apply(&run, event.clone(), context);
+            let (commit, advanced, effects) = match judged {
+                Ok(moved) => {
+                    let commit = self.commit_of(&run, &versions, &moved, &cause)?;
+                    (commit, Advanced::Moved, moved.effects)
+                }
+                Err(refusal) => {
+                    let commit = self.commit_of_refusal(&cause);
+                    let Some(commit) = commit else {
+                        return Ok(Advanced::Refused(refusal));
+                    };
+                    (commit, Advanced::Refused(refusal), Vec::new())
+                }
+            };
+            match self.store.commit(commit).await {
+                Ok(_) => {
+                    self.after(request, &effects);
+                    return Ok(advanced);
+                }
+                Err(Error::AlreadyHandled) => return Ok(Advanced::HandledBefore),
+                // The timer was taken or moved by somebody else, and there was nothing to do anyway.
+                Err(Error::Conflict { .. }) if matches!(advanced, Advanced::Refused(_)) => {
+                    return Ok(advanced);
+                }
+                Err(error @ Error::Conflict { .. }) => last = error,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(last.into())
+    }
+
+    fn commit_of(
+        &self,
+        run: &Run,
+        versions: &rows::Versions,
+        moved: &Moved,
+        cause: &Cause,
+    ) -> Result<Commit, AdvanceError> {
+        let now = self.clock.now();
+        let mut writes: Vec<_> = cause
+            .timer
+            .clone()
+            .map(Write::TakeTimer)
+            .into_iter()
+            .collect();
+        writes.extend(rows::writes(Some(run), versions, &moved.run, now)?);
+        if !cause.lines.is_empty() {
+            writes.push(Write::Logs(cause.lines.clone()));
+        }
+        let (outbox, more) = self.perform(run, &moved.run, &moved.effects)?;
+        writes.extend(more);
+        let audit = if moved.moves.is_empty() {
+            Vec::new()
+        } else {
+            vec![self.audit_of_moves(&moved.run, cause, moved.moves.clone(), cause.data.clone())]
+        };
+        Ok(Commit {
+            tenant_id: self.settings.tenant.clone(),
+            inbox: cause.inbox.clone(),
+            idempotency: None,
+            checks: Vec::new(),
+            writes,
+            audit,
+            outbox,
+        })
+    }
+
+    /// A refused event moves nothing, but its message is handled, its timer has fired and its lines count.
+    fn commit_of_refusal(&self, cause: &Cause) -> Option<Commit> {
+        let mut writes: Vec<_> = cause
+            .timer
+            .clone()
+            .map(Write::TakeTimer)
+            .into_iter()
+            .collect();
+        if !cause.lines.is_empty() {
+            writes.push(Write::Logs(cause.lines.clone()));
+        }
+        if writes.is_empty() && cause.inbox.is_none() {
+            return None;
+        }
+        Some(Commit {
+            tenant_id: self.settings.tenant.clone(),
+            inbox: cause.inbox.clone(),
+            writes,
+            ..Commit::default()
+        })
+    }
+
+    /// After the commit: wake whoever has something to do now.
+    fn after(&self, request: RequestId, effects: &[Effect]) {
+        self.changed(request);
+        self.nudges.timers.notify_one();
+        // A lease may have become free with any move.
+        self.nudges.dispatch.notify_one();
+        for effect in effects {
+            match effect {
+                Effect::Dispatch { .. }
+                | Effect::Query { .. }
+                | Effect::Cancel { .. }
+                | Effect::SendBundle { .. } => {
+                    self.nudges.relay.notify_one();
+                }
+                Effect::SealPreview => self.nudges.preview.notify_one(),
+                Effect::Record => self.nudges.record.notify_one(),
+                Effect::Wake | Effect::MarkHosts { .. } => {}
+            }
+        }
+    }
+}
+
+fn planned_steps(event: &RunEvent) -> usize {
+    match event {
+        RunEvent::Planned { plan } => plan.steps.len(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,309 @@
+//! The fleet as this orchestrator hears it: heartbeats, the registry in memory, the stored lifecycle.
+//!
+//! Hearing is cheap and frequent, storing is not: a heartbeat is written only when it moves the agent, or
+//! once in a while. The registry is a cache; after a restart it fills with the first heartbeats.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, PoisonError},
+};
+
+use chiffon_arbiter::{Agent, AgentEffect, AgentEvent, AgentMoved, RunEvent, advance_agent};
+use chiffon_common::{AgentId, Heartbeat, Subject};
+use chiffon_store::{AgentRow, Commit, Error, Expected, MetricRow, TimerRow, Write};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::{AdvanceError, Cause, Shared};
+
+/// How often a heartbeat that moves nothing is written, and its figures with it.
+const WRITE_EVERY: SignedDuration = SignedDuration::from_secs(60);
+/// Name of the one timer of an agent's slice.
+const TIMER: &str = "due";
+
+/// What was heard of one agent.
+#[derive(Debug, Clone)]
+pub(crate) struct Heard {
+    pub(crate) beat: Heartbeat,
+    pub(crate) at: Timestamp,
+    written: Option<Timestamp>,
+}
+
+/// Everything that was heard, by agent.
+#[derive(Debug, Default)]
+pub(crate) struct Registry(Mutex<HashMap<AgentId, Heard>>);
+
+impl Registry {
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<AgentId, Heard>) -> T) -> T {
+        // A panic elsewhere cannot leave this map half changed: every use is one operation.
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// When an agent was last heard of.
+    pub(crate) fn last_heard(&self, agent: &AgentId) -> Option<Timestamp> {
+        self.with(|map| map.get(agent).map(|heard| heard.at))
+    }
+
+    /// Any word from an agent counts as being alive.
+    pub(crate) fn touch(&self, agent: &AgentId, at: Timestamp) {
+        self.with(|map| {
+            if let Some(heard) = map.get_mut(agent) {
+                heard.at = heard.at.max(at);
+            }
+        });
+    }
+
+    /// Everything heard, by agent.
+    pub(crate) fn all(&self) -> BTreeMap<AgentId, Heard> {
+        self.with(|map| {
+            map.iter()
+                .map(|(id, heard)| (id.clone(), heard.clone()))
+                .collect()
+        })
+    }
+
+    fn hear(&self, beat: &Heartbeat, at: Timestamp) -> Option<Timestamp> {
+        self.with(|map| {
+            let written = map.get(&beat.agent).and_then(|heard| heard.written);
+            map.insert(
+                beat.agent.clone(),
+                Heard {
+                    beat: beat.clone(),
+                    at,
+                    written,
+                },
+            );
+            written
+        })
+    }
+
+    fn wrote(&self, agent: &AgentId, at: Timestamp) {
+        self.with(|map| {
+            if let Some(heard) = map.get_mut(agent) {
+                heard.written = Some(at);
+            }
+        });
+    }
+}
+
+impl Shared {
+    /// Takes a heartbeat.
+    pub(crate) async fn heard(&self, beat: Heartbeat) -> Result<(), AdvanceError> {
+        let now = self.clock.now();
+        let first_time = self.registry.last_heard(&beat.agent).is_none();
+        let written = self.registry.hear(&beat, now);
+        if first_time {
+            self.nudges.dispatch.notify_one();
+        }
+        let due = written.is_none_or(|written| now.duration_since(written) >= WRITE_EVERY);
+        let stored = self.stored_agent(&beat.agent).await?;
+        let event = AgentEvent::Heard(Box::new(beat.clone()));
+        let Some(moved) = advance_agent(stored.as_ref().map(|(agent, _)| agent), event, now) else {
+            return Ok(());
+        };
+        if due || !moved.moves.is_empty() || !moved.effects.is_empty() {
+            let version = stored.as_ref().map(|(_, version)| *version);
+            let metric = beat
+                .resources
+                .as_ref()
+                .filter(|_| due)
+                .map(serde_json::to_value)
+                .transpose()?;
+            self.store_agent(version, &moved, None, metric).await?;
+            self.registry.wrote(&beat.agent, now);
+        }
+        for effect in &moved.effects {
+            match effect {
+                AgentEffect::JournalLost => self.journal_lost(&beat).await?,
+                AgentEffect::AskAll => self.ask_all(&beat.agent).await?,
+                AgentEffect::Wake => self.nudges.dispatch.notify_one(),
+            }
+        }
+        if beat.running.is_empty()
+            || usize::try_from(beat.slots).is_ok_and(|slots| beat.running.len() < slots)
+        {
+            self.nudges.dispatch.notify_one();
+        }
+        Ok(())
+    }
+
+    /// An agent's timer came due.
+    pub(crate) async fn fire_agent(&self, timer: TimerRow) -> Result<(), AdvanceError> {
+        let id = timer
+            .slice
+            .strip_prefix("agent:")
+            .and_then(|id| id.parse::<AgentId>().ok());
+        let stored = match &id {
+            Some(id) => self.stored_agent(id).await?,
+            None => None,
+        };
+        let now = self.clock.now();
+        let moved = stored.as_ref().and_then(|(agent, _)| {
+            let heard = self
+                .registry
+                .last_heard(&agent.agent_id)
+                .unwrap_or(agent.last_seen);
+            advance_agent(Some(agent), AgentEvent::Due { heard }, now)
+        });
+        match moved {
+            Some(moved) => {
+                self.store_agent(
+                    stored.map(|(_, version)| version),
+                    &moved,
+                    Some(timer),
+                    None,
+                )
+                .await
+            }
+            None => {
+                let writes = vec![Write::ClearTimer {
+                    slice: timer.slice,
+                    name: timer.name,
+                }];
+                let commit = Commit {
+                    tenant_id: self.settings.tenant.clone(),
+                    writes,
+                    ..Commit::default()
+                };
+                Ok(self.store.commit(commit).await.map(drop)?)
+            }
+        }
+    }
+
+    async fn stored_agent(&self, id: &AgentId) -> Result<Option<(Agent, u64)>, AdvanceError> {
+        let rows = self.store.agents(&self.settings.tenant).await?;
+        let row = rows.into_iter().find(|row| row.agent_id == *id);
+        Ok(row
+            .map(|row| serde_json::from_value(row.doc).map(|agent| (agent, row.version)))
+            .transpose()?)
+    }
+
+    async fn store_agent(
+        &self,
+        version: Option<u64>,
+        moved: &AgentMoved,
+        taken: Option<TimerRow>,
+        metric: Option<Value>,
+    ) -> Result<(), AdvanceError> {
+        let agent = &moved.agent;
+        let tenant_id = self.settings.tenant.clone();
+        let row = AgentRow {
+            tenant_id: tenant_id.clone(),
+            agent_id: agent.agent_id.clone(),
+            kind: kind_name(agent)?,
+            state: agent.state.name().to_owned(),
+            status: "active".to_owned(),
+            version: version.map_or(1, |version| version + 1),
+            last_seen: agent.last_seen,
+            doc: serde_json::to_value(agent)?,
+        };
+        let slice = format!("agent:{}", agent.agent_id);
+        let mut writes: Vec<_> = taken.map(Write::TakeTimer).into_iter().collect();
+        writes.push(Write::Agent(
+            version.map_or(Expected::Absent, Expected::Version),
+            row,
+        ));
+        writes.push(match agent.due {
+            Some(due_at) => Write::SetTimer(TimerRow {
+                tenant_id: tenant_id.clone(),
+                slice,
+                name: TIMER.to_owned(),
+                due_at,
+            }),
+            None => Write::ClearTimer {
+                slice,
+                name: TIMER.to_owned(),
+            },
+        });
+        if let Some(doc) = metric {
+            let ts = self.clock.now();
+            writes.push(Write::Metric(MetricRow {
+                tenant_id: tenant_id.clone(),
+                agent_id: agent.agent_id.clone(),
+                ts,
+                doc,
+            }));
+        }
+        let target = Subject {
+            kind: "agent".to_owned(),
+            id: agent.agent_id.to_string(),
+        };
+        let action = format!("agent.{}", agent.state.name());
+        let audit = if moved.moves.is_empty() {
+            Vec::new()
+        } else {
+            vec![self.audit_of_fleet(
+                &action,
+                target,
+                "heartbeat",
+                moved.moves.clone(),
+                Value::Null,
+            )]
+        };
+        match self
+            .store
+            .commit(Commit {
+                tenant_id,
+                writes,
+                audit,
+                ..Commit::default()
+            })
+            .await
+        {
+            // Another heartbeat or the timer was faster; the next one comes in seconds.
+            Ok(_) | Err(Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn journal_lost(&self, beat: &Heartbeat) -> Result<(), AdvanceError> {
+        for (request, task) in self.in_hand(&beat.agent).await? {
+            let event = RunEvent::JournalLost {
+                task,
+                incarnation: beat.incarnation,
+            };
+            self.advance(request, event, Cause::own("journal_lost"))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The agent began anew: it reports what it knows by itself, and is asked for the rest.
+    async fn ask_all(&self, agent: &AgentId) -> Result<(), AdvanceError> {
+        for (request, task) in self.in_hand(agent).await? {
+            let (run, _) = self.load(request).await?;
+            if run
+                .tasks
+                .get(&task)
+                .is_some_and(|task| task.state.sent().is_some())
+            {
+                let outbox = vec![self.query(&run, task)?];
+                let commit = Commit {
+                    tenant_id: self.settings.tenant.clone(),
+                    outbox,
+                    ..Commit::default()
+                };
+                self.store.commit(commit).await?;
+                self.nudges.relay.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    async fn in_hand(
+        &self,
+        agent: &AgentId,
+    ) -> Result<Vec<(chiffon_common::RequestId, chiffon_common::TaskId)>, AdvanceError> {
+        const HELD: [&str; 4] = ["dispatched", "accepted", "running", "unknown"];
+        let tasks = self.store.tasks_in(&HELD, 10_000).await?;
+        let held = tasks
+            .into_iter()
+            .filter(|row| row.agent_id.as_ref() == Some(agent));
+        Ok(held.map(|row| (row.request_id, row.task_id)).collect())
+    }
+}
+
+fn kind_name(agent: &Agent) -> Result<String, serde_json::Error> {
+    let value = serde_json::to_value(agent.kind)?;
+    Ok(value.as_str().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,216 @@
+//! Dispatch: tasks that could start meet agents with free slots and hosts that nobody holds.
+//!
+//! What would run is resolved anew from the files and held against the approved digest right before it is
+//! given away (S7, S28); the agent does the same on its side.
+
+use std::collections::BTreeMap;
+
+use chiffon_arbiter::{Run, RunEvent, Sent, Task, TaskState, WaitingOn, may_start};
+use chiffon_common::{AgentId, AgentKind, ErrorCode, Mode, Problem, Step, Tier};
+use chiffon_store::{Error, TaskRow};
+use std::time::Duration;
+
+use super::{AdvanceError, Cause, Shared, outgoing::step_of, shared::nudged};
+
+/// Tasks looked at in one round.
+const BATCH: u32 = 500;
+/// Floor below the nudges.
+const PERIOD: Duration = Duration::from_secs(2);
+
+/// Free slots by agent, as far as this round knows.
+type Slots = BTreeMap<AgentId, (chiffon_common::Incarnation, u32)>;
+
+impl Shared {
+    /// Dispatches for ever.
+    pub(crate) async fn dispatch(&self) {
+        loop {
+            if let Err(error) = self.dispatch_round().await {
+                tracing::warn!(%error, "dispatch round failed; trying again");
+            }
+            nudged(&self.nudges.dispatch, PERIOD).await;
+        }
+    }
+
+    async fn dispatch_round(&self) -> Result<(), AdvanceError> {
+        let waiting = self.store.tasks_in(&["waiting"], BATCH).await?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let mut slots = self.free_slots().await?;
+        for row in waiting {
+            if let Err(error) = self.dispatch_one(&row, &mut slots).await {
+                // One broken slice must not hold up the others.
+                tracing::warn!(%error, task.id = %row.task_id, "task could not be dispatched");
+            }
+        }
+        Ok(())
+    }
+
+    async fn free_slots(&self) -> Result<Slots, AdvanceError> {
+        let held = self
+            .store
+            .tasks_in(&["dispatched", "accepted", "running"], 10_000)
+            .await?;
+        let now = self.clock.now();
+        let mut slots = Slots::new();
+        for (id, heard) in self.registry.all() {
+            let patience =
+                jiff::SignedDuration::from_secs(i64::from(heard.beat.interval_seconds.max(1)) * 3);
+            let alive = now.duration_since(heard.at) <= patience;
+            if !alive || heard.beat.draining || heard.beat.kind != AgentKind::Infrastructure {
+                continue;
+            }
+            let taken = held
+                .iter()
+                .filter(|row| row.agent_id.as_ref() == Some(&id))
+                .count();
+            let free = heard
+                .beat
+                .slots
+                .saturating_sub(u32::try_from(taken).unwrap_or(u32::MAX));
+            slots.insert(id, (heard.beat.incarnation, free));
+        }
+        Ok(slots)
+    }
+
+    async fn dispatch_one(&self, row: &TaskRow, slots: &mut Slots) -> Result<(), AdvanceError> {
+        let (run, _) = self.load(row.request_id).await?;
+        let Some(task) = run.tasks.get(&row.task_id) else {
+            return Ok(());
+        };
+        if !matches!(task.state, TaskState::Waiting { .. })
+            || may_start(&run, task, self.clock.now()).is_err()
+        {
+            return Ok(());
+        }
+        let (_, step) = step_of(&run, row.task_id)?;
+        let free = slots
+            .iter_mut()
+            .filter(|(_, (_, free))| *free > 0)
+            .max_by_key(|(_, (_, free))| *free);
+        let Some((agent, (incarnation, free))) = free else {
+            let any = !self.registry.all().is_empty();
+            let words = if any {
+                "an agent with a free slot"
+            } else {
+                "an agent to report"
+            };
+            return self
+                .hold(
+                    &run,
+                    task,
+                    WaitingOn::Agent {
+                        words: format!("waits for {words}"),
+                    },
+                )
+                .await;
+        };
+        if let Some(problem) = self.changed_since_planned(step).await {
+            let event = RunEvent::DispatchRefused {
+                task: row.task_id,
+                problem,
+            };
+            return self
+                .advance(row.request_id, event, Cause::own("content_changed"))
+                .await
+                .map(drop);
+        }
+        let now = self.clock.now();
+        let not_after = now
+            .checked_add(self.settings.lifecycles.not_after)
+            .unwrap_or(now);
+        let sent = Sent {
+            agent: agent.clone(),
+            incarnation: *incarnation,
+            not_after,
+            sends: 1,
+        };
+        let event = RunEvent::TaskDispatched {
+            task: row.task_id,
+            sent,
+            leases: leases(task, step),
+        };
+        match self
+            .advance(row.request_id, event, Cause::own("dispatched"))
+            .await
+        {
+            Ok(_) => {
+                *free -= 1;
+                Ok(())
+            }
+            Err(AdvanceError::Store(Error::LeaseHeld { name, owner, since })) => {
+                let words = self.lease_words(&name, &owner, since).await;
+                self.hold(&run, task, WaitingOn::Lease { words }).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn hold(&self, run: &Run, task: &Task, on: WaitingOn) -> Result<(), AdvanceError> {
+        if matches!(&task.state, TaskState::Waiting { on: now } if *now == on) {
+            return Ok(());
+        }
+        let event = RunEvent::TaskHeld {
+            task: task.task_id,
+            on,
+        };
+        self.advance(run.request.request_id, event, Cause::own("held"))
+            .await
+            .map(drop)
+    }
+
+    async fn lease_words(&self, name: &str, owner: &str, since: jiff::Timestamp) -> String {
+        let host = name.strip_prefix("host:").unwrap_or(name);
+        let task = owner.strip_prefix("task:").and_then(|id| id.parse().ok());
+        let holder = match task {
+            Some(task) => self.store.request_of_task(task).await.ok().flatten(),
+            None => None,
+        };
+        let holder = holder.map_or_else(
+            || owner.to_owned(),
+            |(_, request)| format!("request {request}"),
+        );
+        format!(
+            "waits for {host}, held by {holder} since {}",
+            since.strftime("%H:%M")
+        )
+    }
+
+    async fn changed_since_planned(&self, step: &Step) -> Option<Problem> {
+        let now = match self.library.current().await {
+            Ok(now) => now,
+            Err(problem) => return Some(problem),
+        };
+        match now.bundle_of(&step.entry, &step.hosts) {
+            Ok(bundle) if bundle.digest() == step.bundle => {
+                self.library.keep(step.bundle, bundle);
+                None
+            }
+            Ok(_) => Some(Problem::new(
+                ErrorCode::ContentChanged,
+                format!(
+                    "the playbook of {}, or the inventory of its hosts, was changed after it was planned",
+                    step.entry
+                ),
+                "ask again: the changed content gets a plan and an approval of its own",
+            )),
+            Err(problem) => Some(problem),
+        }
+    }
+}
+
+/// Two changes never meet on one host; reading and checking may.
+fn leases(task: &Task, step: &Step) -> Vec<String> {
+    if task.mode == Mode::Check || step.tier == Tier::Zero {
+        return Vec::new();
+    }
+    let mut names: Vec<_> = step
+        .hosts
+        .iter()
+        .map(|host| format!("host:{host}"))
+        .collect();
+    // One order for all: who takes several never waits for who waits for them.
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,82 @@
+//! The engine's jobs, started together and ended together.
+
+use std::{sync::Arc, time::Duration};
+
+use chiffon_bus::{agent_queue, topology};
+use tokio::task::JoinSet;
+
+use super::Shared;
+
+/// The running jobs. Dropping them ends them: whatever was in hand is in the store.
+#[derive(Debug)]
+pub(crate) struct Jobs(JoinSet<()>);
+
+/// How often old rows are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// How long history that is not audit is kept.
+const KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 30);
+
+impl Jobs {
+    /// Starts everything.
+    pub(crate) fn start(shared: &Arc<Shared>) -> Self {
+        let mut jobs = JoinSet::new();
+        macro_rules! job {
+            ($name:ident) => {{
+                let shared = Arc::clone(shared);
+                jobs.spawn(async move { shared.$name().await });
+            }};
+        }
+        job!(hear_results);
+        job!(hear_heartbeats);
+        job!(relay);
+        job!(fire_timers);
+        job!(plan_requests);
+        job!(seal_previews);
+        job!(dispatch);
+        job!(scribe);
+        job!(forget);
+        Self(jobs)
+    }
+
+    /// Ends everything and waits for it.
+    pub(crate) async fn stop(mut self) {
+        self.0.shutdown().await;
+    }
+}
+
+impl Shared {
+    /// Makes the queues, also again after the bus was wiped. The agents only use them (R23).
+    pub(crate) async fn declare_topology(&self) {
+        let mut specs = topology();
+        specs.extend(self.registry.all().keys().map(agent_queue));
+        match self.store.agents(&self.settings.tenant).await {
+            Ok(rows) => specs.extend(rows.iter().map(|row| agent_queue(&row.agent_id))),
+            Err(error) => {
+                tracing::warn!(%error, "agents cannot be read; their queues are declared with their next heartbeat")
+            }
+        }
+        for spec in specs {
+            let name = spec.name.clone();
+            if let Err(error) = self.bus.declare(spec).await {
+                tracing::error!(%error, queue = %name, "queue could not be declared");
+            }
+        }
+    }
+
+    async fn forget(&self) {
+        loop {
+            let before = self.clock.now().checked_sub(KEPT);
+            match before {
+                Ok(before) => match self.store.forget(before).await {
+                    Ok(0) => {}
+                    Ok(rows) => tracing::info!(rows, "forgot rows older than thirty days"),
+                    Err(error) => {
+                        tracing::warn!(%error, "old rows could not be forgotten; trying again")
+                    }
+                },
+                Err(error) => tracing::warn!(%error, "the clock is too early to forget anything"),
+            }
+            tokio::time::sleep(FORGET_EVERY).await;
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What may run and where, as the files say now: catalogue, inventory and the planner's index over them.
+//!
+//! Read again whenever a file has changed, so that a person edits and asks, with no reload between. What was
+//! planned from is kept by digest, so that the agent gets exactly the bytes that were planned.
+
+use std::{
+    collections::VecDeque,
+    fs::Metadata,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use chiffon_common::{Bundle, Digest, EntryId, ErrorCode, HostName, Problem, Step};
+
+use crate::{
+    catalogue::{Catalogue, Root},
+    inventory::{Here, Inventory},
+    planner::Planner,
+};
+
+/// Bundles kept in memory: those of the plans that are being approved and run now.
+const KEPT: usize = 64;
+
+/// Everything read at one point in time.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) inventory: Result<Inventory, Problem>,
+    pub(crate) planner: Planner,
+    stamp: Digest,
+}
+
+/// The catalogue and the inventory of this orchestrator.
+#[derive(Debug)]
+pub(crate) struct Library {
+    roots: Vec<Root>,
+    inventory: PathBuf,
+    here: Here,
+    loaded: Mutex<Option<Arc<Loaded>>>,
+    bundles: Mutex<VecDeque<(Digest, Arc<Bundle>)>>,
+}
+
+impl Library {
+    pub(crate) fn new(roots: Vec<Root>, inventory: PathBuf, here: Here) -> Self {
+        Self {
+            roots,
+            inventory,
+            here,
+            loaded: Mutex::new(None),
+            bundles: Mutex::default(),
+        }
+    }
+
+    /// What the files say now.
+    pub(crate) async fn current(self: &Arc<Self>) -> Result<Arc<Loaded>, Problem> {
+        let library = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || library.read()).await;
+        read.map_err(|error| {
+            Problem::new(
+                ErrorCode::Internal,
+                format!("catalogue and inventory could not be read: {error}"),
+                "see the log of the orchestrator",
+            )
+        })
+    }
+
+    fn read(&self) -> Arc<Loaded> {
+        let stamp = self.stamp();
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = loaded.as_ref().filter(|found| found.stamp == stamp) {
+            return Arc::clone(found);
+        }
+        let catalogue = Arc::new(Catalogue::load(&self.roots));
+        for broken in catalogue.broken() {
+            tracing::warn!(file = %broken.file, line = broken.line, reason = %broken.reason, "catalogue file does not load; the rest does");
+        }
+        let inventory = Inventory::load(&self.inventory, &self.here);
+        let planner = Planner::new(Arc::clone(&catalogue));
+        let fresh = Arc::new(Loaded {
+            catalogue,
+            inventory,
+            planner,
+            stamp,
+        });
+        *loaded = Some(Arc::clone(&fresh));
+        fresh
+    }
+
+    /// Digest over names, sizes and times of every file: changes whenever one of them may have.
+    fn stamp(&self) -> Digest {
+        let mut lines = Vec::new();
+        for root in &self.roots {
+            walk(&root.path, &mut lines);
+        }
+        walk(&self.inventory, &mut lines);
+        Digest::of_parts(lines.iter().map(String::as_bytes))
+    }
+
+    /// Keeps a bundle that may have to be sent.
+    pub(crate) fn keep(&self, digest: Digest, bundle: Bundle) {
+        let mut bundles = self.bundles.lock().unwrap_or_else(PoisonError::into_inner);
+        bundles.retain(|(kept, _)| *kept != digest);
+        bundles.push_back((digest, Arc::new(bundle)));
+        if bundles.len() > KEPT {
+            bundles.pop_front();
+        }
+    }
+
+    /// The bundle that a step was planned with, if it is still to be had.
+    pub(crate) fn bundle(&self, step: &Step) -> Option<Arc<Bundle>> {
+        let kept = {
+            let bundles = self.bundles.lock().unwrap_or_else(PoisonError::into_inner);
+            bundles
+                .iter()
+                .find(|(digest, _)| *digest == step.bundle)
+                .map(|(_, bundle)| Arc::clone(bundle))
+        };
+        kept.or_else(|| {
+            let bundle = self.read().bundle_of(&step.entry, &step.hosts).ok()?;
+            (bundle.digest() == step.bundle).then(|| Arc::new(bundle))
+        })
+    }
+}
+
+impl Loaded {
+    /// The inventory, or what is wrong with it.
+    pub(crate) fn inventory(&self) -> Result<&Inventory, Problem> {
+        self.inventory.as_ref().map_err(Clone::clone)
+    }
+
+    /// Playbook tree and resolved inventory for these hosts.
+    pub(crate) fn bundle_of(&self, entry: &EntryId, hosts: &[HostName]) -> Result<Bundle, Problem> {
+        let too_odd = |error: chiffon_common::BundleError| {
+            Problem::new(
+                ErrorCode::CatalogueBroken,
+                format!("{entry}: {error}"),
+                "rename the file and ask again",
+            )
+        };
+        let mut bundle = self
+            .catalogue
+            .find(entry.as_str())?
+            .bundle_files()
+            .map_err(too_odd)?;
+        let resolved = self.inventory()?.resolve(hosts)?;
+        for (path, file) in resolved.files() {
+            bundle.insert(path, file.clone()).map_err(too_odd)?;
+        }
+        Ok(bundle)
+    }
+}
+
+fn walk(path: &Path, lines: &mut Vec<String>) {
+    let Ok(about) = std::fs::symlink_metadata(path) else {
+        lines.push(format!("{} is not there", path.display()));
+        return;
+    };
+    lines.push(line(path, &about));
+    if !about.is_dir() {
+        return;
+    }
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return;
+    };
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    names.sort();
+    names.iter().for_each(|name| walk(name, lines));
+}
+
+/// The change time cannot be set back by who edits the file; size and inode tell a quick second edit apart.
+fn line(path: &Path, about: &Metadata) -> String {
+    format!(
+        "{} {} {} {} {}",
+        path.display(),
+        about.ino(),
+        about.size(),
+        about.ctime(),
+        about.ctime_nsec()
+    )
+}

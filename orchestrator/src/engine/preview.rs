@@ -1,0 +1,115 @@
+//! The preview: when every check run of a request has ended, what they found goes under the plan's digest,
+//! and a person is asked.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chiffon_arbiter::{Run, RunEvent, TaskState};
+use chiffon_common::{CanonicalError, Digest, Fidelity, Mode, Plan, PlanSubject};
+use serde_json::json;
+
+use super::{AdvanceError, Cause, Shared, shared::nudged};
+
+/// Requests looked at in one round.
+const BATCH: u32 = 200;
+/// Floor below the nudges.
+const PERIOD: Duration = Duration::from_secs(2);
+
+impl Shared {
+    /// Seals previews for ever.
+    pub(crate) async fn seal_previews(&self) {
+        loop {
+            if let Err(error) = self.preview_round().await {
+                tracing::warn!(%error, "preview round failed; trying again");
+            }
+            nudged(&self.nudges.preview, PERIOD).await;
+        }
+    }
+
+    async fn preview_round(&self) -> Result<(), AdvanceError> {
+        for row in self.store.requests_in(&["previewing"], BATCH).await? {
+            let (run, _) = self.load(row.request_id).await?;
+            let complete =
+                !run.tasks.is_empty() && run.tasks.values().all(|task| task.state.ended());
+            if !complete || run.request.cancelling.is_some() {
+                continue;
+            }
+            match self.with_preview(&run) {
+                Ok(Some(plan)) => {
+                    let event = RunEvent::PreviewSealed {
+                        plan: Box::new(plan),
+                    };
+                    self.advance(row.request_id, event, Cause::own("preview_complete"))
+                        .await?;
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(%error, request.id = %row.request_id, "preview has no canonical form")
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn with_preview(&self, run: &Run) -> Result<Option<Plan>, CanonicalError> {
+        let Some(mut plan) = run.plan.clone() else {
+            return Ok(None);
+        };
+        let mut found = BTreeMap::new();
+        for task in run.tasks.values().filter(|task| task.mode == Mode::Check) {
+            let Some(step) = plan.steps.get_mut(task.step as usize) else {
+                continue;
+            };
+            match &task.state {
+                TaskState::Completed => {}
+                TaskState::Failed { problem } => {
+                    step.fidelity = Fidelity::Blind;
+                    step.fidelity_because =
+                        Some(format!("the check run failed: {}", problem.detail));
+                }
+                state => {
+                    step.fidelity = Fidelity::Blind;
+                    step.fidelity_because = Some(format!("the check run was {}", state.name()));
+                }
+            }
+            let outcome = task.outcome.as_ref();
+            let hosts: BTreeMap<_, _> = outcome
+                .map(|o| {
+                    o.hosts
+                        .iter()
+                        .map(|(host, h)| (host.clone(), (h.outcome, h.changed)))
+                        .collect()
+                })
+                .unwrap_or_default();
+            found.insert(
+                task.step.to_string(),
+                json!({ "hosts": hosts, "diff": outcome.and_then(|o| o.diff.clone()) }),
+            );
+        }
+        let preview = Digest::of_value(&found)?;
+        plan.digest = self.plan_digest(run, &plan, Some(preview))?;
+        Ok(Some(plan))
+    }
+
+    /// What an approval of this plan is bound to.
+    pub(crate) fn plan_digest(
+        &self,
+        run: &Run,
+        plan: &Plan,
+        preview: Option<Digest>,
+    ) -> Result<Digest, CanonicalError> {
+        let subject = PlanSubject {
+            v: 1,
+            tenant_id: &run.request.tenant_id,
+            request_id: run.request.request_id,
+            requester: &run.request.requester.id,
+            mode: Mode::Apply,
+            steps: &plan.steps,
+            tier: plan.tier,
+            policy: self.settings.policy_digest,
+            preview,
+            expires_at: plan.expires_at,
+            good_for_seconds: plan.good_for_seconds,
+        };
+        subject.digest()
+    }
+}

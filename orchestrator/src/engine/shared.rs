@@ -1,0 +1,101 @@
+//! What every part of the engine holds: store, bus, clock, signer, settings, and the nudges.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use chiffon_arbiter::{Ids, Policy, RunPolicy};
+use chiffon_bus::Bus;
+use chiffon_common::{Digest, RequestId, Signer, TenantId};
+use chiffon_store::Store;
+use tokio::sync::{Notify, broadcast};
+
+use super::{Library, agents::Registry};
+use crate::Clock;
+
+/// A request has changed; carries no data beyond that.
+pub(crate) type Changed = RequestId;
+
+/// Followers that lag further behind than this read the stored state instead; nothing is lost by it.
+const CHANGES_KEPT: usize = 1024;
+
+/// What the configuration says.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Owner of everything, until there are several.
+    pub(crate) tenant: TenantId,
+    /// Name of this orchestrator in audit streams and claims.
+    pub(crate) replica: String,
+    /// The control plane's policy.
+    pub(crate) policy: Policy,
+    /// Its digest, bound into every approval.
+    pub(crate) policy_digest: Digest,
+    /// Limits of the lifecycles.
+    pub(crate) lifecycles: RunPolicy,
+    /// How long an approval is good, in seconds.
+    pub(crate) good_for_seconds: u64,
+    /// Where the ledger's repository lies.
+    pub(crate) ledger: PathBuf,
+    /// Version of the program.
+    pub(crate) version: String,
+}
+
+/// Wakes the reconcilers. A nudge carries no data and may come too often.
+#[derive(Debug, Default)]
+pub(crate) struct Nudges {
+    pub(crate) planning: Notify,
+    pub(crate) preview: Notify,
+    pub(crate) dispatch: Notify,
+    pub(crate) relay: Notify,
+    pub(crate) timers: Notify,
+    pub(crate) record: Notify,
+}
+
+/// Shared by all parts of the engine.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) signer: Signer,
+    pub(crate) settings: Settings,
+    pub(crate) library: Arc<Library>,
+    pub(crate) registry: Registry,
+    pub(crate) nudges: Nudges,
+    pub(crate) changes: broadcast::Sender<Changed>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        bus: Arc<dyn Bus>,
+        clock: Arc<dyn Clock>,
+        signer: Signer,
+        settings: Settings,
+        library: Library,
+    ) -> Self {
+        Self {
+            store,
+            bus,
+            clock,
+            signer,
+            settings,
+            library: Arc::new(library),
+            registry: Registry::default(),
+            nudges: Nudges::default(),
+            changes: broadcast::Sender::new(CHANGES_KEPT),
+        }
+    }
+
+    /// Fresh ids for one event.
+    pub(crate) fn ids(&self, count: usize) -> Ids {
+        Ids::new((0..count).map(|_| self.clock.fresh_id()).collect())
+    }
+
+    /// Tells followers. Nobody listening is no fault.
+    pub(crate) fn changed(&self, request: RequestId) {
+        let _listeners = self.changes.send(request);
+    }
+}
+
+/// Waits for a nudge, at most the period: a lost nudge costs time, never work.
+pub(crate) async fn nudged(nudge: &Notify, period: Duration) {
+    let _timed_out = tokio::time::timeout(period, nudge.notified()).await;
+}

@@ -1,0 +1,112 @@
+//! Timers: rows that come due become events. Taking the row is part of the event's transaction, so each
+//! fires once, whichever orchestrator sees it first.
+
+use std::time::Duration;
+
+use chiffon_arbiter::{RunEvent, TimerSubject};
+use chiffon_common::RequestId;
+use chiffon_store::{Commit, TimerRow, Write};
+
+use super::{Cause, Shared, shared::nudged};
+
+/// How many due timers are looked at in one round.
+const BATCH: u32 = 256;
+/// Longest sleep: covers timers set by another orchestrator.
+const LONGEST: Duration = Duration::from_secs(5);
+/// Shortest sleep, so that a clock that stands still cannot make a busy loop.
+const SHORTEST: Duration = Duration::from_millis(20);
+
+/// Pause after a timer that could not be brought home: it is due still, and would make a busy loop.
+const AFTER_FAULT: Duration = Duration::from_millis(500);
+
+impl Shared {
+    /// Fires timers for ever.
+    pub(crate) async fn fire_timers(&self) {
+        loop {
+            let fired = self.fire_due().await.unwrap_or_else(|error| {
+                tracing::warn!(%error, "timers cannot be read; trying again");
+                0
+            });
+            if fired < BATCH as usize {
+                nudged(&self.nudges.timers, self.until_next().await).await;
+            }
+        }
+    }
+
+    async fn until_next(&self) -> Duration {
+        let Ok(Some(next)) = self.store.next_timer().await else {
+            return LONGEST;
+        };
+        let wait = next.duration_since(self.clock.now());
+        Duration::try_from(wait)
+            .unwrap_or(SHORTEST)
+            .clamp(SHORTEST, LONGEST)
+    }
+
+    async fn fire_due(&self) -> Result<usize, chiffon_store::Error> {
+        let due = self.store.due_timers(self.clock.now(), BATCH).await?;
+        let count = due.len();
+        for timer in due {
+            self.fire(timer).await;
+        }
+        Ok(count)
+    }
+
+    async fn fire(&self, timer: TimerRow) {
+        let shown = format!("{}/{}", timer.slice, timer.name);
+        let fired = match timer.slice.split_once(':') {
+            Some(("request", id)) => match id.parse() {
+                Ok(request) => self.fire_request(request, timer).await,
+                Err(_) => self.drop_timer(timer).await,
+            },
+            Some(("agent", _)) => self.fire_agent(timer).await,
+            _ => self.drop_timer(timer).await,
+        };
+        if let Err(error) = fired {
+            tracing::warn!(%error, timer = shown, "timer could not be brought home; it stays and fires again");
+            tokio::time::sleep(AFTER_FAULT).await;
+        }
+    }
+
+    async fn fire_request(
+        &self,
+        request: RequestId,
+        timer: TimerRow,
+    ) -> Result<(), super::AdvanceError> {
+        let Ok(name) = timer.name.parse::<chiffon_arbiter::TimerName>() else {
+            return self.drop_timer(timer).await;
+        };
+        let heard = match name.subject {
+            TimerSubject::Task(task) => {
+                let (run, _) = self.load(request).await?;
+                let agent = run
+                    .tasks
+                    .get(&task)
+                    .and_then(|task| task.state.sent())
+                    .map(|sent| sent.agent.clone());
+                agent.and_then(|agent| self.registry.last_heard(&agent))
+            }
+            TimerSubject::Request | TimerSubject::Decision(_) => None,
+        };
+        let cause = Cause {
+            timer: Some(timer),
+            ..Cause::own("timer")
+        };
+        self.advance(request, RunEvent::TimerFired { timer: name, heard }, cause)
+            .await
+            .map(drop)
+    }
+
+    /// A timer that belongs to nothing would fire for ever.
+    async fn drop_timer(&self, timer: TimerRow) -> Result<(), super::AdvanceError> {
+        let commit = Commit {
+            tenant_id: self.settings.tenant.clone(),
+            writes: vec![Write::ClearTimer {
+                slice: timer.slice,
+                name: timer.name,
+            }],
+            ..Commit::default()
+        };
+        Ok(self.store.commit(commit).await.map(drop)?)
+    }
+}

@@ -1,0 +1,175 @@
+//! Slices as people and programs see them: the bodies of the HTTP API.
+
+use chiffon_arbiter::{
+    Decision, DecisionKind, DecisionState, RequestState, Run, Task, TaskState, WaitingOn,
+};
+use chiffon_common::{
+    Mode, Plan, Problem,
+    api::{DecisionView, RequestView, TaskView},
+};
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// What stands in place of a secret value.
+const MASK: &str = "[secret]";
+
+/// A slice, whole.
+pub(crate) fn request_view(
+    run: &Run,
+    updated_at: Timestamp,
+    ledger_commit: Option<String>,
+) -> RequestView {
+    let steps = run.plan.as_ref().map_or(&[][..], |plan| &plan.steps);
+    let mut tasks: Vec<_> = run.tasks.values().collect();
+    tasks.sort_by_key(|task| (task.mode == Mode::Apply, task.step));
+    let mut decisions: Vec<_> = run.decisions.values().collect();
+    decisions.sort_by_key(|decision| (decision.created_at, decision.decision_id));
+    RequestView {
+        text: super::record::redactor(steps).redact(&run.request.text),
+        plan: run.plan.as_ref().map(masked),
+        tasks: tasks
+            .into_iter()
+            .filter_map(|task| task_view(run, task))
+            .collect(),
+        decisions: decisions
+            .into_iter()
+            .map(|decision| decision_view(run, decision))
+            .collect(),
+        ledger_commit,
+        ..request_line(run, updated_at)
+    }
+}
+
+/// A slice in a list.
+pub(crate) fn request_line(run: &Run, updated_at: Timestamp) -> RequestView {
+    let request = &run.request;
+    let (problem, nearest) = match &request.state {
+        RequestState::Failed { problem } | RequestState::Expired { problem } => {
+            (Some(problem.clone()), Vec::new())
+        }
+        RequestState::NeedsInput {
+            problem, nearest, ..
+        } => (Some(problem.clone()), nearest.clone()),
+        _ => (None, Vec::new()),
+    };
+    let cancelling = request
+        .cancelling
+        .as_ref()
+        .filter(|_| !request.state.ended());
+    RequestView {
+        request_id: request.request_id,
+        project_id: request.project_id.clone(),
+        room_id: request.room_id.clone(),
+        requester: request.requester.id.clone(),
+        text: request.text.clone(),
+        state: request.state.name().to_owned(),
+        ended: request.state.ended(),
+        because: cancelling.map_or_else(
+            || request.because.clone(),
+            |c| format!("being cancelled by {}", c.by),
+        ),
+        problem,
+        created_at: request.created_at,
+        updated_at,
+        plan: None,
+        tasks: Vec::new(),
+        decisions: Vec::new(),
+        nearest,
+        ledger_commit: None,
+    }
+}
+
+/// Secret values are never shown; the digest is over the real ones.
+fn masked(plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    for step in &mut plan.steps {
+        for name in &step.secret_parameters {
+            if let Some(value) = step.parameters.get_mut(name) {
+                *value = Value::String(MASK.to_owned());
+            }
+        }
+    }
+    plan
+}
+
+fn task_view(run: &Run, task: &Task) -> Option<TaskView> {
+    let step = run.plan.as_ref()?.steps.get(task.step as usize)?;
+    let outcome = task.outcome.as_ref();
+    Some(TaskView {
+        task_id: task.task_id,
+        step: task.step,
+        title: step.title.clone(),
+        entry: step.entry.clone(),
+        mode: if task.mode == Mode::Check {
+            "check"
+        } else {
+            "apply"
+        }
+        .to_owned(),
+        state: task.state.name().to_owned(),
+        bead_state: task.state.bead_name().to_owned(),
+        because: waiting_words(task).unwrap_or_else(|| task.because.clone()),
+        attempt: task.attempt,
+        agent: task.state.sent().map(|sent| sent.agent.clone()),
+        progress: task.progress,
+        hosts: outcome
+            .map(|outcome| outcome.hosts.clone())
+            .unwrap_or_default(),
+        diff: outcome.and_then(|outcome| outcome.diff.clone()),
+        problem: task_problem(task),
+        duration_seconds: outcome.map(|outcome| outcome.duration_seconds),
+        resource_usage: outcome.map(|outcome| outcome.usage),
+        isolation: outcome
+            .map(|outcome| outcome.isolation.clone())
+            .unwrap_or_default(),
+    })
+}
+
+fn task_problem(task: &Task) -> Option<Problem> {
+    match &task.state {
+        TaskState::Failed { problem } => Some(problem.clone()),
+        _ => None,
+    }
+}
+
+fn waiting_words(task: &Task) -> Option<String> {
+    let TaskState::Waiting { on } = &task.state else {
+        return None;
+    };
+    Some(match on {
+        WaitingOn::Dependency => "waits for a step before it".to_owned(),
+        WaitingOn::Lease { words }
+        | WaitingOn::Resources { words }
+        | WaitingOn::Agent { words } => words.clone(),
+    })
+}
+
+fn decision_view(run: &Run, decision: &Decision) -> DecisionView {
+    let (digest, tier) = match &decision.kind {
+        DecisionKind::Approval { digest, tier, .. } => (Some(*digest), Some(*tier)),
+        DecisionKind::Interrupted { .. } | DecisionKind::UnknownOutcome { .. } => (None, None),
+    };
+    let (resolved_by, choice, comment) = match &decision.state {
+        DecisionState::Resolved {
+            choice,
+            by,
+            comment,
+            ..
+        } => (Some(by.clone()), Some(choice.clone()), comment.clone()),
+        DecisionState::Pending | DecisionState::TimedOut { .. } => (None, None, None),
+    };
+    DecisionView {
+        decision_id: decision.decision_id,
+        request_id: run.request.request_id,
+        kind: decision.kind.name().to_owned(),
+        state: decision.state.name().to_owned(),
+        question: decision.question.clone(),
+        options: decision.options.clone(),
+        digest,
+        tier,
+        deadline: decision.deadline,
+        resolved_by,
+        choice,
+        comment,
+    }
+}

@@ -1,0 +1,132 @@
+//! Starting and stopping: parts in, a running orchestrator out.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use chiffon_arbiter::{Policy, RunPolicy};
+use chiffon_bus::Bus;
+use chiffon_common::{ErrorCode, Principal, Problem, Signer, TenantId};
+use chiffon_store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Clock,
+    catalogue::Root,
+    engine::{Jobs, Library, Settings, Shared, store_problem},
+    http,
+    inventory::Here,
+};
+
+/// What the orchestrator is told. Paths are those of this machine.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The data folder: `inventory/` and `ledger/` are read and written below it.
+    pub home: PathBuf,
+    /// Where the API listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The token that every request must carry.
+    pub token: String,
+    /// Who the token stands for.
+    pub principal: Principal,
+    /// Name of this machine.
+    pub hostname: String,
+    /// The user's home folder, for `~` in the inventory.
+    pub user_home: PathBuf,
+    /// Catalogue folders in order.
+    pub catalogue_roots: Vec<Root>,
+    /// Limits of the lifecycles.
+    pub lifecycles: RunPolicy,
+    /// How long an approval may wait for its first step, in seconds. Default 3600.
+    pub good_for_seconds: u64,
+    /// Version of the program.
+    pub version: String,
+}
+
+/// The backends and the key it works with.
+pub struct Parts {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The bus.
+    pub bus: Arc<dyn Bus>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The key that seals.
+    pub signer: Signer,
+}
+
+/// A running orchestrator.
+pub struct Orchestrator {
+    server: http::Server,
+    jobs: Jobs,
+}
+
+/// Starts the orchestrator: binds first, then declares the queues, then works.
+pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem> {
+    let listener = http::bind(config.listen).await?;
+    let faults = parts
+        .store
+        .check()
+        .await
+        .map_err(|error| store_problem(&error))?;
+    if let Some(fault) = faults.first() {
+        let detail = format!("the database does not hold together: {fault}");
+        return Err(Problem::new(
+            ErrorCode::StoreCorrupt,
+            detail,
+            "restore a backup; keep the damaged file for inspection",
+        ));
+    }
+    let policy = Policy {
+        jobs: true,
+        may_ask: vec!["person".to_owned(), "service".to_owned()],
+    };
+    let policy_digest = policy.digest().map_err(|error| {
+        Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
+    })?;
+    let settings = Settings {
+        tenant: TenantId::default(),
+        replica: "local".to_owned(),
+        policy,
+        policy_digest,
+        lifecycles: config.lifecycles,
+        good_for_seconds: config.good_for_seconds,
+        ledger: config.home.join("ledger"),
+        version: config.version,
+    };
+    let here = Here {
+        hostname: config.hostname,
+        home: config.user_home,
+    };
+    let library = Library::new(config.catalogue_roots, config.home.join("inventory"), here);
+    let shared = Shared::new(
+        parts.store,
+        parts.bus,
+        parts.clock,
+        parts.signer,
+        settings,
+        library,
+    );
+    let shared = Arc::new(shared);
+    shared.declare_topology().await;
+    let jobs = Jobs::start(&shared);
+    let state = http::State {
+        shared,
+        principal: config.principal,
+        token: config.token.into(),
+        ending: CancellationToken::new(),
+    };
+    let server = http::Server::start(listener, state)?;
+    Ok(Orchestrator { server, jobs })
+}
+
+impl Orchestrator {
+    /// Where the API listens.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Ends it: answers what was asked within `grace`, then the jobs. Whatever is unfinished is in the store.
+    pub async fn stop(self, grace: Duration) {
+        self.server.stop(grace).await;
+        self.jobs.stop().await;
+    }
+}
