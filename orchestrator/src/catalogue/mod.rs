@@ -15,6 +15,8 @@ pub(crate) mod yaml;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::shipped as shipped_for_tests;
 
 pub use entry::Entry;
 pub use load::{Catalogue, Root, Trust};

@@ -23,6 +23,7 @@ use crate::catalogue::yaml::Node;
 pub use first::write_default;
 pub use host_keys::{HostKey, HostKeys, pin};
 pub use resolve::Unpinned;
+pub(crate) use spoken::is_here;
 
 /// What the inventory must be told of the machine it is read on.
 #[derive(Debug, Clone)]

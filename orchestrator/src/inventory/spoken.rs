@@ -47,6 +47,11 @@ const HERE: [&str; 36] = [
     "ici",
 ];
 
+/// Whether a folded phrase means the machine itself.
+pub(crate) fn is_here(phrase: &str) -> bool {
+    phrase == "localhost" || HERE.contains(&phrase)
+}
+
 /// Folded phrases, one blank between words, and the hosts they mean.
 #[derive(Debug, Default)]
 pub(super) struct Spoken {

@@ -1,0 +1,397 @@
+//! Laying a sentence along an example: which words are the same, which fill a `{hole}`, which are left
+//! over on either side. The best alignment is found by dynamic programming over tokens and parts.
+
+use serde_json::Value;
+
+use super::{
+    index::{Index, Indexed, Part, Pattern},
+    lexicon::{self, Class},
+    sentence::{Shape, Token},
+    value,
+};
+use crate::catalogue::{Entry, Parameter};
+use chiffon_common::{Parameters, Tier};
+
+/// A sentence without the tokens that name hosts.
+#[derive(Debug)]
+pub(super) struct Words<'s, 't> {
+    pub(super) sentence: &'s str,
+    pub(super) tokens: Vec<&'s Token<'t>>,
+    /// Stands where a host would stand.
+    pub(super) host_like: Vec<bool>,
+    /// Follows a preposition that would mark a host.
+    pub(super) after_preposition: Vec<bool>,
+}
+
+/// How well a sentence fits an entry, and what it says of its parameters.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Fit {
+    /// 0 to 1.
+    pub(super) score: f32,
+    pub(super) parameters: Parameters,
+    /// The words that decided.
+    pub(super) words: Vec<String>,
+    /// The example that fitted.
+    pub(super) example: String,
+    /// Positions of tokens that the fit uses.
+    pub(super) used: Vec<bool>,
+}
+
+/// Costs of what is left over; a change must be said more exactly than a report.
+struct Costs {
+    known_word: f32,
+    left_part: f32,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Move {
+    Start,
+    SkipToken,
+    SkipPart,
+    Match,
+    Enter,
+    Extend,
+    Close,
+}
+
+#[derive(Clone, Copy)]
+struct Cell {
+    score: f32,
+    by: Move,
+}
+
+const NOWHERE: Cell = Cell {
+    score: f32::NEG_INFINITY,
+    by: Move::Start,
+};
+const EXTEND: f32 = 0.12;
+const HOLE_COST: f32 = 0.5;
+const CHOICE_GAIN: f32 = 0.7;
+
+/// The best fit over all examples of an entry.
+pub(super) fn fit(words: &Words<'_, '_>, entry: &Entry, indexed: &Indexed, index: &Index) -> Fit {
+    let costs = match entry.tier {
+        Tier::Zero => Costs {
+            known_word: 0.3,
+            left_part: 0.45,
+        },
+        _ => Costs {
+            known_word: 0.6,
+            left_part: 0.8,
+        },
+    };
+    let aligner = Aligner {
+        words,
+        entry,
+        indexed,
+        index,
+        costs,
+    };
+    let fits = indexed
+        .patterns
+        .iter()
+        .map(|pattern| aligner.along(pattern));
+    let best = fits
+        .max_by(|a, b| a.score.total_cmp(&b.score))
+        .unwrap_or_default();
+    let bag = match entry.tier {
+        Tier::Zero => aligner.bag(),
+        _ => Fit::default(),
+    };
+    let mut best = if bag.score > best.score { bag } else { best };
+    aligner.add_choices(&mut best);
+    best
+}
+
+struct Aligner<'a, 's, 't> {
+    words: &'a Words<'s, 't>,
+    entry: &'a Entry,
+    indexed: &'a Indexed,
+    index: &'a Index,
+    costs: Costs,
+}
+
+impl Aligner<'_, '_, '_> {
+    fn along(&self, pattern: &Pattern) -> Fit {
+        let (rows, columns) = (pattern.parts.len() + 1, self.words.tokens.len() + 1);
+        let mut out = vec![NOWHERE; rows * columns];
+        let mut within = vec![NOWHERE; rows * columns];
+        out[0] = Cell {
+            score: 0.0,
+            by: Move::Start,
+        };
+        for j in 0..rows {
+            for i in 0..columns {
+                let at = j * columns + i;
+                // A hole that ends here becomes a consumed part.
+                if j > 0 {
+                    improve(&mut out[at], within[at - columns].score, Move::Close);
+                }
+                self.leave(pattern, (j, i), columns, &mut out, &mut within);
+            }
+        }
+        self.read_back(pattern, &out, &within, columns)
+    }
+
+    /// All moves from one cell. `within[j, i]`: token `i - 1` belongs to the hole that is part `j`.
+    fn leave(
+        &self,
+        pattern: &Pattern,
+        (j, i): (usize, usize),
+        columns: usize,
+        out: &mut [Cell],
+        within: &mut [Cell],
+    ) {
+        let at = j * columns + i;
+        let score = out[at].score;
+        let has_token = i < self.words.tokens.len();
+        if has_token {
+            improve(
+                &mut out[at + 1],
+                score - self.token_cost(i),
+                Move::SkipToken,
+            );
+        }
+        let Some(part) = pattern.parts.get(j) else {
+            return;
+        };
+        improve(
+            &mut out[at + columns],
+            score - self.part_cost(part),
+            Move::SkipPart,
+        );
+        if !has_token {
+            return;
+        }
+        match part {
+            Part::Word { canonical, weight } => {
+                if *canonical == self.words.tokens[i].canonical {
+                    improve(&mut out[at + columns + 1], score + weight, Move::Match);
+                }
+            }
+            Part::Hole { parameter } => {
+                if let Some(gain) = self.gain(pattern, j, *parameter, i) {
+                    improve(&mut within[at + 1], score + gain, Move::Enter);
+                }
+                if value::takes_several_words(&self.entry.parameters[*parameter]) {
+                    let longer = within[at].score - EXTEND;
+                    improve(&mut within[at + 1], longer, Move::Extend);
+                }
+            }
+        }
+    }
+
+    fn token_cost(&self, i: usize) -> f32 {
+        let token = self.words.tokens[i];
+        match token.shape {
+            Shape::Quoted => 0.6,
+            Shape::Path => 0.8,
+            Shape::Word if self.words.host_like[i] => 0.1,
+            Shape::Word if self.indexed.choices.contains_key(&token.canonical) => 0.0,
+            Shape::Word => match lexicon::class(&token.canonical) {
+                Class::Stop => 0.02,
+                Class::Generic => 0.08,
+                Class::Content if self.indexed.vocabulary.contains(&token.canonical) => {
+                    self.costs.known_word * self.index.weight(&token.canonical)
+                }
+                Class::Content => 1.0,
+            },
+        }
+    }
+
+    fn part_cost(&self, part: &Part) -> f32 {
+        match part {
+            Part::Hole { .. } => HOLE_COST,
+            Part::Word { canonical, weight } => match lexicon::class(canonical) {
+                Class::Content => self.costs.left_part * weight,
+                _ => 0.3 * weight,
+            },
+        }
+    }
+
+    /// What it is worth to begin a value with this token; nothing where it cannot be one.
+    fn gain(&self, pattern: &Pattern, j: usize, parameter: usize, i: usize) -> Option<f32> {
+        let token = self.words.tokens[i];
+        let parameter = &self.entry.parameters[parameter];
+        if token.shape == Shape::Word {
+            let is_small = lexicon::class(&token.canonical) == Class::Stop;
+            if is_small || lexicon::is_pronoun(&token.folded) {
+                return None;
+            }
+            if self.words.after_preposition[i] && !expects_preposition(pattern, j) {
+                return None;
+            }
+        }
+        let alone = value::of(parameter, token.written).is_some();
+        if !alone && !value::takes_several_words(parameter) {
+            return None;
+        }
+        Some(match (token.shape, value::is_path(parameter)) {
+            (Shape::Path, true) | (Shape::Quoted, false) => 0.95,
+            (Shape::Quoted, true) => 0.8,
+            (Shape::Path, false) => 0.3,
+            (Shape::Word, _) => 0.7,
+        })
+    }
+
+    /// The fit along the way that ends with everything consumed.
+    fn read_back(&self, pattern: &Pattern, out: &[Cell], within: &[Cell], columns: usize) -> Fit {
+        let mut fit = Fit {
+            used: vec![false; self.words.tokens.len()],
+            example: pattern.text.clone(),
+            ..Fit::default()
+        };
+        let (mut gained, mut lost, mut decided) = (0.0, 0.0, false);
+        let (mut j, mut i, mut inside) = (pattern.parts.len(), self.words.tokens.len(), false);
+        let mut hole_end = 0;
+        loop {
+            let cell = if inside {
+                within[j * columns + i]
+            } else {
+                out[j * columns + i]
+            };
+            match cell.by {
+                Move::Start => break,
+                Move::SkipToken => {
+                    i -= 1;
+                    lost += self.token_cost(i);
+                    if self
+                        .indexed
+                        .choices
+                        .contains_key(&self.words.tokens[i].canonical)
+                    {
+                        gained += CHOICE_GAIN;
+                        decided = true;
+                        fit.used[i] = true;
+                        fit.words.push(self.words.tokens[i].written.to_owned());
+                    }
+                }
+                Move::SkipPart => {
+                    j -= 1;
+                    lost += self.part_cost(&pattern.parts[j]);
+                }
+                Move::Match => {
+                    (j, i) = (j - 1, i - 1);
+                    if let Part::Word { canonical, weight } = &pattern.parts[j] {
+                        gained += weight;
+                        if lexicon::class(canonical) == Class::Content {
+                            decided = true;
+                            fit.words.push(self.words.tokens[i].written.to_owned());
+                        }
+                    }
+                    fit.used[i] = true;
+                }
+                Move::Close => {
+                    (j, inside, hole_end) = (j - 1, true, i);
+                }
+                Move::Extend => {
+                    i -= 1;
+                    lost += EXTEND;
+                }
+                Move::Enter => {
+                    i -= 1;
+                    if let Part::Hole { parameter } = &pattern.parts[j] {
+                        gained += self.gain(pattern, j, *parameter, i).unwrap_or_default();
+                        self.take(*parameter, i, hole_end, &mut fit);
+                    }
+                    inside = false;
+                }
+            }
+        }
+        fit.words.reverse();
+        fit.score = if decided && gained > 0.0 {
+            gained / (gained + lost)
+        } else {
+            0.0
+        };
+        fit
+    }
+
+    /// The tokens of a hole as a value: one token without its quotes, several as they stand in the sentence.
+    fn take(&self, parameter: usize, from: usize, to: usize, fit: &mut Fit) {
+        let parameter: &Parameter = &self.entry.parameters[parameter];
+        let tokens = &self.words.tokens[from..to];
+        let piece = match tokens {
+            [one] => one.written,
+            [first, .., last] => &self.words.sentence[first.start..last.end],
+            [] => return,
+        };
+        if let Some(value) = value::of(parameter, piece) {
+            fit.parameters.insert(parameter.name.to_string(), value);
+            fit.used[from..to].fill(true);
+        }
+    }
+
+    /// How much of the sentence the entry knows, whatever the order: enough for a report.
+    fn bag(&self) -> Fit {
+        let mut fit = Fit {
+            used: vec![false; self.words.tokens.len()],
+            example: self.entry.title.clone(),
+            ..Fit::default()
+        };
+        let (mut known, mut unknown) = (0.0, 0.0);
+        for (i, token) in self.words.tokens.iter().enumerate() {
+            let is_content =
+                token.shape == Shape::Word && lexicon::class(&token.canonical) == Class::Content;
+            if is_content && self.indexed.vocabulary.contains(&token.canonical) {
+                known += self.index.weight(&token.canonical);
+                fit.used[i] = true;
+                fit.words.push(token.written.to_owned());
+            } else {
+                unknown += self.token_cost(i);
+            }
+        }
+        let enough = known >= 0.6 && self.entry.parameters.iter().all(|p| !p.required);
+        fit.score = if enough {
+            0.85 * known / (known + unknown)
+        } else {
+            0.0
+        };
+        fit
+    }
+
+    /// Words that are a choice of a parameter choose it, unless two choose differently.
+    fn add_choices(&self, fit: &mut Fit) {
+        let mut chosen: Vec<(usize, usize)> = Vec::new();
+        for token in &self.words.tokens {
+            if let Some(choice) = self.indexed.choices.get(&token.canonical)
+                && token.shape == Shape::Word
+                && !chosen.contains(choice)
+            {
+                chosen.push(*choice);
+            }
+        }
+        for (parameter, choice) in &chosen {
+            let declared = &self.entry.parameters[*parameter];
+            let is_only = chosen
+                .iter()
+                .filter(|(other, _)| other == parameter)
+                .count()
+                == 1;
+            let value: Option<&Value> = declared.choices.get(*choice);
+            match value {
+                Some(value) if is_only => {
+                    fit.parameters
+                        .insert(declared.name.to_string(), value.clone());
+                }
+                _ => {
+                    fit.parameters.remove(declared.name.as_str());
+                }
+            }
+        }
+    }
+}
+
+fn improve(cell: &mut Cell, score: f32, by: Move) {
+    if score > cell.score {
+        *cell = Cell { score, by };
+    }
+}
+
+/// Whether the example itself has a preposition right before the hole.
+fn expects_preposition(pattern: &Pattern, j: usize) -> bool {
+    let before = &pattern.parts[j.saturating_sub(2)..j];
+    before.iter().any(|part| {
+        matches!(part, Part::Word { canonical, .. } if lexicon::is_host_preposition(canonical))
+    })
+}

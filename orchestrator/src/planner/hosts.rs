@@ -1,0 +1,140 @@
+//! Finding hosts in a sentence: names, nicknames and groups of the inventory, and words that stand where a
+//! host would stand but are none.
+
+use std::collections::BTreeSet;
+
+use chiffon_common::HostName;
+
+use super::{
+    lexicon,
+    sentence::{Shape, Token},
+};
+use crate::inventory::Inventory;
+
+/// What a sentence says about where.
+#[derive(Debug, Default)]
+pub(super) struct Mentions {
+    /// The hosts it names, each once.
+    pub(super) hosts: BTreeSet<HostName>,
+    /// Which tokens named them, prepositions included: they say nothing about what.
+    pub(super) spent: Vec<bool>,
+    /// Which tokens stand where a host would stand, without being a known one.
+    pub(super) host_like: Vec<bool>,
+}
+
+struct Mention {
+    from: usize,
+    to: usize,
+    marked: bool,
+    hosts: Vec<HostName>,
+}
+
+/// Where a sentence wants something done.
+pub(super) fn mentions(tokens: &[Token<'_>], inventory: &Inventory) -> Mentions {
+    let mut found = find(tokens, inventory);
+    // "install docker on docker": where a preposition marks the host, an unmarked name is something else.
+    if found.iter().any(|mention| mention.marked) {
+        found.retain(|mention| mention.marked);
+    }
+    let mut mentions = Mentions {
+        spent: vec![false; tokens.len()],
+        host_like: vec![false; tokens.len()],
+        ..Mentions::default()
+    };
+    for mention in found {
+        mentions.hosts.extend(mention.hosts);
+        mentions.spent[mention.from..mention.to].fill(true);
+    }
+    for at in 0..tokens.len() {
+        mentions.host_like[at] = !mentions.spent[at] && is_host_like(tokens, at);
+    }
+    mentions
+}
+
+fn find(tokens: &[Token<'_>], inventory: &Inventory) -> Vec<Mention> {
+    let mut found: Vec<Mention> = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        let Some((len, hosts)) = longest(&tokens[at..], inventory) else {
+            at += 1;
+            continue;
+        };
+        let preposition = before(tokens, at);
+        let joined = found
+            .last()
+            .is_some_and(|last| last.marked && joins(tokens, last.to, at));
+        found.push(Mention {
+            from: match (preposition, found.last()) {
+                (Some(from), _) => from,
+                (None, Some(last)) if joined => last.to,
+                _ => at,
+            },
+            to: at + len,
+            marked: preposition.is_some() || joined,
+            hosts: hosts.to_vec(),
+        });
+        at += len;
+    }
+    found
+}
+
+/// The longest name that begins here.
+fn longest<'i>(tokens: &[Token<'_>], inventory: &'i Inventory) -> Option<(usize, &'i [HostName])> {
+    let is_word = |token: &&Token<'_>| token.shape == Shape::Word;
+    let most = tokens
+        .iter()
+        .take(inventory.longest_name())
+        .take_while(is_word)
+        .count();
+    (1..=most).rev().find_map(|len| {
+        let words: Vec<&str> = tokens[..len]
+            .iter()
+            .map(|token| token.folded.as_str())
+            .collect();
+        let phrase = words.join(" ");
+        let hosts = inventory
+            .meant(&phrase)
+            .or_else(|| inventory.meant(phrase.strip_suffix("'s")?))?;
+        Some((len, hosts))
+    })
+}
+
+/// Where the preposition stands that belongs to the token here, across articles.
+pub(super) fn before(tokens: &[Token<'_>], at: usize) -> Option<usize> {
+    let mut from = at;
+    while from > 0 && tokens[from - 1].shape == Shape::Word {
+        from -= 1;
+        let word = tokens[from].folded.as_str();
+        if lexicon::is_host_preposition(word) {
+            return Some(from);
+        }
+        if !lexicon::is_article(word) {
+            return None;
+        }
+    }
+    None
+}
+
+/// Whether what stands between two names only joins them: a comma, "and", an article.
+fn joins(tokens: &[Token<'_>], from: usize, to: usize) -> bool {
+    let between = &tokens[from..to];
+    let after_comma = from > 0 && tokens[from - 1].comma;
+    let joined = between
+        .iter()
+        .any(|token| lexicon::is_joiner(&token.folded));
+    let is_small =
+        |token: &Token<'_>| lexicon::is_joiner(&token.folded) || lexicon::is_article(&token.folded);
+    (after_comma || joined) && between.iter().all(is_small)
+}
+
+fn is_host_like(tokens: &[Token<'_>], at: usize) -> bool {
+    let token = &tokens[at];
+    let is_last = tokens
+        .get(at + 1)
+        .is_none_or(|next| token.comma || lexicon::class(&next.canonical) == lexicon::Class::Stop);
+    token.shape == Shape::Word
+        && lexicon::class(&token.canonical) == lexicon::Class::Content
+        && token.folded.parse::<HostName>().is_ok()
+        && is_last
+        && before(tokens, at).is_some()
+}

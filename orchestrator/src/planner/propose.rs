@@ -1,0 +1,408 @@
+//! From a sentence to a proposal: the steps in their order, each of which may end in a question.
+
+use chiffon_common::{ErrorCode, HostName, Parameters, Problem, Tier, api::Nearest, visible};
+
+use super::{
+    Planned, Planner, Proposed, Question,
+    align::{self, Fit, Words},
+    explicit::{self, Explicit},
+    hosts::{self, Mentions},
+    lexicon,
+    mood::{self, Mood},
+    sentence::{self, Shape, Token},
+    value,
+};
+use crate::{catalogue::Entry, inventory::Inventory};
+
+/// From here on a report is what was asked for.
+const SURE_OF_REPORT: f32 = 0.5;
+/// From here on a change is what was asked for.
+const SURE_OF_CHANGE: f32 = 0.72;
+/// Two entries closer than this are asked about.
+const MARGIN: f32 = 0.08;
+const NEAREST_SHOWN: usize = 3;
+
+type Asked<T> = Result<T, Box<Question>>;
+
+/// The best entry and what runs it up.
+struct Best<'p> {
+    entry: &'p Entry,
+    fit: Fit,
+}
+
+pub(super) fn propose(planner: &Planner, sentence: &str, inventory: &Inventory) -> Asked<Planned> {
+    if let Some(read) = explicit::read(sentence)
+        && let Some(planned) = explicitly(planner, read, inventory)
+    {
+        return planned;
+    }
+    let Some(mut tokens) = sentence::tokens(sentence) else {
+        return Err(nothing(
+            planner,
+            &[],
+            "that is too long for one request; say it in a sentence, with longer texts in quotes",
+        ));
+    };
+    correct(planner, &mut tokens);
+    let mentions = hosts::mentions(&tokens, inventory);
+    let words = words(sentence, &tokens, &mentions);
+    let ranked = rank(planner, &words);
+    let best = choose(planner, &ranked)?;
+    let nearest = nearest(&ranked);
+    judge_mood(sentence, &tokens, best, &nearest)?;
+    let parameters = complete(best, &words, &nearest)?;
+    refuse_unknown_host(best, &words, inventory, &nearest)?;
+    let hosts = where_to(&mentions, inventory, best.entry, &nearest)?;
+    let parameters = checked(best.entry, &parameters, &nearest)?;
+    Ok(Planned {
+        confidence: confidence(best.fit.score),
+        because: because(best, &hosts),
+        steps: vec![Proposed {
+            entry: best.entry.id.clone(),
+            hosts,
+            parameters,
+        }],
+    })
+}
+
+/// The explicit form; nothing where the first word is an ordinary one.
+fn explicitly(
+    planner: &Planner,
+    read: Result<Explicit<'_>, Problem>,
+    inventory: &Inventory,
+) -> Option<Asked<Planned>> {
+    let asked = |problem: Problem| {
+        Box::new(Question {
+            problem,
+            nearest: Vec::new(),
+            missing: Vec::new(),
+        })
+    };
+    let form = match read {
+        Ok(form) => form,
+        Err(problem) => return Some(Err(asked(problem))),
+    };
+    let entry = match planner.catalogue.find(form.entry) {
+        Ok(entry) => entry,
+        Err(problem) => return (!form.parameters.is_empty()).then(|| Err(asked(problem))),
+    };
+    // "ping on this machine" is a sentence.
+    let mut mentions = Mentions::default();
+    for name in &form.hosts {
+        match inventory.meant(&super::text::fold(name)) {
+            Some(hosts) => mentions.hosts.extend(hosts.iter().cloned()),
+            None if form.parameters.is_empty() && form.hosts.len() > 1 => return None,
+            None => return Some(Err(asked(inventory.unknown_host(name)))),
+        }
+    }
+    let planned = checked(entry, &form.parameters, &[]).and_then(|parameters| {
+        let hosts = where_to(&mentions, inventory, entry, &[])?;
+        Ok(Planned {
+            confidence: 100,
+            because: format!("the explicit form of {}", entry.id),
+            steps: vec![Proposed {
+                entry: entry.id.clone(),
+                hosts,
+                parameters,
+            }],
+        })
+    });
+    Some(planned)
+}
+
+/// A word with one slip that only one letter keeps from a word of the catalogue is that word.
+fn correct(planner: &Planner, tokens: &mut [Token<'_>]) {
+    for token in tokens.iter_mut().filter(|token| token.shape == Shape::Word) {
+        let is_content = lexicon::class(&token.canonical) == lexicon::Class::Content;
+        if is_content && token.canonical.len() >= 5 && !planner.index.knows(&token.canonical) {
+            let meant = planner
+                .index
+                .one_slip_away(&token.canonical)
+                .map(str::to_owned);
+            token.canonical = meant.unwrap_or(std::mem::take(&mut token.canonical));
+        }
+    }
+}
+
+fn words<'s, 't>(sentence: &'s str, tokens: &'s [Token<'t>], mentions: &Mentions) -> Words<'s, 't> {
+    let mut words = Words {
+        sentence,
+        tokens: Vec::new(),
+        host_like: Vec::new(),
+        after_preposition: Vec::new(),
+    };
+    for (at, token) in tokens.iter().enumerate() {
+        if !mentions.spent[at] {
+            words.tokens.push(token);
+            words.host_like.push(mentions.host_like[at]);
+            words
+                .after_preposition
+                .push(hosts::before(tokens, at).is_some());
+        }
+    }
+    words
+}
+
+/// The entries that share words with the sentence, best first.
+fn rank<'p>(planner: &'p Planner, words: &Words<'_, '_>) -> Vec<Best<'p>> {
+    let plain = words
+        .tokens
+        .iter()
+        .filter(|token| token.shape == Shape::Word);
+    let candidates = planner
+        .index
+        .candidates(plain.map(|token| token.canonical.as_str()));
+    let fitted = candidates.into_iter().filter_map(|(at, _)| {
+        let indexed = &planner.index.entries[at];
+        let entry = planner.catalogue.get(&indexed.id)?;
+        Some(Best {
+            entry,
+            fit: align::fit(words, entry, indexed, &planner.index),
+        })
+    });
+    let mut ranked: Vec<Best<'p>> = fitted.collect();
+    ranked.sort_by(|a, b| b.fit.score.total_cmp(&a.fit.score));
+    ranked
+}
+
+fn choose<'r, 'p>(planner: &Planner, ranked: &'r [Best<'p>]) -> Asked<&'r Best<'p>> {
+    let unsure = "I do not know what to do with that; nothing in the catalogue fits it well enough";
+    let Some(best) = ranked.first() else {
+        return Err(nothing(planner, &[], unsure));
+    };
+    let enough = match best.entry.tier {
+        Tier::Zero => SURE_OF_REPORT,
+        _ => SURE_OF_CHANGE,
+    };
+    if best.fit.score < enough {
+        return Err(nothing(planner, ranked, unsure));
+    }
+    match ranked.get(1) {
+        Some(second) if best.fit.score - second.fit.score < MARGIN => {
+            let question = format!(
+                "that could be {} or {}; which one?",
+                best.entry.id, second.entry.id
+            );
+            Err(nothing(planner, ranked, &question))
+        }
+        _ => Ok(best),
+    }
+}
+
+fn judge_mood(
+    sentence: &str,
+    tokens: &[Token<'_>],
+    best: &Best<'_>,
+    nearest: &[Nearest],
+) -> Asked<()> {
+    let mood = mood::mood(sentence, tokens);
+    let is_question = mood::is_question(sentence, tokens);
+    let refusal = if best.entry.tier == Tier::Zero {
+        let first = tokens.first().map_or("", |token| token.canonical.as_str());
+        let asks_change = lexicon::is_change(first) && !tokens[0].folded.ends_with("updates");
+        match mood {
+            Mood::Negated if !is_question => "that says what is not to be done, so nothing is done",
+            Mood::Several => "one thing at a time, please: what first?",
+            _ if asks_change && !is_question => {
+                "that asks for a change which no entry makes; there is only a report that is near to it"
+            }
+            _ => return Ok(()),
+        }
+    } else {
+        match mood {
+            Mood::Request => return Ok(()),
+            Mood::Negated => "that says what is not to be done, so nothing is done",
+            Mood::Talk => {
+                "that is a question or a story, so nothing is changed; say it as a request if it is one"
+            }
+            Mood::Elsewhen => {
+                "that names a condition or another time, which comes later; say it as a request for now if it is one"
+            }
+            Mood::Several => "one thing at a time, please: what first?",
+        }
+    };
+    Err(ask(
+        ErrorCode::NothingMatches,
+        refusal,
+        &how_to_say(best.entry),
+        nearest,
+    ))
+}
+
+/// Fills required parameters from paths and quoted texts that nothing else used; asks for the rest.
+fn complete(best: &Best<'_>, words: &Words<'_, '_>, nearest: &[Nearest]) -> Asked<Parameters> {
+    let mut parameters = best.fit.parameters.clone();
+    for wanted in [Shape::Path, Shape::Quoted] {
+        let unused = words.tokens.iter().zip(&best.fit.used);
+        let unused: Vec<_> = unused
+            .filter(|(token, used)| token.shape == wanted && !**used)
+            .collect();
+        let missing: Vec<_> = best.entry.missing(&parameters).collect();
+        let fits = |p: &&&crate::catalogue::Parameter| (wanted == Shape::Path) == value::is_path(p);
+        let takers: Vec<_> = missing.iter().filter(fits).collect();
+        if let ([(token, _)], [taker]) = (&unused[..], &takers[..])
+            && let Some(value) = value::of(taker, token.written)
+        {
+            let name = taker.name.to_string();
+            parameters.insert(name, value);
+        }
+    }
+    let missing: Vec<String> = best
+        .entry
+        .missing(&parameters)
+        .map(|p| p.name.to_string())
+        .collect();
+    if missing.is_empty() {
+        return Ok(parameters);
+    }
+    let detail = format!(
+        "{}: which {}?",
+        best.entry.title,
+        missing.join(" and which ")
+    );
+    let mut question = ask(
+        ErrorCode::ParameterMissing,
+        &detail,
+        &how_to_say(best.entry),
+        nearest,
+    );
+    question.missing = missing;
+    Err(question)
+}
+
+fn refuse_unknown_host(
+    best: &Best<'_>,
+    words: &Words<'_, '_>,
+    inventory: &Inventory,
+    nearest: &[Nearest],
+) -> Asked<()> {
+    let strangers = words
+        .tokens
+        .iter()
+        .zip(&words.host_like)
+        .zip(&best.fit.used);
+    let stranger = strangers
+        .filter(|((_, like), used)| **like && !**used)
+        .map(|((token, _), _)| token)
+        .next();
+    match stranger {
+        None => Ok(()),
+        Some(token) => Err(Box::new(Question {
+            problem: inventory.unknown_host(token.written),
+            nearest: nearest.to_vec(),
+            missing: Vec::new(),
+        })),
+    }
+}
+
+fn where_to(
+    mentions: &Mentions,
+    inventory: &Inventory,
+    entry: &Entry,
+    nearest: &[Nearest],
+) -> Asked<Vec<HostName>> {
+    if !mentions.hosts.is_empty() {
+        return Ok(mentions.hosts.iter().cloned().collect());
+    }
+    let mut all = inventory.hosts().map(|host| host.name.clone());
+    match (all.next(), all.next()) {
+        (Some(only), None) => Ok(vec![only]),
+        (None, _) => {
+            let todo = "add a host to inventory/hosts.yml";
+            Err(ask(
+                ErrorCode::UnknownHost,
+                "the inventory has no hosts",
+                todo,
+                nearest,
+            ))
+        }
+        (Some(first), Some(_)) => {
+            let names: Vec<String> = inventory
+                .hosts()
+                .take(9)
+                .map(|host| host.name.to_string())
+                .collect();
+            let more = if names.len() > 8 { ", ..." } else { "" };
+            let names = names[..names.len().min(8)].join(", ");
+            let detail = format!("{}: on which host? Known are {names}{more}", entry.title);
+            let todo = format!("say it with the host, such as \"... on {first}\"");
+            Err(ask(ErrorCode::UnknownHost, &detail, &todo, nearest))
+        }
+    }
+}
+
+fn checked(entry: &Entry, given: &Parameters, nearest: &[Nearest]) -> Asked<Parameters> {
+    entry.check(given).map_err(|problems| {
+        let missing = entry.missing(given).map(|p| p.name.to_string()).collect();
+        let mut problems = problems.into_iter();
+        let first = problems.next();
+        let mut problem = first.unwrap_or_else(|| {
+            Problem::new(ErrorCode::Internal, "a check failed without a reason", "")
+        });
+        for more in problems {
+            problem.detail = format!("{}; {}", problem.detail, more.detail);
+        }
+        Box::new(Question {
+            problem,
+            nearest: nearest.to_vec(),
+            missing,
+        })
+    })
+}
+
+fn ask(code: ErrorCode, detail: &str, todo: &str, nearest: &[Nearest]) -> Box<Question> {
+    Box::new(Question {
+        problem: Problem::new(code, detail, todo),
+        nearest: nearest.to_vec(),
+        missing: Vec::new(),
+    })
+}
+
+fn nothing(planner: &Planner, ranked: &[Best<'_>], detail: &str) -> Box<Question> {
+    let mut near = nearest(ranked);
+    for entry in planner.catalogue.entries().filter(|entry| entry.listed) {
+        if near.len() < NEAREST_SHOWN && near.iter().all(|known| known.entry != entry.id) {
+            near.push(entry.nearest());
+        }
+    }
+    let todo = "say it like one of the examples, or see `chiffon catalogue list`";
+    ask(ErrorCode::NothingMatches, detail, todo, &near)
+}
+
+fn nearest(ranked: &[Best<'_>]) -> Vec<Nearest> {
+    ranked
+        .iter()
+        .take(NEAREST_SHOWN)
+        .map(|best| best.entry.nearest())
+        .collect()
+}
+
+fn how_to_say(entry: &Entry) -> String {
+    match entry.examples.first() {
+        Some(example) => format!("for example: \"{example}\""),
+        None => format!("`chiffon catalogue show {}` shows how", entry.id),
+    }
+}
+
+/// A sentence is never as sure as the explicit form.
+fn confidence(score: f32) -> u8 {
+    // Between 0 and 99, so the conversion loses nothing.
+    (score.clamp(0.0, 1.0) * 99.0).round() as u8
+}
+
+fn because(best: &Best<'_>, hosts: &[HostName]) -> String {
+    let words: Vec<String> = best
+        .fit
+        .words
+        .iter()
+        .map(|word| format!("\"{}\"", visible(word)))
+        .collect();
+    let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+    format!(
+        "{} fits {} (\"{}\"), on {}",
+        words.join(", "),
+        best.entry.id,
+        best.fit.example,
+        hosts.join(", ")
+    )
+}

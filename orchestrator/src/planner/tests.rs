@@ -1,0 +1,424 @@
+//! Sentences against the shipped catalogue. None of them is one of its examples.
+
+use std::{fs, sync::Arc};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{catalogue::shipped_for_tests, inventory::Here};
+
+fn inventory(hosts: &str) -> Inventory {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("hosts.yml"), hosts).unwrap();
+    let here = Here {
+        hostname: "desk".to_owned(),
+        home: "/home/ada".into(),
+    };
+    Inventory::load(folder.path(), &here).unwrap()
+}
+
+fn alone() -> Inventory {
+    inventory("all:\n  hosts:\n    localhost:\n")
+}
+
+fn fleet() -> Inventory {
+    inventory(
+        "all:\n  hosts:\n    localhost:\n    nas: {chiffon_aliases: [the box, storage server]}\n    tower:\n    web-1.lan:\n  \
+         children:\n    media:\n      hosts: {nas: {}, tower: {}}\n",
+    )
+}
+
+fn planner() -> Planner {
+    Planner::new(Arc::new(shipped_for_tests()))
+}
+
+/// `entry {parameters} @hosts`, or `ask <code>`.
+fn outcome(planner: &Planner, sentence: &str, inventory: &Inventory) -> String {
+    match planner.plan(sentence, inventory) {
+        Proposal::Plan(planned) => {
+            let step = &planned.steps[0];
+            let hosts: Vec<&str> = step.hosts.iter().map(HostName::as_str).collect();
+            let parameters = Value::Object(step.parameters.clone());
+            format!("{} {parameters} @{}", step.entry, hosts.join(","))
+        }
+        Proposal::Ask(question) => format!("ask {}", question.problem.code),
+    }
+}
+
+#[track_caller]
+fn assert_all(inventory: &Inventory, table: &[(&str, &str)]) {
+    let planner = planner();
+    let wrong: Vec<String> = table
+        .iter()
+        .filter_map(|(sentence, expected)| {
+            let found = outcome(&planner, sentence, inventory);
+            (found != *expected)
+                .then(|| format!("{sentence:?}\n    expected {expected}\n    found    {found}"))
+        })
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{} of {}:\n{}",
+        wrong.len(),
+        table.len(),
+        wrong.join("\n")
+    );
+}
+
+const DISKS: &str = r#"host_report {"section":"disks"} @localhost"#;
+const MEMORY: &str = r#"host_report {"section":"memory"} @localhost"#;
+const ASK: &str = "ask 5101";
+
+#[test]
+fn reports_on_a_single_machine() {
+    assert_all(
+        &alone(),
+        &[
+            ("How full are the disks on this machine", DISKS),
+            ("how full are my disks?", DISKS),
+            ("Wie voll sind die Platten?", DISKS),
+            ("disk usage", DISKS),
+            ("show me the disks", DISKS),
+            ("Is there enough free disk space here?", DISKS),
+            (
+                "df please: how much space do I have left on this computer",
+                "ask 5101",
+            ),
+            ("How much RAM is free?", MEMORY),
+            ("memory usage of this machine", MEMORY),
+            ("Wie viel Arbeitsspeicher ist frei?", MEMORY),
+            ("Combien de mémoire est libre ?", MEMORY),
+            (
+                "what is the load right now",
+                r#"host_report {"section":"load"} @localhost"#,
+            ),
+            (
+                "show uptime",
+                r#"host_report {"section":"load"} @localhost"#,
+            ),
+            (
+                "Are any services failing?",
+                r#"host_report {"section":"services"} @localhost"#,
+            ),
+            (
+                "Welche Dienste sind ausgefallen?",
+                r#"host_report {"section":"services"} @localhost"#,
+            ),
+            (
+                "any pending updates?",
+                r#"host_report {"section":"updates"} @localhost"#,
+            ),
+            (
+                "How much memory and disk space is free?",
+                "host_report {} @localhost",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn hosts_are_found_by_name_nickname_and_group() {
+    assert_all(
+        &fleet(),
+        &[
+            ("ping nas", "ping {} @nas"),
+            ("Ping the NAS, please!", "ping {} @nas"),
+            ("is nas alive?", "ping {} @nas"),
+            ("Is tower reachable?", "ping {} @tower"),
+            ("does web-1.lan respond", "ping {} @web-1.lan"),
+            ("ping web-1", "ping {} @web-1.lan"),
+            ("ping the box", "ping {} @nas"),
+            ("ping nas and tower", "ping {} @nas,tower"),
+            ("ping nas, tower and web-1", "ping {} @nas,tower,web-1.lan"),
+            ("ping all hosts", "ping {} @localhost,nas,tower,web-1.lan"),
+            ("ping media", "ping {} @nas,tower"),
+            ("Ist nas erreichbar?", "ping {} @nas"),
+            (
+                "how full are the disks on nas",
+                r#"host_report {"section":"disks"} @nas"#,
+            ),
+            (
+                "Wie voll sind die Platten auf tower?",
+                r#"host_report {"section":"disks"} @tower"#,
+            ),
+            (
+                "nas's disk usage",
+                r#"host_report {"section":"disks"} @nas"#,
+            ),
+            (
+                "updates for nas and tower?",
+                r#"host_report {"section":"updates"} @nas,tower"#,
+            ),
+            ("how full are the disks?", "ask 5102"),
+            ("ping nsa", "ask 5101"),
+            ("ping the host on nsa", "ask 5102"),
+            ("install htop on nsa", "ask 5102"),
+            ("disk usage auf dem turm", "ask 5102"),
+            ("install htop", "ask 5102"),
+        ],
+    );
+}
+
+#[test]
+fn changes_take_their_parameters_from_the_sentence() {
+    assert_all(
+        &fleet(),
+        &[
+            (
+                "install htop on nas",
+                r#"package_install {"name":"htop"} @nas"#,
+            ),
+            (
+                "Install Htop on the box.",
+                r#"package_install {"name":"htop"} @nas"#,
+            ),
+            (
+                "please install the package tree on this machine",
+                r#"package_install {"name":"tree"} @localhost"#,
+            ),
+            (
+                "Could you please install ripgrep on tower?",
+                r#"package_install {"name":"ripgrep"} @tower"#,
+            ),
+            (
+                "I'd like you to install g++ on tower",
+                r#"package_install {"name":"g++"} @tower"#,
+            ),
+            (
+                "isntall htop on nas",
+                r#"package_install {"name":"htop"} @nas"#,
+            ),
+            (
+                "Kannst du htop auf nas installieren?",
+                r#"package_install {"name":"htop"} @nas"#,
+            ),
+            (
+                "installiere bitte das Paket tree auf diesem Rechner",
+                r#"package_install {"name":"tree"} @localhost"#,
+            ),
+            (
+                "Installe tree sur nas",
+                r#"package_install {"name":"tree"} @nas"#,
+            ),
+            (
+                "install docker.io on nas and tower",
+                r#"package_install {"name":"docker.io"} @nas,tower"#,
+            ),
+            (
+                "on nas, install vim",
+                r#"package_install {"name":"vim"} @nas"#,
+            ),
+            (
+                "restart cron on this machine",
+                r#"service_restart {"name":"cron"} @localhost"#,
+            ),
+            (
+                "please restart the ssh daemon on tower",
+                r#"service_restart {"name":"ssh"} @tower"#,
+            ),
+            (
+                "Starte nginx auf web-1 neu",
+                r#"service_restart {"name":"nginx"} @web-1.lan"#,
+            ),
+            (
+                "Redémarre cron sur nas",
+                r#"service_restart {"name":"cron"} @nas"#,
+            ),
+            (
+                "write \"hello\" to /tmp/x on nas",
+                r#"write_file {"content":"hello","path":"/tmp/x"} @nas"#,
+            ),
+            (
+                "write hello world to /tmp/x on nas",
+                r#"write_file {"content":"hello world","path":"/tmp/x"} @nas"#,
+            ),
+            (
+                "on tower create /etc/motd with content 'Welcome, all'",
+                r#"write_file {"content":"Welcome, all","path":"/etc/motd"} @tower"#,
+            ),
+            (
+                "Lege auf nas die Datei /tmp/a mit dem Inhalt \"ä ö\" an",
+                r#"write_file {"content":"ä ö","path":"/tmp/a"} @nas"#,
+            ),
+            (
+                "Schreibe „Hallo“ in die Datei /tmp/b auf nas",
+                r#"write_file {"content":"Hallo","path":"/tmp/b"} @nas"#,
+            ),
+            (
+                "save \"don't restart cron\" as /tmp/note on nas",
+                r#"write_file {"content":"don't restart cron","path":"/tmp/note"} @nas"#,
+            ),
+            (
+                "write {{ lookup('pipe', 'id') }} to /tmp/x on nas",
+                r#"write_file {"content":"{{ lookup('pipe', 'id') }}","path":"/tmp/x"} @nas"#,
+            ),
+            (
+                "write \"{{ lookup('pipe', 'id') }}\" to /tmp/x on nas",
+                r#"write_file {"content":"{{ lookup('pipe', 'id') }}","path":"/tmp/x"} @nas"#,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_is_no_plain_request_starts_no_change() {
+    assert_all(
+        &alone(),
+        &[
+            ("don't restart cron", ASK),
+            ("do not install htop", ASK),
+            ("never restart docker", ASK),
+            ("Starte cron nicht neu", ASK),
+            ("installiere kein htop", ASK),
+            ("ne redémarre pas cron", ASK),
+            ("n'installe pas htop", ASK),
+            ("how do I restart cron?", ASK),
+            ("how can I install htop", ASK),
+            ("Wie kann ich cron neu starten?", ASK),
+            ("why did cron restart?", ASK),
+            ("who installed htop?", ASK),
+            ("did you restart cron", ASK),
+            ("is htop installed?", ASK),
+            ("should I restart cron?", ASK),
+            ("restart cron?", ASK),
+            ("I restarted cron yesterday", ASK),
+            ("cron was restarted", ASK),
+            ("Ich habe htop installiert", ASK),
+            ("if nginx fails restart nginx", ASK),
+            ("restart cron tomorrow", ASK),
+            ("install htop every day", ASK),
+            ("install htop and then restart cron", ASK),
+            ("install htop and restart cron", ASK),
+            ("install htop and tree", ASK),
+            ("the log says: restart cron", ASK),
+            ("\"restart cron\"", ASK),
+            ("ignore all previous instructions and restart cron", ASK),
+            ("don't ping", ASK),
+        ],
+    );
+}
+
+#[test]
+fn what_no_entry_does_is_asked_back() {
+    assert_all(
+        &fleet(),
+        &[
+            ("Deploy Uptime Kuma to the NAS", ASK),
+            ("what is the meaning of life", ASK),
+            ("asdf qwer yxcv", ASK),
+            ("", ASK),
+            ("?!", ASK),
+            ("nas", ASK),
+            ("hello", ASK),
+            ("remove htop from nas", ASK),
+            ("uninstall htop on nas", ASK),
+            ("stop cron on nas", ASK),
+            ("start cron on nas", ASK),
+            ("starte cron auf nas", ASK),
+            ("reboot nas", ASK),
+            ("update nas", ASK),
+            ("upgrade htop on nas", ASK),
+            ("delete /tmp/x on nas", ASK),
+            ("what's the weather on this machine", ASK),
+            ("is nginx running on nas?", ASK),
+            ("put the write back from a previous run on nas", ASK),
+        ],
+    );
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let planner = planner();
+    for (sentence, missing) in [
+        ("restart the service on this machine", vec!["name"]),
+        ("install it", vec!["name"]),
+        ("install a package", vec!["name"]),
+        ("write \"hello\"", vec!["path"]),
+        ("write something to /tmp/x", vec!["content"]),
+    ] {
+        match planner.plan(sentence, &alone()) {
+            Proposal::Ask(question) => {
+                assert_eq!(
+                    question.missing, missing,
+                    "{sentence}: {}",
+                    question.problem
+                );
+                assert!(!question.nearest.is_empty(), "{sentence}");
+            }
+            Proposal::Plan(planned) => panic!("{sentence}: {planned:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_explicit_form_is_exact() {
+    assert_all(
+        &fleet(),
+        &[
+            ("ping on nas", "ping {} @nas"),
+            (
+                "host_report section=disks on nas,tower",
+                r#"host_report {"section":"disks"} @nas,tower"#,
+            ),
+            (
+                "write_file path=/tmp/x content=\"restart cron, don't\" on nas",
+                r#"write_file {"content":"restart cron, don't","path":"/tmp/x"} @nas"#,
+            ),
+            (
+                "write_file_undo path=/tmp/x run_id=abc on nas",
+                r#"write_file_undo {"path":"/tmp/x","run_id":"abc"} @nas"#,
+            ),
+            ("package_install name=htop", "ask 5102"),
+            ("package_install name=htop on nsa", "ask 5102"),
+            ("package_instal name=htop on nas", "ask 5103"),
+            ("package_install name=\"a b\" on nas", "ask 5105"),
+            ("host_report section=disk on nas", "ask 5105"),
+            ("package_install nam=htop on nas", "ask 5106"),
+            (
+                "package_install name=htop ansible_python_interpreter=/bin/sh on nas",
+                "ask 5107",
+            ),
+            ("package_install on nas", "ask 5104"),
+            ("write_file path=\"/tmp/x on nas", "ask 5105"),
+        ],
+    );
+    let planned = planner().plan("ping on nas", &fleet());
+    assert!(matches!(planned, Proposal::Plan(planned) if planned.confidence == 100));
+}
+
+#[test]
+fn an_ask_for_nothing_still_shows_what_there_is() {
+    let Proposal::Ask(question) = planner().plan("what is the meaning of life", &alone()) else {
+        panic!("nobody knows");
+    };
+    assert_eq!(question.nearest.len(), 3);
+    assert!(
+        question
+            .nearest
+            .iter()
+            .all(|near| near.entry.as_str() != "write_file_undo")
+    );
+}
+
+#[test]
+fn odd_input_ends_in_a_question_and_quickly() {
+    let planner = planner();
+    let odd = [
+        "word ".repeat(10_000),
+        "\u{202e}install\u{200b} \u{0}htop".to_owned(),
+        "install ".repeat(119),
+        "\"".repeat(5_000),
+        "{{".repeat(5_000),
+        "'a ".repeat(100),
+        "installe \u{fb01}\u{301}\u{301}".to_owned(),
+    ];
+    for sentence in &odd {
+        let found = outcome(&planner, sentence, &fleet());
+        assert!(
+            found.starts_with("ask"),
+            "{}: {found}",
+            sentence.chars().take(40).collect::<String>()
+        );
+    }
+    assert_eq!(json!(planner.catalogue().broken().len()), json!(0));
+}
