@@ -3,27 +3,51 @@
 
 use std::{path::Path, time::Instant};
 
-use chiffon_orchestrator::ledger::Ledger;
+use chiffon_orchestrator::ledger::{Batch, Ledger};
 use chiffon_store::{LedgerBatchRow, LedgerEntryRow};
 use jiff::{Timestamp, ToSpan};
 use serde_json::json;
 
 const COMMITS: u32 = 2_000;
+const BURST: usize = 200;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Outcome<()> {
+    println!("one by one:");
+    measure(|ledger| {
+        let mut parent = None;
+        for n in 1..=COMMITS {
+            let (batch, entries) = rows(n, parent)?;
+            parent = Some(ledger.write(&batch, &entries)?.to_string());
+        }
+        Ok(())
+    })?;
+    println!("in bursts of {BURST}:");
+    measure(|ledger| {
+        let mut parent = None;
+        for first in (1..=COMMITS).step_by(BURST) {
+            let numbers = (first..=COMMITS).take(BURST);
+            let mut batches = numbers
+                .map(|n| rows(n, parent.clone()))
+                .collect::<Result<Vec<Batch>, _>>()?;
+            ledger.chain(&mut batches)?;
+            parent = ledger.write_all(&batches)?.last().map(ToString::to_string);
+        }
+        Ok(())
+    })
+}
+
+fn measure(write: impl FnOnce(&mut Ledger) -> Outcome<()>) -> Outcome<()> {
     let folder = tempfile::tempdir()?;
     let mut ledger = Ledger::open(folder.path())?;
     let empty = size_of(folder.path())?;
-    let mut parent = None;
     let begun = Instant::now();
-    for n in 1..=COMMITS {
-        let (batch, entry) = rows(n, parent)?;
-        parent = Some(ledger.write(&batch, &[entry])?.to_string());
-    }
+    write(&mut ledger)?;
     let seconds = begun.elapsed().as_secs_f64();
     let grown = size_of(folder.path())? - empty;
     let commits = f64::from(COMMITS);
-    println!("{:.0} commits a second", commits / seconds);
+    println!("  {:.0} commits a second", commits / seconds);
     println!(
         "{:.1} KiB a commit before a repack",
         grown as f64 / 1024.0 / commits
@@ -43,10 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// The batch and entry of one change; request ids end in spread bytes, as random ones do.
-fn rows(
-    n: u32,
-    parent: Option<String>,
-) -> Result<(LedgerBatchRow, LedgerEntryRow), Box<dyn std::error::Error>> {
+fn rows(n: u32, parent: Option<String>) -> Outcome<Batch> {
     let time = Timestamp::from_second(1_795_000_000)? + (3 * i64::from(n)).seconds();
     let spread = n.wrapping_mul(0x9e37_79b9);
     let request_id = format!("01939f00-0000-7000-8000-{:04x}{spread:08x}", n & 0xffff);
@@ -79,7 +100,7 @@ fn rows(
         parent,
         commit: None,
     };
-    Ok((batch, entry))
+    Ok((batch, vec![entry]))
 }
 
 /// Bytes taken on disk by all files, in whole blocks.

@@ -5,7 +5,8 @@
 //! and its entries, so that every orchestrator's clone reaches the same hash, a crash anywhere is healed by
 //! writing the same batch again, and a ledger that is damaged or gone is made anew: remove its folder, [`Ledger::open`],
 //! and [`Ledger::write`] all batches from the first. Deciding batches, keeping rows, alarms and retries are
-//! left to the scribe; repacking (`git gc`) to whoever keeps the house.
+//! left to the scribe; repacking (`git repack -adf`, which also finds deltas in the packs of bursts) to whoever
+//! keeps the house.
 //!
 //! The repository is **bare**: blobs and trees are written directly (R39), and there is no work tree that
 //! could be behind. In its folder `git log`, `git log --stat`, `git show`, `git blame hosts/<shard>/<host>/<entry>.yml`

@@ -1,5 +1,8 @@
 //! The ledger against plain git, against itself, and against crashes and strangers.
 
+mod burst;
+mod faults;
+
 use std::{
     collections::BTreeMap,
     path::Path,
@@ -279,88 +282,6 @@ fn a_ledger_that_is_gone_is_made_anew_from_the_rows() {
 }
 
 #[test]
-fn a_foreign_commit_is_named_and_nothing_is_written_over_it() {
-    let (folder, mut ledger, mut rows) = written();
-    let tree = git(folder.path(), &["rev-parse", "HEAD^{tree}"]);
-    let who = ["-c", "user.name=Mallory", "-c", "user.email=m@example.org"];
-    let commit = [
-        "commit-tree",
-        "-p",
-        "HEAD",
-        "-m",
-        "slip this in",
-        tree.trim(),
-    ];
-    let foreign = git(folder.path(), &[&who[..], &commit[..]].concat());
-    git(
-        folder.path(),
-        &["update-ref", "refs/heads/main", foreign.trim()],
-    );
-    let expected = format!("foreign commit {} by Mallory: slip this in", foreign.trim());
-    assert_eq!(rows.verify(&ledger), Err(Fault::Head(expected.clone())));
-    let (batch, entries) = rows.decide(&[change(5)]);
-    let refused = ledger.write(&batch, &entries);
-    assert_eq!(refused, Err(LedgerError::Foreign(expected)));
-    assert_eq!(ledger.head().unwrap().unwrap().to_string(), foreign.trim());
-}
-
-#[test]
-fn rewritten_history_is_told() {
-    let (folder, ledger, rows) = written();
-    git(folder.path(), &["update-ref", "refs/heads/main", "HEAD~2"]);
-    let told = rows.verify(&ledger).unwrap_err().to_string();
-    assert!(told.contains("history was rewritten"), "{told}");
-    git(folder.path(), &["update-ref", "-d", "refs/heads/main"]);
-    let told = rows.verify(&ledger).unwrap_err().to_string();
-    assert!(told.contains("main is gone"), "{told}");
-}
-
-#[test]
-fn a_missing_object_is_named() {
-    let (folder, _ledger, rows) = written();
-    let path = "records/2026/11/20/17/00/02/01939f00-0000-7000-8000-000000000002.yml";
-    let blob = git(folder.path(), &["rev-parse", &format!("HEAD:{path}")]);
-    let (shard, rest) = blob.trim().split_at(2);
-    let object = folder.path().join("objects").join(shard).join(rest);
-    let before = std::fs::read(&object).unwrap();
-    std::fs::remove_file(&object).unwrap();
-    let fault = |rows: &Rows| {
-        rows.verify(&Ledger::open(folder.path()).unwrap())
-            .unwrap_err()
-    };
-    let Fault::Damaged {
-        batch_no: 2,
-        object: named,
-        ..
-    } = fault(&rows)
-    else {
-        panic!("{:?}", fault(&rows));
-    };
-    assert_eq!(named, blob.trim());
-    // What a loss of power leaves: the name is there, the content is not.
-    std::fs::write(&object, "").unwrap();
-    assert!(matches!(fault(&rows), Fault::Damaged { batch_no: 2, .. }));
-    std::fs::write(&object, before).unwrap();
-    assert_eq!(rows.verify(&Ledger::open(folder.path()).unwrap()), Ok(()));
-}
-
-#[test]
-fn a_changed_row_is_told() {
-    let (_folder, ledger, mut rows) = written();
-    rows.entries[0].doc["requester"] = json!("local:somebody");
-    let fault = rows.verify(&ledger).unwrap_err();
-    assert!(
-        matches!(fault, Fault::Differs { batch_no: 1, .. }),
-        "{fault}"
-    );
-    rows.entries[0].doc["requester"] = json!("local:bob");
-    assert_eq!(rows.verify(&ledger), Ok(()));
-    rows.batches.remove(1);
-    let fault = rows.verify(&ledger).unwrap_err();
-    assert!(matches!(fault, Fault::Rows { batch_no: 3, .. }), "{fault}");
-}
-
-#[test]
 fn rows_that_make_no_commit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut ledger = Ledger::open(folder.path()).unwrap();
@@ -453,65 +374,4 @@ fn writing_goes_on_after_a_repack() {
     rows.write(&mut ledger, &[change(5)]);
     assert_eq!(rows.verify(&ledger), Ok(()));
     git(folder.path(), &["fsck", "--strict"]);
-}
-
-/// Twenty changes, decided at once and linked.
-fn burst(ledger: &Ledger, rows: &mut Rows) -> Vec<Batch> {
-    let decided = (10..30).map(|n| rows.decide(&[change(n)]));
-    let mut batches: Vec<Batch> = decided.collect();
-    ledger.chain(&mut batches).unwrap();
-    for (batch, _) in &batches {
-        rows.batches[batch.batch_no as usize - 1] = batch.clone();
-    }
-    batches
-}
-
-#[test]
-fn a_burst_gives_the_same_commits_as_one_by_one() {
-    let (folder, mut ledger, mut rows) = written();
-    let (_other, mut slowly, _) = written();
-    let batches = burst(&ledger, &mut rows);
-    let commits = ledger.write_all(&batches).unwrap();
-    for ((batch, entries), commit) in batches.iter().zip(&commits) {
-        assert_eq!(slowly.write(batch, entries), Ok(*commit));
-        rows.batches[batch.batch_no as usize - 1].commit = Some(commit.to_string());
-    }
-    let packs = std::fs::read_dir(folder.path().join("objects/pack")).unwrap();
-    assert_eq!(packs.count(), 2, "one pack and its index");
-    git(folder.path(), &["fsck", "--strict", "--full"]);
-    assert_eq!(rows.verify(&ledger), Ok(()));
-    rows.write(&mut ledger, &[change(40)]);
-    assert_eq!(rows.verify(&Ledger::open(folder.path()).unwrap()), Ok(()));
-    git(folder.path(), &["gc", "--quiet", "--prune=now"]);
-    assert_eq!(rows.verify(&Ledger::open(folder.path()).unwrap()), Ok(()));
-}
-
-#[test]
-fn a_burst_may_be_repeated_from_anywhere() {
-    let (_folder, mut ledger, mut rows) = written();
-    let batches = burst(&ledger, &mut rows);
-    // Some of it was written before, as by a crash between two ways of writing.
-    for (batch, entries) in &batches[..3] {
-        ledger.write(batch, entries).unwrap();
-    }
-    let commits = ledger.write_all(&batches).unwrap();
-    assert_eq!(ledger.write_all(&batches), Ok(commits.clone()));
-    assert_eq!(ledger.head().unwrap(), commits.last().copied());
-    assert_eq!(ledger.write_all(&[]), Ok(Vec::new()));
-    let (again, entries) = batches.last().unwrap();
-    assert_eq!(ledger.write(again, entries).ok(), commits.last().copied());
-}
-
-#[test]
-fn a_burst_that_does_not_begin_at_the_head_changes_nothing() {
-    let (folder, mut ledger, mut rows) = written();
-    let batches = burst(&ledger, &mut rows);
-    let head = ledger.head().unwrap();
-    let refused = ledger.write_all(&batches[1..]);
-    assert!(refused.is_err(), "{refused:?}");
-    let swapped = [batches[0].clone(), batches[2].clone()];
-    let refused = ledger.write_all(&swapped);
-    assert!(refused.is_err(), "{refused:?}");
-    assert_eq!(ledger.head().unwrap(), head);
-    assert!(git(folder.path(), &["count-objects", "-v"]).contains("packs: 0"));
 }
