@@ -65,7 +65,7 @@ const NOWHERE: Cell = Cell {
     by: Move::Start,
 };
 const EXTEND: f32 = 0.12;
-const HOLE_COST: f32 = 0.5;
+const HOLE_COST: f32 = 0.3;
 const CHOICE_GAIN: f32 = 0.7;
 
 /// The best fit over all examples of an entry.
@@ -173,11 +173,22 @@ impl Aligner<'_, '_, '_> {
                 if let Some(gain) = self.gain(pattern, j, *parameter, i) {
                     improve(&mut within[at + 1], score + gain, Move::Enter);
                 }
-                if value::takes_several_words(&self.entry.parameters[*parameter]) {
+                let is_long = value::takes_several_words(&self.entry.parameters[*parameter]);
+                if is_long && i > 0 && self.is_bare(i - 1) && self.is_bare(i) {
                     let longer = within[at].score - EXTEND;
                     improve(&mut within[at + 1], longer, Move::Extend);
                 }
             }
+        }
+    }
+
+    /// Whether a token may be one of several of a value: what stands in quotes is a value of its own.
+    fn is_bare(&self, i: usize) -> bool {
+        let token = self.words.tokens[i];
+        match token.shape {
+            Shape::Word => true,
+            Shape::Path => false,
+            Shape::Quoted => token.written.starts_with('{'),
         }
     }
 
@@ -191,6 +202,12 @@ impl Aligner<'_, '_, '_> {
             Shape::Word => match lexicon::class(&token.canonical) {
                 Class::Stop => 0.02,
                 Class::Generic => 0.08,
+                Class::Content
+                    if lexicon::is_pronoun(&token.folded)
+                        && !self.indexed.vocabulary.contains(&token.canonical) =>
+                {
+                    0.05
+                }
                 Class::Content if self.indexed.vocabulary.contains(&token.canonical) => {
                     self.costs.known_word * self.index.weight(&token.canonical)
                 }
@@ -243,7 +260,8 @@ impl Aligner<'_, '_, '_> {
         };
         let (mut gained, mut lost, mut decided) = (0.0, 0.0, false);
         let (mut j, mut i, mut inside) = (pattern.parts.len(), self.words.tokens.len(), false);
-        let mut hole_end = 0;
+        let (mut hole_end, mut holes) = (0, Vec::new());
+        let mut matched = vec![false; pattern.parts.len()];
         loop {
             let cell = if inside {
                 within[j * columns + i]
@@ -280,6 +298,7 @@ impl Aligner<'_, '_, '_> {
                         }
                     }
                     fit.used[i] = true;
+                    matched[j] = true;
                 }
                 Move::Close => {
                     (j, inside, hole_end) = (j - 1, true, i);
@@ -292,10 +311,16 @@ impl Aligner<'_, '_, '_> {
                     i -= 1;
                     if let Part::Hole { parameter } = &pattern.parts[j] {
                         gained += self.gain(pattern, j, *parameter, i).unwrap_or_default();
-                        self.take(*parameter, i, hole_end, &mut fit);
+                        holes.push((j, *parameter, (i, hole_end)));
                     }
                     inside = false;
                 }
+            }
+        }
+        for (j, parameter, place) in holes {
+            if self.is_announced(pattern, j, parameter, &matched) {
+                let (from, to) = self.widened(parameter, place, &fit.used);
+                self.take(parameter, from, to, &mut fit);
             }
         }
         fit.words.reverse();
@@ -305,6 +330,40 @@ impl Aligner<'_, '_, '_> {
             0.0
         };
         fit
+    }
+
+    /// A parameter that may be left out is meant only where every word of the example that leads to it was
+    /// said; otherwise "make it executable" would name an owner.
+    fn is_announced(&self, pattern: &Pattern, j: usize, parameter: usize, matched: &[bool]) -> bool {
+        let parameter = &self.entry.parameters[parameter];
+        let leading = (0..j).rev().take_while(|at| matches!(pattern.parts[*at], Part::Word { .. }));
+        parameter.required || !parameter.choices.is_empty() || leading.into_iter().all(|at| matched[at])
+    }
+
+    /// A text of several words reaches from the word that was matched before it to the one after it, so that
+    /// nothing of it is dropped as if it were grammar.
+    fn widened(
+        &self,
+        parameter: usize,
+        (mut from, mut to): (usize, usize),
+        used: &[bool],
+    ) -> (usize, usize) {
+        let is_word = |i: usize| self.words.tokens[i].shape == Shape::Word;
+        let takes = value::takes_several_words(&self.entry.parameters[parameter]);
+        if !takes || !(from..to).all(is_word) {
+            return (from, to);
+        }
+        if used[..from].contains(&true) {
+            while from > 0 && !used[from - 1] && is_word(from - 1) {
+                from -= 1;
+            }
+        }
+        if used[to..].contains(&true) {
+            while !used[to] && is_word(to) {
+                to += 1;
+            }
+        }
+        (from, to)
     }
 
     /// The tokens of a hole as a value: one token without its quotes, several as they stand in the sentence.

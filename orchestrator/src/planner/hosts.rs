@@ -11,6 +11,9 @@ use super::{
 };
 use crate::inventory::Inventory;
 
+/// Comparing with every host of a large inventory would cost more than the hint is worth.
+const MOST_COMPARED: usize = 500;
+
 /// What a sentence says about where.
 #[derive(Debug, Default)]
 pub(super) struct Mentions {
@@ -46,7 +49,8 @@ pub(super) fn mentions(tokens: &[Token<'_>], inventory: &Inventory) -> Mentions 
         mentions.spent[mention.from..mention.to].fill(true);
     }
     for at in 0..tokens.len() {
-        mentions.host_like[at] = !mentions.spent[at] && is_host_like(tokens, at);
+        mentions.host_like[at] = !mentions.spent[at]
+            && (is_host_like(tokens, at) || is_misspelt(&tokens[at], inventory));
     }
     mentions
 }
@@ -125,6 +129,21 @@ fn joins(tokens: &[Token<'_>], from: usize, to: usize) -> bool {
     let is_small =
         |token: &Token<'_>| lexicon::is_joiner(&token.folded) || lexicon::is_article(&token.folded);
     (after_comma || joined) && between.iter().all(is_small)
+}
+
+/// Whether the word is one slip away from the name of a host.
+fn is_misspelt(token: &Token<'_>, inventory: &Inventory) -> bool {
+    let word = token.folded.as_str();
+    let is_name =
+        token.shape == Shape::Word && lexicon::class(&token.canonical) == lexicon::Class::Content;
+    is_name
+        && word.len() >= 3
+        && inventory.hosts().take(MOST_COMPARED).any(|host| {
+            let name = host.name.as_str();
+            name.len() >= 3
+                && name.len().abs_diff(word.len()) <= 1
+                && strsim::osa_distance(name, word) == 1
+        })
 }
 
 fn is_host_like(tokens: &[Token<'_>], at: usize) -> bool {

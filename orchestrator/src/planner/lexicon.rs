@@ -23,10 +23,10 @@ const STOP: &str = "a an the is are am be there any some of on in at to for from
     welches kannst konntest wurdest gibt so sich zwar gern \
     le la les l un une des du de d sur dans a au aux en pour avec et ou est sont ce cette ces il elle je tu vous \
     nous moi me s t y que quel quelle quels quelles combien comment reste sil te plait peux pourrais merci \
-    thanks danke hey hi hello hallo bonjour ok okay merci chiffon want need like wish d'like i'd possible \
+    thanks danke ok okay right chiffon want need like wish d'like i'd possible \
     mochte will brauche hatte voudrais veux";
 
-const GENERIC: &str = "show give tell check see get list display report look view print find out run execute start \
+const GENERIC: &str = "hey hi hello hallo bonjour show give tell check see get list display report look view print find out run execute start \
     usage use used status state current currently info information details overview make sure ensure \
     zeig zeige nenn nenne sag prufe schau liste anzeigen status zustand aktuell aktuelle \
     montre affiche dis verifie etat actuel actuelle doing everything alles tout machine host system rechner";
@@ -83,7 +83,7 @@ const ELSEWHEN: &str = "was were did had been already yesterday if unless when w
     avant demain hier_ chaque ete avais tard except ausser sauf";
 
 /// A first word that begins a statement.
-const STATEMENTS: &str = "i we he she it they someone somebody ich wir er sie es jemand je nous il elle ils on the log j'ai";
+const STATEMENTS: &str = "i we he she it they someone somebody ich wir er sie es jemand je nous il elle ils the log j'ai";
 
 /// What turns a statement about oneself into a wish.
 const WISHES: &str = "want need like wish wunsche mochte mochten brauche brauchen will wollen hatte voudrais voudrions veux voulons";

@@ -5,24 +5,24 @@ use chiffon_common::{ErrorCode, HostName, Parameters, Problem, Tier, api::Neares
 use super::{
     Planned, Planner, Proposed, Question,
     align::{self, Fit, Words},
+    complete,
     explicit::{self, Explicit},
     hosts::{self, Mentions},
     lexicon,
     mood::{self, Mood},
     sentence::{self, Shape, Token},
-    value,
 };
 use crate::{catalogue::Entry, inventory::Inventory};
 
 /// From here on a report is what was asked for.
-const SURE_OF_REPORT: f32 = 0.5;
+const SURE_OF_REPORT: f32 = 0.52;
 /// From here on a change is what was asked for.
 const SURE_OF_CHANGE: f32 = 0.72;
 /// Two entries closer than this are asked about.
 const MARGIN: f32 = 0.08;
 const NEAREST_SHOWN: usize = 3;
 
-type Asked<T> = Result<T, Box<Question>>;
+pub(super) type Asked<T> = Result<T, Box<Question>>;
 
 /// The best entry and what runs it up.
 struct Best<'p> {
@@ -50,8 +50,7 @@ pub(super) fn propose(planner: &Planner, sentence: &str, inventory: &Inventory) 
     let best = choose(planner, &ranked)?;
     let nearest = nearest(&ranked);
     judge_mood(sentence, &tokens, best, &nearest)?;
-    let parameters = complete(best, &words, &nearest)?;
-    refuse_unknown_host(best, &words, inventory, &nearest)?;
+    let parameters = complete::parameters(best.entry, &best.fit, &words, inventory, &nearest)?;
     let hosts = where_to(&mentions, inventory, best.entry, &nearest)?;
     let parameters = checked(best.entry, &parameters, &nearest)?;
     Ok(Planned {
@@ -229,72 +228,6 @@ fn judge_mood(
     ))
 }
 
-/// Fills required parameters from paths and quoted texts that nothing else used; asks for the rest.
-fn complete(best: &Best<'_>, words: &Words<'_, '_>, nearest: &[Nearest]) -> Asked<Parameters> {
-    let mut parameters = best.fit.parameters.clone();
-    for wanted in [Shape::Path, Shape::Quoted] {
-        let unused = words.tokens.iter().zip(&best.fit.used);
-        let unused: Vec<_> = unused
-            .filter(|(token, used)| token.shape == wanted && !**used)
-            .collect();
-        let missing: Vec<_> = best.entry.missing(&parameters).collect();
-        let fits = |p: &&&crate::catalogue::Parameter| (wanted == Shape::Path) == value::is_path(p);
-        let takers: Vec<_> = missing.iter().filter(fits).collect();
-        if let ([(token, _)], [taker]) = (&unused[..], &takers[..])
-            && let Some(value) = value::of(taker, token.written)
-        {
-            let name = taker.name.to_string();
-            parameters.insert(name, value);
-        }
-    }
-    let missing: Vec<String> = best
-        .entry
-        .missing(&parameters)
-        .map(|p| p.name.to_string())
-        .collect();
-    if missing.is_empty() {
-        return Ok(parameters);
-    }
-    let detail = format!(
-        "{}: which {}?",
-        best.entry.title,
-        missing.join(" and which ")
-    );
-    let mut question = ask(
-        ErrorCode::ParameterMissing,
-        &detail,
-        &how_to_say(best.entry),
-        nearest,
-    );
-    question.missing = missing;
-    Err(question)
-}
-
-fn refuse_unknown_host(
-    best: &Best<'_>,
-    words: &Words<'_, '_>,
-    inventory: &Inventory,
-    nearest: &[Nearest],
-) -> Asked<()> {
-    let strangers = words
-        .tokens
-        .iter()
-        .zip(&words.host_like)
-        .zip(&best.fit.used);
-    let stranger = strangers
-        .filter(|((_, like), used)| **like && !**used)
-        .map(|((token, _), _)| token)
-        .next();
-    match stranger {
-        None => Ok(()),
-        Some(token) => Err(Box::new(Question {
-            problem: inventory.unknown_host(token.written),
-            nearest: nearest.to_vec(),
-            missing: Vec::new(),
-        })),
-    }
-}
-
 fn where_to(
     mentions: &Mentions,
     inventory: &Inventory,
@@ -350,7 +283,7 @@ fn checked(entry: &Entry, given: &Parameters, nearest: &[Nearest]) -> Asked<Para
     })
 }
 
-fn ask(code: ErrorCode, detail: &str, todo: &str, nearest: &[Nearest]) -> Box<Question> {
+pub(super) fn ask(code: ErrorCode, detail: &str, todo: &str, nearest: &[Nearest]) -> Box<Question> {
     Box::new(Question {
         problem: Problem::new(code, detail, todo),
         nearest: nearest.to_vec(),
@@ -377,7 +310,7 @@ fn nearest(ranked: &[Best<'_>]) -> Vec<Nearest> {
         .collect()
 }
 
-fn how_to_say(entry: &Entry) -> String {
+pub(super) fn how_to_say(entry: &Entry) -> String {
     match entry.examples.first() {
         Some(example) => format!("for example: \"{example}\""),
         None => format!("`chiffon catalogue show {}` shows how", entry.id),
