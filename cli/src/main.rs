@@ -1,3 +1,91 @@
-//! Skeleton: filled by the first commits.
+//! The `chiffon` program: reads the command line, runs the command, and ends with its exit code. What
+//! commands do is left to `commands`, what a supervisor does to `chiffon-agent-infra`.
 
-fn main() {}
+mod args;
+mod client;
+mod commands;
+mod env;
+mod exit;
+mod failure;
+mod fleet;
+mod home;
+mod interrupt;
+mod logging;
+mod output;
+mod progress;
+mod render;
+mod session;
+mod settings;
+mod terminal;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use crate::{
+    args::{Cli, Command},
+    commands::Context,
+    env::Env,
+    exit::Exit,
+    failure::Failure,
+    terminal::Terminal,
+};
+
+fn main() -> ExitCode {
+    // A supervisor must stay small and have no threads but its own: before everything else.
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|first| first == chiffon_agent_infra::SUPERVISE_ARG)
+    {
+        return chiffon_agent_infra::supervise(arguments);
+    }
+    ExitCode::from(begin(std::env::args_os()).code())
+}
+
+fn begin(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match args::parse(arguments) {
+        Ok(cli) => cli,
+        Err(asked_for_help_or_wrong) => {
+            // Help that nobody reads any more is no error.
+            let _closed = asked_for_help_or_wrong.print();
+            return match asked_for_help_or_wrong.use_stderr() {
+                true => Exit::Usage,
+                false => Exit::Ok,
+            };
+        }
+    };
+    let env = Env::of_process();
+    let terminal = Terminal::new(&env, cli.global.wishes());
+    let ended = match &cli.command {
+        // Touches no data folder and needs no runtime.
+        Command::Version(_) => Ok(commands::version(&terminal)),
+        _ => with_runtime(&cli, &env, &terminal),
+    };
+    let exit = ended.unwrap_or_else(|failure| {
+        output::failure(&terminal, &failure);
+        failure.exit
+    });
+    match terminal.lost() {
+        Some(why) if exit == Exit::Ok => {
+            terminal.say(&format!("error: standard output cannot be written: {why}"));
+            Exit::Failure
+        }
+        _ => exit,
+    }
+}
+
+fn with_runtime(cli: &Cli, env: &Env, terminal: &Terminal) -> Result<Exit, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // The store has threads of its own; what is left here is waiting.
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::internal(format!("no runtime: {error}")))?;
+    let ended = runtime.block_on(async {
+        let context = Context::new(cli, env, terminal)?;
+        // On the heap: the future of a whole fleet is large.
+        Box::pin(commands::dispatch(&cli.command, context)).await
+    });
+    // A look for Ansible or a read from a terminal may still block a thread; nobody waits for it.
+    runtime.shutdown_background();
+    ended
+}

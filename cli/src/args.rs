@@ -1,0 +1,318 @@
+//! The command line. What a command does is left to `commands`; the texts here are its help, with the
+//! examples first (C11).
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::terminal::{Format, Wishes};
+
+const TEMPLATE: &str = "\
+{about-with-newline}
+{before-help}{usage-heading} {usage}
+
+{all-args}{after-help}";
+
+/// From a sentence to a verified, recorded change on your machines.
+#[derive(Debug, Parser)]
+#[command(
+    name = "chiffon",
+    version,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    before_help = "Examples:
+  chiffon run \"How full are the disks on this machine?\"
+  chiffon run \"Install htop on nas\" --yes
+  chiffon up
+  chiffon log",
+    after_help = "Exit codes: 0 done, 1 failed, 2 not permitted as written, 3 not found, 4 denied, 5 conflict,
+6 waits for a person, 7 outcome unknown, 8 too late, 130 Ctrl-C.
+Data folder: CHIFFON_HOME, else chiffon in the XDG data folder."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes, before or after its name.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// How data is written
+    #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
+    output: Option<Format>,
+    /// The same as --output json
+    #[arg(long, global = true, conflicts_with = "output")]
+    json: bool,
+    /// No colours (also NO_COLOR, CHIFFON_NO_COLOR, TERM=dumb)
+    #[arg(long, global = true)]
+    no_color: bool,
+    /// Never ask; a missing answer is an error that names the flag
+    #[arg(long, global = true)]
+    no_input: bool,
+    /// Show the log on standard error; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+impl Global {
+    /// What the flags say about the terminal.
+    pub fn wishes(&self) -> Wishes {
+        let json = self.json.then_some(Format::Json);
+        Wishes {
+            format: self.output.or(json).unwrap_or_default(),
+            no_color: self.no_color,
+            no_input: self.no_input,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Run(Run),
+    Up(Up),
+    Log(Log),
+    #[command(subcommand)]
+    Request(Request),
+    Approve(Approve),
+    Reject(Reject),
+    Watch(Watch),
+    #[command(subcommand)]
+    Catalogue(Catalogue),
+    #[command(subcommand)]
+    Inventory(Inventory),
+    Doctor(Doctor),
+    Status(Status),
+    #[command(subcommand)]
+    Audit(Audit),
+    Version(Version),
+}
+
+/// Ask for something: plan, approve, follow, record
+#[derive(Debug, Clone, Args)]
+#[command(before_help = "Examples:
+  chiffon run \"How full are the disks on this machine?\"
+  chiffon run \"Install htop on nas\" --yes
+  chiffon run \"Restart nginx on web\" --yes=2
+  chiffon run \"Which updates are waiting?\" --json")]
+pub struct Run {
+    /// The sentence; - reads it from standard input
+    pub text: String,
+    /// Approve without asking: tier 1, or up to tier 2 with --yes=2
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1",
+        value_name = "TIER",
+        value_parser = clap::value_parser!(u8).range(1..=2)
+    )]
+    pub yes: Option<u8>,
+    /// The host name that tier 2 wants typed
+    #[arg(long, value_name = "HOST")]
+    pub confirm: Option<String>,
+    /// The group of requests it belongs to
+    #[arg(long, value_name = "PROJECT")]
+    pub project: Option<String>,
+    /// The same key gives the same request again
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+}
+
+/// Start the fleet on this machine and serve the HTTP API until Ctrl-C
+#[derive(Debug, Clone, Args)]
+#[command(before_help = "Examples:
+  chiffon up
+  chiffon up --listen 127.0.0.1:9000")]
+pub struct Up {
+    /// Where to listen [default: http.listen in chiffon.yaml, 127.0.0.1:8420]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+}
+
+/// Show what was done: the ledger, newest first
+#[derive(Debug, Clone, Args)]
+#[command(before_help = "Examples:
+  chiffon log
+  chiffon log -n 100
+  chiffon log -o ndjson | jq .subject")]
+pub struct Log {
+    /// How many lines
+    #[arg(short = 'n', long = "lines", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub lines: u32,
+}
+
+/// Look at requests, or cancel one
+#[derive(Debug, Clone, Subcommand)]
+#[command(before_help = "Examples:
+  chiffon request list --open
+  chiffon request show 0199e2f4-77a1
+  chiffon request cancel 0199e2f4-77a1")]
+pub enum Request {
+    /// Show one in full: plan, tasks, questions, outcome
+    Show {
+        /// Its id, or the first 6 characters or more
+        request: String,
+    },
+    /// List them, newest first
+    List {
+        /// At most this many
+        #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+        /// Only those that have not ended
+        #[arg(long)]
+        open: bool,
+        /// Only in this state
+        #[arg(long)]
+        state: Option<String>,
+        /// Only of this group
+        #[arg(long)]
+        project: Option<String>,
+        /// Where the last page ended
+        #[arg(long)]
+        cursor: Option<String>,
+    },
+    /// Stop it, wherever it is
+    Cancel {
+        /// Its id, or the first 6 characters or more
+        request: String,
+    },
+}
+
+/// Approve the plan that waits, or answer another open question
+#[derive(Debug, Clone, Args)]
+#[command(before_help = "Examples:
+  chiffon approve 0199e2f4-77a1
+  chiffon approve 0199e2f4-77a1 --digest sha256:6f1c... --no-input
+  chiffon approve 0199e2f4-77a1 --confirm nas --comment \"agreed with Ada\"")]
+pub struct Approve {
+    /// The request's id, or the first 6 characters or more
+    pub request: String,
+    /// The digest of the plan that was read; without it the plan is shown and asked about
+    #[arg(long, value_name = "DIGEST")]
+    pub digest: Option<String>,
+    /// The host name that tier 2 wants typed
+    #[arg(long, value_name = "HOST")]
+    pub confirm: Option<String>,
+    /// For the record
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+    /// The answer, where the question is no approval
+    #[arg(long, value_name = "ANSWER")]
+    pub choice: Option<String>,
+}
+
+/// Refuse the plan that waits
+#[derive(Debug, Clone, Args)]
+#[command(before_help = "Examples:
+  chiffon reject 0199e2f4-77a1
+  chiffon reject 0199e2f4-77a1 --comment \"not during the backup\"")]
+pub struct Reject {
+    /// The request's id, or the first 6 characters or more
+    pub request: String,
+    /// For the record
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+}
+
+/// Follow a request live until it ends
+#[derive(Debug, Clone, Args)]
+#[command(before_help = "Examples:
+  chiffon watch 0199e2f4-77a1
+  chiffon watch 0199e2f4-77a1 -o ndjson")]
+pub struct Watch {
+    /// The request's id, or the first 6 characters or more
+    pub request: String,
+}
+
+/// What may run
+#[derive(Debug, Clone, Subcommand)]
+#[command(before_help = "Examples:
+  chiffon catalogue list
+  chiffon catalogue show package_install
+  chiffon catalogue check")]
+pub enum Catalogue {
+    /// List all entries
+    List,
+    /// Show one entry with its parameters
+    Show {
+        /// Its id
+        entry: String,
+    },
+    /// Name every file that did not load, with line and reason
+    Check,
+}
+
+/// Which machines there are
+#[derive(Debug, Clone, Subcommand)]
+#[command(before_help = "Examples:
+  chiffon inventory show
+  chiffon inventory trust nas
+  chiffon inventory trust nas --fingerprint SHA256:0yfx...")]
+pub enum Inventory {
+    /// List the hosts
+    Show,
+    /// Ask a host for its SSH keys, show their fingerprints, and pin them
+    Trust(Trust),
+}
+
+/// Ask a host for its SSH keys, show their fingerprints, and pin them
+#[derive(Debug, Clone, Args)]
+pub struct Trust {
+    /// The host's name in the inventory
+    pub host: String,
+    /// Pin whatever answers, without asking
+    #[arg(long)]
+    pub yes: bool,
+    /// Pin only if the host has this key (SHA256:...), as read on the host itself
+    #[arg(long, value_name = "FINGERPRINT")]
+    pub fingerprint: Option<String>,
+}
+
+/// Look for what is wrong with this installation
+#[derive(Debug, Clone, Args)]
+#[command(before_help = "Examples:
+  chiffon doctor
+  chiffon doctor --json")]
+pub struct Doctor {}
+
+/// Tell how the fleet is: health, agents, open requests
+#[derive(Debug, Clone, Args)]
+#[command(before_help = "Examples:
+  chiffon status
+  chiffon status --json")]
+pub struct Status {}
+
+/// The record of every decision
+#[derive(Debug, Clone, Subcommand)]
+#[command(before_help = "Examples:
+  chiffon audit verify")]
+pub enum Audit {
+    /// Hold the whole record against its chain and the ledger
+    Verify,
+}
+
+/// Tell the version
+#[derive(Debug, Clone, Args)]
+#[command(before_help = "Examples:
+  chiffon version
+  chiffon version --json")]
+pub struct Version {}
+
+/// The whole command line as clap knows it.
+pub fn command() -> clap::Command {
+    examples_first(Cli::command().max_term_width(100))
+}
+
+fn examples_first(command: clap::Command) -> clap::Command {
+    command
+        .help_template(TEMPLATE)
+        .mut_subcommands(examples_first)
+}
+
+/// Reads the arguments. The error is clap's, for help and version too.
+pub fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Cli, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}

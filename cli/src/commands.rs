@@ -1,0 +1,99 @@
+//! One command a file. Each opens a session, asks the HTTP API, and shows what it said.
+
+mod answer;
+mod approve;
+mod audit;
+mod catalogue;
+mod doctor;
+mod follow;
+mod inventory;
+mod log;
+mod request;
+mod run;
+mod status;
+mod trust;
+mod up;
+mod version;
+mod watch;
+
+use std::future::Future;
+
+use crate::{
+    args::{Cli, Command, Inventory},
+    env::Env,
+    exit::Exit,
+    failure::Failure,
+    home::Home,
+    interrupt::Interrupt,
+    session::{Need, Session},
+    settings::{Flag, Settings},
+    terminal::Terminal,
+};
+pub use version::version;
+
+/// What every command works with.
+pub struct Context<'a> {
+    /// The environment.
+    pub env: &'a Env,
+    /// Where to speak.
+    pub terminal: &'a Terminal,
+    /// The data folder.
+    pub home: Home,
+    /// Ctrl-C.
+    pub interrupt: Interrupt,
+    /// How often `-v` was given.
+    pub verbose: u8,
+}
+
+impl<'a> Context<'a> {
+    /// Needs a runtime, for the signals.
+    pub fn new(cli: &Cli, env: &'a Env, terminal: &'a Terminal) -> Result<Self, Failure> {
+        Ok(Self {
+            env,
+            terminal,
+            home: Home::locate(env)?,
+            interrupt: Interrupt::listen()?,
+            verbose: cli.global.verbose,
+        })
+    }
+
+    /// The configuration, with these flags on top.
+    pub fn settings(&self, flags: &[Flag]) -> Result<Settings, Failure> {
+        Ok(Settings::load(&self.home.config(), self.env, flags)?)
+    }
+}
+
+/// Runs the command to its end.
+pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exit, Failure> {
+    let context = &mut context;
+    match command {
+        Command::Run(args) => run::run(context, args).await,
+        Command::Up(args) => up::up(context, args).await,
+        Command::Log(args) => log::log(context, args).await,
+        Command::Request(args) => request::request(context, args).await,
+        Command::Approve(args) => approve::approve(context, args).await,
+        Command::Reject(args) => approve::reject(context, args).await,
+        Command::Watch(args) => watch::watch(context, args).await,
+        Command::Catalogue(args) => catalogue::catalogue(context, args).await,
+        Command::Inventory(Inventory::Show) => inventory::show(context).await,
+        Command::Inventory(Inventory::Trust(args)) => trust::trust(context, args).await,
+        Command::Doctor(_) => doctor::doctor(context).await,
+        Command::Status(_) => status::status(context).await,
+        Command::Audit(args) => audit::audit(context, args).await,
+        Command::Version(_) => Ok(version(context.terminal)),
+    }
+}
+
+/// One question to the API within a session of its own.
+async fn read<T, F>(
+    context: &mut Context<'_>,
+    question: impl FnOnce(crate::client::Client) -> F,
+) -> Result<T, Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    let session = Session::open(context, Need::Records).await?;
+    let answer = question(session.client.clone()).await;
+    session.close().await;
+    answer
+}

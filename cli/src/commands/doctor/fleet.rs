@@ -1,0 +1,116 @@
+//! What only the orchestrator knows: the database, the ledger, the catalogue, the hosts, the agents. Where
+//! none runs, one without agents is started for the look.
+
+use chiffon_common::api::{BrokenFile, CatalogueView};
+use serde_json::Value;
+
+use super::{Context, Finding};
+use crate::{
+    failure::Failure,
+    session::{Need, Session},
+};
+
+pub(super) async fn look(context: &mut Context<'_>) -> Vec<Finding> {
+    let session = match Session::open(context, Need::Records).await {
+        Ok(session) => session,
+        Err(failure) => return vec![Finding::failed("fleet", failure)],
+    };
+    let mut findings = Vec::new();
+    findings.extend(section("fleet", health(&session).await));
+    findings.extend(section("catalogue", catalogue(&session).await));
+    findings.extend(section("inventory", inventory(&session).await));
+    if session.is_one_shot() {
+        findings.push(Finding::ok(
+            "agents",
+            "none run now; `chiffon up` starts them",
+        ));
+    } else {
+        findings.extend(section("agents", agents(&session).await));
+    }
+    session.close().await;
+    findings
+}
+
+fn section(what: &'static str, found: Result<Vec<Finding>, Failure>) -> Vec<Finding> {
+    found.unwrap_or_else(|failure| vec![Finding::failed(what, failure)])
+}
+
+async fn health(session: &Session) -> Result<Vec<Finding>, Failure> {
+    let health = session.client.health().await?;
+    let todo = "The log tells more: chiffon up -v";
+    let found = health.components.iter().map(|(name, word)| {
+        let what = match name.as_str() {
+            "store" => "database",
+            "ledger" => "ledger",
+            "bus" => "bus",
+            _ => "component",
+        };
+        let found = match what {
+            "component" => format!("{name}: {word}"),
+            _ => word.clone(),
+        };
+        match word.as_str() {
+            "ok" => Finding::ok(what, found),
+            _ => Finding::fail(what, found, todo),
+        }
+    });
+    Ok(found.collect())
+}
+
+async fn catalogue(session: &Session) -> Result<Vec<Finding>, Failure> {
+    let CatalogueView { entries, broken } = session.client.catalogue().await?;
+    let mut findings = vec![Finding::ok(
+        "catalogue",
+        format!("{} entries", entries.len()),
+    )];
+    findings.extend(broken.into_iter().map(|file| {
+        let BrokenFile { file, line, reason } = file;
+        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+        let todo = "Correct the file; the other entries work.";
+        Finding::warn("catalogue", format!("{file}{line}: {reason}"), todo)
+    }));
+    Ok(findings)
+}
+
+async fn inventory(session: &Session) -> Result<Vec<Finding>, Failure> {
+    let inventory = session.client.inventory().await?;
+    if let Some(detail) = inventory["problem"]["detail"].as_str() {
+        let todo = inventory["problem"]["todo"].as_str().unwrap_or_default();
+        return Ok(vec![Finding::fail("inventory", detail, todo)]);
+    }
+    let hosts = inventory["hosts"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut findings = vec![Finding::ok("inventory", format!("{} hosts", hosts.len()))];
+    let is_open = |host: &&Value| {
+        host["pinned"].as_bool() == Some(false) && host["connection"].as_str() != Some("local")
+    };
+    for host in hosts.iter().filter(is_open) {
+        let name = host["name"].as_str().unwrap_or("?");
+        findings.push(Finding::warn(
+            "inventory",
+            format!("the SSH key of {name} is not pinned, so nothing runs there"),
+            format!("chiffon inventory trust {name}"),
+        ));
+    }
+    Ok(findings)
+}
+
+async fn agents(session: &Session) -> Result<Vec<Finding>, Failure> {
+    let agents = session.client.agents().await?.items;
+    let found = agents.iter().map(|agent| {
+        let found = format!("{} is {}", agent.agent_id, agent.state);
+        match agent.state.as_str() {
+            "idle" | "working" | "spawned" => Finding::ok("agents", found),
+            "shutdown" => Finding::warn("agents", found, ""),
+            _ => Finding::fail(
+                "agents",
+                found,
+                "Start `chiffon up` again; its log tells why.",
+            ),
+        }
+    });
+    let found: Vec<Finding> = found.collect();
+    match found.is_empty() {
+        true => Ok(vec![Finding::warn("agents", "none has reported yet", "")]),
+        false => Ok(found),
+    }
+}

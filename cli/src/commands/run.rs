@@ -1,0 +1,180 @@
+//! `chiffon run`: ask, show the plan, have it approved, follow, show the outcome and where it is recorded.
+
+use std::io::Read;
+
+use chiffon_common::{
+    ProjectId, RequestId, Tier,
+    api::{NewRequest, RequestView},
+};
+
+use super::{
+    Context,
+    answer::{self, Said, Verdict},
+    follow::{Follower, Questions, Stopped},
+};
+use crate::{
+    args::Run,
+    exit::Exit,
+    failure::Failure,
+    output,
+    render::{self, short_id},
+    session::{Need, Session},
+    terminal::Format,
+};
+
+/// The API refuses what is longer than a few thousand characters; this only bounds the reading.
+const MOST_BYTES: u64 = 1 << 20;
+
+pub async fn run(context: &mut Context<'_>, args: &Run) -> Result<Exit, Failure> {
+    let request = new_request(args)?;
+    let said = Said {
+        yes: args.yes.and_then(|tier| Tier::try_from(tier).ok()),
+        confirm: args.confirm.clone(),
+        comment: args
+            .yes
+            .map(|tier| format!("approved beforehand by --yes={tier}")),
+    };
+    let session = Session::open(context, Need::OwnAgents).await?;
+    let ended = ask_and_follow(context, &session, &request, &said).await;
+    session.close().await;
+    ended
+}
+
+fn new_request(args: &Run) -> Result<NewRequest, Failure> {
+    let text = match args.text.as_str() {
+        "-" => from_input()?,
+        text => text.to_owned(),
+    };
+    let project = args.project.as_deref().map(str::parse::<ProjectId>);
+    let project = project
+        .transpose()
+        .map_err(|error| Failure::usage(format!("--project: {error}."), "Give another name."))?;
+    Ok(NewRequest {
+        text,
+        project_id: project,
+        room_id: None,
+        idempotency_key: args.idempotency_key.clone(),
+    })
+}
+
+fn from_input() -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin()
+        .lock()
+        .take(MOST_BYTES)
+        .read_to_end(&mut bytes);
+    read.map_err(|error| {
+        Failure::usage(
+            format!("Standard input cannot be read: {error}."),
+            "Give the sentence as an argument.",
+        )
+    })?;
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::usage(
+            "Standard input is no UTF-8 text.",
+            "Give the sentence as an argument.",
+        )
+    })
+}
+
+async fn ask_and_follow(
+    context: &mut Context<'_>,
+    session: &Session,
+    request: &NewRequest,
+    said: &Said,
+) -> Result<Exit, Failure> {
+    let accepted = session.client.ask(request).await?;
+    let id = accepted.request_id;
+    if context.terminal.format == Format::Table {
+        let words = format!("Request {id}");
+        context.terminal.say(&context.terminal.err.dim(&words));
+    }
+    see_through(context, session, id, said, Questions::Stop).await
+}
+
+/// From wherever the request stands to its end, or to where a person is needed who cannot be asked.
+pub async fn see_through(
+    context: &mut Context<'_>,
+    session: &Session,
+    id: RequestId,
+    said: &Said,
+    questions: Questions,
+) -> Result<Exit, Failure> {
+    let mut follower = Follower::new(&session.client, context.terminal, id);
+    loop {
+        let stopped = follower.until(questions, &mut context.interrupt).await?;
+        let request = match stopped {
+            Stopped::Ended(request) => {
+                let request = follower.recorded(*request).await?;
+                show(context, &request);
+                return Ok(Exit::of_request(&request));
+            }
+            Stopped::Interrupted => return interrupted(context, session, id, follower).await,
+            Stopped::Unread => return Ok(Exit::Ok),
+            Stopped::Asks(request) => *request,
+        };
+        if request.state == "needs_input" {
+            return Ok(ask_back(context, &request));
+        }
+        let client = &session.client;
+        let interrupt = &mut context.interrupt;
+        match answer::approve(client, context.terminal, interrupt, &request, said).await? {
+            Verdict::Answered(_) => {}
+            Verdict::Interrupted => return interrupted(context, session, id, follower).await,
+            Verdict::Open(failure) => {
+                show_documents(context, &request);
+                return Err(failure);
+            }
+        }
+    }
+}
+
+fn ask_back(context: &Context<'_>, request: &RequestView) -> Exit {
+    match context.terminal.format {
+        Format::Table => {
+            output::failure(context.terminal, &answer::asks_back(request));
+            show(context, request);
+        }
+        _ => show(context, request),
+    }
+    Exit::Waiting
+}
+
+fn show(context: &Context<'_>, request: &RequestView) {
+    let terminal = context.terminal;
+    output::one(terminal, request, || render::outcome(terminal.out, request));
+}
+
+/// Programs get the request where people have seen the plan already.
+fn show_documents(context: &Context<'_>, request: &RequestView) {
+    if context.terminal.format != Format::Table {
+        show(context, request);
+    }
+}
+
+/// Ctrl-C. A fleet that stays goes on without us; one that ends with us takes the request with it.
+async fn interrupted(
+    context: &Context<'_>,
+    session: &Session,
+    id: RequestId,
+    mut follower: Follower<'_>,
+) -> Result<Exit, Failure> {
+    let short = short_id(id);
+    if !session.is_one_shot() {
+        context.terminal.say(&format!(
+            "\nIt goes on without you. Watch it: chiffon watch {short}\nStop it:  chiffon request cancel {short}"
+        ));
+        return Ok(Exit::Interrupted);
+    }
+    context
+        .terminal
+        .say("\nCancelling, and waiting for its end. Ctrl-C once more ends at once.");
+    // An error here is its own honest end: it had just ended.
+    let cancelled = session.client.cancel(id).await;
+    let request = match cancelled {
+        Ok(request) if request.ended => request,
+        Ok(_) | Err(_) => follower.to_the_end().await?,
+    };
+    show(context, &request);
+    Ok(Exit::Interrupted)
+}

@@ -1,0 +1,88 @@
+//! `chiffon up`: the fleet in the foreground until Ctrl-C or SIGTERM, then drained.
+
+use std::time::Duration;
+
+use super::Context;
+use crate::{
+    args::Up,
+    exit::Exit,
+    failure::Failure,
+    fleet::{Agents, Fleet, Ports, first_ansible},
+    home::{Held, Kind, Lock},
+    logging,
+    progress::Steps,
+    session::{in_use, running},
+    settings::{Flag, Settings},
+    terminal::Format,
+};
+
+/// What runs may take to end by themselves after Ctrl-C.
+const GRACE: Duration = Duration::from_secs(30);
+
+pub async fn up(context: &mut Context<'_>, args: &Up) -> Result<Exit, Failure> {
+    let listen = args.listen.as_ref().map(|value| Flag {
+        key: "http.listen",
+        flag: "--listen",
+        value: value.clone(),
+    });
+    let settings = context.settings(listen.as_slice())?;
+    logging::begin(&settings, context.terminal, context.verbose, true);
+    let lock = prepare(context).await?;
+    let fleet = Fleet::start(&context.home, &settings, Ports::Configured, Agents::All).await?;
+    let told = lock.tell(&running(&fleet, Kind::Up));
+    if told.is_ok() {
+        welcome(context, &fleet, &settings);
+        context.interrupt.wait().await;
+        context
+            .terminal
+            .say("\nDraining: nothing new is begun. Ctrl-C once more ends at once.");
+    }
+    fleet.stop(GRACE).await;
+    drop(lock);
+    told?;
+    Ok(Exit::Ok)
+}
+
+/// The data folder, and on the first start an Ansible, with visible progress.
+async fn prepare(context: &mut Context<'_>) -> Result<Lock, Failure> {
+    let steps = Steps::new(context.terminal);
+    context.home.make_folder(&|what| steps.step(what))?;
+    let lock = match Lock::try_take(&context.home)? {
+        Held::Ours(lock) => lock,
+        Held::Theirs(other) => return Err(in_use(&context.home, other.as_ref()).into()),
+    };
+    context.home.fill(&|what| steps.step(what))?;
+    let found = first_ansible(&context.home, &steps, &mut context.interrupt).await;
+    drop(steps);
+    match found {
+        // Everything but playbooks works without it, and the agent looks again when it needs one.
+        Err(failure) if failure.exit != Exit::Interrupted => {
+            crate::output::failure(context.terminal, &failure);
+        }
+        other => other?,
+    }
+    Ok(lock)
+}
+
+fn welcome(context: &Context<'_>, fleet: &Fleet, settings: &Settings) {
+    let address = fleet.address();
+    if context.terminal.format != Format::Table {
+        let ready = serde_json::json!({"address": address, "pid": std::process::id()});
+        context.terminal.data(&ready.to_string());
+        return;
+    }
+    let paint = context.terminal.out;
+    let mut text = format!(
+        "{} on {}\n  data folder  {}\n  ask          chiffon run \"How full are the disks on this machine?\"\n  look         chiffon status\n  stop         Ctrl-C",
+        paint.bold("Chiffon listens"),
+        paint.mark(&format!("http://{address}")),
+        context.home.path().display(),
+    );
+    if address.port() != settings.listen.port() {
+        text += &format!(
+            "\n  (a free port was asked for by port {})",
+            settings.listen.port()
+        );
+    }
+    context.terminal.data(&text);
+}

@@ -1,0 +1,63 @@
+//! Data in the form that was asked for: a rendering for people, or the API's own documents for programs.
+
+use serde::Serialize;
+
+use crate::{
+    failure::Failure,
+    render,
+    terminal::{Format, Terminal},
+};
+
+/// One document. `table` is only made where it is shown.
+pub fn one<T: Serialize>(terminal: &Terminal, value: &T, table: impl FnOnce() -> String) {
+    match terminal.format {
+        Format::Table => terminal.data(&table()),
+        Format::Json => terminal.data(&json(serde_json::to_string_pretty(value))),
+        Format::Ndjson => terminal.data(&json(serde_json::to_string(value))),
+        Format::Yaml => terminal.data(yaml(value).trim_end()),
+    }
+}
+
+/// A list with what belongs to it: `items` is one line each in ndjson, `whole` is the one document of
+/// the other forms.
+pub fn list<T: Serialize, W: Serialize>(
+    terminal: &Terminal,
+    items: &[T],
+    whole: &W,
+    table: impl FnOnce() -> String,
+) {
+    match terminal.format {
+        Format::Ndjson => {
+            for item in items {
+                terminal.data(&json(serde_json::to_string(item)));
+            }
+        }
+        _ => one(terminal, whole, table),
+    }
+}
+
+/// An error on standard error, as a document where documents were asked for.
+pub fn failure(terminal: &Terminal, failure: &Failure) {
+    match terminal.format {
+        Format::Table => terminal.say(&render::failure(terminal.err, failure)),
+        Format::Json | Format::Ndjson | Format::Yaml => {
+            // One line of JSON is YAML too.
+            let document = serde_json::json!({"error": {
+                "code": failure.code,
+                "detail": failure.what,
+                "todo": failure.todo,
+                "exit_code": failure.exit.code(),
+            }});
+            terminal.say(&document.to_string());
+        }
+    }
+}
+
+/// The API's views have text keys and finite numbers, so they have a form in every format.
+fn json(text: Result<String, serde_json::Error>) -> String {
+    text.unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
+}
+
+fn yaml<T: Serialize>(value: &T) -> String {
+    serde_yaml_ng::to_string(value).unwrap_or_else(|error| format!("error: {error}"))
+}

@@ -1,0 +1,20 @@
+//! Views of the API as text for people. Pure: the same values give the same text. Whatever came from a
+//! person, a model or a host is made visible here before it reaches a terminal.
+
+mod catalogue;
+mod diff;
+mod failure;
+mod fleet;
+mod plan;
+mod request;
+mod table;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use catalogue::{broken, entries, entry};
+pub use failure::failure;
+pub use fleet::{agents, health, inventory, ledger};
+pub use plan::plan;
+pub use request::{outcome, request, requests, task_ended};
+pub use words::{one_line, short_id, state};

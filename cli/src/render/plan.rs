@@ -1,0 +1,172 @@
+//! The plan on one screen (W10): who asked, what decided, what will run where with what, what is known
+//! beforehand, how it is undone, until when, and the digest that an approval is bound to.
+
+use chiffon_common::{
+    HostOutcome, Plan, Step, Tier, Undo,
+    api::{RequestView, TaskView},
+    visible,
+};
+
+use super::{
+    diff::diff,
+    words::{self, indented, one_line, short_id},
+};
+use crate::terminal::Paint;
+
+/// The whole screen; nothing where there is no plan.
+pub fn plan(paint: Paint, request: &RequestView) -> Option<String> {
+    let plan = request.plan.as_ref()?;
+    let mut text = head(paint, request, plan);
+    for step in &plan.steps {
+        text += "\n\n";
+        text += &step_text(paint, plan, step);
+        if let Some(preview) = preview(paint, request, step) {
+            text += &format!("\n{preview}");
+        }
+    }
+    text += "\n\n";
+    text += &foot(paint, plan);
+    Some(text)
+}
+
+fn head(paint: Paint, request: &RequestView, plan: &Plan) -> String {
+    let id = short_id(request.request_id);
+    let asked = one_line(&request.text, 400);
+    let by = one_line(&request.requester, 80);
+    let because = one_line(&plan.because, 400);
+    format!(
+        "{}\n  asked      {by}: \"{asked}\"\n  because    {because} (sure to {} %)\n  risk       {}",
+        paint.bold(&format!("Plan of request {id}")),
+        plan.confidence,
+        tier(paint, plan.tier),
+    )
+}
+
+fn tier(paint: Paint, tier: Tier) -> String {
+    let words = words::tier(tier);
+    match tier {
+        Tier::Zero => paint.good(words),
+        Tier::One => paint.warn(words),
+        Tier::Two => paint.bad(words),
+    }
+}
+
+fn step_text(paint: Paint, plan: &Plan, step: &Step) -> String {
+    let title = one_line(&step.title, 200);
+    let heading = format!("  {}. {title}", step.no + 1);
+    let hosts: Vec<&str> = step
+        .hosts
+        .iter()
+        .map(chiffon_common::HostName::as_str)
+        .collect();
+    let mut lines = vec![
+        paint.bold(&heading),
+        field("entry", step.entry.as_str()),
+        field("hosts", &hosts.join(", ")),
+    ];
+    lines.extend(parameters(step));
+    if !step.depends_on.is_empty() {
+        let before: Vec<String> = step
+            .depends_on
+            .iter()
+            .map(|no| (no + 1).to_string())
+            .collect();
+        lines.push(field("after", &format!("step {}", before.join(", "))));
+    }
+    if plan.steps.len() > 1 {
+        lines.push(field("risk", &tier(paint, step.tier)));
+    }
+    let because = step
+        .fidelity_because
+        .as_deref()
+        .map(|why| one_line(why, 200));
+    let because = because.map(|why| format!(" ({why})")).unwrap_or_default();
+    lines.push(field(
+        "preview",
+        &format!("{}{because}", words::fidelity(step.fidelity)),
+    ));
+    lines.push(field("undo", &undo(&step.undo)));
+    lines.push(field("at most", &words::duration(step.timeout_seconds)));
+    lines.join("\n")
+}
+
+fn field(name: &str, value: &str) -> String {
+    format!("     {name:<11}{value}")
+}
+
+fn parameters(step: &Step) -> Vec<String> {
+    let shown = |(name, value): (&String, &serde_json::Value)| {
+        let value = match step.secret_parameters.contains(name) {
+            true => "(secret)".to_owned(),
+            false => words::value(value),
+        };
+        format!("{} = {value}", visible(name))
+    };
+    let mut lines = Vec::new();
+    for (n, text) in step.parameters.iter().map(shown).enumerate() {
+        lines.push(field(if n == 0 { "parameters" } else { "" }, &text));
+    }
+    lines
+}
+
+fn undo(undo: &Undo) -> String {
+    match undo {
+        Undo::Entry { entry, parameters } => {
+            let with: Vec<String> = parameters
+                .iter()
+                .map(|(name, value)| format!("{} = {}", visible(name), words::value(value)))
+                .collect();
+            match with.is_empty() {
+                true => format!("by {entry}"),
+                false => format!("by {entry} with {}", with.join(", ")),
+            }
+        }
+        Undo::None { why } => format!("not possible: {}", one_line(why, 200)),
+    }
+}
+
+/// What the check run of a step said, where there was one.
+fn preview(paint: Paint, request: &RequestView, step: &Step) -> Option<String> {
+    let is_check = |task: &&TaskView| task.mode == "check" && task.step == step.no;
+    let task = request.tasks.iter().rev().find(is_check)?;
+    let mut lines = Vec::new();
+    for (host, summary) in &task.hosts {
+        let word = match summary.outcome {
+            HostOutcome::Ok => "nothing to do".to_owned(),
+            HostOutcome::Changed => format!("would change {}", summary.changed),
+            HostOutcome::Failed => "the check run failed".to_owned(),
+            HostOutcome::Unreachable => "did not answer".to_owned(),
+            HostOutcome::NotReached => "was not reached".to_owned(),
+        };
+        let why = summary.message.as_deref().map(|text| one_line(text, 200));
+        let why = why.map(|text| format!(": {text}")).unwrap_or_default();
+        lines.push(field(
+            "check run",
+            &format!("{}: {word}{why}", visible(host)),
+        ));
+    }
+    if let Some(problem) = &task.problem {
+        let why = one_line(&problem.detail, 300);
+        lines.push(field("check run", &paint.warn(&why)));
+    }
+    if let Some(changes) = &task.diff {
+        lines.push(indented(&diff(paint, changes), "       "));
+    }
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn foot(paint: Paint, plan: &Plan) -> String {
+    let mut lines = Vec::new();
+    if plan.tier > Tier::Zero {
+        lines.push(format!(
+            "  expires    {}; once given, an approval is good for {}",
+            words::time(plan.expires_at),
+            words::duration(plan.good_for_seconds),
+        ));
+    }
+    lines.push(format!(
+        "  digest     {}",
+        paint.dim(&plan.digest.to_string())
+    ));
+    lines.join("\n")
+}

@@ -1,0 +1,215 @@
+//! A request: in a list, in full, and how it ended.
+
+use chiffon_common::{
+    HostOutcome, HostSummary, Problem,
+    api::{DecisionView, RequestView, TaskView},
+    visible,
+};
+
+use super::{
+    diff::diff,
+    table::table,
+    words::{self, indented, one_line, short_id, state},
+};
+use crate::{failure::Failure, terminal::Paint};
+
+/// Newest first.
+pub fn requests(paint: Paint, requests: &[RequestView]) -> String {
+    if requests.is_empty() {
+        return "There are no requests yet. Ask: chiffon run \"How full are the disks?\""
+            .to_owned();
+    }
+    let row = |request: &RequestView| {
+        vec![
+            short_id(request.request_id),
+            state(paint, &request.state),
+            words::time(request.created_at),
+            one_line(&request.requester, 24),
+            one_line(&request.text, 60),
+        ]
+    };
+    let rows: Vec<_> = requests.iter().map(row).collect();
+    table(paint, &["REQUEST", "STATE", "ASKED", "BY", "TEXT"], &rows)
+}
+
+/// In full.
+pub fn request(paint: Paint, request: &RequestView) -> String {
+    let mut text = format!(
+        "{}\n  state      {}: {}\n  asked      {}: \"{}\"\n  when       {}, last moved {}",
+        paint.bold(&format!("Request {}", request.request_id)),
+        state(paint, &request.state),
+        one_line(&request.because, 300),
+        one_line(&request.requester, 80),
+        one_line(&request.text, 400),
+        words::time(request.created_at),
+        words::time(request.updated_at),
+    );
+    if let Some(commit) = &request.ledger_commit {
+        text += &format!("\n  ledger     {}", one_line(commit, 64));
+    }
+    if let Some(plan) = super::plan::plan(paint, request) {
+        text += &format!("\n\n{plan}");
+    }
+    let real = request.tasks.iter().filter(|task| task.mode == "apply");
+    for task in real {
+        text += &format!("\n\n{}", task_text(paint, task));
+    }
+    for decision in &request.decisions {
+        text += &format!("\n\n{}", decision_text(paint, decision));
+    }
+    if let Some(problem) = &request.problem {
+        text += &format!("\n\n{}", problem_text(paint, problem));
+    }
+    text += &nearest(paint, request);
+    text
+}
+
+fn task_text(paint: Paint, task: &TaskView) -> String {
+    let agent = task.agent.as_ref().map(|agent| format!(" by {agent}"));
+    let took = task.duration_seconds.map(|took| format!(", {took:.1} s"));
+    let usage = task.resource_usage.map(|usage| {
+        format!(
+            ", {:.1} s of processor, at most {:.0} MiB",
+            usage.cpu_hours * 3600.0,
+            usage.memory_peak_gb * 1024.0
+        )
+    });
+    let mut text = format!(
+        "{} {}\n  {}: {} (attempt {}{}{}{})",
+        paint.bold(&format!("Step {}", task.step + 1)),
+        one_line(&task.title, 200),
+        state(paint, &task.state),
+        one_line(&task.because, 200),
+        task.attempt,
+        agent.unwrap_or_default(),
+        took.unwrap_or_default(),
+        usage.unwrap_or_default(),
+    );
+    if !task.isolation.is_empty() {
+        text += &format!("\n  isolation  {}", one_line(&task.isolation, 200));
+    }
+    for (host, summary) in &task.hosts {
+        text += &format!("\n{}", host_text(paint, host, summary));
+    }
+    if let Some(changes) = &task.diff {
+        text += &format!("\n{}", indented(&diff(paint, changes), "    "));
+    }
+    text
+}
+
+/// A step that has just ended, for the one who follows.
+pub fn task_ended(paint: Paint, task: &TaskView) -> String {
+    let mut text = format!(
+        "{} {}: {}",
+        paint.bold(&format!("Step {}", task.step + 1)),
+        one_line(&task.title, 200),
+        state(paint, &task.state),
+    );
+    for (host, summary) in &task.hosts {
+        text += &format!("\n  {}", host_line(paint, host, summary));
+    }
+    text
+}
+
+fn host_text(paint: Paint, host: &str, summary: &HostSummary) -> String {
+    let line = host_line(paint, host, summary);
+    match &summary.answer {
+        Some(answer) => format!("  {line}\n{}", indented(&visible(answer), "    ")),
+        None => format!("  {line}"),
+    }
+}
+
+fn host_line(paint: Paint, host: &str, summary: &HostSummary) -> String {
+    let word = match summary.outcome {
+        HostOutcome::Ok => paint.good("ok"),
+        HostOutcome::Changed => paint.warn("changed"),
+        HostOutcome::Failed => paint.bad("failed"),
+        HostOutcome::Unreachable => paint.bad("did not answer"),
+        HostOutcome::NotReached => paint.warn("not reached"),
+    };
+    let HostSummary {
+        ok,
+        changed,
+        failed,
+        skipped,
+        ..
+    } = summary;
+    let message = summary.message.as_deref().map(|text| one_line(text, 400));
+    let message = message.map(|text| format!(": {text}")).unwrap_or_default();
+    let counts = format!("({ok} ok, {changed} changed, {failed} failed, {skipped} skipped)");
+    format!("{}: {word}{message} {}", visible(host), paint.dim(&counts))
+}
+
+fn decision_text(paint: Paint, decision: &DecisionView) -> String {
+    let head = format!(
+        "{} {}\n  {}",
+        paint.bold("Question"),
+        one_line(&decision.question, 300),
+        state(paint, &decision.state),
+    );
+    let Some(choice) = &decision.choice else {
+        let options: Vec<String> = decision
+            .options
+            .iter()
+            .map(|one| one_line(one, 40))
+            .collect();
+        let deadline = words::time(decision.deadline);
+        return format!("{head}: {} until {deadline}", options.join(" or "));
+    };
+    let by = decision.resolved_by.as_deref().unwrap_or("nobody");
+    let comment = decision.comment.as_deref().map(|text| one_line(text, 300));
+    let comment = comment.map(|text| format!(": {text}")).unwrap_or_default();
+    format!(
+        "{head}: {} by {}{comment}",
+        one_line(choice, 40),
+        one_line(by, 80)
+    )
+}
+
+fn problem_text(paint: Paint, problem: &Problem) -> String {
+    super::failure(paint, &Failure::from(problem.clone()))
+}
+
+fn nearest(paint: Paint, request: &RequestView) -> String {
+    if request.nearest.is_empty() || request.state != "needs_input" {
+        return String::new();
+    }
+    let mut text = String::from("\n\nWhat comes near:");
+    for near in &request.nearest {
+        text += &format!(
+            "\n  {}  {}\n    chiffon run \"{}\"",
+            paint.bold(near.entry.as_str()),
+            one_line(&near.title, 100),
+            one_line(&near.example, 200).replace('"', "\\\""),
+        );
+    }
+    text
+}
+
+/// What the one who asked wants to know at the end: the answers, how it ended, where it is recorded.
+pub fn outcome(paint: Paint, request: &RequestView) -> String {
+    let mut parts = Vec::new();
+    for task in request.tasks.iter().filter(|task| task.mode == "apply") {
+        let answers = task.hosts.iter().filter_map(|(host, summary)| {
+            let answer = visible(summary.answer.as_deref()?);
+            let head = paint.bold(&visible(host));
+            Some(format!("{head}\n{}", indented(&answer, "  ")))
+        });
+        parts.extend(answers);
+    }
+    let mut end = format!(
+        "{}: {}",
+        state(paint, &request.state),
+        one_line(&request.because, 300)
+    );
+    if let Some(problem) = &request.problem {
+        end += &format!("\n{}", problem_text(paint, problem));
+    }
+    end += &nearest(paint, request);
+    end += &format!("\nrequest {}", request.request_id);
+    if let Some(commit) = &request.ledger_commit {
+        end += &format!("\nledger  {}", one_line(commit, 64));
+    }
+    parts.push(end);
+    parts.join("\n\n")
+}

@@ -1,0 +1,92 @@
+//! Single values as words: times, durations, ids, tiers, states.
+
+use chiffon_common::{Fidelity, Tier, visible};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::terminal::Paint;
+
+/// A text from outside on one line, at most `most` characters.
+pub fn one_line(text: &str, most: usize) -> String {
+    let line = visible(text).replace(['\n', '\t'], " ");
+    if line.chars().count() <= most {
+        return line;
+    }
+    let kept: String = line.chars().take(most.saturating_sub(1)).collect();
+    format!("{kept}…")
+}
+
+/// Enough of a request's id to tell it from others: the whole time in it.
+pub fn short_id(id: impl std::fmt::Display) -> String {
+    id.to_string().chars().take(13).collect()
+}
+
+pub(super) fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// `90 s`, `5 min`, `48 h`: the largest unit that needs no fraction.
+pub(super) fn duration(seconds: u64) -> String {
+    match seconds {
+        s if s >= 3_600 && s % 3_600 == 0 => format!("{} h", s / 3_600),
+        s if s >= 120 && s % 60 == 0 => format!("{} min", s / 60),
+        s => format!("{s} s"),
+    }
+}
+
+pub(super) fn tier(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Zero => "tier 0: reads only",
+        Tier::One => "tier 1: controlled change",
+        Tier::Two => "tier 2: high impact",
+    }
+}
+
+pub(super) fn fidelity(fidelity: Fidelity) -> &'static str {
+    match fidelity {
+        Fidelity::Exact => "exact: a check run shows exactly what would happen",
+        Fidelity::Simulated => "simulated: a check run predicts; details can differ",
+        Fidelity::Blind => "blind: a check run shows nothing",
+        Fidelity::Acts => "acts: some tasks act even in a check run, so there was none",
+    }
+}
+
+/// A value as people write it; a text without quotes where that is clear.
+pub(super) fn value(value: &Value) -> String {
+    match value {
+        Value::String(text) if is_plain(text) => text.clone(),
+        // JSON's own quoting shows line ends and quotes; what it leaves is made visible.
+        other => visible(&other.to_string()),
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._/:@+".contains(c);
+    !text.is_empty() && text.chars().all(plain)
+}
+
+/// A state in the colour of its meaning.
+pub fn state(paint: Paint, state: &str) -> String {
+    let words = visible(&state.replace('_', " "));
+    match state {
+        "completed" | "ok" | "idle" => paint.good(&words),
+        "failed" | "rejected" | "unknown" | "interrupted" | "lost" => paint.bad(&words),
+        "needs_input" | "awaiting_approval" | "expired" | "cancelled" | "blocked" | "degraded" => {
+            paint.warn(&words)
+        }
+        _ => paint.mark(&words),
+    }
+}
+
+/// Every line of a text with the same space before it.
+pub(super) fn indented(text: &str, indent: &str) -> String {
+    let lines: Vec<String> = text
+        .trim_end()
+        .lines()
+        .map(|line| match line.is_empty() {
+            true => String::new(),
+            false => format!("{indent}{line}"),
+        })
+        .collect();
+    lines.join("\n")
+}

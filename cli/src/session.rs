@@ -1,0 +1,205 @@
+//! Reaching the fleet of this data folder: the running one if there is one, else one in this process for
+//! as long as the command takes. Either way the command speaks to it over the HTTP API.
+
+use std::time::Duration;
+
+use chiffon_common::{ErrorCode, Problem};
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use crate::{
+    client::Client,
+    commands::Context,
+    exit::Exit,
+    failure::Failure,
+    fleet::{Agents, Fleet, Ports},
+    home::{Held, Home, Kind, Lock, Running, read_token},
+    interrupt::Interrupt,
+    logging,
+    progress::Steps,
+};
+
+/// How long another command is waited for: as long as a short run takes.
+const OTHERS: Duration = Duration::from_secs(600);
+
+/// How long one that holds the lock may take until it listens, or to go away.
+const STARTING: Duration = Duration::from_secs(30);
+
+/// How often the lock is asked for; the kernel has no bounded wait for it.
+const LOOK: Duration = Duration::from_millis(150);
+
+/// How long the agents of a command may take to end; nothing runs any more by then.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What a command needs of the fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// To read and to answer; nothing has to run.
+    Records,
+    /// That what it follows can run.
+    Agents,
+    /// The same, for as long as it wants: not a fleet that ends with another command.
+    OwnAgents,
+}
+
+/// A fleet that can be spoken to.
+pub struct Session {
+    /// Speaks to it.
+    pub client: Client,
+    here: Option<(Fleet, Lock)>,
+}
+
+impl Session {
+    /// Connects or starts.
+    pub async fn open(context: &mut Context<'_>, need: Need) -> Result<Self, Failure> {
+        let settings = context.settings(&[])?;
+        logging::begin(&settings, context.terminal, context.verbose, false);
+        let steps = Steps::new(context.terminal);
+        context.home.make_folder(&|what| steps.step(what))?;
+        let taken = take_or_find(context, need).await?;
+        let lock = match taken {
+            Taken::Lock(lock) => lock,
+            Taken::Running(running) => {
+                let client = Client::new(running.address, read_token(&context.home)?)?;
+                return Ok(Self { client, here: None });
+            }
+        };
+        context.home.fill(&|what| steps.step(what))?;
+        let agents = match need {
+            Need::Records => Agents::None,
+            Need::Agents | Need::OwnAgents => Agents::All,
+        };
+        if agents == Agents::All {
+            crate::fleet::first_ansible(&context.home, &steps, &mut context.interrupt).await?;
+        }
+        drop(steps);
+        let fleet = Fleet::start(&context.home, &settings, Ports::Ephemeral, agents).await?;
+        let kind = match agents {
+            Agents::All => Kind::Run,
+            Agents::None => Kind::Look,
+        };
+        lock.tell(&running(&fleet, kind))?;
+        let client = Client::new(fleet.address(), read_token(&context.home)?)?;
+        Ok(Self {
+            client,
+            here: Some((fleet, lock)),
+        })
+    }
+
+    /// Whether the fleet ends with this command.
+    pub fn is_one_shot(&self) -> bool {
+        self.here.is_some()
+    }
+
+    /// Ends what was started for this command. The lock goes last.
+    pub async fn close(self) {
+        if let Some((fleet, lock)) = self.here {
+            fleet.stop(GRACE).await;
+            drop(lock);
+        }
+    }
+}
+
+/// What `up.json` says of a fleet of this process.
+pub fn running(fleet: &Fleet, kind: Kind) -> Running {
+    Running {
+        pid: std::process::id(),
+        address: fleet.address(),
+        kind,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        since: Timestamp::now(),
+    }
+}
+
+enum Taken {
+    Lock(Lock),
+    Running(Running),
+}
+
+async fn take_or_find(context: &mut Context<'_>, need: Need) -> Result<Taken, Failure> {
+    let begun = Instant::now();
+    let mut told = false;
+    loop {
+        let other = match Lock::try_take(&context.home)? {
+            Held::Ours(lock) => return Ok(Taken::Lock(lock)),
+            Held::Theirs(other) => other,
+        };
+        let limit = match &other {
+            Some(running) if serves(running.kind, need) => {
+                if answers(&context.home, running).await {
+                    return Ok(Taken::Running(running.clone()));
+                }
+                STARTING
+            }
+            Some(_) => OTHERS,
+            None => STARTING,
+        };
+        if begun.elapsed() > limit {
+            return Err(in_use(&context.home, other.as_ref()).into());
+        }
+        if !told && begun.elapsed() > Duration::from_secs(1) {
+            told = true;
+            let pid = other.map(|other| format!(" (pid {})", other.pid));
+            let pid = pid.unwrap_or_default();
+            context
+                .terminal
+                .say(&format!("Waiting for another chiffon{pid} to end."));
+        }
+        wait(&mut context.interrupt, LOOK).await?;
+    }
+}
+
+/// Whether a fleet of that kind is enough. A command's own fleet ends with it, so nothing new is begun there.
+fn serves(kind: Kind, need: Need) -> bool {
+    match (kind, need) {
+        (Kind::Up, _) | (_, Need::Records) | (Kind::Run, Need::Agents) => true,
+        (Kind::Run, Need::OwnAgents) | (Kind::Look, Need::Agents | Need::OwnAgents) => false,
+    }
+}
+
+/// It may just have begun to end, or not listen yet.
+async fn answers(home: &Home, running: &Running) -> bool {
+    let Ok(token) = read_token(home) else {
+        return true; // The command itself will say what is wrong with the token.
+    };
+    match Client::new(running.address, token) {
+        Ok(client) => match client.health().await {
+            Ok(health) => health.status != "draining",
+            // An answer, though no good one.
+            Err(failure) => failure
+                .code
+                .is_some_and(|code| code != ErrorCode::NotRunning),
+        },
+        Err(_) => false,
+    }
+}
+
+async fn wait(interrupt: &mut Interrupt, time: Duration) -> Result<(), Failure> {
+    tokio::select! {
+        () = tokio::time::sleep(time) => Ok(()),
+        () = interrupt.wait() => Err(interrupted()),
+    }
+}
+
+/// Ctrl-C before anything had begun.
+pub fn interrupted() -> Failure {
+    Failure::plain(
+        Exit::Interrupted,
+        "Interrupted before anything was asked.",
+        "",
+    )
+}
+
+/// The data folder has another user.
+pub fn in_use(home: &Home, other: Option<&Running>) -> Problem {
+    let who = match other {
+        Some(running) => format!("pid {}, http://{}", running.pid, running.address),
+        None => "it has not said where it listens".to_owned(),
+    };
+    let detail = format!(
+        "Another Chiffon uses the data folder {} ({who}).",
+        home.path().display()
+    );
+    let todo = "Use it as it is (`chiffon run` finds it by itself), stop it with Ctrl-C there, or set another CHIFFON_HOME.";
+    Problem::new(ErrorCode::HomeInUse, detail, todo)
+}

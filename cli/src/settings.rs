@@ -1,0 +1,114 @@
+//! The configuration (DESIGN section 10): built-in defaults, then `chiffon.yaml`, then `CHIFFON_...`, then
+//! flags. An unknown key and a value that is not permitted are errors that name file, key and what to
+//! do. Which keys there are stands in `keys`; reading the sources is left to `sources`.
+
+mod keys;
+mod sources;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use chiffon_common::{ErrorCode, Problem};
+
+use crate::env::Env;
+pub use keys::commented_defaults;
+use sources::Sources;
+
+/// How much the log says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// What failed.
+    Error,
+    /// And what is odd.
+    Warn,
+    /// And each change of state.
+    Info,
+    /// And why.
+    Debug,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON document a line.
+    Json,
+}
+
+/// The configuration, whole and checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `http.listen`: where the HTTP API listens.
+    pub listen: SocketAddr,
+    /// `approvals.question_hours`: how long a question to a person stays open.
+    pub question_hours: u32,
+    /// `approvals.good_for_minutes`: how long an approval may wait for its first step.
+    pub good_for_minutes: u32,
+    /// `agents.infrastructure.slots`: how many runs the infrastructure agent takes at once.
+    pub slots: u32,
+    /// `agents.heartbeat_seconds`: how often agents say that they are alive.
+    pub heartbeat_seconds: u32,
+    /// `catalogue.folders`: catalogues beside the shipped one.
+    pub catalogue_folders: Vec<PathBuf>,
+    /// `log.level`.
+    pub log_level: LogLevel,
+    /// `log.format`.
+    pub log_format: LogFormat,
+}
+
+/// A flag that overrides a key.
+#[derive(Debug, Clone)]
+pub struct Flag {
+    /// The key.
+    pub key: &'static str,
+    /// How the flag is called.
+    pub flag: &'static str,
+    /// Its value.
+    pub value: String,
+}
+
+impl Settings {
+    /// Reads the sources in their order; `file` may be missing.
+    ///
+    /// # Errors
+    /// 5801 for an unknown key, 5802 for a value that is not permitted or a file that is no YAML.
+    pub fn load(file: &Path, env: &Env, flags: &[Flag]) -> Result<Self, Problem> {
+        let sources = Sources::read(file, env, flags)?;
+        Ok(Self {
+            listen: sources.parsed("http.listen", loopback)?,
+            question_hours: sources.number("approvals.question_hours", 1..=8_760)?,
+            good_for_minutes: sources.number("approvals.good_for_minutes", 1..=10_080)?,
+            slots: sources.number("agents.infrastructure.slots", 1..=64)?,
+            heartbeat_seconds: sources.number("agents.heartbeat_seconds", 1..=60)?,
+            catalogue_folders: sources.folders("catalogue.folders")?,
+            log_level: sources.parsed("log.level", |text| match text {
+                "error" => Some(LogLevel::Error),
+                "warn" => Some(LogLevel::Warn),
+                "info" => Some(LogLevel::Info),
+                "debug" => Some(LogLevel::Debug),
+                _ => None,
+            })?,
+            log_format: sources.parsed("log.format", |text| match text {
+                "text" => Some(LogFormat::Text),
+                "json" => Some(LogFormat::Json),
+                _ => None,
+            })?,
+        })
+    }
+}
+
+/// Without TLS the token would cross the network in the clear, so only this machine may connect.
+fn loopback(text: &str) -> Option<SocketAddr> {
+    text.parse()
+        .ok()
+        .filter(|at: &SocketAddr| at.ip().is_loopback())
+}
+
+fn invalid(detail: String, todo: &str) -> Problem {
+    Problem::new(ErrorCode::InvalidValue, detail, todo)
+}

@@ -1,0 +1,107 @@
+//! The keys there are, each with its meaning, unit, default and what is permitted.
+//!
+//! Adding a key: 1. a line in [`KEYS`], 2. its field in [`Settings`](super::Settings) and its line in `load`.
+
+/// One key.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// Dotted.
+    pub name: &'static str,
+    /// The default, as YAML.
+    pub default: &'static str,
+    /// Which values are taken, after "permitted:".
+    pub permitted: &'static str,
+    /// What it means, with its unit.
+    pub meaning: &'static str,
+}
+
+pub(super) const KEYS: &[Key] = &[
+    Key {
+        name: "http.listen",
+        default: "127.0.0.1:8420",
+        permitted: "an address of this machine itself with a port, such as 127.0.0.1:8420",
+        meaning: "Where the HTTP API of `chiffon up` listens.",
+    },
+    Key {
+        name: "approvals.question_hours",
+        default: "48",
+        permitted: "a whole number from 1 to 8760",
+        meaning: "How long a question to a person stays open, in hours; then the answer is no.",
+    },
+    Key {
+        name: "approvals.good_for_minutes",
+        default: "60",
+        permitted: "a whole number from 1 to 10080",
+        meaning: "How long an approval may wait for its first step, in minutes.",
+    },
+    Key {
+        name: "agents.infrastructure.slots",
+        default: "4",
+        permitted: "a whole number from 1 to 64",
+        meaning: "How many playbooks may run at once.",
+    },
+    Key {
+        name: "agents.heartbeat_seconds",
+        default: "5",
+        permitted: "a whole number from 1 to 60",
+        meaning: "How often an agent says that it is alive, in seconds.",
+    },
+    Key {
+        name: "catalogue.folders",
+        default: "[]",
+        permitted: "a list of absolute folders (in the environment: separated by `:`)",
+        meaning: "Ansible repositories of your own; their playbooks are tier 2 until you say otherwise.",
+    },
+    Key {
+        name: "log.level",
+        default: "warn",
+        permitted: "error, warn, info or debug",
+        meaning: "How much the log on standard error says.",
+    },
+    Key {
+        name: "log.format",
+        default: "text",
+        permitted: "text or json",
+        meaning: "How the log is written.",
+    },
+];
+
+pub(super) fn key(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The name that was probably meant.
+pub(super) fn nearest(unknown: &str) -> Option<&'static str> {
+    let likeness = |key: &Key| {
+        // `listen` for `http.listen`, and `http` for it too.
+        let last = key.name.rsplit('.').next().unwrap_or(key.name);
+        let whole = strsim::jaro_winkler(unknown, key.name);
+        let part = unknown.rsplit('.').next().unwrap_or(unknown);
+        whole.max(0.95 * strsim::jaro_winkler(part, last))
+    };
+    let best = KEYS
+        .iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) > 0.7).then_some(best.name)
+}
+
+/// The first `chiffon.yaml`: everything there is, as comments.
+pub fn commented_defaults() -> String {
+    let mut text = String::from(
+        "# Chiffon's configuration. Every line that is commented out shows the default.\n\
+         # An environment variable wins over this file: http.listen is CHIFFON_HTTP__LISTEN.\n",
+    );
+    for key in KEYS {
+        text += &format!("\n# {}\n# Permitted: {}.\n", key.meaning, key.permitted);
+        let parts: Vec<&str> = key.name.split('.').collect();
+        for (depth, part) in parts.iter().enumerate() {
+            let indent = "  ".repeat(depth);
+            let value = match depth + 1 == parts.len() {
+                true => format!(" {}", key.default),
+                false => String::new(),
+            };
+            text += &format!("#{indent}{part}:{value}\n");
+        }
+    }
+    text
+}

@@ -1,0 +1,132 @@
+//! Precedence, unknown keys and forbidden values, from values instead of a real environment.
+
+use super::*;
+
+fn load(yaml: &str, env: &Env, flags: &[Flag]) -> Result<Settings, Problem> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chiffon.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    Settings::load(&file, env, flags).map_err(|problem| Problem {
+        detail: problem
+            .detail
+            .replace(&*file.to_string_lossy(), "chiffon.yaml"),
+        ..problem
+    })
+}
+
+fn listen_flag(value: &str) -> Flag {
+    Flag {
+        key: "http.listen",
+        flag: "--listen",
+        value: value.to_owned(),
+    }
+}
+
+#[test]
+fn defaults_file_environment_and_flags_win_in_this_order() {
+    let none = Env::default();
+    let env = Env::from([
+        ("CHIFFON_HTTP__LISTEN", "127.0.0.1:3"),
+        ("CHIFFON_HOME", "/x"),
+    ]);
+    let yaml = "http:\n  listen: 127.0.0.1:2\n";
+    let port = |yaml, env, flags: &[Flag]| load(yaml, env, flags).unwrap().listen.port();
+    assert_eq!(port("", &none, &[]), 8420);
+    assert_eq!(port(yaml, &none, &[]), 2);
+    assert_eq!(port(yaml, &env, &[]), 3);
+    assert_eq!(port(yaml, &env, &[listen_flag("[::1]:4")]), 4);
+}
+
+#[test]
+fn the_first_file_says_what_the_defaults_say() {
+    let text = commented_defaults();
+    let defaults = load("", &Env::default(), &[]).unwrap();
+    assert_eq!(load(&text, &Env::default(), &[]).unwrap(), defaults);
+    // Uncommented, it must still be permitted: each key alone, because sections repeat.
+    for key in keys::KEYS {
+        let mut yaml = String::new();
+        for (depth, part) in key.name.split('.').enumerate() {
+            yaml += &format!("{}{part}:", ["\n", "\n  ", "\n    "][depth]);
+        }
+        let yaml = format!("{yaml} {}\n", key.default);
+        assert_eq!(
+            load(&yaml, &Env::default(), &[]).unwrap(),
+            defaults,
+            "{yaml}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_key_names_its_place_and_the_nearest_one() {
+    let problem = load("http:\n  lisen: 127.0.0.1:1\n", &Env::default(), &[]).unwrap_err();
+    assert_eq!(problem.code, ErrorCode::UnknownKey);
+    assert_eq!(
+        problem.detail,
+        "There is no key \"http.lisen\", but chiffon.yaml has it."
+    );
+    assert_eq!(problem.todo, "Did you mean http.listen?");
+
+    let env = Env::from([("CHIFFON_LOG__LEVL", "info")]);
+    let problem = load("", &env, &[]).unwrap_err();
+    assert!(problem.detail.contains("CHIFFON_LOG__LEVL"), "{problem:?}");
+    assert_eq!(problem.todo, "Did you mean log.level?");
+
+    let problem = load("zzz: 1\n", &Env::default(), &[]).unwrap_err();
+    assert!(problem.todo.starts_with("Remove it"), "{problem:?}");
+}
+
+#[test]
+fn a_forbidden_value_names_key_value_and_what_is_permitted() {
+    let cases = [
+        (
+            "http:\n  listen: 0.0.0.0:80\n",
+            "http.listen",
+            "127.0.0.1:8420",
+        ),
+        ("http:\n  listen: 17\n", "http.listen", "127.0.0.1:8420"),
+        (
+            "approvals:\n  question_hours: 0\n",
+            "question_hours",
+            "1 to 8760",
+        ),
+        (
+            "approvals:\n  question_hours: soon\n",
+            "question_hours",
+            "1 to 8760",
+        ),
+        (
+            "agents:\n  infrastructure:\n    slots: -1\n",
+            "slots",
+            "1 to 64",
+        ),
+        (
+            "catalogue:\n  folders: [relative]\n",
+            "catalogue.folders",
+            "absolute",
+        ),
+        ("log:\n  level: loud\n", "log.level", "debug"),
+        ("log:\n  level: {a: 1}\n", "log.level", "debug"),
+        ("http: [1, 2\n", "chiffon.yaml", "key: value"),
+        ("- a\n- b\n", "chiffon.yaml", "key: value"),
+    ];
+    for (yaml, key, permitted) in cases {
+        let problem = load(yaml, &Env::default(), &[]).unwrap_err();
+        assert_eq!(problem.code, ErrorCode::InvalidValue, "{yaml}");
+        assert!(problem.detail.contains(key), "{yaml}: {problem:?}");
+        assert!(problem.todo.contains(permitted), "{yaml}: {problem:?}");
+    }
+}
+
+#[test]
+fn an_empty_section_is_nothing_and_folders_come_as_list_or_path() {
+    assert!(load("http:\n#  listen: x\n", &Env::default(), &[]).is_ok());
+    let env = Env::from([("CHIFFON_CATALOGUE__FOLDERS", "/a:/b")]);
+    let two = vec![PathBuf::from("/a"), PathBuf::from("/b")];
+    assert_eq!(load("", &env, &[]).unwrap().catalogue_folders, two);
+    let yaml = "catalogue:\n  folders:\n    - /a\n    - /b\n";
+    assert_eq!(
+        load(yaml, &Env::default(), &[]).unwrap().catalogue_folders,
+        two
+    );
+}
