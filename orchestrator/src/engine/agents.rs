@@ -93,6 +93,7 @@ impl Shared {
         let first_time = self.registry.last_heard(&beat.agent).is_none();
         let written = self.registry.hear(&beat, now);
         if first_time {
+            self.declare_agent_queue(&beat.agent).await;
             self.nudges.dispatch.notify_one();
         }
         let due = written.is_none_or(|written| now.duration_since(written) >= WRITE_EVERY);

@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chiffon_bus::{agent_queue, topology};
+use chiffon_bus::{QueueSpec, agent_queue, topology};
+use chiffon_common::AgentId;
 use tokio::task::JoinSet;
 
 use super::Shared;
@@ -56,10 +57,19 @@ impl Shared {
             }
         }
         for spec in specs {
-            let name = spec.name.clone();
-            if let Err(error) = self.bus.declare(spec).await {
-                tracing::error!(%error, queue = %name, "queue could not be declared");
-            }
+            self.declare(spec).await;
+        }
+    }
+
+    /// Makes the queue of an agent that was heard of for the first time.
+    pub(crate) async fn declare_agent_queue(&self, agent: &AgentId) {
+        self.declare(agent_queue(agent)).await;
+    }
+
+    async fn declare(&self, spec: QueueSpec) {
+        let name = spec.name.clone();
+        if let Err(error) = self.bus.declare(spec).await {
+            tracing::error!(%error, queue = %name, "queue could not be declared");
         }
     }
 

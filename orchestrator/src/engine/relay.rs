@@ -42,6 +42,10 @@ impl Shared {
                 Ok(()) => sent.push(row.message_id),
                 Err(error) => {
                     tracing::warn!(%error, message.id = %row.message_id, queue = %row.queue, "message was not sent; it is kept and tried again");
+                    if matches!(error, PublishError::Unroutable(_)) {
+                        // The bus was wiped, or the agent is new: the topology is ours to make.
+                        self.declare_topology().await;
+                    }
                     self.put_back(owner, row).await?;
                 }
             }

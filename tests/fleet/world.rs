@@ -1,0 +1,358 @@
+//! A whole fleet in this process: orchestrator, bus, store and an agent whose worker is a test double at the
+//! seam; everything else is the product. Speaks to it as a user does, over HTTP.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use chiffon_agent::{Agent, AgentConfig, AgentHandle, Ended, Progress, Swept, Work, Worker};
+use chiffon_arbiter::RunPolicy;
+use chiffon_bus::{Bus, MemoryBus};
+use chiffon_common::{
+    AgentKind, AttemptRef, HostOutcome, HostSummary, Mode, Principal, ResourceMetrics,
+    ResourceUsage, ResultStatus, Signer, TrustedKeys,
+};
+use chiffon_orchestrator::{
+    Config, Orchestrator, Parts, SystemClock,
+    catalogue::{Root, Trust, extract_shipped},
+};
+use chiffon_store::{Sqlite, Store};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// Longest wait for anything; a busy machine needs some of it, a fault all of it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the test double does with a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Done at once.
+    Complete,
+    /// Fails at once.
+    Fail,
+    /// Runs until it is stopped or [`Double::let_go`] is called.
+    Hold,
+}
+
+/// The worker at the seam. Records every start: the effect that must never double.
+#[derive(Debug)]
+pub struct Double {
+    act: Mutex<Act>,
+    starts: Mutex<Vec<(AttemptRef, Mode)>>,
+    go: Notify,
+}
+
+impl Double {
+    pub fn new(act: Act) -> Arc<Self> {
+        Arc::new(Self {
+            act: Mutex::new(act),
+            starts: Mutex::default(),
+            go: Notify::new(),
+        })
+    }
+
+    pub fn act(&self, act: Act) {
+        *self.act.lock().unwrap() = act;
+    }
+
+    /// Starts of real runs.
+    pub fn starts(&self) -> Vec<AttemptRef> {
+        let starts = self.starts.lock().unwrap();
+        starts
+            .iter()
+            .filter(|(_, mode)| *mode == Mode::Apply)
+            .map(|(attempt, _)| *attempt)
+            .collect()
+    }
+
+    pub fn let_go(&self) {
+        self.act(Act::Complete);
+        self.go.notify_waiters();
+    }
+}
+
+#[async_trait]
+impl Worker for Double {
+    fn kind(&self) -> AgentKind {
+        AgentKind::Infrastructure
+    }
+
+    async fn capabilities(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    async fn resources(&self) -> Option<ResourceMetrics> {
+        None
+    }
+
+    async fn run(
+        &self,
+        work: Work,
+        progress: mpsc::Sender<Progress>,
+        stop: CancellationToken,
+    ) -> Ended {
+        self.starts.lock().unwrap().push((work.attempt, work.mode));
+        let lines = vec![format!("running {}", work.action)];
+        let _nobody = progress.send(Progress::Lines(lines)).await;
+        let act = *self.act.lock().unwrap();
+        let mut status = match act {
+            Act::Complete | Act::Hold => ResultStatus::Completed,
+            Act::Fail => ResultStatus::Failed,
+        };
+        if act == Act::Hold && work.mode == Mode::Apply {
+            tokio::select! {
+                () = self.go.notified() => {}
+                () = stop.cancelled() => status = ResultStatus::Cancelled,
+            }
+        }
+        let summary = HostSummary {
+            outcome: HostOutcome::Changed,
+            changed: 1,
+            ok: 1,
+            ..HostSummary::default()
+        };
+        Ended {
+            status,
+            output: String::new(),
+            usage: ResourceUsage::default(),
+            hosts: work
+                .hosts
+                .iter()
+                .map(|host| (host.to_string(), summary.clone()))
+                .collect(),
+            diff: None,
+            error: None,
+            isolation: String::new(),
+        }
+    }
+
+    async fn sweep(&self, _: AttemptRef, _: Option<PathBuf>) -> Swept {
+        Swept::Clean
+    }
+}
+
+/// The parts that outlive a crash, and those that do not.
+pub struct World {
+    pub home: TempDir,
+    pub store: Arc<dyn Store>,
+    pub bus: Arc<dyn Bus>,
+    pub worker: Arc<Double>,
+    pub lifecycles: RunPolicy,
+    orchestrator: Option<Orchestrator>,
+    agent: Option<AgentHandle>,
+    client: reqwest::Client,
+}
+
+const TOKEN: &str = "chf_test";
+const SECRET: [u8; 32] = [7; 32];
+
+impl World {
+    /// A fleet over this bus.
+    pub async fn start(bus: Arc<dyn Bus>, act: Act) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        extract_shipped(&home.path().join("catalogue")).unwrap();
+        let inventory = home.path().join("inventory");
+        std::fs::create_dir_all(&inventory).unwrap();
+        let hosts = "all:\n  hosts:\n    localhost:\n    nas:\n      ansible_connection: local\n    tower:\n      ansible_connection: local\n";
+        std::fs::write(inventory.join("hosts.yml"), hosts).unwrap();
+        let store: Arc<dyn Store> = Arc::new(Sqlite::in_memory().unwrap());
+        let mut world = Self {
+            home,
+            store,
+            bus,
+            worker: Double::new(act),
+            lifecycles: RunPolicy::default(),
+            orchestrator: None,
+            agent: None,
+            client: reqwest::Client::builder()
+                .timeout(PATIENCE)
+                .build()
+                .unwrap(),
+        };
+        world.start_orchestrator().await;
+        world.start_agent().await;
+        world
+    }
+
+    /// Over a plain memory bus.
+    pub async fn plain(act: Act) -> Self {
+        Self::start(Arc::new(MemoryBus::new()), act).await
+    }
+
+    pub async fn start_orchestrator(&mut self) {
+        let config = Config {
+            home: self.home.path().to_owned(),
+            listen: "127.0.0.1:0".parse().unwrap(),
+            token: TOKEN.to_owned(),
+            principal: Principal {
+                id: "local:anna".to_owned(),
+                kind: "person".to_owned(),
+            },
+            hostname: "testhost".to_owned(),
+            user_home: PathBuf::from("/nonexistent"),
+            catalogue_roots: vec![Root {
+                name: "shipped".to_owned(),
+                path: self.home.path().join("catalogue"),
+                trust: Trust::Shipped,
+            }],
+            lifecycles: self.lifecycles.clone(),
+            good_for_seconds: 3600,
+            version: "test".to_owned(),
+        };
+        let parts = Parts {
+            store: Arc::clone(&self.store),
+            bus: Arc::clone(&self.bus),
+            clock: Arc::new(SystemClock),
+            signer: Signer::from_secret(SECRET),
+        };
+        self.orchestrator = Some(chiffon_orchestrator::start(config, parts).await.unwrap());
+    }
+
+    pub async fn start_agent(&mut self) {
+        let mut keys = TrustedKeys::default();
+        keys.trust(Signer::from_secret(SECRET).public());
+        let id = "infrastructure".parse().unwrap();
+        let config = AgentConfig {
+            slots: NonZeroUsize::new(4).unwrap(),
+            heartbeat: Duration::from_secs(1),
+            memory_folders: Vec::new(),
+            ..AgentConfig::new(id, self.home.path().join("agents/infrastructure"), keys)
+        };
+        let worker: Arc<dyn Worker> = self.worker.clone();
+        let clock = Arc::new(chiffon_agent::SystemClock);
+        let started = Agent::start(config, Arc::clone(&self.bus), worker, clock).await;
+        self.agent = Some(started.unwrap());
+    }
+
+    /// The orchestrator is gone between two durable steps; nothing is told to anybody.
+    pub async fn crash_orchestrator(&mut self) {
+        if let Some(orchestrator) = self.orchestrator.take() {
+            orchestrator.stop(Duration::ZERO).await;
+        }
+    }
+
+    /// The agent is gone in the middle of whatever it does.
+    pub async fn crash_agent(&mut self) {
+        if let Some(agent) = self.agent.take() {
+            agent.abort().await;
+        }
+    }
+
+    /// The bus is gone with everything in it, and a new empty one is there.
+    pub async fn replace_bus(&mut self) {
+        self.crash_orchestrator().await;
+        self.crash_agent().await;
+        self.bus = Arc::new(MemoryBus::new());
+        self.start_orchestrator().await;
+        self.start_agent().await;
+    }
+
+    fn url(&self, path: &str) -> String {
+        let address = self
+            .orchestrator
+            .as_ref()
+            .expect("no orchestrator runs")
+            .address();
+        format!("http://{address}{path}")
+    }
+
+    pub async fn get(&self, path: &str) -> (u16, Value) {
+        let sent = self
+            .client
+            .get(self.url(path))
+            .bearer_auth(TOKEN)
+            .send()
+            .await
+            .unwrap();
+        (sent.status().as_u16(), sent.json().await.unwrap())
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> (u16, Value) {
+        let sent = self
+            .client
+            .post(self.url(path))
+            .bearer_auth(TOKEN)
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        (sent.status().as_u16(), sent.json().await.unwrap())
+    }
+
+    pub async fn ask(&self, text: &str) -> String {
+        let (status, body) = self.post("/request", json!({ "text": text })).await;
+        assert_eq!(status, 202, "{body}");
+        body["request_id"].as_str().unwrap().to_owned()
+    }
+
+    pub async fn show(&self, id: &str) -> Value {
+        let (status, body) = self.get(&format!("/request/{id}")).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    /// Follows until the request is in one of these states.
+    pub async fn until(&self, id: &str, states: &[&str]) -> Value {
+        let wanted = |request: &Value| states.contains(&request["state"].as_str().unwrap());
+        self.until_it(id, &format!("state in {states:?}"), wanted)
+            .await
+    }
+
+    /// Follows until the request is as wanted.
+    pub async fn until_it(&self, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let follow = async {
+            let mut version = 0;
+            loop {
+                let (status, body) = self
+                    .get(&format!(
+                        "/api/v1/requests/{id}/follow?version={version}&after=1000000"
+                    ))
+                    .await;
+                assert_eq!(status, 200, "{body}");
+                if wanted(&body["request"]) {
+                    return body["request"].clone();
+                }
+                version = body["version"].as_u64().unwrap();
+            }
+        };
+        match tokio::time::timeout(PATIENCE, follow).await {
+            Ok(request) => request,
+            Err(_) => panic!("{what} was not reached in time: {:#}", self.show(id).await),
+        }
+    }
+
+    /// Approves what waits.
+    pub async fn approve(&self, id: &str) -> (u16, Value) {
+        let request = self.until(id, &["awaiting_approval"]).await;
+        let digest = request["plan"]["digest"].clone();
+        self.post("/approve", json!({ "request_id": id, "digest": digest }))
+            .await
+    }
+
+    /// Waits until a condition outside the API holds.
+    pub async fn wait_for(&self, what: &str, holds: impl Fn() -> bool) {
+        let waiting = async {
+            while !holds() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        assert!(
+            tokio::time::timeout(PATIENCE, waiting).await.is_ok(),
+            "{what} did not happen in time"
+        );
+    }
+
+    /// Chain, seals and ledger hold together, and nothing is left that waits.
+    pub async fn holds_together(&self) {
+        let (status, report) = self.post("/api/v1/audit/verify", json!({})).await;
+        assert_eq!(status, 200, "{report}");
+        assert_eq!(report["faults"], json!([]), "{report:#}");
+    }
+}
