@@ -30,7 +30,7 @@ impl Folder {
     }
 
     pub(crate) fn vars(&self) -> PathBuf {
-        self.0.join("vars.yml")
+        self.0.join("vars.json")
     }
 
     pub(crate) fn config(&self) -> PathBuf {

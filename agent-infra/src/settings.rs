@@ -16,14 +16,18 @@ pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 /// The plugin that reports to the agent.
 pub(crate) const CALLBACK: &str = include_str!("callback/chiffon.py");
 
-/// Local hosts use the Python that Ansible runs on, because discovery may find a shim that does not
-/// work. The lowest of all inventory variables: a host or group of the person's own goes first.
+/// Local hosts use the Python that Ansible runs on. On others it is looked for in Ansible's own order, but
+/// under `/usr/bin` first: along the PATH a version manager's shim may come first and not work.
+/// These are the lowest of all inventory variables: a host or group of the person's own goes first.
 pub(crate) const DEFAULTS: &str = "\
 all:
   vars:
     ansible_python_interpreter: \"{{ ansible_playbook_python if (ansible_connection | \
 default('local' if inventory_hostname in ['localhost', '127.0.0.1', '::1'] else 'ssh')) in \
 ['local', 'ansible.builtin.local'] else 'auto_silent' }}\"
+    ansible_interpreter_python_fallback: [/usr/bin/python3.14, /usr/bin/python3.13, /usr/bin/python3.12, \
+/usr/bin/python3.11, /usr/bin/python3.10, /usr/bin/python3.9, /usr/bin/python3.8, /usr/bin/python3, \
+/usr/local/bin/python3, python3, python3.14, python3.13, python3.12, python3.11, python3.10, python3.9, python3.8]
 ";
 
 /// Longest path of a Unix socket (108 with its end), less what ssh and Ansible add to the folder.

@@ -226,7 +226,7 @@ async fn a_flood_stays_within_bounds() {
       ignore_errors: true
     - name: Flood with messages
       ansible.builtin.debug: {msg: "{{ 'flood ' * 2000 }} {{ item }}"}
-      loop: "{{ range(300) }}"
+      loop: "{{ range(300) | list }}"
     - name: Flood with differences
       ansible.builtin.copy: {dest: "{{ playbook_dir }}/../../big", content: "{{ 'line\n' * 100000 }}"}
 "#,

@@ -56,6 +56,9 @@ fn payloads(canary: &str) -> Vec<String> {
         format!("; {touch} ;"),
         "  leading and trailing  ".to_owned(),
         "yes".to_owned(),
+        "12".to_owned(),
+        String::new(),
+        "null".to_owned(),
         "0o17".to_owned(),
         "~".to_owned(),
         "*alias".to_owned(),
@@ -127,8 +130,9 @@ async fn no_payload_runs_and_each_arrives_verbatim() {
         ended.output
     );
     for place in ["top", "nested", "key"] {
-        let found: Vec<String> = serde_json::from_str(&room.read(&format!("out/{place}"))).unwrap();
-        assert_eq!(found, payloads, "{place}");
+        let text = room.read(&format!("out/{place}"));
+        let found: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(found, json!(payloads), "{place}");
     }
     for index in (0..payloads.len()).step_by(8) {
         assert_eq!(room.read(&format!("out/top-{index}")), payloads[index]);

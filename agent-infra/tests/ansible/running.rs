@@ -92,7 +92,7 @@ async fn tasks_find_a_clean_environment_and_the_agents_variables() {
         dest: "{{ out }}.vars"
         content: "{{ chiffon_run_id }} {{ chiffon_attempt }} {{ chiffon_mode }} {{ ansible_python_interpreter }}"
     - name: Who may read it
-      ansible.builtin.shell: "stat -c '%a' {{ out | dirname }}/run {{ out | dirname }}/run/vars.yml > {{ out }}.modes"
+      ansible.builtin.shell: "stat -c '%a' {{ out | dirname }}/run {{ out | dirname }}/run/vars.json > {{ out }}.modes"
 "#,
     );
     let out = room.path("out");
@@ -290,7 +290,7 @@ async fn the_folder_is_private_and_capabilities_name_versions() {
     assert_eq!(
         (
             mode(""),
-            mode("vars.yml"),
+            mode("vars.json"),
             mode("ansible.cfg"),
             mode("events")
         ),
