@@ -59,7 +59,8 @@ pub struct IdempotencyClaim {
 /// What must be so for the commit to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Check {
-    /// This owner holds this lease at this epoch (fencing, R5).
+    /// This owner holds this lease at this epoch (fencing, R5): [`crate::Error::Conflict`] otherwise,
+    /// also where another owner has it now.
     Holds {
         /// Lease name.
         name: String,
@@ -79,7 +80,8 @@ pub enum Check {
     },
 }
 
-/// What the row must be before the write.
+/// What the row must be before the write. The version stored is counted by the store: what the written
+/// row says of itself is not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
     /// It must not exist.
@@ -142,7 +144,8 @@ pub enum Write {
     Metric(MetricRow),
     /// Something for the ledger; numbered by the store.
     LedgerEntry(LedgerEntryRow),
-    /// A batch of the ledger, decided (without commit) or written (with it).
+    /// A batch of the ledger, decided (without commit) or written (with it). The first follows the last
+    /// batch without a hole; the second says the same but for the commit, and may be repeated.
     LedgerBatch(LedgerBatchRow),
 }
 

@@ -27,7 +27,7 @@ pub struct RunRows {
     pub decisions: Vec<DecisionRow>,
     /// The timers of its slice.
     pub timers: Vec<TimerRow>,
-    /// The leases held by its tasks (owner `task:<id>`).
+    /// The leases that its tasks (owner `task:<id>`) have taken and not given back, run out or not.
     pub leases: Vec<LeaseRow>,
 }
 
@@ -42,7 +42,7 @@ pub struct ListRequests {
     pub open_only: bool,
     /// After this one in the order (newest first); its creation time and id.
     pub after: Option<(Timestamp, RequestId)>,
-    /// At most this many, 1 to 500.
+    /// At most this many; taken as 1 where it is less, as 500 where it is more.
     pub limit: u32,
 }
 
@@ -55,8 +55,12 @@ pub struct ListRequests {
 ///   returned sees it.
 /// * Audit records are chained within their stream in the order of the commits, cannot be changed or
 ///   deleted, and are numbered without holes; a number is visible only with all lower ones.
-/// * No call blocks an async task, and each ends within a bound (30 s) with an error if it must.
-/// * Times are the caller's: the store has no clock of its own.
+/// * No call blocks an async task, and each ends within a bound (30 s; `check` 10 min) with an error if it
+///   must. A commit that ends so is [`Error::Unavailable`] if nothing of it will ever be written, and
+///   [`Error::OutcomeUnknown`] if it was already under way.
+/// * Times are the caller's: the store has no clock of its own. They are kept to the microsecond.
+/// * A commit writes rows of its own tenant only; others are [`Error::Malformed`], as are states that do
+///   not exist, moves out of a terminal state, and rows of a request that is not there.
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Makes everything in the commit true at once.
@@ -109,6 +113,7 @@ pub trait Store: Send + Sync {
 
     /// Claims outbox rows for `owner` until `until`: rows that are pending and due, or whose claim has
     /// run out; in the order of their commits. Rows past their `not_after` are given up, not returned.
+    /// `tries` counts the claims, this one included.
     async fn claim_outbox(
         &self,
         owner: &str,
@@ -117,7 +122,8 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<OutboxRow>, Error>;
 
-    /// Marks claimed rows as sent; called after the broker's confirm only.
+    /// Marks claimed rows as sent; called after the broker's confirm only. Rows that this owner has not
+    /// claimed, or that another claimed since, are left as they are; so also in `outbox_release`.
     async fn outbox_sent(&self, owner: &str, messages: &[MessageId]) -> Result<(), Error>;
 
     /// Gives claimed rows back, not to be tried before `not_before`.
