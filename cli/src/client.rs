@@ -6,13 +6,12 @@ use std::{net::SocketAddr, time::Duration};
 use chiffon_common::{
     ErrorCode, Problem, RequestId,
     api::{
-        AgentView, Answer, AuditReport, CatalogueView, Follow, Health, LedgerLine, NewRequest,
-        Page, ProblemBody, RequestAccepted, RequestView,
+        AgentView, Answer, AuditReport, CatalogueView, Follow, Health, InventoryView, LedgerLine,
+        NewRequest, Page, ProblemBody, RequestAccepted, RequestView,
     },
 };
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
 
 use crate::{exit::Exit, failure::Failure};
 
@@ -129,7 +128,7 @@ impl Client {
     }
 
     /// `GET /api/v1/inventory`.
-    pub async fn inventory(&self) -> Result<Value, Failure> {
+    pub async fn inventory(&self) -> Result<InventoryView, Failure> {
         self.get("/api/v1/inventory", &[]).await
     }
 

@@ -1,61 +1,183 @@
-//! Temporary seam while the orchestrator room is being built.
+//! The embedded profile (DESIGN section 10): SQLite, the memory bus, the orchestrator and the agents of
+//! this machine, in this process. The one place that names backends; what the parts do is left to them.
 
-use std::{net::SocketAddr, time::Duration};
+mod agents;
+mod ansible;
+mod user;
 
-use chiffon_common::{ErrorCode, Problem};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use chiffon_arbiter::RunPolicy;
+use chiffon_bus::{Bus, MemoryBus};
+use chiffon_common::{ErrorCode, Principal, Problem};
+use chiffon_orchestrator::{
+    Config, Orchestrator, Parts, SystemClock,
+    catalogue::{Root, Trust},
+};
+use chiffon_store::Sqlite;
+use jiff::SignedDuration;
 
 use crate::{
-    failure::Failure, home::Home, interrupt::Interrupt, progress::Steps, settings::Settings,
+    failure::Failure,
+    home::{Home, hostname, read_token, signer},
+    settings::Settings,
 };
+use agents::Members;
+pub use ansible::first_ansible;
+
+/// How long the bus waits for deliveries in hand when nothing listens any more.
+const BUS: Duration = Duration::from_secs(2);
 
 /// Where to listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ports {
     /// As configured.
     Configured,
-    /// Any free one.
+    /// A free one of this machine.
     Ephemeral,
 }
 
 /// Which agents to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Agents {
-    /// All of this machine.
+    /// Those of this machine.
     All,
-    /// None.
+    /// None: nothing runs, and nothing is lost either.
     None,
 }
 
-/// The fleet.
+/// A fleet in this process.
 pub struct Fleet {
+    orchestrator: Orchestrator,
+    members: Members,
+    bus: Arc<MemoryBus>,
     address: SocketAddr,
 }
 
 impl Fleet {
-    /// Starts it.
+    /// Starts it. The lock of the data folder must be held.
     pub async fn start(
-        _home: &Home,
-        _settings: &Settings,
-        _ports: Ports,
-        _agents: Agents,
+        home: &Home,
+        settings: &Settings,
+        ports: Ports,
+        agents: Agents,
     ) -> Result<Self, Failure> {
-        Err(Problem::new(ErrorCode::NotRunning, "not yet", "").into())
+        let bus = Arc::new(MemoryBus::new());
+        let parts = Parts {
+            store: Arc::new(store(home.database()).await?),
+            bus: Arc::clone(&bus) as Arc<dyn Bus>,
+            clock: Arc::new(SystemClock),
+            signer: signer(home)?,
+        };
+        let config = config(home, settings, ports)?;
+        let orchestrator = Box::pin(chiffon_orchestrator::start(config, parts)).await?;
+        let address = orchestrator.address();
+        let begun = match agents {
+            Agents::All => Members::start(home, settings, Arc::clone(&bus) as Arc<dyn Bus>).await,
+            Agents::None => Ok(Members::default()),
+        };
+        match begun {
+            Ok(members) => Ok(Self {
+                orchestrator,
+                members,
+                bus,
+                address,
+            }),
+            Err(problem) => {
+                orchestrator.stop(BUS).await;
+                Err(problem.into())
+            }
+        }
     }
 
-    /// Where.
+    /// Where its HTTP API listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends it.
-    pub async fn stop(self, _grace: Duration) {}
+    /// Agents first, so that the orchestrator still hears how their runs ended.
+    pub async fn stop(self, grace: Duration) {
+        self.members.drain(grace).await;
+        self.orchestrator.stop(grace).await;
+        self.bus.close(BUS).await;
+    }
 }
 
-/// First Ansible.
-pub async fn first_ansible(
-    _home: &Home,
-    _steps: &Steps<'_>,
-    _interrupt: &mut Interrupt,
-) -> Result<(), Failure> {
-    Ok(())
+fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Problem> {
+    let question = SignedDuration::from_hours(settings.question_hours.into());
+    let listen = match ports {
+        Ports::Configured => settings.listen,
+        Ports::Ephemeral => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+    };
+    Ok(Config {
+        home: home.path().to_owned(),
+        listen,
+        token: read_token(home)?,
+        principal: Principal {
+            id: format!("local:{}", user::name()),
+            kind: "person".to_owned(),
+        },
+        hostname: hostname(),
+        user_home: user::home().unwrap_or_else(|| PathBuf::from("/")),
+        catalogue_roots: roots(home, settings),
+        lifecycles: RunPolicy {
+            question,
+            ..RunPolicy::default()
+        },
+        good_for_seconds: u64::from(settings.good_for_minutes) * 60,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
+}
+
+fn roots(home: &Home, settings: &Settings) -> Vec<Root> {
+    let shipped = Root {
+        name: "shipped".to_owned(),
+        path: home.shipped_catalogue(),
+        trust: Trust::Shipped,
+    };
+    let added = settings.catalogue_folders.iter().map(|path| Root {
+        name: path.display().to_string(),
+        path: path.clone(),
+        trust: Trust::Added,
+    });
+    std::iter::once(shipped).chain(added).collect()
+}
+
+async fn store(path: PathBuf) -> Result<Sqlite, Failure> {
+    let shown = path.display().to_string();
+    let opened =
+        tokio::task::spawn_blocking(move || Sqlite::open(&path, chiffon_store::Options::default()));
+    match opened.await {
+        Ok(Ok(store)) => Ok(store),
+        Ok(Err(error)) => Err(database_problem(&shown, &error).into()),
+        Err(error) => Err(Failure::internal(format!(
+            "opening {shown} failed: {error}"
+        ))),
+    }
+}
+
+fn database_problem(path: &str, error: &chiffon_store::Error) -> Problem {
+    use chiffon_store::Error;
+    let (code, todo) = match error {
+        Error::Full => (ErrorCode::StoreFull, "Make room on that disk."),
+        Error::ReadOnly(_) => (
+            ErrorCode::StoreReadOnly,
+            "Make the data folder writable, or set CHIFFON_HOME to another one.",
+        ),
+        Error::Newer { .. } => (
+            ErrorCode::StoreNewer,
+            "Use the newer Chiffon that wrote it, or another CHIFFON_HOME.",
+        ),
+        Error::Corrupt(_) => (
+            ErrorCode::StoreCorrupt,
+            "Restore it from a backup; keep the damaged file for inspection.",
+        ),
+        _ => (ErrorCode::StoreUnavailable, "Try again."),
+    };
+    Problem::new(code, format!("{path} cannot be opened: {error}."), todo)
 }

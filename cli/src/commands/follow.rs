@@ -24,6 +24,9 @@ use crate::{
 const TRIES: u32 = 6;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 
+/// As many lines as one answer can hold: then there are more, also of a request that has ended.
+const FULL: usize = 1000;
+
 /// The scribe writes within a second; a full disk may keep it from writing at all.
 const LEDGER: Duration = Duration::from_secs(15);
 
@@ -138,9 +141,13 @@ impl<'a> Follower<'a> {
 
     fn take(&mut self, follow: Follow, questions: Questions, live: &mut Live) -> Option<Stopped> {
         self.show(&follow, live);
+        let is_behind = follow.lines.len() >= FULL;
         let request = follow.request;
         if self.terminal.is_closed() {
             return Some(Stopped::Unread);
+        }
+        if is_behind {
+            return None;
         }
         if request.ended {
             return Some(Stopped::Ended(Box::new(request)));

@@ -1,7 +1,6 @@
 //! The fleet: health, agents, hosts, and the lines of the ledger.
 
-use chiffon_common::api::{AgentView, Health, LedgerLine};
-use serde_json::Value;
+use chiffon_common::api::{AgentView, Health, HostView, LedgerLine};
 
 use super::{
     table::table,
@@ -51,31 +50,23 @@ pub fn agents(paint: Paint, agents: &[AgentView]) -> String {
 }
 
 /// One host a row.
-pub fn inventory(paint: Paint, inventory: &Value) -> String {
-    let hosts = inventory["hosts"].as_array().map_or(&[][..], Vec::as_slice);
-    let text = |value: &Value| one_line(value.as_str().unwrap_or("-"), 60);
-    let list = |value: &Value| {
-        let items = value.as_array().map_or(&[][..], Vec::as_slice);
-        let items: Vec<String> = items.iter().map(text).collect();
-        items.join(", ")
-    };
-    let row = |host: &Value| {
-        let key = match (host["pinned"].as_bool(), host["connection"].as_str()) {
-            (Some(true), _) => paint.good("pinned"),
-            (_, Some("local")) => "-".to_owned(),
-            _ => paint.warn("not pinned"),
+pub fn inventory(paint: Paint, hosts: &[HostView]) -> String {
+    let row = |host: &HostView| {
+        let (by, key) = match (host.local, host.pinned) {
+            (true, _) => ("local", "-".to_owned()),
+            (false, true) => ("ssh", paint.good("pinned")),
+            (false, false) => ("ssh", paint.warn("not pinned")),
         };
         vec![
-            text(&host["name"]),
-            text(&host["connection"]),
-            text(&host["address"]),
+            host.name.to_string(),
+            by.to_owned(),
             key,
-            list(&host["groups"]),
-            list(&host["aliases"]),
+            one_line(&host.groups.join(", "), 60),
+            one_line(&host.aliases.join(", "), 60),
         ]
     };
     let rows: Vec<_> = hosts.iter().map(row).collect();
-    let heading = ["HOST", "BY", "ADDRESS", "SSH KEY", "GROUPS", "ALSO CALLED"];
+    let heading = ["HOST", "BY", "SSH KEY", "GROUPS", "ALSO CALLED"];
     table(paint, &heading, &rows)
 }
 

@@ -2,7 +2,6 @@
 //! none runs, one without agents is started for the look.
 
 use chiffon_common::api::{BrokenFile, CatalogueView};
-use serde_json::Value;
 
 use super::{Context, Finding};
 use crate::{
@@ -74,17 +73,13 @@ async fn catalogue(session: &Session) -> Result<Vec<Finding>, Failure> {
 
 async fn inventory(session: &Session) -> Result<Vec<Finding>, Failure> {
     let inventory = session.client.inventory().await?;
-    if let Some(detail) = inventory["problem"]["detail"].as_str() {
-        let todo = inventory["problem"]["todo"].as_str().unwrap_or_default();
-        return Ok(vec![Finding::fail("inventory", detail, todo)]);
+    if let Some(problem) = inventory.problem {
+        return Ok(vec![Finding::failed("inventory", problem)]);
     }
-    let hosts = inventory["hosts"].as_array().map_or(&[][..], Vec::as_slice);
-    let mut findings = vec![Finding::ok("inventory", format!("{} hosts", hosts.len()))];
-    let is_open = |host: &&Value| {
-        host["pinned"].as_bool() == Some(false) && host["connection"].as_str() != Some("local")
-    };
-    for host in hosts.iter().filter(is_open) {
-        let name = host["name"].as_str().unwrap_or("?");
+    let count = format!("{} hosts", inventory.hosts.len());
+    let mut findings = vec![Finding::ok("inventory", count)];
+    for host in inventory.hosts.iter().filter(|host| !host.pinned) {
+        let name = &host.name;
         findings.push(Finding::warn(
             "inventory",
             format!("the SSH key of {name} is not pinned, so nothing runs there"),

@@ -1,0 +1,152 @@
+//! The agents of this machine: one that runs Ansible, one that reports the host.
+
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+
+use chiffon_agent::{Agent, AgentConfig, AgentHandle, StartError, SystemClock, Worker};
+use chiffon_agent_desktop::DesktopWorker;
+use chiffon_agent_infra::{InfraConfig, InfraWorker};
+use chiffon_bus::Bus;
+use chiffon_common::{AgentId, ErrorCode, Problem, TrustedKeys};
+
+use crate::{
+    home::{Home, hostname},
+    settings::Settings,
+};
+
+/// What has been started.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    running: Vec<AgentHandle>,
+}
+
+impl Members {
+    pub(super) async fn start(
+        home: &Home,
+        settings: &Settings,
+        bus: Arc<dyn Bus>,
+    ) -> Result<Self, Problem> {
+        let keys = trusted(home)?;
+        let mut infra = InfraConfig::new(home.path().to_owned());
+        // The one of the person who started this: their hosts are reached as they reach them.
+        infra.ssh_agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
+        let desktop = format!("desktop.{}", as_id(&hostname()));
+        let kinds: [(String, Arc<dyn Worker>); 2] = [
+            (
+                "infrastructure".to_owned(),
+                Arc::new(InfraWorker::new(infra)),
+            ),
+            (desktop, Arc::new(DesktopWorker::new())),
+        ];
+        let mut members = Self::default();
+        for (name, worker) in kinds {
+            let config = agent_config(home, settings, &name, keys.clone())?;
+            let clock = Arc::new(SystemClock);
+            match Agent::start(config, Arc::clone(&bus), worker, clock).await {
+                Ok(agent) => members.running.push(agent),
+                Err(error) => {
+                    members.drain(Duration::ZERO).await;
+                    return Err(not_started(&name, &error));
+                }
+            }
+        }
+        Ok(members)
+    }
+
+    /// All at the same time, so that the grace is not spent twice.
+    pub(super) async fn drain(self, grace: Duration) {
+        let mut draining = tokio::task::JoinSet::new();
+        for agent in self.running {
+            draining.spawn(agent.drain(grace));
+        }
+        while draining.join_next().await.is_some() {}
+    }
+}
+
+fn agent_config(
+    home: &Home,
+    settings: &Settings,
+    name: &str,
+    keys: TrustedKeys,
+) -> Result<AgentConfig, Problem> {
+    let id = name.parse::<AgentId>().map_err(|error| {
+        let todo = "Give the machine a plain host name.";
+        Problem::new(ErrorCode::AgentFault, format!("{name}: {error}."), todo)
+    })?;
+    let mut config = AgentConfig::new(id, home.agent(name), keys);
+    let slots = usize::try_from(settings.slots)
+        .ok()
+        .and_then(NonZeroUsize::new);
+    config.slots = slots.unwrap_or(config.slots);
+    config.heartbeat = Duration::from_secs(settings.heartbeat_seconds.into());
+    config.version = env!("CARGO_PKG_VERSION").to_owned();
+    Ok(config)
+}
+
+fn trusted(home: &Home) -> Result<TrustedKeys, Problem> {
+    let path = home.trusted_keys();
+    let fault = |why: String| {
+        Problem::new(
+            ErrorCode::KeyFault,
+            format!("{} cannot be used: {why}.", path.display()),
+            "Remove it: the next start writes it with this orchestrator's key.",
+        )
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| fault(error.to_string()))?;
+    TrustedKeys::parse(&text).map_err(|error| fault(error.to_string()))
+}
+
+/// A host name as part of an id.
+fn as_id(hostname: &str) -> String {
+    let permitted = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+    let name: String = hostname
+        .chars()
+        .filter(|c| permitted(*c))
+        .take(100)
+        .collect();
+    match name.is_empty() {
+        true => "localhost".to_owned(),
+        false => name,
+    }
+}
+
+fn not_started(name: &str, error: &StartError) -> Problem {
+    let cause = std::error::Error::source(error);
+    let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+    let (code, todo) = match error {
+        StartError::Home { .. } => (
+            ErrorCode::HomeUnusable,
+            "Look at that folder; `chiffon doctor` tells more.",
+        ),
+        StartError::InUse(_) => (
+            ErrorCode::HomeInUse,
+            "Another agent uses this data folder: stop it.",
+        ),
+        StartError::Journal(_) => (
+            ErrorCode::JournalFault,
+            "Keep the folder of that agent for inspection, then move it away: what it had in hand becomes unknown.",
+        ),
+    };
+    let detail = format!("The agent {name} cannot start: {error}{cause}.");
+    Problem::new(code, detail, todo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_host_name_gives_an_id() {
+        for (hostname, id) in [
+            ("nas.lan", "nas.lan"),
+            ("Büro pc", "Bropc"),
+            ("", "localhost"),
+        ] {
+            assert_eq!(as_id(hostname), id);
+            assert!(
+                format!("desktop.{}", as_id(hostname))
+                    .parse::<AgentId>()
+                    .is_ok()
+            );
+        }
+    }
+}
