@@ -375,3 +375,10 @@ fn writing_goes_on_after_a_repack() {
     assert_eq!(rows.verify(&ledger), Ok(()));
     git(folder.path(), &["fsck", "--strict"]);
 }
+
+#[test]
+fn a_ledger_may_move_to_the_thread_that_writes_it() {
+    let (_folder, ledger, rows) = written();
+    let moved = std::thread::spawn(move || rows.verify(&ledger));
+    assert_eq!(moved.join().unwrap(), Ok(()));
+}
