@@ -182,7 +182,7 @@ CREATE TABLE outbox (
     CHECK ((claimed_by IS NULL) = (claimed_until IS NULL))
 ) STRICT;
 -- Everything that the search for due rows looks at, so that rows claimed by others cost little.
-CREATE INDEX outbox_pending ON outbox (seq, not_before, claimed_until) WHERE state = 'pending';
+CREATE INDEX outbox_pending ON outbox (seq, not_before, claimed_until, state) WHERE state = 'pending';
 CREATE INDEX outbox_ending  ON outbox (not_after) WHERE state = 'pending' AND not_after IS NOT NULL;
 CREATE INDEX outbox_done    ON outbox (coalesce(claimed_until, not_after)) WHERE state <> 'pending';
 

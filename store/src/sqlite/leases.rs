@@ -105,7 +105,7 @@ pub(super) fn of_request(
     request: RequestId,
 ) -> Result<Vec<LeaseRow>, Error> {
     let sql = select_leases!(
-        "WHERE tenant_id = ?1 AND owner IN
+        "INDEXED BY leases_of_owner WHERE tenant_id = ?1 AND owner IN
              (SELECT 'task:' || task_id FROM tasks WHERE request_id = ?2) ORDER BY name"
     );
     let mut statement = conn.prepare_cached(sql)?;
