@@ -1,16 +1,9 @@
 //! Starting an agent from its home, and ending it: by draining, or at once.
 
-use std::{
-    fs::{self, File, TryLockError},
-    io,
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs::File, io, sync::Arc, time::Duration};
 
 use chiffon_bus::{Bus, QueueName};
-use chiffon_common::{AgentKind, BootId, Incarnation};
+use chiffon_common::{AttemptRef, BootId, Incarnation};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -20,13 +13,13 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    bundles::{BundleCache, MAX_CACHE_BYTES},
     clock::Clock,
     config::AgentConfig,
-    core::{Core, Identity, Moment, Plan},
+    core::Plan,
     folders::Folders,
     heartbeat::{Pulse, Vitals},
-    journal::{self, JournalError, JournalFault},
+    home::{self, Home, StartError},
+    journal::JournalFault,
     outbox::{Outbox, Publisher},
     receive::receive,
     run::Runner,
@@ -43,26 +36,6 @@ const TICK: Duration = Duration::from_millis(250);
 const STOPPING: Duration = Duration::from_secs(45);
 /// How long a drain waits for confirms; what is not confirmed is in the journal.
 const CONFIRMS: Duration = Duration::from_secs(10);
-
-/// Why an agent does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The home, or the places below it, cannot be used.
-    #[error("agent folder {path} cannot be used")]
-    Home {
-        /// Which folder.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// Another agent has it.
-    #[error("agent folder {0} is in use by another agent")]
-    InUse(PathBuf),
-    /// Its journal.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-}
 
 /// How a drain went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +81,7 @@ impl Agent {
         clock: Arc<dyn Clock>,
     ) -> Result<AgentHandle, StartError> {
         let (home, kind, at) = (config.clone(), worker.kind(), moment(&*clock));
-        let taken = tokio::task::spawn_blocking(move || take_home(&home, kind, at)).await;
+        let taken = tokio::task::spawn_blocking(move || home::take(&home, kind, at)).await;
         let home = taken.unwrap_or_else(|panic| {
             Err(StartError::Home {
                 path: config.home.clone(),
@@ -198,89 +171,13 @@ struct Outside {
     clock: Arc<dyn Clock>,
 }
 
-/// A home that is ours.
-struct Home {
-    lock: File,
-    core: Core,
-    first: Plan,
-    journal: journal::Writer,
-    incarnation: Incarnation,
-    folders: Folders,
-    cache: BundleCache,
-}
-
-fn take_home(config: &AgentConfig, kind: AgentKind, at: Moment) -> Result<Home, StartError> {
-    let path = config.home.clone();
-    let fault = |source| StartError::Home {
-        path: path.clone(),
-        source,
-    };
-    let lock = lock(&config.home)
-        .map_err(fault)?
-        .ok_or_else(|| StartError::InUse(path.clone()))?;
-    let fresh = Incarnation::from_uuid(Uuid::now_v7());
-    let mut opened = journal::open(&config.home, &config.id, fresh)?;
-    let incarnation = opened.incarnation;
-    let me = Identity {
-        agent: config.id.clone(),
-        kind,
-        incarnation,
-        keys: config.keys.clone(),
-        max_clock_skew: config.max_clock_skew,
-    };
-    let history = std::mem::take(&mut opened.history);
-    let (mut core, mut first) = Core::recover(me, config.slots.get(), history, at);
-    // The journal is written anew with all of it.
-    first.records.clear();
-    let journal = opened.start(&core.snapshot(at))?;
-    let folders =
-        Folders::choose(&config.memory_folders, &config.id, &config.home).map_err(fault)?;
-    let cache = BundleCache::open(config.home.join("bundles"), MAX_CACHE_BYTES).map_err(fault)?;
-    Ok(Home {
-        lock,
-        core,
-        first,
-        journal,
-        incarnation,
-        folders,
-        cache,
-    })
-}
-
-/// Makes the home and takes its lock; none where another agent has it.
-fn lock(home: &Path) -> io::Result<Option<File>> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(home)?;
-    fs::set_permissions(home, fs::Permissions::from_mode(0o700))?;
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(home.join("lock"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
 fn begin(config: AgentConfig, home: Home, outside: Outside) -> AgentHandle {
-    let Home {
-        lock,
-        core,
-        first,
-        journal,
-        incarnation,
-        folders,
-        cache,
-    } = home;
+    let (incarnation, folders) = (home.incarnation, Arc::new(home.folders));
     let Outside { bus, worker, clock } = outside;
     let stop = CancellationToken::new();
     let (listening, beating) = (stop.child_token(), stop.child_token());
     let tasks = TaskTracker::new();
-    let (folders, outbox) = (Arc::new(folders), Arc::new(Outbox::default()));
+    let outbox = Arc::new(Outbox::default());
     let boot = BootId::from_uuid(Uuid::now_v7());
     let (events_in, events) = mpsc::channel(EVENTS);
     let (deliveries_in, deliveries) = mpsc::channel(1);
@@ -304,23 +201,17 @@ fn begin(config: AgentConfig, home: Home, outside: Outside) -> AgentHandle {
         stop: stop.clone(),
     };
     tasks.spawn(publisher.run());
-    let unknown: Vec<_> = folders
-        .left_over()
-        .into_iter()
-        .filter(|left| !core.is_sweeping(*left))
-        .collect();
-    let (ear, sweeper, queue) = (
-        listening.clone(),
-        runner.clone(),
+    let mut unknown = folders.left_over();
+    unknown.retain(|left| !home.core.is_sweeping(*left));
+    let ear = receive(
+        Arc::clone(&bus),
         QueueName::agent(&config.id),
+        config.prefetch,
+        deliveries_in,
+        listening.clone(),
     );
-    let listen_on = Arc::clone(&bus);
-    tasks.spawn(listening.clone().run_until_cancelled_owned(async move {
-        // What no journal knows may still run; nothing new begins beside it.
-        futures_util::future::join_all(unknown.into_iter().map(|left| sweeper.sweep_quietly(left)))
-            .await;
-        receive(listen_on, queue, config.prefetch, deliveries_in, ear).await;
-    }));
+    let ear = sweep_then(runner.clone(), unknown, ear);
+    tasks.spawn(listening.clone().run_until_cancelled_owned(ear));
     let pulse = Pulse {
         bus,
         worker,
@@ -339,9 +230,9 @@ fn begin(config: AgentConfig, home: Home, outside: Outside) -> AgentHandle {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let shell = Shell {
-        core,
-        journal,
-        cache,
+        core: home.core,
+        journal: home.journal,
+        cache: home.cache,
         clock,
         outbox,
         runner,
@@ -355,16 +246,7 @@ fn begin(config: AgentConfig, home: Home, outside: Outside) -> AgentHandle {
         tasks: tasks.clone(),
         state: State::default(),
     };
-    let all = stop.clone();
-    let shell = tokio::spawn(async move {
-        let outcome = shell.run(first).await;
-        if let Err(fault) = &outcome {
-            tracing::error!("the agent ends: {fault}");
-        }
-        all.cancel();
-        drop(lock);
-        outcome
-    });
+    let shell = tokio::spawn(run_shell(shell, home.first, home.lock));
     AgentHandle {
         incarnation,
         boot,
@@ -378,4 +260,23 @@ fn begin(config: AgentConfig, home: Home, outside: Outside) -> AgentHandle {
         stop,
         tasks,
     }
+}
+
+/// What no journal knows may still run; nothing new is taken beside it.
+async fn sweep_then(runner: Runner, unknown: Vec<AttemptRef>, ear: impl Future<Output = ()>) {
+    let sweeps = unknown.into_iter().map(|left| runner.sweep_quietly(left));
+    futures_util::future::join_all(sweeps).await;
+    ear.await;
+}
+
+/// The loop to its end, with which everything else ends and the home is free.
+async fn run_shell(shell: Shell, first: Plan, lock: File) -> Result<(), JournalFault> {
+    let all = shell.stop.clone();
+    let outcome = shell.run(first).await;
+    if let Err(fault) = &outcome {
+        tracing::error!("the agent ends: {fault}");
+    }
+    all.cancel();
+    drop(lock);
+    outcome
 }

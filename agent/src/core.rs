@@ -125,6 +125,15 @@ impl Core {
         plan
     }
 
+    /// Past the signatures, which cost a storm of events more than everything else.
+    #[cfg(test)]
+    fn handle_signed(&mut self, token: Token, signed: arrive::Signed, at: Moment) -> Plan {
+        let mut plan = Plan::default();
+        self.signed_arrived(token, signed, at, &mut plan);
+        self.fill_slots(&mut plan);
+        plan
+    }
+
     /// Attempts accepted or running, for the heartbeat.
     pub(crate) fn open_attempts(&self) -> Vec<AttemptRef> {
         self.open().map(|(attempt, _)| attempt).collect()

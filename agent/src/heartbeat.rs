@@ -51,7 +51,7 @@ type Capabilities = BTreeMap<String, String>;
 
 impl Pulse {
     /// Beats until `stop`, then once more.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(self) {
         let (found, mut capabilities) = watch::channel(Capabilities::new());
         let look = look(Arc::clone(&self.worker), found);
         let beat = async {
@@ -87,7 +87,6 @@ impl Pulse {
             () = beat => {}
             () = look => {}
         }
-        self.vitals.mark_unchanged();
     }
 
     /// One pulse; whether the bus took it.

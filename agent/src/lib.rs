@@ -9,6 +9,7 @@ mod config;
 mod core;
 mod folders;
 mod heartbeat;
+mod home;
 mod journal;
 mod lines;
 mod outbox;
@@ -17,8 +18,9 @@ mod run;
 mod shell;
 mod worker;
 
-pub use agent::{Agent, AgentFault, AgentHandle, Drained, StartError};
+pub use agent::{Agent, AgentFault, AgentHandle, Drained};
 pub use clock::{Clock, SystemClock};
 pub use config::AgentConfig;
+pub use home::StartError;
 pub use journal::JournalError;
 pub use worker::{Ended, Progress, StopReason, Swept, Work, Worker, run_id};

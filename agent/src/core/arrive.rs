@@ -16,6 +16,14 @@ use super::{
     run::cancelled_by_person,
 };
 
+/// A message whose signature was verified, and by whose key.
+pub(super) struct Signed {
+    pub(super) meta: Meta,
+    pub(super) key: String,
+    pub(super) made: jiff::Timestamp,
+    pub(super) payload: Payload,
+}
+
 impl Core {
     pub(super) fn arrived(&mut self, token: Token, bytes: &[u8], at: Moment, plan: &mut Plan) {
         let opened = Envelope::from_bytes(bytes).and_then(|envelope| {
@@ -40,7 +48,30 @@ impl Core {
             .signature
             .map(|signature| signature.key)
             .unwrap_or_default();
-        self.clocks.learn(&key, envelope.timestamp, at);
+        let signed = Signed {
+            meta,
+            key,
+            made: envelope.timestamp,
+            payload,
+        };
+        self.signed_arrived(token, signed, at, plan);
+    }
+
+    /// A message that somebody trusted has signed.
+    pub(super) fn signed_arrived(
+        &mut self,
+        token: Token,
+        signed: Signed,
+        at: Moment,
+        plan: &mut Plan,
+    ) {
+        let Signed {
+            meta,
+            key,
+            made,
+            payload,
+        } = signed;
+        self.clocks.learn(&key, made, at);
         let addressee = match &payload {
             Payload::Bundle(piece) => Some(&piece.agent),
             Payload::WorkCancel(cancel) => Some(&cancel.agent),

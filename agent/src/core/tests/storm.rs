@@ -86,7 +86,7 @@ fn ends(world: &World) -> (BTreeSet<AttemptRef>, Vec<AttemptRef>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
     fn every_accepted_attempt_starts_at_most_once_and_ends_once(steps in prop::collection::vec(step(), 1..120)) {

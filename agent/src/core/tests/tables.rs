@@ -8,7 +8,7 @@ use chiffon_common::{
 use proptest::prelude::*;
 
 use super::{
-    super::{Effect, Event, MAX_ATTEMPTS, fit},
+    super::{Effect, Event, fit},
     model::{World, attempt},
 };
 use crate::worker::StopReason;
@@ -160,7 +160,7 @@ fn old_results_are_forgotten_and_unconfirmed_ones_never() {
 }
 
 #[test]
-fn forged_work_fills_no_memory() {
+fn forged_work_is_refused_and_bars_nothing() {
     let mut world = World::new();
     let stranger = Signer::from_secret([1; 32]);
     let request = world.request(attempt(1, 1));
@@ -171,7 +171,6 @@ fn forged_work_fills_no_memory() {
     }
     assert_eq!(world.told.len(), 3);
     // And raises no number: the real one still runs.
-    assert!(MAX_ATTEMPTS > 3);
     world.ask(attempt(1, 7));
     world.settle();
     assert_eq!(world.started, [attempt(1, 7)]);
@@ -224,12 +223,12 @@ fn texts_are_cut_between_characters_and_marked() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     #[test]
     fn a_result_always_fits_into_an_envelope(
         unit in prop_oneof![Just("\u{1}"), Just("a"), Just("ü"), Just("\"\n"), Just("🦀")],
-        output in 0..600_000_usize, diff in 0..600_000_usize, hosts in 0..3_000_usize, answer in 0..2_000_usize,
+        output in 0..600_000_usize, diff in 0..600_000_usize, hosts in 0..2_000_usize, answer in 0..800_usize,
     ) {
         let host = HostSummary { answer: Some(unit.repeat(answer)), ..HostSummary::default() };
         let hosts: BTreeMap<String, HostSummary> = (0..hosts).map(|n| (format!("host-{n}"), host.clone())).collect();

@@ -1,0 +1,109 @@
+//! The agent's folder: taken for oneself, journal read, cache and run folders ready. What is done with
+//! them is left to the shell.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use chiffon_common::{AgentKind, Incarnation};
+use uuid::Uuid;
+
+use crate::{
+    bundles::{BundleCache, MAX_CACHE_BYTES},
+    config::AgentConfig,
+    core::{Core, Identity, Moment, Plan},
+    folders::Folders,
+    journal::{self, JournalError},
+};
+
+/// Why an agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The home, or the places below it, cannot be used.
+    #[error("agent folder {path} cannot be used")]
+    Home {
+        /// Which folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Another agent has it.
+    #[error("agent folder {0} is in use by another agent")]
+    InUse(PathBuf),
+    /// Its journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// A home that is ours.
+pub(crate) struct Home {
+    pub(crate) lock: File,
+    pub(crate) core: Core,
+    pub(crate) first: Plan,
+    pub(crate) journal: journal::Writer,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) folders: Folders,
+    pub(crate) cache: BundleCache,
+}
+
+/// Takes the home; blocks.
+pub(crate) fn take(config: &AgentConfig, kind: AgentKind, at: Moment) -> Result<Home, StartError> {
+    let path = config.home.clone();
+    let fault = |source| StartError::Home {
+        path: path.clone(),
+        source,
+    };
+    let lock = lock(&config.home)
+        .map_err(fault)?
+        .ok_or_else(|| StartError::InUse(path.clone()))?;
+    let fresh = Incarnation::from_uuid(Uuid::now_v7());
+    let mut opened = journal::open(&config.home, &config.id, fresh)?;
+    let incarnation = opened.incarnation;
+    let me = Identity {
+        agent: config.id.clone(),
+        kind,
+        incarnation,
+        keys: config.keys.clone(),
+        max_clock_skew: config.max_clock_skew,
+    };
+    let history = std::mem::take(&mut opened.history);
+    let (mut core, mut first) = Core::recover(me, config.slots.get(), history, at);
+    // The journal is written anew with all of it.
+    first.records.clear();
+    let journal = opened.start(&core.snapshot(at))?;
+    let folders =
+        Folders::choose(&config.memory_folders, &config.id, &config.home).map_err(fault)?;
+    let cache = BundleCache::open(config.home.join("bundles"), MAX_CACHE_BYTES).map_err(fault)?;
+    Ok(Home {
+        lock,
+        core,
+        first,
+        journal,
+        incarnation,
+        folders,
+        cache,
+    })
+}
+
+/// Makes the home and takes its lock; none where another agent has it.
+fn lock(home: &Path) -> io::Result<Option<File>> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(home)?;
+    fs::set_permissions(home, fs::Permissions::from_mode(0o700))?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(home.join("lock"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
