@@ -325,3 +325,71 @@ async fn a_failed_run_is_a_failed_request_with_its_hosts() {
         "{ended:#}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_ledger_is_filled_in_from_the_database_and_an_edited_one_is_found() {
+    let mut world = World::plain(Act::Complete).await;
+    for host in ["nas", "tower"] {
+        let id = world
+            .ask(&format!("write_file path=/tmp/x content=hello on {host}"))
+            .await;
+        world.approve(&id).await;
+        world
+            .until_it(&id, "its ledger commit", |request| {
+                request["ledger_commit"].is_string()
+            })
+            .await;
+    }
+    let (_, before) = world.get("/api/v1/ledger").await;
+    world.crash_orchestrator().await;
+    let folder = world.home.path().join("ledger");
+    std::fs::remove_dir_all(&folder).unwrap();
+    world.start_orchestrator().await;
+    let head = || {
+        let log = std::process::Command::new("git")
+            .arg("-C")
+            .arg(&folder)
+            .args(["rev-parse", "main"])
+            .output()
+            .unwrap();
+        String::from_utf8(log.stdout).unwrap().trim().to_owned()
+    };
+    let expected = before["items"][0]["commit"].as_str().unwrap().to_owned();
+    world
+        .wait_for("the refilled ledger", || head() == expected)
+        .await;
+    world.holds_together().await;
+
+    let tree = format!("{expected}^{{tree}}");
+    let foreign = std::process::Command::new("git")
+        .arg("-C")
+        .arg(&folder)
+        .args([
+            "-c",
+            "user.name=x",
+            "-c",
+            "user.email=x@x",
+            "commit-tree",
+            "-m",
+            "foreign",
+            "-p",
+            &expected,
+            &tree,
+        ])
+        .output()
+        .unwrap();
+    let foreign = String::from_utf8(foreign.stdout).unwrap().trim().to_owned();
+    let moved = std::process::Command::new("git")
+        .arg("-C")
+        .arg(&folder)
+        .args(["update-ref", "refs/heads/main", &foreign])
+        .status()
+        .unwrap();
+    assert!(moved.success());
+    let (_, report) = world.post("/api/v1/audit/verify", json!({})).await;
+    let faults = report["faults"].to_string();
+    assert!(
+        faults.contains("ledger") && faults.contains(&foreign[..7]),
+        "{report:#}"
+    );
+}

@@ -1,7 +1,10 @@
 //! A whole fleet in this process: orchestrator, bus, store and an agent whose worker is a test double at the
 //! seam; everything else is the product. Speaks to it as a user does, over HTTP.
 
-#![expect(clippy::unwrap_used, reason = "a fixture that fails is a test that fails, and says where")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that fails is a test that fails, and says where"
+)]
 
 use std::{
     collections::BTreeMap,

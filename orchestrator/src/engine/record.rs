@@ -187,8 +187,16 @@ impl Shared {
     /// Writes the ledger for ever. A fault of git never holds up anything else.
     pub(crate) async fn scribe(self: Arc<Self>) {
         let mut was_well = true;
+        let mut caught_up = false;
         loop {
-            match self.write_down().await {
+            let done = match caught_up {
+                true => self.write_down().await,
+                false => self.catch_up().await.map(|()| {
+                    caught_up = true;
+                    true
+                }),
+            };
+            match done {
                 Ok(true) => was_well = true,
                 Ok(false) => {
                     was_well = true;
@@ -203,6 +211,85 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Fills in what the repository lacks: deleted, moved away, or behind after a loss of power. The
+    /// rows are the truth and each commit follows from its row (R40, R41).
+    async fn catch_up(&self) -> Result<(), ScribeError> {
+        let tenant = &self.settings.tenant;
+        let Some(last) = self.store.last_ledger_batch(tenant).await? else {
+            return Ok(());
+        };
+        let path = self.settings.ledger.clone();
+        let head = tokio::task::spawn_blocking(move || Ledger::open(&path)?.head()).await??;
+        let head = head.map(|commit| commit.to_string());
+        if last.commit.is_none() && head == last.parent
+            || last.commit.is_some() && head == last.commit
+        {
+            return Ok(());
+        }
+        let mut after = self.batch_at(head.as_deref(), &last).await?;
+        while after < last.batch_no {
+            let Some(batch) = self
+                .store
+                .ledger_batches(tenant, after, 1)
+                .await?
+                .into_iter()
+                .next()
+            else {
+                break;
+            };
+            after = batch.batch_no;
+            if batch.commit.is_some() {
+                self.write_commit(&batch).await?;
+            }
+        }
+        tracing::warn!(
+            batches = last.batch_no,
+            "the ledger's repository was behind the database and was filled in"
+        );
+        Ok(())
+    }
+
+    /// The batch whose commit is the head; 0 for an empty repository. A head that no row knows is left to
+    /// the write, which names it as foreign.
+    async fn batch_at(
+        &self,
+        head: Option<&str>,
+        last: &LedgerBatchRow,
+    ) -> Result<u64, ScribeError> {
+        let Some(head) = head else { return Ok(0) };
+        let mut after = 0;
+        loop {
+            let page = self
+                .store
+                .ledger_batches(&self.settings.tenant, after, PAGE)
+                .await?;
+            if let Some(found) = page
+                .iter()
+                .find(|batch| batch.commit.as_deref() == Some(head))
+            {
+                return Ok(found.batch_no);
+            }
+            match page.last() {
+                Some(batch) => after = batch.batch_no,
+                None => return Ok(last.batch_no.saturating_sub(1)),
+            }
+        }
+    }
+
+    async fn write_commit(&self, batch: &LedgerBatchRow) -> Result<String, ScribeError> {
+        let count = u32::try_from(batch.last_entry - batch.first_entry + 1).unwrap_or(PAGE);
+        let entries = self
+            .store
+            .ledger_entries(&self.settings.tenant, batch.first_entry - 1, count)
+            .await?;
+        let path = self.settings.ledger.clone();
+        let row = batch.clone();
+        let commit =
+            tokio::task::spawn_blocking(move || Ledger::open(&path)?.write(&row, &entries))
+                .await??;
+        Ok(commit.to_string())
     }
 
     /// One batch: decide the row, write its commit, store the hash. Each half can be repeated.
