@@ -1,5 +1,6 @@
 //! Ending what an attempt left on its hosts: processes whose command line names the attempt's own
-//! temporary folder, their sessions, and the folder (DESIGN section 8).
+//! temporary folder, or whose environment carries its mark where the server lets `LC_*` pass, their
+//! sessions, and the folder (DESIGN section 8).
 //!
 //! What runs there as another user than the one that logs in is ended where sudo asks for no password.
 //! A host without `/proc` counts as uncertain.
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     folder::Folder,
     settings::remote_mark,
-    supervise::{Spec, Why},
+    supervise::{Cleanup, Spec, Why},
     supervised::Supervised,
 };
 
@@ -28,7 +29,8 @@ round=0
 while :; do
   found=' '
   for p in /proc/[0-9]*; do
-    tr '\0' ' ' 2>/dev/null < "$p/cmdline" | grep -qF "$mark" || continue
+    { tr '\0' ' ' < "$p/cmdline"; tr '\0' '\n' < "$p/environ"; } 2>/dev/null |
+      grep -qF -e "$mark" -e 'LC_CHIFFON_RUN=MARK' || continue
     s=$(session "$p")
     case "$s" in ''|0|1|"$own") continue ;; esac
     found="$found$s "
@@ -53,6 +55,8 @@ pub(crate) struct Cleaner {
     pub(crate) program: PathBuf,
     pub(crate) inventories: Vec<String>,
     pub(crate) environment: BTreeMap<String, String>,
+    /// Without shared connections.
+    pub(crate) ssh_args: String,
 }
 
 impl Cleaner {
@@ -68,6 +72,18 @@ impl Cleaner {
     /// The one that was kept, if this run had remote hosts and was about to start.
     pub(crate) fn read(folder: &Folder) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(Self::place(folder)).ok()?).ok()
+    }
+
+    /// What a supervisor is to run for it.
+    pub(crate) fn command(&self) -> Cleanup {
+        let mut environment = self.environment.clone();
+        // A connection of its own: those of the run may be frozen, or dead and not know it.
+        environment.insert("ANSIBLE_SSH_ARGS".to_owned(), self.ssh_args.clone());
+        Cleanup {
+            program: self.program.clone(),
+            arguments: self.arguments(),
+            environment,
+        }
     }
 
     /// Cleans up. Whether it is certain that nothing is left on any host.
@@ -95,14 +111,20 @@ impl Cleaner {
         let end = folder.end("clean");
         // An end of an earlier try would look like this one's.
         let _none_yet = std::fs::remove_file(&end);
+        let Cleanup {
+            program,
+            arguments,
+            environment,
+        } = self.command();
         let spec = Spec {
             run_id: self.run_id.clone(),
-            program: self.program.clone(),
-            arguments: self.arguments(),
+            program,
+            arguments,
             folder: folder.bundle(),
-            environment: self.environment.clone(),
+            environment,
             end,
             limit_seconds: limit.as_secs() + 1,
+            cleanup: None,
         };
         let nothing = Redactor::new(Vec::<String>::new());
         let (mut run, mut speech) =

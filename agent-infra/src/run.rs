@@ -25,7 +25,7 @@ use prepare::{Prepared, prepare};
 pub(crate) const ISOLATION: &str =
     "none beyond a session, a private folder and a clean environment of the run's own";
 
-/// All hosts together, within the 20 s that stopping may take.
+/// All hosts together, where the supervisor could not do it.
 const REMOTE_TIME: Duration = Duration::from_secs(8);
 
 /// What a run needs of the worker.
@@ -97,9 +97,12 @@ async fn start_and_follow(
         // The supervisor died: what it held is still to be ended.
         None => sweep::end_here(&spec.run_id).await,
     };
-    let cut_short = stopped || end.as_ref().is_none_or(|end| end.why != Why::Ended);
-    if cut_short && let Some(cleaner) = cleaner {
-        clean &= cleaner.clean(&means.supervisor, folder, REMOTE_TIME).await;
+    match (&end, cleaner) {
+        (Some(end), _) => clean &= end.cleaned != Some(false),
+        (None, Some(cleaner)) => {
+            clean &= cleaner.clean(&means.supervisor, folder, REMOTE_TIME).await;
+        }
+        (None, None) => {}
     }
     judge(end, stopped, clean, account)
 }

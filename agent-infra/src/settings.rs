@@ -120,15 +120,24 @@ impl Settings<'_> {
         )
     }
 
+    fn ssh_args(&self) -> String {
+        format!(
+            "-o ControlMaster=auto -o ControlPersist=30s {}",
+            self.lone_ssh_args()
+        )
+    }
+
     /// The first value of an option counts with ssh, and these come before an inventory's. No
     /// configuration of the person or the machine is read; an inventory can name one with `-F`.
-    fn ssh_args(&self) -> String {
+    /// The variable marks what runs on the host, where its server lets `LC_*` pass as most do.
+    pub(crate) fn lone_ssh_args(&self) -> String {
         let known_hosts = self.folder.bundle().join(KNOWN_HOSTS);
         format!(
-            "-F /dev/null -o ControlMaster=auto -o ControlPersist=30s \
-             -o 'UserKnownHostsFile=\"{}\"' -o GlobalKnownHostsFile=/dev/null \
-             -o StrictHostKeyChecking=yes -o UpdateHostKeys=no -o ServerAliveInterval=15",
-            known_hosts.display()
+            "-F /dev/null -o 'UserKnownHostsFile=\"{}\"' -o GlobalKnownHostsFile=/dev/null \
+             -o StrictHostKeyChecking=yes -o UpdateHostKeys=no -o ServerAliveInterval=15 \
+             -o SetEnv=LC_CHIFFON_RUN={}",
+            known_hosts.display(),
+            remote_mark(self.run_id)
         )
     }
 

@@ -11,14 +11,14 @@ use std::{
     ffi::OsString,
     io::{self, Read},
     os::unix::process::ExitStatusExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, ExitCode, ExitStatus, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, set_child_subreaper, setsid, wait};
+use rustix::process::{Signal, WaitOptions, getpid, set_child_subreaper, setsid, wait};
 use serde::{Deserialize, Serialize};
 
 use crate::processes::{MARK, cpu_of_ended_children, descendants, resident_below, signal_all};
@@ -33,8 +33,11 @@ const SAMPLE: Duration = Duration::from_millis(200);
 /// Between being asked to end and being killed.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How long cleaning up the hosts may take.
+const CLEANING: Duration = Duration::from_secs(7);
+
 /// How long killing is tried.
-const KILLING: Duration = Duration::from_secs(8);
+const KILLING: Duration = Duration::from_secs(6);
 
 /// What to run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,11 +52,21 @@ pub(crate) struct Spec {
     pub(crate) end: PathBuf,
     /// A second fence behind the agent's own clock.
     pub(crate) limit_seconds: u64,
+    /// What cleans up the hosts when the run is cut short.
+    pub(crate) cleanup: Option<Cleanup>,
+}
+
+/// A program that cleans up the hosts of a run, in the run's folder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Cleanup {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: BTreeMap<String, String>,
 }
 
 enum Happened {
     AgentGone,
-    Ended(ExitStatus),
+    Ended(u32, ExitStatus),
     NothingLeft,
 }
 
@@ -84,10 +97,19 @@ fn begin(description: Option<OsString>) -> io::Result<()> {
 }
 
 fn start(spec: &Spec) -> io::Result<u32> {
-    let child = Command::new(&spec.program)
-        .args(&spec.arguments)
+    start_program(spec, &spec.program, &spec.arguments, &spec.environment)
+}
+
+fn start_program(
+    spec: &Spec,
+    program: &Path,
+    arguments: &[String],
+    environment: &BTreeMap<String, String>,
+) -> io::Result<u32> {
+    let child = Command::new(program)
+        .args(arguments)
         .env_clear()
-        .envs(&spec.environment)
+        .envs(environment)
         .env(MARK, &spec.run_id)
         .current_dir(&spec.folder)
         .stdin(Stdio::null())
@@ -100,14 +122,14 @@ fn follow(spec: &Spec, child: u32) -> End {
     let (happened, happenings) = sync_channel(16);
     let agent = happened.clone();
     thread::spawn(move || watch_agent(&agent));
-    thread::spawn(move || reap(child, &happened));
+    thread::spawn(move || reap(&happened));
     let limit = Instant::now() + Duration::from_secs(spec.limit_seconds);
     let mut end = End::default();
     let this = std::process::id();
     let why = loop {
         end.peak_bytes = end.peak_bytes.max(resident_below(this));
         match happenings.recv_timeout(SAMPLE) {
-            Ok(Happened::Ended(status)) => {
+            Ok(Happened::Ended(pid, status)) if pid == child => {
                 (end.exit, end.signal) = (status.code(), status.signal());
                 break Why::Ended;
             }
@@ -115,10 +137,15 @@ fn follow(spec: &Spec, child: u32) -> End {
             // The program itself is told first, so this is the other end of the channel going away.
             Ok(Happened::NothingLeft) | Err(RecvTimeoutError::Disconnected) => break Why::Ended,
             Err(RecvTimeoutError::Timeout) if Instant::now() > limit => break Why::Limit,
-            Err(RecvTimeoutError::Timeout) => {}
+            Ok(Happened::Ended(..)) | Err(RecvTimeoutError::Timeout) => {}
         }
     };
     end.why = why;
+    if why != Why::Ended
+        && let Some(cleanup) = &spec.cleanup
+    {
+        end.cleaned = Some(clean_up(spec, cleanup, &happenings));
+    }
     end.ended_early = descendants(this).len();
     end.left = end_all(this, &happenings);
     end.cpu_seconds = cpu_of_ended_children();
@@ -181,17 +208,40 @@ fn watch_agent(happened: &SyncSender<Happened>) {
     let _late = happened.send(Happened::AgentGone);
 }
 
+/// Cleans up the hosts while the run is frozen: as long as its connections stand, what runs there
+/// still carries its mark, and nothing new can begin. Whether it is certain that nothing is left.
+fn clean_up(spec: &Spec, cleanup: &Cleanup, happenings: &Receiver<Happened>) -> bool {
+    signal_all(&descendants(std::process::id()), Signal::STOP);
+    let Cleanup {
+        program,
+        arguments,
+        environment,
+    } = cleanup;
+    let Ok(cleaner) = start_program(spec, program, arguments, environment) else {
+        return false;
+    };
+    let until = Instant::now() + CLEANING;
+    loop {
+        match happenings.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(Happened::Ended(pid, status)) if pid == cleaner => return status.success(),
+            Ok(_) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
 /// Waits for the program and for every orphan that the kernel gives to this process. When it has no
 /// child, it has no descendant either.
-fn reap(child: u32, happened: &SyncSender<Happened>) {
-    let child = i32::try_from(child).ok().and_then(Pid::from_raw);
+fn reap(happened: &SyncSender<Happened>) {
     loop {
         match wait(WaitOptions::empty()) {
-            Ok(Some((pid, status))) if Some(pid) == child => {
+            Ok(Some((pid, status))) => {
                 let status = ExitStatus::from_raw(status.as_raw());
-                let _late = happened.send(Happened::Ended(status));
+                let pid = pid.as_raw_nonzero().get().unsigned_abs();
+                // Nobody listens any more when everything else is done.
+                let _late = happened.send(Happened::Ended(pid, status));
             }
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
             Err(_) => break,
         }
     }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A supervisor whose agent died needs at most this long to end its run by itself.
-const SUPERVISOR_TIME: Duration = Duration::from_secs(12);
+const SUPERVISOR_TIME: Duration = Duration::from_secs(16);
 
 /// How long killing is tried.
 const KILLING: Duration = Duration::from_secs(5);

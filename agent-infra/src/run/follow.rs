@@ -18,8 +18,8 @@ use crate::{
 /// How often news go out.
 const NEWS: Duration = Duration::from_millis(100);
 
-/// Longest time a supervisor needs to end a run: 2 s of grace, 8 s of killing.
-const ENDING: Duration = Duration::from_millis(10_500);
+/// Longest time a supervisor needs to end a run: 7 s of cleaning up, 2 s of grace, 6 s of killing.
+const ENDING: Duration = Duration::from_millis(15_500);
 
 /// How long a process that could not be ended may hold up the reading of what was said.
 const READING: Duration = Duration::from_millis(500);

@@ -76,9 +76,12 @@ pub(super) fn prepare(
         hosts: work.hosts.len(),
         ssh_agent: means.ssh_agent.as_deref(),
     };
+    let cleaner = inventory.remote.then(|| cleaner(means, &folder, &settings));
+    let mut spec = spec(means, work, &folder, &settings, playbook);
+    spec.cleanup = cleaner.as_ref().map(Cleaner::command);
     let prepared = Prepared {
-        spec: spec(means, work, &folder, &settings, playbook),
-        cleaner: inventory.remote.then(|| cleaner(means, &folder, &settings)),
+        spec,
+        cleaner,
         folder,
     };
     write(work, &prepared, &vars)
@@ -161,6 +164,7 @@ fn spec(
         environment: settings.environment(),
         end: folder.end("run"),
         limit_seconds: work.timeout.as_secs().saturating_add(SECOND_FENCE_SECONDS),
+        cleanup: None,
     }
 }
 
@@ -170,5 +174,6 @@ fn cleaner(means: &Means, folder: &Folder, settings: &Settings<'_>) -> Cleaner {
         program: means.ansible.adhoc.clone(),
         inventories: inventories(folder).into(),
         environment: settings.environment(),
+        ssh_args: settings.lone_ssh_args(),
     }
 }

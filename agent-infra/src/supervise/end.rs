@@ -32,6 +32,8 @@ pub(crate) struct End {
     pub(crate) ended_early: usize,
     /// Processes that could not be ended.
     pub(crate) left: usize,
+    /// Whether the hosts were left clean, where there was something to clean up with.
+    pub(crate) cleaned: Option<bool>,
     /// Why the program never started.
     pub(crate) not_started: Option<String>,
 }

@@ -81,9 +81,9 @@ async fn no_payload_runs_and_each_arrives_verbatim() {
     - name: Write all top-level ones
       ansible.builtin.copy: {dest: "{{ out }}/top", content: "{{ query('vars', *names) | to_json }}"}
     - name: Write all nested ones
-      ansible.builtin.copy: {dest: "{{ out }}/nested", content: "{{ nested.list | map(attribute='deep') | flatten | to_json }}"}
+      ansible.builtin.copy: {dest: "{{ out }}/nested", content: "{{ nested.list | map(attribute='deep') | map('first') | map('first') | to_json }}"}
     - name: Write all keys
-      ansible.builtin.copy: {dest: "{{ out }}/key", content: "{{ keys | map('list') | flatten | to_json }}"}
+      ansible.builtin.copy: {dest: "{{ out }}/key", content: "{{ keys | map('list') | map('first') | to_json }}"}
     - name: "Show {{ item }}"
       ansible.builtin.debug: {msg: "{{ item }}", verbosity: 0}
       loop: "{{ nested.list | map(attribute='deep') | flatten }}"
