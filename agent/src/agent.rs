@@ -7,7 +7,7 @@ use chiffon_common::{AttemptRef, BootId, Incarnation};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval, timeout, timeout_at},
+    time::{Instant, Interval, MissedTickBehavior, interval, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     config::AgentConfig,
-    core::Plan,
+    core::{Event, Plan},
     folders::Folders,
     heartbeat::{Pulse, Vitals},
     home::{self, Home, StartError},
@@ -171,9 +171,25 @@ struct Outside {
     clock: Arc<dyn Clock>,
 }
 
+impl Outside {
+    fn runner(&self, folders: &Arc<Folders>, events: mpsc::Sender<Event>) -> Runner {
+        Runner {
+            worker: Arc::clone(&self.worker),
+            folders: Arc::clone(folders),
+            clock: Arc::clone(&self.clock),
+            events,
+        }
+    }
+}
+
+fn ticks() -> Interval {
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
 fn begin(config: AgentConfig, home: Home, outside: Outside) -> AgentHandle {
     let (incarnation, folders) = (home.incarnation, Arc::new(home.folders));
-    let Outside { bus, worker, clock } = outside;
     let stop = CancellationToken::new();
     let (listening, beating) = (stop.child_token(), stop.child_token());
     let tasks = TaskTracker::new();
@@ -185,22 +201,18 @@ fn begin(config: AgentConfig, home: Home, outside: Outside) -> AgentHandle {
     let (vitals, seen_vitals) = watch::channel(Vitals::default());
     let (load, seen_load) = watch::channel(Load::starting());
     let (metrics, seen_metrics) = watch::channel(None);
-    let runner = Runner {
-        worker: Arc::clone(&worker),
-        folders: Arc::clone(&folders),
-        clock: Arc::clone(&clock),
-        events: events_in.clone(),
-    };
+    let runner = outside.runner(&folders, events_in.clone());
     let publisher = Publisher {
-        bus: Arc::clone(&bus),
+        bus: Arc::clone(&outside.bus),
         outbox: Arc::clone(&outbox),
         agent: config.id.clone(),
-        clock: Arc::clone(&clock),
+        clock: Arc::clone(&outside.clock),
         metrics: seen_metrics,
         events: events_in,
         stop: stop.clone(),
     };
     tasks.spawn(publisher.run());
+    let Outside { bus, worker, clock } = outside;
     let mut unknown = folders.left_over();
     unknown.retain(|left| !home.core.is_sweeping(*left));
     let ear = receive(
@@ -226,9 +238,6 @@ fn begin(config: AgentConfig, home: Home, outside: Outside) -> AgentHandle {
         metrics,
         stop: beating.clone(),
     };
-    let pulse = tokio::spawn(pulse.run());
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let shell = Shell {
         core: home.core,
         journal: home.journal,
@@ -241,22 +250,21 @@ fn begin(config: AgentConfig, home: Home, outside: Outside) -> AgentHandle {
         commands,
         vitals,
         load,
-        ticks,
+        ticks: ticks(),
         stop: stop.clone(),
         tasks: tasks.clone(),
         state: State::default(),
     };
-    let shell = tokio::spawn(run_shell(shell, home.first, home.lock));
     AgentHandle {
         incarnation,
         boot,
         commands: commands_in,
         load: seen_load,
         folders,
-        shell,
+        shell: tokio::spawn(run_shell(shell, home.first, home.lock)),
         listening,
         beating,
-        pulse,
+        pulse: tokio::spawn(pulse.run()),
         stop,
         tasks,
     }
