@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Clock,
     catalogue::Root,
-    engine::{Jobs, Library, Settings, Shared, store_problem},
+    engine::{Jobs, Library, Settings, Shared},
     http,
     inventory::Here,
 };
@@ -62,19 +62,6 @@ pub struct Orchestrator {
 /// Starts the orchestrator: binds first, then declares the queues, then works.
 pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem> {
     let listener = http::bind(config.listen).await?;
-    let faults = parts
-        .store
-        .check()
-        .await
-        .map_err(|error| store_problem(&error))?;
-    if let Some(fault) = faults.first() {
-        let detail = format!("the database does not hold together: {fault}");
-        return Err(Problem::new(
-            ErrorCode::StoreCorrupt,
-            detail,
-            "restore a backup; keep the damaged file for inspection",
-        ));
-    }
     let policy = Policy {
         jobs: true,
         may_ask: vec!["person".to_owned(), "service".to_owned()],
