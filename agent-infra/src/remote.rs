@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Exits with 0 when nothing is left. It leaves its own session alone, which is where its own words
-/// name the folder too.
+/// name the folder too, and what the supervisor holds, should the host be the agent's own.
 const SCRIPT: &str = r#"
 [ -r /proc/self/stat ] || exit 3
 mark='tmp/MARK/'
@@ -29,8 +29,12 @@ round=0
 while :; do
   found=' '
   for p in /proc/[0-9]*; do
-    { tr '\0' ' ' < "$p/cmdline"; tr '\0' '\n' < "$p/environ"; } 2>/dev/null |
-      grep -qF -e "$mark" -e 'LC_CHIFFON_RUN=MARK' || continue
+    environment=$(tr '\0' '\n' 2>/dev/null < "$p/environ")
+    case "$environment" in
+      *CHIFFON_RUN=RUN_ID*) continue ;;
+      *LC_CHIFFON_RUN=MARK*) ;;
+      *) case "$(tr '\0' ' ' 2>/dev/null < "$p/cmdline")" in *"$mark"*) ;; *) continue ;; esac ;;
+    esac
     s=$(session "$p")
     case "$s" in ''|0|1|"$own") continue ;; esac
     found="$found$s "
@@ -141,7 +145,9 @@ impl Cleaner {
     }
 
     fn arguments(&self) -> Vec<String> {
-        let mut script = SCRIPT.replace("MARK", &remote_mark(&self.run_id));
+        let mut script = SCRIPT
+            .replace("MARK", &remote_mark(&self.run_id))
+            .replace("RUN_ID", &self.run_id);
         // Without padding there is no `=`, which Ansible would take for an option.
         while !script.len().is_multiple_of(3) {
             script.push('\n');

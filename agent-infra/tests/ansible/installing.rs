@@ -141,7 +141,7 @@ fn pip_alone_installs_it_too() {
     script(
         &shown,
         &format!(
-            "case \"$1 $2\" in '-m venv') echo 'ensurepip is not available' >&2; exit 1;; '-c import'*) echo 3 11; echo {};; *) exec {} \"$@\";; esac",
+            "case \"$1 $2\" in '-m venv') echo 'ensurepip is not available' >&2; exit 1;; '-c import ssl'*) echo 3 11; echo {};; *) exec {} \"$@\";; esac",
             shown.display(),
             real.display()
         ),

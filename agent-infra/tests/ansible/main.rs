@@ -1,9 +1,16 @@
 //! The worker against a real Ansible, installed once into the target folder, with real processes.
 
+#[cfg(test)]
 mod endings;
+#[cfg(test)]
 mod injection;
+#[cfg(test)]
 mod installing;
+#[cfg(test)]
 mod overhead;
+#[cfg(test)]
 mod remote;
+#[cfg(test)]
 mod room;
+#[cfg(test)]
 mod running;
