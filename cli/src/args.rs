@@ -316,3 +316,56 @@ pub fn parse(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<
     let matches = command.try_get_matches_from_mut(arguments)?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The help of a command and of all below it, by name.
+    fn helps(path: &str, command: &mut clap::Command, found: &mut Vec<(String, String)>) {
+        let help = command.clone().term_width(100).render_long_help();
+        found.push((path.to_owned(), help.to_string()));
+        for inner in command.get_subcommands_mut() {
+            let path = format!("{path}_{}", inner.get_name());
+            helps(&path, inner, found);
+        }
+    }
+
+    #[test]
+    fn the_help_of_every_command() {
+        let mut command = command();
+        command.build();
+        let mut found = Vec::new();
+        helps("chiffon", &mut command, &mut found);
+        assert!(found.len() > 20, "{}", found.len());
+        for (name, help) in found {
+            insta::assert_snapshot!(format!("help_{name}"), help);
+        }
+    }
+
+    #[test]
+    fn flags_stand_before_or_after_the_command() {
+        let parse = |line: &str| parse(line.split(' ').map(Into::into));
+        for line in [
+            "chiffon --json status",
+            "chiffon status --json",
+            "chiffon status -o json",
+        ] {
+            let wishes = parse(line).unwrap().global.wishes();
+            assert_eq!(wishes.format, Format::Json, "{line}");
+        }
+        assert!(parse("chiffon status --json -o yaml").is_err());
+        assert!(parse("chiffon run x --yes=3").is_err());
+    }
+
+    #[test]
+    fn yes_takes_its_tier_with_an_equals_sign_only() {
+        let tier = |line: &str| match parse(line.split(' ').map(Into::into)).unwrap().command {
+            Command::Run(run) => (run.yes, run.text),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(tier("chiffon run x"), (None, "x".to_owned()));
+        assert_eq!(tier("chiffon run --yes x"), (Some(1), "x".to_owned()));
+        assert_eq!(tier("chiffon run x --yes=2"), (Some(2), "x".to_owned()));
+    }
+}

@@ -192,7 +192,13 @@ impl<'a> Follower<'a> {
         }
         let running = request.tasks.iter().find(|task| is_at_work(task));
         let words = match running {
-            Some(task) => format!("step {}: {}: {}", task.step + 1, task.title, task.because),
+            Some(task) => {
+                let what = match task.mode.as_str() {
+                    "check" => "check run of step",
+                    _ => "step",
+                };
+                format!("{what} {}: {}: {}", task.step + 1, task.title, task.because)
+            }
             None => format!("{}: {}", request.state.replace('_', " "), request.because),
         };
         live.doing(&words, running);

@@ -130,10 +130,13 @@ pub async fn see_through(
 }
 
 fn ask_back(context: &Context<'_>, request: &RequestView) -> Exit {
-    match context.terminal.format {
+    let terminal = context.terminal;
+    match terminal.format {
         Format::Table => {
-            output::failure(context.terminal, &answer::asks_back(request));
-            show(context, request);
+            output::failure(terminal, &answer::asks_back(request));
+            if !request.nearest.is_empty() {
+                terminal.say(&render::nearest(terminal.err, request));
+            }
         }
         _ => show(context, request),
     }

@@ -3,7 +3,7 @@
 use chiffon_common::visible;
 
 use super::words::indented;
-use crate::{failure::Failure, terminal::Paint};
+use crate::{exit::Exit, failure::Failure, terminal::Paint};
 
 /// Two lines: what happened with its code, and what to do.
 pub fn failure(paint: Paint, failure: &Failure) -> String {
@@ -12,7 +12,13 @@ pub fn failure(paint: Paint, failure: &Failure) -> String {
         None => String::new(),
     };
     let what = visible(&failure.what);
-    let mut text = format!("{} {what}{code}", paint.bad("error:"));
+    let label = match failure.exit {
+        // Nothing is wrong: it is the person's turn.
+        Exit::Waiting => paint.warn("waiting:"),
+        Exit::Interrupted => paint.warn("interrupted:"),
+        _ => paint.bad("error:"),
+    };
+    let mut text = format!("{label} {what}{code}");
     if !failure.todo.is_empty() {
         let todo = indented(&visible(&failure.todo), "       ");
         text += &format!("\n{}", paint.bold(&todo));

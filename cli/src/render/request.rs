@@ -60,7 +60,9 @@ pub fn request(paint: Paint, request: &RequestView) -> String {
     if let Some(problem) = &request.problem {
         text += &format!("\n\n{}", problem_text(paint, problem));
     }
-    text += &nearest(paint, request);
+    if request.state == "needs_input" && !request.nearest.is_empty() {
+        text += &format!("\n\n{}", nearest(paint, request));
+    }
     text
 }
 
@@ -170,11 +172,9 @@ fn problem_text(paint: Paint, problem: &Problem) -> String {
     super::failure(paint, &Failure::from(problem.clone()))
 }
 
-fn nearest(paint: Paint, request: &RequestView) -> String {
-    if request.nearest.is_empty() || request.state != "needs_input" {
-        return String::new();
-    }
-    let mut text = String::from("\n\nWhat comes near:");
+/// What the fleet asks back: the nearest entries, each with a sentence that reaches it.
+pub fn nearest(paint: Paint, request: &RequestView) -> String {
+    let mut text = String::from("What comes near:");
     for near in &request.nearest {
         text += &format!(
             "\n  {}  {}\n    chiffon run \"{}\"",
@@ -205,7 +205,6 @@ pub fn outcome(paint: Paint, request: &RequestView) -> String {
     if let Some(problem) = &request.problem {
         end += &format!("\n{}", problem_text(paint, problem));
     }
-    end += &nearest(paint, request);
     end += &format!("\nrequest {}", request.request_id);
     if let Some(commit) = &request.ledger_commit {
         end += &format!("\nledger  {}", one_line(commit, 64));
