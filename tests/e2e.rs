@@ -1,0 +1,22 @@
+//! The main job with the real program, real playbooks, a real Ansible and real hosts: this machine, and a second
+//! one over SSH to a private sshd.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step that fails is a test that fails, and says where"
+)]
+
+#[path = "e2e/bad_input.rs"]
+mod bad_input;
+#[path = "e2e/changes.rs"]
+mod changes;
+#[path = "e2e/endings.rs"]
+mod endings;
+#[path = "e2e/first_use.rs"]
+mod first_use;
+#[path = "e2e/fresh.rs"]
+mod fresh;
+#[path = "e2e/ssh.rs"]
+mod ssh;
+#[path = "e2e/up.rs"]
+mod up;

@@ -1,0 +1,91 @@
+//! A data folder ready for use: made by the program itself, with the one private Ansible that the tests share.
+
+use std::{os::unix::fs::symlink, path::PathBuf, sync::OnceLock, time::Duration};
+
+use chiffon_agent_infra::AnsibleLocator;
+use chiffon_tests::{Chiffon, Home, Output, repository_root};
+
+/// Longest wait for one command; a real playbook on a busy machine takes a while.
+pub const LIMIT: Duration = Duration::from_secs(180);
+
+/// The Ansible that all tests but one share, installed by the product's own means.
+pub fn shared_ansible() -> PathBuf {
+    static SHARED: OnceLock<PathBuf> = OnceLock::new();
+    let install = || {
+        let home = repository_root().join("target/test-ansible");
+        let ansible = AnsibleLocator::new(&home)
+            .ensure(&|step| println!("{step}"))
+            .expect("an Ansible");
+        println!("shared Ansible: {}", ansible.playbook.display());
+        home.join("ansible")
+    };
+    SHARED.get_or_init(install).clone()
+}
+
+/// A data folder with a catalogue folder of the test's own beside the shipped one.
+pub struct Fresh {
+    pub home: Home,
+}
+
+impl Fresh {
+    pub fn new() -> Self {
+        let home = Home::new();
+        let shared = shared_ansible();
+        home.write("inventory/.keep", "");
+        if shared.exists() {
+            symlink(shared, home.path().join("ansible")).expect("a link to the shared Ansible");
+        }
+        Self { home }
+    }
+
+    /// With this inventory beside localhost; lines below `hosts:`, indented by four.
+    pub fn with_hosts(hosts: &str) -> Self {
+        let fresh = Self::new();
+        let text =
+            format!("all:\n  hosts:\n    localhost:\n      ansible_connection: local\n{hosts}");
+        fresh.home.write_inventory("hosts.yml", &text);
+        fresh
+    }
+
+    /// Adds an entry of the test's own: tier 2 whatever it says, because it was not shipped.
+    pub fn entry(&self, id: &str, metadata: &str, tasks: &str) {
+        let play =
+            format!("- name: {id}\n  hosts: all\n  gather_facts: false\n  roles:\n    - {id}\n");
+        let root = self.own_catalogue();
+        for (path, text) in [
+            (format!("playbooks/{id}.yml"), play.as_str()),
+            (format!("playbooks/{id}.chiffon.yml"), metadata),
+            (format!("roles/{id}/tasks/main.yml"), tasks),
+            (
+                format!("roles/{id}/meta/argument_specs.yml"),
+                "argument_specs:\n  main:\n    short_description: A test\n    options: {}\n",
+            ),
+        ] {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+            std::fs::write(path, text).expect("a file");
+        }
+        let folder = root.to_str().expect("a path in UTF-8");
+        self.home
+            .write_config(&format!("catalogue:\n  folders:\n    - {folder}\n"));
+    }
+
+    pub fn own_catalogue(&self) -> PathBuf {
+        self.home.scratch().join("mine")
+    }
+
+    pub fn chiffon(&self) -> Chiffon {
+        Chiffon::new(&self.home).limit(LIMIT)
+    }
+
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.chiffon().run(args)
+    }
+}
+
+/// Metadata of an entry of the test's own.
+pub fn metadata(timeout_seconds: u64, on_interrupt: &str) -> String {
+    format!(
+        "title: A trial\ndescription: Does what the test wants\nexamples: []\ntier: 1\npreview: blind\ntimeout_seconds: {timeout_seconds}\non_interrupt: {on_interrupt}\nrequires_become: false\nresources: {{memory_gb: 0, gpu: false}}\n"
+    )
+}
