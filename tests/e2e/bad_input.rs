@@ -75,7 +75,7 @@ fn a_broken_catalogue_file_is_named_with_its_line_and_the_rest_loads() {
     let checked = fresh.run(&["catalogue", "check"]);
     assert_eq!(checked.code(), Some(1), "{}", checked.stdout);
     assert!(
-        format!("{}{}", checked.stdout, checked.stderr).contains("broken.chiffon.yml:4"),
+        format!("{}{}", checked.stdout, checked.stderr).contains("broken.chiffon.yml:3"),
         "{}{}",
         checked.stdout,
         checked.stderr

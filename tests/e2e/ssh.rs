@@ -23,10 +23,10 @@ fn an_ssh_host_is_used_only_after_its_key_was_pinned_and_never_with_another() {
     let fresh = with_box(&sshd);
     let unpinned = fresh.run(&["run", "ping box"]);
     assert_ne!(unpinned.code(), Some(0));
+    let said = format!("{}{}", unpinned.stdout, unpinned.stderr);
     assert!(
-        unpinned.stderr.contains("inventory trust box"),
-        "{}",
-        unpinned.stderr
+        said.contains("5408") && said.contains("inventory trust box"),
+        "{said}"
     );
 
     let trusted = fresh
