@@ -108,7 +108,7 @@ pub struct Run {
         value_parser = clap::value_parser!(u8).range(1..=2)
     )]
     pub yes: Option<u8>,
-    /// The host name that tier 2 wants typed
+    /// The host name that tier 2 wants typed (--yes=2 names it by itself)
     #[arg(long, value_name = "HOST")]
     pub confirm: Option<String>,
     /// The group of requests it belongs to
@@ -258,6 +258,9 @@ pub enum Inventory {
 
 /// Ask a host for its SSH keys, show their fingerprints, and pin them
 #[derive(Debug, Clone, Args)]
+#[command(before_help = "Examples:
+  chiffon inventory trust nas
+  chiffon inventory trust nas --fingerprint SHA256:0yfx...")]
 pub struct Trust {
     /// The host's name in the inventory
     pub host: String,

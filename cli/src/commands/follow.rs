@@ -109,7 +109,9 @@ impl<'a> Follower<'a> {
     pub async fn recorded(&mut self, request: RequestView) -> Result<RequestView, Failure> {
         let until = Instant::now() + LEDGER;
         let mut newest = request;
-        while newest.ledger_commit.is_none() {
+        // What was never begun has nothing to tell.
+        // One that never had a plan is not recorded there.
+        while newest.plan.is_some() && newest.ledger_commit.is_none() {
             match timeout_at(until, self.next()).await {
                 Ok(follow) => newest = follow?.request,
                 Err(_) => break,

@@ -106,6 +106,10 @@ pub async fn see_through(
         let request = match stopped {
             Stopped::Ended(request) => {
                 let request = follower.recorded(*request).await?;
+                if context.terminal.animate {
+                    // Between what happened and what came of it.
+                    context.terminal.say("");
+                }
                 show(context, &request);
                 return Ok(Exit::of_request(&request));
             }
@@ -178,6 +182,7 @@ async fn interrupted(
         Ok(request) if request.ended => request,
         Ok(_) | Err(_) => follower.to_the_end().await?,
     };
+    let request = follower.recorded(request).await?;
     show(context, &request);
     Ok(Exit::Interrupted)
 }
