@@ -264,7 +264,7 @@ pub enum Inventory {
 pub struct Trust {
     /// The host's name in the inventory
     pub host: String,
-    /// Pin whatever answers, without asking
+    /// Pin what answers without asking, unless another key is pinned
     #[arg(long)]
     pub yes: bool,
     /// Pin only if the host has this key (SHA256:...), as read on the host itself

@@ -52,6 +52,7 @@ pub struct Session {
 impl Session {
     /// Connects or starts.
     pub async fn open(context: &mut Context<'_>, need: Need) -> Result<Self, Failure> {
+        context.home.check()?;
         let settings = context.settings(&[])?;
         logging::begin(&settings, context.terminal, context.verbose, false);
         let steps = Steps::new(context.terminal);

@@ -94,7 +94,7 @@ impl<'a> Follower<'a> {
     }
 
     /// The same to the end, whatever the signals say; the second one ends the program by itself.
-    pub async fn to_the_end(&mut self) -> Result<RequestView, Failure> {
+    pub async fn end_of_it(&mut self) -> Result<RequestView, Failure> {
         let mut live = Live::new(self.terminal);
         loop {
             let follow = self.next().await?;

@@ -180,7 +180,7 @@ async fn interrupted(
     let cancelled = session.client.cancel(id).await;
     let request = match cancelled {
         Ok(request) if request.ended => request,
-        Ok(_) | Err(_) => follower.to_the_end().await?,
+        Ok(_) | Err(_) => follower.end_of_it().await?,
     };
     let request = follower.recorded(request).await?;
     show(context, &request);

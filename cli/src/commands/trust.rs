@@ -26,11 +26,12 @@ use crate::{
 /// `ssh-keyscan` itself gives up after ten seconds a key type.
 const SCAN: Duration = Duration::from_secs(60);
 
-/// Where a host answers.
+/// Where a host answers, and by which keys it is known so far.
 #[derive(Debug, PartialEq, Eq)]
 struct At {
     address: String,
     port: u16,
+    known: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -70,11 +71,31 @@ pub async fn trust(context: &mut Context<'_>, args: &Trust) -> Result<Exit, Fail
         let line = format!("  {:<20} {}", key.kind, fingerprint(key)?);
         context.terminal.say(&line);
     }
-    if args.fingerprint.is_none() && !args.yes {
-        consent(context, &args.host).await?;
+    if args.fingerprint.is_none() {
+        agreed(context, args, &at, &keys, &who).await?;
     }
     pin(&folder, &at.address, at.port, &keys)?;
     tell(context, args, at, &keys)
+}
+
+/// Without a fingerprint somebody has to say yes.
+async fn agreed(
+    context: &mut Context<'_>,
+    args: &Trust,
+    at: &At,
+    keys: &[HostKey],
+    who: &str,
+) -> Result<(), Failure> {
+    let is_known = |key: &HostKey| at.known.contains(&key.key);
+    let has_changed = !at.known.is_empty() && !keys.iter().any(is_known);
+    match (args.yes, has_changed) {
+        (true, false) => return Ok(()),
+        // A first key may be taken on trust, never another one in its place.
+        (true, true) => return Err(changed(who)),
+        (false, true) => context.terminal.say("This is not the key that is pinned!"),
+        (false, false) => {}
+    }
+    consent(context, &args.host).await
 }
 
 fn tell(context: &Context<'_>, args: &Trust, at: At, keys: &[HostKey]) -> Result<Exit, Failure> {
@@ -160,6 +181,7 @@ fn where_is(context: &Context<'_>, host: &str) -> Result<At, Failure> {
         return Ok(At {
             address: unpinned.address,
             port: unpinned.port,
+            known: Vec::new(),
         });
     }
     let bundle = inventory.resolve(&one)?;
@@ -169,11 +191,14 @@ fn where_is(context: &Context<'_>, host: &str) -> Result<At, Failure> {
     let text: Vec<String> = files
         .map(|(_, file)| String::from_utf8_lossy(&file.content).into_owned())
         .collect();
-    let at = text
-        .iter()
-        .flat_map(|text| text.lines())
-        .find_map(address_of);
-    at.ok_or_else(|| Failure::usage(format!("{} is not reached by SSH.", one[0]), ""))
+    let lines = || text.iter().flat_map(|text| text.lines());
+    let Some(mut at) = lines().find_map(address_of) else {
+        let what = format!("{} is not reached by SSH.", one[0]);
+        return Err(Failure::usage(what, ""));
+    };
+    let keys = lines().filter_map(|line| line.split_whitespace().last());
+    at.known = keys.map(str::to_owned).collect();
+    Ok(at)
 }
 
 /// `name kind key` or `[name]:port kind key`.
@@ -184,13 +209,24 @@ fn address_of(line: &str) -> Option<At> {
         return Some(At {
             address: token.to_owned(),
             port: 22,
+            known: Vec::new(),
         });
     };
     let (name, port) = rest.split_once("]:")?;
     Some(At {
         address: name.to_owned(),
         port: port.parse().ok()?,
+        known: Vec::new(),
     })
+}
+
+fn changed(who: &str) -> Failure {
+    Problem::new(
+        ErrorCode::HostKeyChanged,
+        format!("{who} has another key than the one that is pinned."),
+        "Read the new fingerprint on the host itself and give it with --fingerprint.",
+    )
+    .into()
 }
 
 async fn scan(at: &At) -> Result<Vec<HostKey>, Failure> {
@@ -302,6 +338,7 @@ mod tests {
             Some(At {
                 address: address.to_owned(),
                 port,
+                known: Vec::new(),
             })
         };
         assert_eq!(address_of(&format!("nas ssh-ed25519 {KEY}")), at("nas", 22));

@@ -25,6 +25,7 @@ pub async fn up(context: &mut Context<'_>, args: &Up) -> Result<Exit, Failure> {
         flag: "--listen",
         value: value.clone(),
     });
+    context.home.check()?;
     let settings = context.settings(listen.as_slice())?;
     logging::begin(&settings, context.terminal, context.verbose, true);
     let lock = prepare(context).await?;
