@@ -52,7 +52,7 @@ pub async fn approve(
         return Err(Failure::internal("a plan waits, but there is no question"));
     };
     if question.kind != "approval" {
-        return Ok(Verdict::Open(other_question(request, question)));
+        return other(client, terminal, interrupt, request, question).await;
     }
     let tier = question.tier.unwrap_or(Tier::Two);
     if terminal.format == Format::Table || terminal.may_ask {
@@ -88,6 +88,30 @@ pub async fn approve(
         _ => answer(question, "reject", None, said),
     };
     Ok(Verdict::Answered(Box::new(client.answer(&answer).await?)))
+}
+
+/// A question about a run that was cut off, or whose outcome nobody knows.
+async fn other(
+    client: &Client,
+    terminal: &Terminal,
+    interrupt: &mut Interrupt,
+    request: &RequestView,
+    question: &DecisionView,
+) -> Result<Verdict, Failure> {
+    let open = other_question(request, question);
+    if !terminal.may_ask {
+        return Ok(Verdict::Open(open));
+    }
+    let options = question.options.join(", ");
+    let words = one_line(&format!("{} ({options}):", question.question), 500);
+    match ask(&words, interrupt).await {
+        Answered::Line(line) if question.options.contains(&line) => {
+            let answer = answer(question, &line, None, &Said::default());
+            Ok(Verdict::Answered(Box::new(client.answer(&answer).await?)))
+        }
+        Answered::Line(_) | Answered::NoMore => Ok(Verdict::Open(open)),
+        Answered::Interrupted => Ok(Verdict::Interrupted),
+    }
 }
 
 /// An answer to this question, bound to the plan that it is about.

@@ -6,7 +6,6 @@ use chiffon_common::{Digest, api::RequestView};
 use super::{
     Context,
     answer::{self, Said, Verdict},
-    follow::Questions,
     run::see_through,
 };
 use crate::{
@@ -83,7 +82,7 @@ async fn give(
     };
     if session.is_one_shot() && !answered.ended {
         let id = answered.request_id;
-        return see_through(context, session, id, &said, Questions::Stop).await;
+        return see_through(context, session, id, &said).await;
     }
     show(context, &answered);
     let rejected = answered.state == "rejected";

@@ -44,7 +44,7 @@ pub enum Stopped {
 
 /// Whether an open question ends the following.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Questions {
+enum Questions {
     /// The caller answers it.
     Stop,
     /// Somebody else answers it.
@@ -76,18 +76,14 @@ impl<'a> Follower<'a> {
     }
 
     /// Shows what happens until there is something for the caller to do.
-    pub async fn until(
-        &mut self,
-        questions: Questions,
-        interrupt: &mut Interrupt,
-    ) -> Result<Stopped, Failure> {
+    pub async fn until_needed(&mut self, interrupt: &mut Interrupt) -> Result<Stopped, Failure> {
         let mut live = Live::new(self.terminal);
         loop {
             let follow = tokio::select! {
                 follow = self.next() => follow?,
                 () = interrupt.wait() => return Ok(Stopped::Interrupted),
             };
-            if let Some(stopped) = self.take(follow, questions, &mut live) {
+            if let Some(stopped) = self.take(follow, Questions::Stop, &mut live) {
                 return Ok(stopped);
             }
         }

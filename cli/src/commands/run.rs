@@ -10,7 +10,7 @@ use chiffon_common::{
 use super::{
     Context,
     answer::{self, Said, Verdict},
-    follow::{Follower, Questions, Stopped},
+    follow::{Follower, Stopped},
 };
 use crate::{
     args::Run,
@@ -89,7 +89,7 @@ async fn ask_and_follow(
         let words = format!("Request {id}");
         context.terminal.say(&context.terminal.err.dim(&words));
     }
-    see_through(context, session, id, said, Questions::Stop).await
+    see_through(context, session, id, said).await
 }
 
 /// From wherever the request stands to its end, or to where a person is needed who cannot be asked.
@@ -98,11 +98,10 @@ pub async fn see_through(
     session: &Session,
     id: RequestId,
     said: &Said,
-    questions: Questions,
 ) -> Result<Exit, Failure> {
     let mut follower = Follower::new(&session.client, context.terminal, id);
     loop {
-        let stopped = follower.until(questions, &mut context.interrupt).await?;
+        let stopped = follower.until_needed(&mut context.interrupt).await?;
         let request = match stopped {
             Stopped::Ended(request) => {
                 let request = follower.recorded(*request).await?;

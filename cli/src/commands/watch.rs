@@ -1,6 +1,6 @@
 //! `chiffon watch`: follows a request live until it ends.
 
-use super::{Context, answer::Said, follow::Questions, run::see_through};
+use super::{Context, answer::Said, run::see_through};
 use crate::{
     args::Watch,
     exit::Exit,
@@ -21,10 +21,6 @@ async fn follow(
     request: &str,
 ) -> Result<Exit, Failure> {
     let id = session.client.resolve(request).await?;
-    // Where a fleet stays, somebody else may answer; here it would wait for nobody.
-    let questions = match session.is_one_shot() || context.terminal.may_ask {
-        true => Questions::Stop,
-        false => Questions::WaitOut,
-    };
-    see_through(context, session, id, &Said::default(), questions).await
+    // A question is asked here, or named with exit code 6: nothing waits for somebody unseen.
+    see_through(context, session, id, &Said::default()).await
 }
