@@ -107,6 +107,14 @@ impl Metadata {
 
     /// Adds what the metadata says of the parameters that the role declares.
     pub(super) fn limit(&self, parameters: &mut [Parameter]) -> Result<(), Fault> {
+        for example in &self.examples {
+            if let Some(stranger) = undeclared(example, parameters) {
+                let reason = format!(
+                    "the example {example:?} names {{{stranger}}}, which is no parameter of the role"
+                );
+                return Err(Fault::whole(reason));
+            }
+        }
         for limits in &self.limits {
             let name = &limits.name;
             let declared = parameters.iter_mut().find(|p| p.name.as_str() == name.text);
@@ -120,6 +128,19 @@ impl Metadata {
         }
         Ok(())
     }
+}
+
+/// The first `{name}` of an example that is no parameter: a sentence like it would never fill anything.
+fn undeclared<'e>(example: &'e str, parameters: &[Parameter]) -> Option<&'e str> {
+    let names = example
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split_once('}'));
+    names.map(|(name, _)| name).find(|name| {
+        parameters
+            .iter()
+            .all(|parameter| parameter.name.as_str() != *name)
+    })
 }
 
 /// The entries of a mapping that may hold only these keys.

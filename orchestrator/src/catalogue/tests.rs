@@ -182,6 +182,8 @@ fn each_broken_file_is_named_and_the_rest_loads() {
             "undo:\n  entry: nothing\n",
         ),
         ("playbooks/orphan.chiffon.yml", "title: x\n"),
+        ("playbooks/strange.yml", "- hosts: all\n"),
+        ("playbooks/strange.chiffon.yml", "examples: ['Do {this}']\n"),
         ("playbooks/obeyed.yml", "- hosts: all\n  roles: [obeyed]\n"),
         (
             "roles/obeyed/meta/argument_specs.yml",
@@ -206,6 +208,7 @@ fn each_broken_file_is_named_and_the_rest_loads() {
     assert_eq!(line, Some(2));
     assert!(typo.contains("did you mean \"tier\"?"), "{typo}");
     assert!(reason("lost_undo.chiffon.yml").1.contains("nothing"));
+    assert!(reason("strange.chiffon.yml").1.contains("{this}"));
     assert!(reason("orphan.chiffon.yml").1.contains("no playbook"));
     assert_eq!(reason("argument_specs.yml").0, Some(4));
 }

@@ -1,8 +1,6 @@
 //! Laying a sentence along an example: which words are the same, which fill a `{hole}`, which are left
 //! over on either side. The best alignment is found by dynamic programming over tokens and parts.
 
-use serde_json::Value;
-
 use super::{
     index::{Index, Indexed, Part, Pattern},
     lexicon::{self, Class},
@@ -66,6 +64,7 @@ const NOWHERE: Cell = Cell {
 };
 const EXTEND: f32 = 0.12;
 const HOLE_COST: f32 = 0.3;
+const NEARLY_NOTHING: f32 = 0.1;
 const CHOICE_GAIN: f32 = 0.7;
 
 /// The best fit over all examples of an entry.
@@ -103,11 +102,11 @@ pub(super) fn fit(words: &Words<'_, '_>, entry: &Entry, indexed: &Indexed, index
     best
 }
 
-struct Aligner<'a, 's, 't> {
-    words: &'a Words<'s, 't>,
-    entry: &'a Entry,
-    indexed: &'a Indexed,
-    index: &'a Index,
+pub(super) struct Aligner<'a, 's, 't> {
+    pub(super) words: &'a Words<'s, 't>,
+    pub(super) entry: &'a Entry,
+    pub(super) indexed: &'a Indexed,
+    pub(super) index: &'a Index,
     costs: Costs,
 }
 
@@ -192,7 +191,7 @@ impl Aligner<'_, '_, '_> {
         }
     }
 
-    fn token_cost(&self, i: usize) -> f32 {
+    pub(super) fn token_cost(&self, i: usize) -> f32 {
         let token = self.words.tokens[i];
         match token.shape {
             Shape::Quoted => 0.6,
@@ -258,7 +257,7 @@ impl Aligner<'_, '_, '_> {
             example: pattern.text.clone(),
             ..Fit::default()
         };
-        let (mut gained, mut lost, mut decided) = (0.0, 0.0, false);
+        let (mut gained, mut lost, mut decided, mut generic) = (0.0, 0.0, false, false);
         let (mut j, mut i, mut inside) = (pattern.parts.len(), self.words.tokens.len(), false);
         let (mut hole_end, mut holes) = (0, Vec::new());
         let mut matched = vec![false; pattern.parts.len()];
@@ -292,8 +291,10 @@ impl Aligner<'_, '_, '_> {
                     (j, i) = (j - 1, i - 1);
                     if let Part::Word { canonical, weight } = &pattern.parts[j] {
                         gained += weight;
-                        if lexicon::class(canonical) == Class::Content {
-                            decided = true;
+                        let class = lexicon::class(canonical);
+                        decided |= class == Class::Content;
+                        generic |= class == Class::Generic;
+                        if class != Class::Stop {
                             fit.words.push(self.words.tokens[i].written.to_owned());
                         }
                     }
@@ -324,6 +325,8 @@ impl Aligner<'_, '_, '_> {
             }
         }
         fit.words.reverse();
+        // "How is nas doing" has only words that tell little, and is one of the examples all the same.
+        decided |= generic && lost < NEARLY_NOTHING;
         fit.score = if decided && gained > 0.0 {
             gained / (gained + lost)
         } else {
@@ -334,10 +337,20 @@ impl Aligner<'_, '_, '_> {
 
     /// A parameter that may be left out is meant only where every word of the example that leads to it was
     /// said; otherwise "make it executable" would name an owner.
-    fn is_announced(&self, pattern: &Pattern, j: usize, parameter: usize, matched: &[bool]) -> bool {
+    fn is_announced(
+        &self,
+        pattern: &Pattern,
+        j: usize,
+        parameter: usize,
+        matched: &[bool],
+    ) -> bool {
         let parameter = &self.entry.parameters[parameter];
-        let leading = (0..j).rev().take_while(|at| matches!(pattern.parts[*at], Part::Word { .. }));
-        parameter.required || !parameter.choices.is_empty() || leading.into_iter().all(|at| matched[at])
+        let leading = (0..j)
+            .rev()
+            .take_while(|at| matches!(pattern.parts[*at], Part::Word { .. }));
+        parameter.required
+            || !parameter.choices.is_empty()
+            || leading.into_iter().all(|at| matched[at])
     }
 
     /// A text of several words reaches from the word that was matched before it to the one after it, so that
@@ -348,7 +361,7 @@ impl Aligner<'_, '_, '_> {
         (mut from, mut to): (usize, usize),
         used: &[bool],
     ) -> (usize, usize) {
-        let is_word = |i: usize| self.words.tokens[i].shape == Shape::Word;
+        let is_word = |i: usize| self.is_bare(i);
         let takes = value::takes_several_words(&self.entry.parameters[parameter]);
         if !takes || !(from..to).all(is_word) {
             return (from, to);
@@ -378,65 +391,6 @@ impl Aligner<'_, '_, '_> {
         if let Some(value) = value::of(parameter, piece) {
             fit.parameters.insert(parameter.name.to_string(), value);
             fit.used[from..to].fill(true);
-        }
-    }
-
-    /// How much of the sentence the entry knows, whatever the order: enough for a report.
-    fn bag(&self) -> Fit {
-        let mut fit = Fit {
-            used: vec![false; self.words.tokens.len()],
-            example: self.entry.title.clone(),
-            ..Fit::default()
-        };
-        let (mut known, mut unknown) = (0.0, 0.0);
-        for (i, token) in self.words.tokens.iter().enumerate() {
-            let is_content =
-                token.shape == Shape::Word && lexicon::class(&token.canonical) == Class::Content;
-            if is_content && self.indexed.vocabulary.contains(&token.canonical) {
-                known += self.index.weight(&token.canonical);
-                fit.used[i] = true;
-                fit.words.push(token.written.to_owned());
-            } else {
-                unknown += self.token_cost(i);
-            }
-        }
-        let enough = known >= 0.6 && self.entry.parameters.iter().all(|p| !p.required);
-        fit.score = if enough {
-            0.85 * known / (known + unknown)
-        } else {
-            0.0
-        };
-        fit
-    }
-
-    /// Words that are a choice of a parameter choose it, unless two choose differently.
-    fn add_choices(&self, fit: &mut Fit) {
-        let mut chosen: Vec<(usize, usize)> = Vec::new();
-        for token in &self.words.tokens {
-            if let Some(choice) = self.indexed.choices.get(&token.canonical)
-                && token.shape == Shape::Word
-                && !chosen.contains(choice)
-            {
-                chosen.push(*choice);
-            }
-        }
-        for (parameter, choice) in &chosen {
-            let declared = &self.entry.parameters[*parameter];
-            let is_only = chosen
-                .iter()
-                .filter(|(other, _)| other == parameter)
-                .count()
-                == 1;
-            let value: Option<&Value> = declared.choices.get(*choice);
-            match value {
-                Some(value) if is_only => {
-                    fit.parameters
-                        .insert(declared.name.to_string(), value.clone());
-                }
-                _ => {
-                    fit.parameters.remove(declared.name.as_str());
-                }
-            }
         }
     }
 }

@@ -17,10 +17,10 @@ pub(super) enum Class {
 
 const STOP: &str = "a an the is are am be there any some of on in at to for from with and or as by onto into it its \
     this that these those me my you your we our us i please kindly just now also still can could would will \
-    shall may should do does did has have had was were been much many how what which who if then so \
+    shall may should do does did has have had was were been much many how what which who if whether then so \
     der die das den dem des ein eine einen einem einer ist sind es im am an auf in zu zum zur von vom fur mit \
     und oder bitte mir mich dir du sie wir uns ich mal doch noch jetzt gerade wie viel viele was welche welcher \
-    welches kannst konntest wurdest gibt so sich zwar gern \
+    welches kannst konntest wurdest gibt so sich zwar gern ob \
     le la les l un une des du de d sur dans a au aux en pour avec et ou est sont ce cette ces il elle je tu vous \
     nous moi me s t y que quel quelle quels quelles combien comment reste sil te plait peux pourrais merci \
     thanks danke ok okay right chiffon want need like wish d'like i'd possible \

@@ -5,6 +5,7 @@
 //! sure, it asks: a wrong question costs a moment, a wrong change a machine.
 
 mod align;
+mod bag;
 mod complete;
 mod explicit;
 mod hosts;

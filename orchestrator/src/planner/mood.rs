@@ -107,6 +107,5 @@ fn asks_for_several(words: &[&Token<'_>]) -> bool {
         .map(|word| word.canonical.as_str())
         .filter(|word| lexicon::is_change(word));
     let first = verbs.next();
-    words.iter().any(|word| leads_on(word))
-        || first.is_some_and(|first| verbs.any(|verb| verb != first))
+    words.iter().any(leads_on) || first.is_some_and(|first| verbs.any(|verb| verb != first))
 }

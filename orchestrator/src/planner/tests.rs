@@ -1,8 +1,10 @@
 //! Sentences against the shipped catalogue. None of them is one of its examples.
 
+mod edges;
+
 use std::{fs, sync::Arc};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::*;
 use crate::{catalogue::shipped_for_tests, inventory::Here};
@@ -202,6 +204,18 @@ fn changes_take_their_parameters_from_the_sentence() {
                 r#"package_install {"name":"docker.io"} @nas,tower"#,
             ),
             (
+                "install the htop package on nas",
+                r#"package_install {"name":"htop"} @nas"#,
+            ),
+            (
+                "write \"x\" to /tmp/x with mode 0600 on nas",
+                r#"write_file {"content":"x","mode":"0600","path":"/tmp/x"} @nas"#,
+            ),
+            (
+                "write Hello {{ name }} to /tmp/x on nas",
+                r#"write_file {"content":"Hello {{ name }}","path":"/tmp/x"} @nas"#,
+            ),
+            (
                 "on nas, install vim",
                 r#"package_install {"name":"vim"} @nas"#,
             ),
@@ -331,98 +345,74 @@ fn what_no_entry_does_is_asked_back() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
-    let planner = planner();
-    for (sentence, missing) in [
-        ("restart the service on this machine", vec!["name"]),
-        ("install it", vec!["name"]),
-        ("install a package", vec!["name"]),
-        ("write \"hello\"", vec!["path"]),
-        ("write something to /tmp/x", vec!["content"]),
-    ] {
-        match planner.plan(sentence, &alone()) {
-            Proposal::Ask(question) => {
-                assert_eq!(
-                    question.missing, missing,
-                    "{sentence}: {}",
-                    question.problem
-                );
-                assert!(!question.nearest.is_empty(), "{sentence}");
-            }
-            Proposal::Plan(planned) => panic!("{sentence}: {planned:?}"),
-        }
-    }
-}
-
-#[test]
-fn the_explicit_form_is_exact() {
+fn more_sentences_of_people() {
     assert_all(
         &fleet(),
         &[
-            ("ping on nas", "ping {} @nas"),
+            ("can you ping the nas for me?", "ping {} @nas"),
+            ("check whether tower is reachable", "ping {} @tower"),
+            ("is the box up?", "ping {} @nas"),
+            ("Antwortet nas?", "ping {} @nas"),
+            ("Est-ce que nas répond ?", "ping {} @nas"),
             (
-                "host_report section=disks on nas,tower",
+                "free memory on nas",
+                r#"host_report {"section":"memory"} @nas"#,
+            ),
+            ("how is nas doing?", "host_report {} @nas"),
+            (
+                "storage left on media",
                 r#"host_report {"section":"disks"} @nas,tower"#,
             ),
+            ("report on tower", "host_report {} @tower"),
             (
-                "write_file path=/tmp/x content=\"restart cron, don't\" on nas",
-                r#"write_file {"content":"restart cron, don't","path":"/tmp/x"} @nas"#,
+                "Welche Updates gibt es für nas?",
+                r#"host_report {"section":"updates"} @nas"#,
             ),
             (
-                "write_file_undo path=/tmp/x run_id=abc on nas",
-                r#"write_file_undo {"path":"/tmp/x","run_id":"abc"} @nas"#,
+                "Quel espace disque reste-t-il sur nas ?",
+                r#"host_report {"section":"disks"} @nas"#,
             ),
-            ("package_install name=htop", "ask 5102"),
-            ("package_install name=htop on nsa", "ask 5102"),
-            ("package_instal name=htop on nas", "ask 5103"),
-            ("package_install name=\"a b\" on nas", "ask 5105"),
-            ("host_report section=disk on nas", "ask 5105"),
-            ("package_install nam=htop on nas", "ask 5106"),
             (
-                "package_install name=htop ansible_python_interpreter=/bin/sh on nas",
-                "ask 5107",
+                "apt install curl on localhost",
+                r#"package_install {"name":"curl"} @localhost"#,
             ),
-            ("package_install on nas", "ask 5104"),
-            ("write_file path=\"/tmp/x on nas", "ask 5105"),
+            (
+                "make sure git is installed on tower",
+                r#"package_install {"name":"git"} @tower"#,
+            ),
+            (
+                "ich möchte htop auf nas installieren",
+                r#"package_install {"name":"htop"} @nas"#,
+            ),
+            (
+                "add the package jq on tower please",
+                r#"package_install {"name":"jq"} @tower"#,
+            ),
+            (
+                "systemctl restart nginx.service on web-1",
+                r#"service_restart {"name":"nginx.service"} @web-1.lan"#,
+            ),
+            (
+                "bounce docker on tower",
+                r#"service_restart {"name":"docker"} @tower"#,
+            ),
+            (
+                "put \"a=1\" into /etc/default/x on the box",
+                r#"write_file {"content":"a=1","path":"/etc/default/x"} @nas"#,
+            ),
+            ("move /tmp/a to /tmp/b on nas", ASK),
+            ("make me a sandwich", ASK),
+            ("tell me a joke about disks and penguins", ASK),
+            ("what did you do yesterday on nas", ASK),
+            ("rm -rf / on nas", ASK),
+            ("turn off nas", ASK),
+            ("add a user bob on nas", ASK),
+            ("install nas", "ask 5104"),
+            ("restart", "ask 5104"),
+            ("open port 80 on nas", ASK),
+            ("install docker compose stack from github on nas", ASK),
+            ("nas is broken", ASK),
+            ("the disks are fine on nas, restart cron", ASK),
         ],
     );
-    let planned = planner().plan("ping on nas", &fleet());
-    assert!(matches!(planned, Proposal::Plan(planned) if planned.confidence == 100));
-}
-
-#[test]
-fn an_ask_for_nothing_still_shows_what_there_is() {
-    let Proposal::Ask(question) = planner().plan("what is the meaning of life", &alone()) else {
-        panic!("nobody knows");
-    };
-    assert_eq!(question.nearest.len(), 3);
-    assert!(
-        question
-            .nearest
-            .iter()
-            .all(|near| near.entry.as_str() != "write_file_undo")
-    );
-}
-
-#[test]
-fn odd_input_ends_in_a_question_and_quickly() {
-    let planner = planner();
-    let odd = [
-        "word ".repeat(10_000),
-        "\u{202e}install\u{200b} \u{0}htop".to_owned(),
-        "install ".repeat(119),
-        "\"".repeat(5_000),
-        "{{".repeat(5_000),
-        "'a ".repeat(100),
-        "installe \u{fb01}\u{301}\u{301}".to_owned(),
-    ];
-    for sentence in &odd {
-        let found = outcome(&planner, sentence, &fleet());
-        assert!(
-            found.starts_with("ask"),
-            "{}: {found}",
-            sentence.chars().take(40).collect::<String>()
-        );
-    }
-    assert_eq!(json!(planner.catalogue().broken().len()), json!(0));
 }

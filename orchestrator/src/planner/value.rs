@@ -60,7 +60,7 @@ fn choice(parameter: &Parameter, piece: &str) -> Option<Value> {
             let choice = text::fold(choice);
             choice == folded || lexicon::canonical(&choice) == meant
         }
-        None => choice.to_string() == piece,
+        None => serde_json::from_str::<Value>(piece).is_ok_and(|given| given == **choice),
     };
     parameter.choices.iter().find(same).cloned()
 }
