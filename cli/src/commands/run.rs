@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use chiffon_common::{
-    ProjectId, RequestId, Tier,
+    ErrorCode, ProjectId, RequestId, Tier,
     api::{NewRequest, RequestView},
 };
 
@@ -121,10 +121,16 @@ pub async fn see_through(
         }
         let client = &session.client;
         let interrupt = &mut context.interrupt;
-        match answer::approve(client, context.terminal, interrupt, &request, said).await? {
-            Verdict::Answered(_) => {}
-            Verdict::Interrupted => return interrupted(context, session, id, follower).await,
-            Verdict::Open(failure) => {
+        let verdict = answer::approve(client, context.terminal, interrupt, &request, said).await;
+        match verdict {
+            // Somebody was quicker; what they said counts, and is followed.
+            Err(failure) if failure.code == Some(ErrorCode::DecisionClosed) => {
+                context.terminal.say("It was answered elsewhere meanwhile.");
+            }
+            Err(failure) => return Err(failure),
+            Ok(Verdict::Answered(_)) => {}
+            Ok(Verdict::Interrupted) => return interrupted(context, session, id, follower).await,
+            Ok(Verdict::Open(failure)) => {
                 show_documents(context, &request);
                 return Err(failure);
             }
