@@ -141,14 +141,14 @@ impl<'a> Follower<'a> {
         self.show(&follow, live);
         let is_behind = follow.lines.len() >= FULL;
         let request = follow.request;
-        if self.terminal.is_closed() {
-            return Some(Stopped::Unread);
-        }
         if is_behind {
             return None;
         }
         if request.ended {
             return Some(Stopped::Ended(Box::new(request)));
+        }
+        if self.terminal.is_closed() {
+            return Some(Stopped::Unread);
         }
         let asks_back = request.state == "needs_input";
         if asks_back || (questions == Questions::Stop && waits_for_a_person(&request)) {
@@ -187,6 +187,9 @@ impl<'a> Follower<'a> {
             if task.mode == "apply" && has_ended(task) && self.told.insert(task.task_id) {
                 live.line(&render::task_ended(paint, task));
             }
+        }
+        if request.ended {
+            return; // How it ended is the caller's to tell.
         }
         let running = request.tasks.iter().find(|task| is_at_work(task));
         let words = match running {

@@ -113,7 +113,9 @@ pub async fn see_through(
                 return Ok(Exit::of_request(&request));
             }
             Stopped::Interrupted => return interrupted(context, session, id, follower).await,
-            Stopped::Unread => return Ok(Exit::Ok),
+            // It goes on there; here it would end with us, so it is seen through unseen.
+            Stopped::Unread if !session.is_one_shot() => return Ok(Exit::Ok),
+            Stopped::Unread => return Ok(Exit::of_request(&follower.end_of_it().await?)),
             Stopped::Asks(request) => *request,
         };
         if request.state == "needs_input" {

@@ -197,11 +197,14 @@ pub fn outcome(paint: Paint, request: &RequestView) -> String {
         });
         parts.extend(answers);
     }
-    let mut end = format!(
-        "{}: {}",
-        state(paint, &request.state),
-        one_line(&request.because, 300)
-    );
+    let mut end = state(paint, &request.state);
+    let said = request
+        .problem
+        .as_ref()
+        .map(|problem| problem.detail.as_str());
+    if said != Some(request.because.as_str()) {
+        end += &format!(": {}", one_line(&request.because, 300));
+    }
     if let Some(problem) = &request.problem {
         end += &format!("\n{}", problem_text(paint, problem));
     }
