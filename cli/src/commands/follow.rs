@@ -60,6 +60,7 @@ pub struct Follower<'a> {
     version: u64,
     told: BTreeSet<TaskId>,
     state: String,
+    leaves_unread: bool,
 }
 
 impl<'a> Follower<'a> {
@@ -72,6 +73,15 @@ impl<'a> Follower<'a> {
             version: 0,
             told: BTreeSet::new(),
             state: String::new(),
+            leaves_unread: false,
+        }
+    }
+
+    /// Leaves when nobody reads any more; to be said where the request goes on without us.
+    pub fn leaving_unread(self) -> Self {
+        Self {
+            leaves_unread: true,
+            ..self
         }
     }
 
@@ -147,7 +157,7 @@ impl<'a> Follower<'a> {
         if request.ended {
             return Some(Stopped::Ended(Box::new(request)));
         }
-        if self.terminal.is_closed() {
+        if self.leaves_unread && self.terminal.is_closed() {
             return Some(Stopped::Unread);
         }
         let asks_back = request.state == "needs_input";

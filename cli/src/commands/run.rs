@@ -100,6 +100,9 @@ pub async fn see_through(
     said: &Said,
 ) -> Result<Exit, Failure> {
     let mut follower = Follower::new(&session.client, context.terminal, id);
+    if !session.is_one_shot() {
+        follower = follower.leaving_unread();
+    }
     loop {
         let stopped = follower.until_needed(&mut context.interrupt).await?;
         let request = match stopped {
@@ -113,9 +116,7 @@ pub async fn see_through(
                 return Ok(Exit::of_request(&request));
             }
             Stopped::Interrupted => return interrupted(context, session, id, follower).await,
-            // It goes on there; here it would end with us, so it is seen through unseen.
-            Stopped::Unread if !session.is_one_shot() => return Ok(Exit::Ok),
-            Stopped::Unread => return Ok(Exit::of_request(&follower.end_of_it().await?)),
+            Stopped::Unread => return Ok(Exit::Ok),
             Stopped::Asks(request) => *request,
         };
         if request.state == "needs_input" {
