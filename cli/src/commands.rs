@@ -25,7 +25,7 @@ use crate::{
     failure::Failure,
     home::Home,
     interrupt::Interrupt,
-    session::{Need, Session},
+    session::{Need, Session, interrupted},
     settings::{Flag, Settings},
     terminal::Terminal,
 };
@@ -93,7 +93,10 @@ where
     F: Future<Output = Result<T, Failure>>,
 {
     let session = Session::open(context, Need::Records).await?;
-    let answer = question(session.client.clone()).await;
+    let answer = tokio::select! {
+        answer = question(session.client.clone()) => answer,
+        () = context.interrupt.wait() => Err(interrupted()),
+    };
     session.close().await;
     answer
 }

@@ -182,13 +182,9 @@ async fn wait(interrupt: &mut Interrupt, time: Duration) -> Result<(), Failure> 
     }
 }
 
-/// Ctrl-C before anything had begun.
+/// Ctrl-C where nothing is left to be done.
 pub fn interrupted() -> Failure {
-    Failure::plain(
-        Exit::Interrupted,
-        "Interrupted before anything was asked.",
-        "",
-    )
+    Failure::plain(Exit::Interrupted, "Stopped by Ctrl-C.", "")
 }
 
 /// The data folder has another user.
