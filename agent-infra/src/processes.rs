@@ -30,6 +30,19 @@ pub(crate) fn descendants(of: u32) -> Vec<u32> {
     found
 }
 
+/// The daemons below this process: those outside its session that nobody of the run waits for any more,
+/// and everything below them.
+pub(crate) fn daemons(of: u32) -> BTreeSet<u32> {
+    let leads = |stat: &Stat| stat.parent == of && stat.session != of && !stat.zombie;
+    let leaders = pids().filter_map(stat).filter(leads);
+    let with_children = leaders.flat_map(|stat| {
+        let mut family = descendants(stat.pid);
+        family.push(stat.pid);
+        family
+    });
+    with_children.collect()
+}
+
 /// Processes whose environment carries the mark of this run, and everything below them; not this
 /// process. Those of other users are seen by root only.
 pub(crate) fn marked(run_id: &str) -> Vec<u32> {
@@ -114,6 +127,7 @@ pub(crate) fn cpu_of_ended_children() -> f64 {
 struct Stat {
     pid: u32,
     parent: u32,
+    session: u32,
     zombie: bool,
 }
 
@@ -123,6 +137,7 @@ fn stat(pid: u32) -> Option<Stat> {
     Some(Stat {
         pid,
         parent: fields.get(1)?.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
         zombie: matches!(*fields.first()?, "Z" | "X"),
     })
 }

@@ -128,6 +128,7 @@ impl Cleaner {
             environment,
             end,
             limit_seconds: limit.as_secs() + 1,
+            keeps_daemons: false,
             cleanup: None,
         };
         let nothing = Redactor::new(Vec::<String>::new());

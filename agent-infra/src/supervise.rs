@@ -7,7 +7,7 @@
 mod end;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsString,
     io::{self, Read},
     os::unix::process::ExitStatusExt,
@@ -21,7 +21,9 @@ use std::{
 use rustix::process::{Signal, WaitOptions, getpid, set_child_subreaper, setsid, wait};
 use serde::{Deserialize, Serialize};
 
-use crate::processes::{MARK, cpu_of_ended_children, descendants, resident_below, signal_all};
+use crate::processes::{
+    MARK, cpu_of_ended_children, daemons, descendants, resident_below, signal_all,
+};
 pub(crate) use end::{End, Why};
 
 /// The hidden first argument by which a program becomes a supervisor.
@@ -54,6 +56,9 @@ pub(crate) struct Spec {
     pub(crate) limit_seconds: u64,
     /// What cleans up the hosts when the run is cut short.
     pub(crate) cleanup: Option<Cleanup>,
+    /// Whether daemons outlive the run if it ends well: an entry that restarts a service on a machine
+    /// without an init would otherwise end it again.
+    pub(crate) keeps_daemons: bool,
 }
 
 /// A program that cleans up the hosts of a run, in the run's folder.
@@ -146,26 +151,44 @@ fn follow(spec: &Spec, child: u32) -> End {
     {
         end.cleaned = Some(clean_up(spec, cleanup, &happenings));
     }
-    end.ended_early = descendants(this).len();
-    end.left = end_all(this, &happenings);
+    let ended_well = why == Why::Ended && end.exit == Some(0);
+    let kept = if spec.keeps_daemons && ended_well {
+        daemons(this)
+    } else {
+        BTreeSet::new()
+    };
+    end.kept = kept.len();
+    end.ended_early = others(this, &kept).len();
+    end.left = end_all(this, &kept, &happenings);
     end.cpu_seconds = cpu_of_ended_children();
     end
 }
 
-/// Ends everything below this process and returns how many could not be ended.
-fn end_all(this: u32, happenings: &Receiver<Happened>) -> usize {
-    let left = descendants(this);
+/// Everything below this process but those that are kept.
+fn others(this: u32, kept: &BTreeSet<u32>) -> Vec<u32> {
+    let below = descendants(this).into_iter();
+    below.filter(|pid| !kept.contains(pid)).collect()
+}
+
+/// Ends everything below this process but what is kept, and returns how many could not be ended.
+fn end_all(this: u32, kept: &BTreeSet<u32>, happenings: &Receiver<Happened>) -> usize {
+    let left = others(this, kept);
+    if left.is_empty() && !kept.is_empty() {
+        return 0;
+    }
     signal_all(&left, Signal::TERM);
     signal_all(&left, Signal::CONT);
-    if nothing_left_within(happenings, GRACE) {
+    if kept.is_empty() && nothing_left_within(happenings, GRACE) {
         return 0;
     }
     let until = Instant::now() + KILLING;
     let mut asked_sudo = false;
     while Instant::now() < until {
-        let left = descendants(this);
+        let left = others(this, kept);
         signal_all(&left, Signal::KILL);
-        if nothing_left_within(happenings, Duration::from_millis(100)) {
+        if nothing_left_within(happenings, Duration::from_millis(100))
+            || others(this, kept).is_empty()
+        {
             return 0;
         }
         if !asked_sudo && until - Instant::now() < KILLING - GRACE {
@@ -173,7 +196,7 @@ fn end_all(this: u32, happenings: &Receiver<Happened>) -> usize {
             kill_as_root(&left);
         }
     }
-    descendants(this).len()
+    others(this, kept).len()
 }
 
 fn nothing_left_within(happenings: &Receiver<Happened>, limit: Duration) -> bool {

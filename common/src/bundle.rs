@@ -45,6 +45,11 @@ pub enum BundleError {
 }
 
 impl Bundle {
+    /// A file of this name says that daemons which the run starts on the agent's own machine outlive a run
+    /// that completed: the catalogue's word for an entry whose very purpose they are. In the bundle, so that it is
+    /// under the digest.
+    pub const KEEPS_DAEMONS: &str = "chiffon/keeps_daemons";
+
     /// Adds a file; a later one of the same path replaces the earlier.
     pub fn insert(&mut self, path: &str, file: BundleFile) -> Result<(), BundleError> {
         if !is_inside(path) {

@@ -4,7 +4,7 @@
 use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt};
 
 use chiffon_agent::Work;
-use chiffon_common::{ErrorCode, Mode, Problem, Redactor};
+use chiffon_common::{Bundle, ErrorCode, Mode, Problem, Redactor};
 use rustix::fs::{CWD, Mode as FileMode, mkfifoat};
 use serde_json::Value;
 
@@ -165,6 +165,7 @@ fn spec(
         end: folder.end("run"),
         limit_seconds: work.timeout.as_secs().saturating_add(SECOND_FENCE_SECONDS),
         cleanup: None,
+        keeps_daemons: work.bundle.file(Bundle::KEEPS_DAEMONS).is_some(),
     }
 }
 

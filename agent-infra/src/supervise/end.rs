@@ -30,6 +30,9 @@ pub(crate) struct End {
     pub(crate) peak_bytes: u64,
     /// Processes that were still there and were told to end.
     pub(crate) ended_early: usize,
+    /// Daemons that outlive the run, because the entry says so.
+    #[serde(default)]
+    pub(crate) kept: usize,
     /// Processes that could not be ended.
     pub(crate) left: usize,
     /// Whether the hosts were left clean, where there was something to clean up with.

@@ -45,6 +45,7 @@ fn left_of(room: &Room) -> Vec<chiffon_tests::Process> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_outlives_its_run() {
     daemons_end_with_the_run().await;
+    daemons_that_the_entry_is_for_outlive_a_run_that_completed().await;
     a_hanging_playbook_is_stopped().await;
     an_agent_that_is_killed_takes_its_run_with_it().await;
     a_supervisor_that_is_killed_leaves_nothing_either().await;
@@ -63,6 +64,25 @@ async fn daemons_end_with_the_run() {
     );
     assert_eq!(sleepers(), []);
     assert_eq!(left_of(&room), []);
+}
+
+async fn daemons_that_the_entry_is_for_outlive_a_run_that_completed() {
+    let mut room = Room::new(
+        "    - name: Start a service\n      ansible.builtin.shell: |\n        setsid sleep 1002 > /dev/null 2>&1 &\n        sleep 1003 > /dev/null 2>&1 &\n",
+    );
+    room.add(chiffon_common::Bundle::KEEPS_DAEMONS, "");
+    let ended = room.run().await;
+    assert_eq!(ended.status, ResultStatus::Completed, "{:?}", ended.error);
+    let left = sleepers();
+    for (pid, _) in &left {
+        Command::new("kill").arg(pid).status().unwrap();
+    }
+    let lines: Vec<_> = left.iter().map(|(_, line)| line.trim_end()).collect();
+    // A daemon that forked twice looks just like the second, so both stay.
+    assert_eq!(lines, ["sleep 1002", "sleep 1003"]);
+    wait_for("the service is gone", Duration::from_secs(5), || {
+        sleepers().is_empty().then_some(())
+    });
 }
 
 async fn a_hanging_playbook_is_stopped() {

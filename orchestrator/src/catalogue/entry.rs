@@ -48,6 +48,8 @@ pub struct Entry {
     pub parameters: Vec<Parameter>,
     /// Whether it needs to become root on the host.
     pub requires_become: bool,
+    /// Whether daemons that it starts on the agent's machine outlive a run that completed.
+    pub keeps_daemons: bool,
     /// Whether a sentence may reach it; otherwise only its id does.
     pub listed: bool,
     /// Name of the root it came from.
@@ -64,7 +66,15 @@ pub struct Entry {
 impl Entry {
     /// The files of the playbook and of all that it uses, by their paths within the root.
     pub fn bundle_files(&self) -> Result<Bundle, BundleError> {
-        bundle(&self.files)
+        let mut bundle = bundle(&self.files)?;
+        if self.keeps_daemons {
+            let mark = BundleFile {
+                executable: false,
+                content: Vec::new(),
+            };
+            bundle.insert(Bundle::KEEPS_DAEMONS, mark)?;
+        }
+        Ok(bundle)
     }
 
     /// A declared parameter.

@@ -279,6 +279,7 @@ impl Loader<'_> {
                 .unwrap_or_else(|| UndoRule::None(no_way_back.to_owned())),
             parameters,
             requires_become: metadata.requires_become,
+            keeps_daemons: metadata.keeps_daemons,
             listed: !metadata.unlisted,
             origin: self.root.name.clone(),
             trust: self.root.trust,

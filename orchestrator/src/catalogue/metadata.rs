@@ -25,6 +25,7 @@ const KEYS: [&str; 13] = [
     "parameters",
     "requires_become",
     "listed",
+    "keeps_daemons",
 ];
 const MAX_TIMEOUT_SECONDS: u64 = 7 * 24 * 3600;
 
@@ -43,6 +44,7 @@ pub(super) struct Metadata {
     pub(super) undo: Option<UndoRule>,
     pub(super) requires_become: bool,
     pub(super) unlisted: bool,
+    pub(super) keeps_daemons: bool,
     limits: Vec<Limits>,
 }
 
@@ -100,6 +102,7 @@ impl Metadata {
             "undo" => self.undo = Some(undo(node)?),
             "parameters" => self.limits = limits(node)?,
             "requires_become" => self.requires_become = value(node, key)?,
+            "keeps_daemons" => self.keeps_daemons = value(node, key)?,
             _ => self.unlisted = !value::<bool>(node, "listed")?,
         }
         Ok(())
