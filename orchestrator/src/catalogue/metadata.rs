@@ -11,7 +11,7 @@ use super::{
     yaml::{Fault, Key, Node},
 };
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "title",
     "description",
     "examples",
