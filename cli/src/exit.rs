@@ -99,4 +99,43 @@ mod tests {
             assert_eq!(Exit::of_error(code).code(), exit, "{code}");
         }
     }
+
+    #[test]
+    fn each_end_of_a_request_has_its_exit_code() {
+        let request = |state: &str, ended: bool, problem: Option<u16>, asks: bool| {
+            let id = "0199e2f4-77a1-7c40-8000-000000000001";
+            let mut value = serde_json::json!({
+                "request_id": id, "project_id": "default", "room_id": "api", "requester": "local:ada",
+                "text": "x", "state": state, "ended": ended, "because": "",
+                "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z",
+            });
+            if let Some(code) = problem {
+                value["problem"] = serde_json::json!({"code": code, "detail": "", "todo": ""});
+            }
+            if asks {
+                value["decisions"] = serde_json::json!([{
+                    "decision_id": id, "request_id": id, "kind": "interrupted", "state": "pending",
+                    "question": "", "options": [], "deadline": "2026-01-02T03:04:05Z",
+                }]);
+            }
+            serde_json::from_value::<RequestView>(value).unwrap()
+        };
+        let cases = [
+            (request("completed", true, None, false), 0),
+            (request("failed", true, Some(5410), false), 1),
+            (request("failed", true, Some(5413), false), 7),
+            (request("failed", true, Some(5411), false), 8),
+            (request("failed", true, Some(5303), false), 8),
+            (request("rejected", true, None, false), 4),
+            (request("expired", true, None, false), 8),
+            (request("cancelled", true, Some(5416), false), 1),
+            (request("needs_input", false, None, false), 6),
+            (request("awaiting_approval", false, None, true), 6),
+            (request("running", false, None, true), 6),
+            (request("running", false, None, false), 0),
+        ];
+        for (request, code) in cases {
+            assert_eq!(Exit::of_request(&request).code(), code, "{request:?}");
+        }
+    }
 }
