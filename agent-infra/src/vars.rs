@@ -20,8 +20,8 @@ pub(crate) fn vars_file(work: &Work) -> Result<String, Problem> {
         Mode::Apply => "apply",
     };
     let own = [
-        ("chiffon_run_id", work.run_id()),
-        ("chiffon_task_id", work.attempt.task_id.to_string()),
+        // The same over every attempt of a task, so that a second one finds what the first had kept.
+        ("chiffon_run_id", work.attempt.task_id.to_string()),
         ("chiffon_attempt", work.attempt.attempt.to_string()),
         ("chiffon_mode", mode.to_owned()),
     ];

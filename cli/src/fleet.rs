@@ -100,6 +100,11 @@ impl Fleet {
         self.address
     }
 
+    /// Waits until an agent has ended by a fault of its own, and says why.
+    pub async fn fault(&mut self) -> String {
+        self.members.fault().await
+    }
+
     /// Agents first, so that the orchestrator still hears how their runs ended.
     pub async fn stop(self, grace: Duration) {
         self.members.drain(grace).await;

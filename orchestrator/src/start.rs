@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use chiffon_arbiter::{Policy, RunPolicy};
-use chiffon_bus::Bus;
+use chiffon_bus::{Bus, QueueName};
 use chiffon_common::{ErrorCode, Principal, Problem, Signer, TenantId};
 use chiffon_store::Store;
 use tokio_util::sync::CancellationToken;
@@ -57,7 +57,11 @@ pub struct Parts {
 pub struct Orchestrator {
     server: http::Server,
     jobs: Jobs,
+    bus: Arc<dyn Bus>,
 }
+
+/// How long what agents have said last is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Starts the orchestrator: binds first, then declares the queues, then works.
 pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem> {
@@ -84,6 +88,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         home: config.user_home,
     };
     let library = Library::new(config.catalogue_roots, config.home.join("inventory"), here);
+    let bus = Arc::clone(&parts.bus);
     let shared = Shared::new(
         parts.store,
         parts.bus,
@@ -102,7 +107,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         ending: CancellationToken::new(),
     };
     let server = http::Server::start(listener, state)?;
-    Ok(Orchestrator { server, jobs })
+    Ok(Orchestrator { server, jobs, bus })
 }
 
 impl Orchestrator {
@@ -114,6 +119,17 @@ impl Orchestrator {
     /// Ends it: answers what was asked within `grace`, then the jobs. Whatever is unfinished is in the store.
     pub async fn stop(self, grace: Duration) {
         self.server.stop(grace).await;
+        // The last words of agents that have said goodbye before.
+        let heard = everything_heard(&*self.bus);
+        let _rest_is_sent_again = tokio::time::timeout(grace.min(LAST_WORDS), heard).await;
         self.jobs.stop().await;
+    }
+}
+
+async fn everything_heard(bus: &dyn Bus) {
+    for queue in [QueueName::results(), QueueName::heartbeats()] {
+        while bus.depth(&queue).await.is_some_and(|depth| depth > 0) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 }

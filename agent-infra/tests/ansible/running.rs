@@ -121,7 +121,7 @@ async fn tasks_find_a_clean_environment_and_the_agents_variables() {
     let python = room.read("out.python");
     assert_eq!(
         room.read("out.vars"),
-        format!("{} 1 apply {}", room.work.run_id(), python.trim())
+        format!("{} 1 apply {}", room.work.attempt.task_id, python.trim())
     );
     assert_eq!(room.read("out.modes"), "700\n600\n");
 }

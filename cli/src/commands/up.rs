@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chiffon_common::{ErrorCode, Problem};
+
 use super::Context;
 use crate::{
     args::Up,
@@ -29,11 +31,21 @@ pub async fn up(context: &mut Context<'_>, args: &Up) -> Result<Exit, Failure> {
     let settings = context.settings(listen.as_slice())?;
     logging::begin(&settings, context.terminal, context.verbose, true);
     let lock = prepare(context).await?;
-    let fleet = Fleet::start(&context.home, &settings, Ports::Configured, Agents::All).await?;
+    let mut fleet = Fleet::start(&context.home, &settings, Ports::Configured, Agents::All).await?;
     let told = lock.tell(&running(&fleet, Kind::Up));
     if told.is_ok() {
         welcome(context, &fleet, &settings);
-        context.interrupt.wait().await;
+        let fault = tokio::select! {
+            () = context.interrupt.wait() => None,
+            fault = fleet.fault() => Some(fault),
+        };
+        if let Some(why) = fault {
+            // Nothing may happen unjournaled, so there is nothing to go on with; whoever started this starts it again.
+            fleet.stop(GRACE).await;
+            drop(lock);
+            let todo = "Free the disk or mend the folder `agents`, then start it again; nothing that was taken is lost.";
+            return Err(Problem::new(ErrorCode::JournalFault, why, todo).into());
+        }
         context
             .terminal
             .say("\nDraining: nothing new is begun. Ctrl-C once more ends at once.");

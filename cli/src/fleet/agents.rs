@@ -7,6 +7,7 @@ use chiffon_agent_desktop::DesktopWorker;
 use chiffon_agent_infra::{InfraConfig, InfraWorker};
 use chiffon_bus::Bus;
 use chiffon_common::{AgentId, ErrorCode, Problem, TrustedKeys};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 
 use crate::{
     home::{Home, hostname},
@@ -50,6 +51,19 @@ impl Members {
             }
         }
         Ok(members)
+    }
+
+    /// Waits until one of them has ended by a fault of its own, and says why.
+    pub(super) async fn fault(&mut self) -> String {
+        let mut ends: FuturesUnordered<_> =
+            self.running.iter_mut().map(AgentHandle::ended).collect();
+        loop {
+            match ends.next().await {
+                Some(Err(fault)) => return fault.to_string(),
+                Some(Ok(())) => {}
+                None => std::future::pending::<()>().await,
+            }
+        }
     }
 
     /// All at the same time, so that the grace is not spent twice.

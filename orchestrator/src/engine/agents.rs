@@ -87,6 +87,12 @@ impl Registry {
 }
 
 impl Shared {
+    /// Since when nothing was heard of an agent. Before this orchestrator listened, nobody could be heard.
+    pub(crate) fn silent_since(&self, agent: &AgentId) -> Timestamp {
+        let heard = self.registry.last_heard(agent);
+        heard.unwrap_or(Timestamp::MIN).max(self.started_at)
+    }
+
     /// Takes a heartbeat.
     pub(crate) async fn heard(&self, beat: Heartbeat) -> Result<(), AdvanceError> {
         let now = self.clock.now();
@@ -140,10 +146,7 @@ impl Shared {
         };
         let now = self.clock.now();
         let moved = stored.as_ref().and_then(|(agent, _)| {
-            let heard = self
-                .registry
-                .last_heard(&agent.agent_id)
-                .unwrap_or(agent.last_seen);
+            let heard = self.silent_since(&agent.agent_id).max(agent.last_seen);
             advance_agent(Some(agent), AgentEvent::Due { heard }, now)
         });
         match moved {

@@ -3,7 +3,11 @@
 //! The entry is made in the transaction that ends the request; the scribe turns entries into batch rows
 //! and batch rows into commits. Only the one scribe decides batches; a commit is a pure function of its row.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use chiffon_arbiter::{RequestState, Run, Task, TaskState};
 use chiffon_common::{ErrorCode, HostName, HostOutcome, Mode, Redactor, Step, Tier};
@@ -186,7 +190,6 @@ pub(crate) enum ScribeError {
 impl Shared {
     /// Writes the ledger for ever. A fault of git never holds up anything else.
     pub(crate) async fn scribe(self: Arc<Self>) {
-        let mut was_well = true;
         let mut caught_up = false;
         loop {
             let done = match caught_up {
@@ -197,20 +200,33 @@ impl Shared {
                 }),
             };
             match done {
-                Ok(true) => was_well = true,
+                Ok(true) => self.ledger_is(None),
                 Ok(false) => {
-                    was_well = true;
+                    self.ledger_is(None);
                     nudged(&self.nudges.record, PERIOD).await;
                 }
                 Err(error) => {
-                    if was_well {
-                        tracing::error!(%error, code = %ErrorCode::LedgerFault, "the ledger cannot be written; the database keeps everything, and it is filled in later");
-                    }
-                    was_well = false;
+                    self.ledger_is(Some(error.to_string()));
                     tokio::time::sleep(PERIOD).await;
                 }
             }
         }
+    }
+
+    /// Tells a change once, and `health` as long as it lasts.
+    fn ledger_is(&self, fault: Option<String>) {
+        let mut known = self
+            .ledger_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match (&*known, &fault) {
+            (None, Some(error)) => {
+                tracing::error!(%error, code = %ErrorCode::LedgerFault, "the ledger cannot be written; the database keeps everything, and it is filled in later");
+            }
+            (Some(_), None) => tracing::info!("the ledger is written again"),
+            _ => {}
+        }
+        *known = fault;
     }
 
     /// Fills in what the repository lacks: deleted, moved away, or behind after a loss of power. The

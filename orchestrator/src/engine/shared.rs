@@ -1,11 +1,16 @@
 //! What every part of the engine holds: store, bus, clock, signer, settings, and the nudges.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use chiffon_arbiter::{Ids, Policy, RunPolicy};
 use chiffon_bus::Bus;
 use chiffon_common::{Digest, RequestId, Signer, TenantId};
 use chiffon_store::Store;
+use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast};
 
 use super::{Library, agents::Registry};
@@ -60,6 +65,10 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) nudges: Nudges,
     pub(crate) changes: broadcast::Sender<Changed>,
+    /// When this orchestrator began to listen: nobody's silence is older.
+    pub(crate) started_at: Timestamp,
+    /// Why the ledger cannot be written, while it cannot.
+    pub(crate) ledger_fault: Mutex<Option<String>>,
 }
 
 impl Shared {
@@ -71,7 +80,10 @@ impl Shared {
         settings: Settings,
         library: Library,
     ) -> Self {
+        let started_at = clock.now();
         Self {
+            started_at,
+            ledger_fault: Mutex::default(),
             store,
             bus,
             clock,

@@ -84,7 +84,7 @@ impl Shared {
                     .get(&task)
                     .and_then(|task| task.state.sent())
                     .map(|sent| sent.agent.clone());
-                agent.and_then(|agent| self.registry.last_heard(&agent))
+                agent.map(|agent| self.silent_since(&agent))
             }
             TimerSubject::Request | TimerSubject::Decision(_) => None,
         };

@@ -4,11 +4,14 @@ use chiffon_arbiter::{
     Decision, DecisionKind, DecisionState, RequestState, Run, Task, TaskState, WaitingOn,
 };
 use chiffon_common::{
-    Mode, Plan, Problem,
+    Mode, Plan, Problem, Undo,
     api::{DecisionView, RequestView, TaskView},
 };
 use jiff::Timestamp;
 use serde_json::Value;
+
+/// What an undo says until the run that it takes back has an id.
+const RUN_ID: &str = "{chiffon_run_id}";
 
 /// What stands in place of a secret value.
 const MASK: &str = "[secret]";
@@ -26,7 +29,7 @@ pub(crate) fn request_view(
     decisions.sort_by_key(|decision| (decision.created_at, decision.decision_id));
     RequestView {
         text: super::record::redactor(steps).redact(&run.request.text),
-        plan: run.plan.as_ref().map(masked),
+        plan: run.plan.as_ref().map(|plan| shown(run, plan)),
         tasks: tasks
             .into_iter()
             .filter_map(|task| task_view(run, task))
@@ -79,10 +82,20 @@ pub(crate) fn request_line(run: &Run, updated_at: Timestamp) -> RequestView {
     }
 }
 
-/// Secret values are never shown; the digest is over the real ones.
-fn masked(plan: &Plan) -> Plan {
+/// Secret values are never shown; the digest is over the real ones. Where a step has a task, its undo
+/// says the id under which the run keeps what is needed.
+fn shown(run: &Run, plan: &Plan) -> Plan {
     let mut plan = plan.clone();
     for step in &mut plan.steps {
+        let task = run
+            .tasks
+            .values()
+            .find(|task| task.mode == Mode::Apply && task.step == step.no);
+        if let (Undo::Entry { parameters, .. }, Some(task)) = (&mut step.undo, task) {
+            for value in parameters.values_mut().filter(|value| *value == RUN_ID) {
+                *value = Value::String(task.task_id.to_string());
+            }
+        }
         for name in &step.secret_parameters {
             if let Some(value) = step.parameters.get_mut(name) {
                 *value = Value::String(MASK.to_owned());

@@ -1,6 +1,6 @@
 //! The fleet and what it may do: health, agents, catalogue, inventory.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::PoisonError};
 
 use axum::{Json, extract::State as Extract};
 use chiffon_arbiter::Agent;
@@ -29,6 +29,15 @@ pub(super) async fn health(Extract(state): Extract<State>) -> Json<Health> {
         bus.map_or("queue orchestrator.results is missing", |_| "ok")
             .to_owned(),
     );
+    let ledger = shared
+        .ledger_fault
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    components.insert(
+        "ledger".to_owned(),
+        ledger.clone().unwrap_or_else(|| "ok".to_owned()),
+    );
+    drop(ledger);
     let well = components.values().all(|said| said == "ok");
     let status = if state.ending.is_cancelled() {
         "draining"
