@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{
-    Decision, DecisionState, Effect, Request, RequestState, Run, Task, TaskState, TimerKind,
-    TimerName, TimerSubject,
+    Decision, DecisionKind, DecisionState, Effect, Request, RequestState, Run, Task, TaskState,
+    TimerKind, TimerName, TimerSubject,
 };
 
 /// What the shell passes in beside the event.
@@ -263,7 +263,8 @@ impl<'a> Desk<'a> {
         task_id
     }
 
-    /// Moves a task. Its timers follow from the state alone; a task that has ended holds no lease.
+    /// Moves a task. Its timers follow from the state alone; a task that has ended holds no lease, and a
+    /// question about a state that was left is asked no more.
     pub(super) fn move_task(&mut self, id: TaskId, to: TaskState, because: impl Into<String>) {
         let because = because.into();
         let Some(task) = self.run.tasks.get_mut(&id) else {
@@ -284,8 +285,37 @@ impl<'a> Desk<'a> {
                 name,
                 &because,
             );
+            self.withdraw_questions(id);
         }
         self.arm_task(id);
+    }
+
+    fn withdraw_questions(&mut self, id: TaskId) {
+        let about = |kind: &DecisionKind| match kind {
+            DecisionKind::Approval { .. } => false,
+            DecisionKind::Interrupted { task } | DecisionKind::UnknownOutcome { task } => {
+                *task == id
+            }
+        };
+        let asked = self.run.tasks.get(&id).and_then(|task| task.state.asked());
+        let pending = self
+            .run
+            .decisions
+            .values()
+            .filter(|d| !d.state.ended() && about(&d.kind));
+        let pending: Vec<_> = pending
+            .map(|d| d.decision_id)
+            .filter(|d| Some(*d) != asked)
+            .collect();
+        for decision in pending {
+            let to = DecisionState::Resolved {
+                choice: "withdrawn".to_owned(),
+                by: "chiffon".to_owned(),
+                at: self.now,
+                comment: None,
+            };
+            self.move_decision(decision, to, "the agent has told how it goes");
+        }
     }
 
     fn arm_task(&mut self, id: TaskId) {

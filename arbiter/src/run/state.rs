@@ -329,6 +329,22 @@ impl TaskState {
         }
     }
 
+    /// The question that is asked about it.
+    pub fn asked(&self) -> Option<DecisionId> {
+        match self {
+            Self::Unknown { asked, .. } => *asked,
+            Self::Interrupted { asked } => Some(*asked),
+            Self::Open
+            | Self::Waiting { .. }
+            | Self::Dispatched { .. }
+            | Self::Accepted { .. }
+            | Self::Running { .. }
+            | Self::Completed
+            | Self::Failed { .. }
+            | Self::Cancelled => None,
+        }
+    }
+
     /// To whom the attempt in hand was given, while that agent may still have it.
     pub fn sent(&self) -> Option<&Sent> {
         match self {

@@ -253,36 +253,7 @@ impl Desk<'_> {
                 needs_look: false,
             });
         }
-        self.close_task_questions(id);
         Ok(())
-    }
-
-    fn close_task_questions(&mut self, id: TaskId) {
-        if !self
-            .run
-            .tasks
-            .get(&id)
-            .is_some_and(|task| task.state.ended())
-        {
-            return;
-        }
-        let about = |kind: &DecisionKind| matches!(kind, DecisionKind::UnknownOutcome { task } if *task == id);
-        let pending: Vec<_> = self
-            .run
-            .decisions
-            .values()
-            .filter(|d| about(&d.kind))
-            .map(|d| d.decision_id)
-            .collect();
-        for decision in pending {
-            let to = super::DecisionState::Resolved {
-                choice: "resolved".to_owned(),
-                by: "chiffon".to_owned(),
-                at: self.now,
-                comment: None,
-            };
-            self.move_decision(decision, to, "the agent has told how it ended");
-        }
     }
 
     fn interrupted(&mut self, id: TaskId) {

@@ -412,3 +412,22 @@ fn work_that_came_too_late_is_tried_again_and_other_refusals_are_not() {
     assert_eq!(after(chiffon_common::ErrorCode::WorkExpired), "waiting");
     assert_eq!(after(chiffon_common::ErrorCode::SealRefused), "failed");
 }
+
+#[test]
+fn a_question_about_lost_contact_is_withdrawn_when_the_agent_is_back() {
+    let mut world = running(Tier::One, OnInterrupt::Ask);
+    let task = world.task(Mode::Apply, 0);
+    world.dispatch(task).unwrap();
+    while !world
+        .run
+        .decisions
+        .values()
+        .any(|d| d.kind.name() == "unknown_outcome")
+    {
+        world.fire_next(None);
+    }
+    world.report(task, 1, 9, StatusKind::Running, 1).unwrap();
+    assert!(world.run.decisions.values().all(|d| d.state.ended()));
+    world.end(task, 1, 10, ResultStatus::Completed).unwrap();
+    assert_eq!(world.run.request.state, RequestState::Completed);
+}
