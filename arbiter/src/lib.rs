@@ -13,4 +13,5 @@ pub use run::{
     Answered, Approval, Cancelling, Context, Decision, DecisionKind, DecisionState, Effect, Ids,
     Moved, NewRun, Outcome, Refusal, Reported, Request, RequestState, Run, RunEvent, RunPolicy,
     Sent, Task, TaskState, TimerKind, TimerName, TimerSubject, WaitingOn, apply, may_start,
+    secrets_of,
 };

@@ -109,6 +109,7 @@ impl Desk<'_> {
 
     fn interrupted_answered(&mut self, task: TaskId, choice: &str, because: &str) {
         if choice == "retry" {
+            self.extend_deadline();
             self.wait_again(task, because);
         } else {
             let problem = Problem::new(
@@ -123,7 +124,10 @@ impl Desk<'_> {
     fn unknown_answered(&mut self, task: TaskId, choice: &str, because: &str) {
         match choice {
             "completed" => self.move_task(task, TaskState::Completed, because),
-            "retry" => self.wait_again(task, because),
+            "retry" => {
+                self.extend_deadline();
+                self.wait_again(task, because);
+            }
             _ => {
                 let problem = Problem::new(
                     ErrorCode::OutcomeUnknown,

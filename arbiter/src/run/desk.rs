@@ -1,7 +1,7 @@
 //! The working copy of a slice: every move goes through here, so that no state changes without a line
 //! for the audit record, and none is entered without its timers.
 
-use chiffon_common::{DecisionId, MoveRecord, StepNo, Subject, TaskId};
+use chiffon_common::{DecisionId, MoveRecord, Problem, StepNo, Subject, TaskId};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -50,7 +50,8 @@ pub struct RunPolicy {
     pub planning: SignedDuration,
     /// How long a question stays open. Default 48 h (document 001).
     pub question: SignedDuration,
-    /// How long a task that could start may wait for lease, resources and agent. Default 15 min.
+    /// How long a task that could start may wait for lease, resources and agent. Default 1 h: as long as
+    /// an approval is good.
     pub start: SignedDuration,
     /// How long the agent may take to start what it was sent. Default 5 min.
     pub not_after: SignedDuration,
@@ -62,7 +63,8 @@ pub struct RunPolicy {
     pub contact: SignedDuration,
     /// Silence after which contact counts as lost. Default 60 s.
     pub silence: SignedDuration,
-    /// What an agent may take beyond the time-out to end everything and report. Default 90 s.
+    /// What an agent may take beyond the time-out to end everything, sweep and report: 20 s and 120 s by
+    /// its own limits. Default 3 min.
     pub grace: SignedDuration,
     /// How long the unknown may resolve itself before a person is asked. Default 2 min.
     pub unknown: SignedDuration,
@@ -77,13 +79,13 @@ impl Default for RunPolicy {
         Self {
             planning: SignedDuration::from_secs(60),
             question: SignedDuration::from_hours(48),
-            start: SignedDuration::from_mins(15),
+            start: SignedDuration::from_hours(1),
             not_after: SignedDuration::from_mins(5),
             ack: SignedDuration::from_secs(2),
             ack_longest: SignedDuration::from_secs(30),
             contact: SignedDuration::from_secs(15),
             silence: SignedDuration::from_secs(60),
-            grace: SignedDuration::from_secs(90),
+            grace: SignedDuration::from_mins(3),
             unknown: SignedDuration::from_mins(2),
             attempts: 3,
             single_person: true,
@@ -126,11 +128,29 @@ impl<'a> Desk<'a> {
         }
     }
 
+    /// A task may end, or be given back, by the very event that first asked something of its agent; then
+    /// there is nobody to ask any more.
     pub(super) fn finish(self) -> Moved {
+        let Self {
+            run,
+            moves,
+            mut effects,
+            ..
+        } = self;
+        effects.retain(|effect| match effect {
+            Effect::Dispatch { task }
+            | Effect::Query { task }
+            | Effect::Cancel { task }
+            | Effect::SendBundle { task } => run
+                .tasks
+                .get(task)
+                .is_some_and(|task| task.state.sent().is_some()),
+            Effect::SealPreview | Effect::Wake | Effect::Record | Effect::MarkHosts { .. } => true,
+        });
         Moved {
-            run: self.run,
-            moves: self.moves,
-            effects: self.effects,
+            run,
+            moves,
+            effects,
         }
     }
 
@@ -170,12 +190,15 @@ impl<'a> Desk<'a> {
     pub(super) fn move_request(&mut self, to: RequestState, because: impl Into<String>) {
         let because = because.into();
         let from = Some(self.run.request.state.name().to_owned());
+        let kept = to
+            .problem()
+            .map_or_else(|| because.clone(), kept_of_problem);
         self.record(
             "request",
             self.run.request.request_id.to_string(),
             from,
             to.name(),
-            &because,
+            &kept,
         );
         self.clear_timers(TimerSubject::Request);
         match &to {
@@ -257,6 +280,7 @@ impl<'a> Desk<'a> {
             leases: Vec::new(),
             progress: 0,
             outcome: None,
+            started_at: None,
         };
         self.run.tasks.insert(task_id, task);
         self.arm_task(task_id);
@@ -272,19 +296,17 @@ impl<'a> Desk<'a> {
         };
         let from = task.state.name();
         let name = to.name();
+        let kept = match &to {
+            TaskState::Failed { problem } => kept_of_problem(problem),
+            _ => because.clone(),
+        };
         if to.ended() {
             task.leases.clear();
         }
         task.state = to;
         task.because.clone_from(&because);
         if from != name {
-            self.record(
-                "task",
-                id.to_string(),
-                Some(from.to_owned()),
-                name,
-                &because,
-            );
+            self.record("task", id.to_string(), Some(from.to_owned()), name, &kept);
             self.withdraw_questions(id);
         }
         self.arm_task(id);
@@ -341,8 +363,14 @@ impl<'a> Desk<'a> {
             TaskState::Dispatched { sent } => {
                 arm(TimerKind::Ack, at(ack_wait(policy, sent.sends)));
             }
-            TaskState::Accepted { .. } => {
+            TaskState::Accepted { sent } => {
                 arm(TimerKind::Contact, at(policy.contact));
+                // The agent starts nothing after `not_after`: by then it runs, or was refused, or is lost.
+                let limit = sent.not_after.max(self.now);
+                arm(
+                    TimerKind::Start,
+                    limit.checked_add(policy.grace).unwrap_or(Timestamp::MAX),
+                );
             }
             TaskState::Running { since, .. } => {
                 arm(TimerKind::Contact, at(policy.contact));
@@ -381,13 +409,8 @@ impl<'a> Desk<'a> {
         options: &[&str],
     ) -> DecisionId {
         let decision_id = self.fresh_decision_id();
-        self.record(
-            "decision",
-            decision_id.to_string(),
-            None,
-            "pending",
-            &question,
-        );
+        let kept = format!("a person is asked: {}", kind.name());
+        self.record("decision", decision_id.to_string(), None, "pending", &kept);
         let deadline = self
             .now
             .checked_add(self.policy.question)
@@ -438,6 +461,11 @@ impl<'a> Desk<'a> {
             because: because.to_owned(),
         });
     }
+}
+
+/// What the audit keeps of a problem: its words may be a host's, and the chain cannot be cleaned (S70).
+fn kept_of_problem(problem: &Problem) -> String {
+    format!("error {}: {}", problem.code, problem.code.title())
 }
 
 fn ack_wait(policy: &RunPolicy, sends: u32) -> SignedDuration {

@@ -21,6 +21,7 @@ mod timer;
 pub use apply::{NewRun, apply};
 pub use desk::{Context, Ids, Moved, RunPolicy};
 pub use event::{Answered, Effect, Outcome, Refusal, Reported, RunEvent};
+pub use request::secrets_of;
 pub use state::{
     Approval, Cancelling, Decision, DecisionKind, DecisionState, Request, RequestState, Run, Sent,
     Task, TaskState, WaitingOn,

@@ -1,6 +1,8 @@
 //! How a request moves by itself: planning, preview, cancellation, its deadlines.
 
-use chiffon_common::{ErrorCode, Fidelity, Mode, Plan, Principal, Problem, Tier, api::Nearest};
+use chiffon_common::{
+    ErrorCode, Fidelity, Mode, Plan, Principal, Problem, Redactor, Tier, api::Nearest,
+};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -22,8 +24,10 @@ impl Desk<'_> {
 
     pub(super) fn planned(&mut self, plan: Plan) -> Result<(), Refusal> {
         self.must_be_planning()?;
-        let because = plan.because.clone();
+        let because = in_short(&plan);
         let tier = plan.tier;
+        // From here on the sentence is kept and shown without what turned out to be secret in it.
+        self.run.request.text = secrets_of(&plan).redact(&self.run.request.text);
         let previewable: Vec<_> = plan
             .steps
             .iter()
@@ -91,7 +95,7 @@ impl Desk<'_> {
                 || hosts.is_none_or(|hosts| hosts.values().any(|host| host.changed > 0))
         };
         let already_so = exact && !self.run.tasks.values().any(changes);
-        let because = plan.because.clone();
+        let because = in_short(&plan);
         self.run.plan = Some(plan);
         if already_so {
             self.move_request(
@@ -124,25 +128,50 @@ impl Desk<'_> {
         self.move_request(RequestState::AwaitingApproval { decision }, because);
     }
 
-    /// The request runs: its tasks come into being and may start until the deadline.
-    pub(super) fn start_running(&mut self, because: &str) {
-        let Some(plan) = &self.run.plan else { return };
-        let steps: Vec<_> = plan.steps.iter().map(|step| step.no).collect();
-        // Every step may wait its turn, run to its time-out and be tried again.
-        let seconds = plan
-            .steps
+    fn waits_for_a_person(&self) -> bool {
+        self.run
+            .tasks
+            .values()
+            .any(|task| task.state.asked().is_some())
+    }
+
+    /// A person said "again": what is left gets as long as the whole had.
+    pub(super) fn extend_deadline(&mut self) {
+        let Some(later) = self.run_deadline() else {
+            return;
+        };
+        if let RequestState::Running { deadline } = &mut self.run.request.state {
+            *deadline = later.max(*deadline);
+            let due = *deadline;
+            self.set_timer_at(super::TimerSubject::Request, TimerKind::Deadline, due);
+        }
+    }
+
+    /// Every step may wait its turn, run to its time-out and be tried again.
+    fn run_deadline(&self) -> Option<Timestamp> {
+        let steps = &self.run.plan.as_ref()?.steps;
+        let seconds = steps
             .iter()
             .map(|step| step.timeout_seconds)
             .fold(0, u64::saturating_add);
         let seconds = i64::try_from(seconds)
             .unwrap_or(i64::MAX / 8)
             .saturating_mul(i64::from(self.policy.attempts));
-        let limit = self
+        let waits = self
             .policy
             .start
             .saturating_mul(i32::try_from(steps.len()).unwrap_or(i32::MAX));
-        let limit = limit.saturating_add(SignedDuration::from_secs(seconds));
-        let deadline = self.now.checked_add(limit).unwrap_or(Timestamp::MAX);
+        let limit = waits.saturating_add(SignedDuration::from_secs(seconds));
+        Some(self.now.checked_add(limit).unwrap_or(Timestamp::MAX))
+    }
+
+    /// The request runs: its tasks come into being and may start until the deadline.
+    pub(super) fn start_running(&mut self, because: &str) {
+        let Some(plan) = &self.run.plan else { return };
+        let steps: Vec<_> = plan.steps.iter().map(|step| step.no).collect();
+        let Some(deadline) = self.run_deadline() else {
+            return;
+        };
         self.move_request(RequestState::Running { deadline }, because);
         for step in steps {
             self.add_task(step, Mode::Apply);
@@ -234,6 +263,14 @@ impl Desk<'_> {
             ) => {
                 self.expire("nobody answered in time");
             }
+            // A question stays open as long as it says, whatever the run's own deadline.
+            (TimerKind::Deadline, RequestState::Running { .. }) if self.waits_for_a_person() => {
+                self.set_timer(
+                    super::TimerSubject::Request,
+                    TimerKind::Deadline,
+                    self.policy.grace,
+                );
+            }
             (TimerKind::Deadline, RequestState::Previewing | RequestState::Running { .. }) => {
                 self.stop_tasks("the run's deadline has passed");
                 // Looked at again until every agent has said how its part ended.
@@ -281,4 +318,33 @@ impl Desk<'_> {
             Refusal::OutOfTurn(state.name())
         }
     }
+}
+
+/// A plan without anybody's words: entries, hosts, digest.
+fn in_short(plan: &Plan) -> String {
+    let step = |step: &chiffon_common::Step| {
+        let hosts: Vec<_> = step
+            .hosts
+            .iter()
+            .map(chiffon_common::HostName::as_str)
+            .collect();
+        format!("{} on {}", step.entry, hosts.join(", "))
+    };
+    let steps: Vec<_> = plan.steps.iter().map(step).collect();
+    format!(
+        "planned {}; digest {}",
+        steps.join("; "),
+        plan.digest.short()
+    )
+}
+
+/// Strikes out the values of the plan's secret parameters.
+pub fn secrets_of(plan: &Plan) -> Redactor {
+    let values = plan.steps.iter().flat_map(|step| {
+        let secret = step.secret_parameters.iter();
+        secret
+            .filter_map(|name| step.parameters.get(name))
+            .filter_map(serde_json::Value::as_str)
+    });
+    Redactor::new(values)
 }

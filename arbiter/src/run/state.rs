@@ -128,6 +128,23 @@ impl RequestState {
         }
     }
 
+    /// What went wrong, where something did.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::NeedsInput { problem, .. }
+            | Self::Failed { problem }
+            | Self::Expired { problem } => Some(problem),
+            Self::Received
+            | Self::Planning
+            | Self::Previewing
+            | Self::AwaitingApproval { .. }
+            | Self::Running { .. }
+            | Self::Completed
+            | Self::Rejected { .. }
+            | Self::Cancelled { .. } => None,
+        }
+    }
+
     /// Whether nothing moves it any more.
     pub fn ended(&self) -> bool {
         match self {
@@ -197,6 +214,9 @@ pub struct Task {
     pub progress: u8,
     /// How it ended, once it has.
     pub outcome: Option<Outcome>,
+    /// When the attempt in hand was first heard to run.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
 }
 
 /// To whom an attempt was given.

@@ -79,6 +79,7 @@ impl Desk<'_> {
         if let Some(task) = self.run.tasks.get_mut(&id) {
             task.attempt += 1;
             task.seq = 0;
+            task.started_at = None;
             task.leases = leases;
         }
         let because = format!("given to {}", sent.agent);
@@ -144,7 +145,8 @@ impl Desk<'_> {
                 | TaskState::Accepted { .. }
                 | TaskState::Unknown { .. },
             ) => {
-                let since = self.now;
+                // Contact may have been lost in between: the run has not begun anew.
+                let since = task_started(&mut self.run, id, self.now);
                 self.move_task(id, TaskState::Running { sent, since }, "the agent runs it");
                 self.cancel_again(id);
             }
@@ -164,9 +166,12 @@ impl Desk<'_> {
                 }
             }
             // The same journal has never seen it, so it never began: sending it again is harmless.
-            (StatusKind::NeverSeen, TaskState::Dispatched { .. } | TaskState::Unknown { .. }) => {
-                self.send_again(id, sent)
-            }
+            (
+                StatusKind::NeverSeen,
+                TaskState::Dispatched { .. }
+                | TaskState::Accepted { .. }
+                | TaskState::Unknown { .. },
+            ) => self.send_again(id, sent),
             (StatusKind::Accepted | StatusKind::NeedsBundle | StatusKind::NeverSeen, _)
             | (StatusKind::Running, _) => {
                 return Err(Refusal::Stale);
@@ -175,7 +180,30 @@ impl Desk<'_> {
         Ok(())
     }
 
+    /// It never began, so whether it may still begin is judged anew.
     fn send_again(&mut self, id: TaskId, sent: Sent) {
+        if self.run.request.cancelling.is_some() {
+            self.move_task(id, TaskState::Cancelled, "cancelled; it had never arrived");
+            return;
+        }
+        let may = self
+            .run
+            .tasks
+            .get(&id)
+            .map(|task| may_start(&self.run, task, self.now));
+        if let Some(Err(refusal)) = may {
+            let problem = Problem::new(
+                ErrorCode::NotStartedInTime,
+                format!("the step never reached its agent, and may not start any more: {refusal}"),
+                "ask again",
+            );
+            self.move_task(
+                id,
+                TaskState::Failed { problem },
+                "it may not start any more",
+            );
+            return;
+        }
         let not_after = self
             .now
             .checked_add(self.policy.not_after)
@@ -442,7 +470,20 @@ impl Desk<'_> {
                 self.move_task(id, TaskState::Failed { problem }, "not started in time");
             }
             (TimerKind::Ack, TaskState::Dispatched { sent }) => self.not_acknowledged(id, sent),
-            (TimerKind::Contact, TaskState::Accepted { .. } | TaskState::Running { .. }) => {
+            (TimerKind::Start, TaskState::Accepted { .. }) => {
+                self.lose(
+                    id,
+                    "it was accepted, and neither started nor refused in time",
+                );
+            }
+            (
+                TimerKind::Contact,
+                state @ (TaskState::Accepted { .. } | TaskState::Running { .. }),
+            ) => {
+                if matches!(state, TaskState::Accepted { .. }) {
+                    // What was accepted long ago may have been refused, or lost with its journal.
+                    self.push(Effect::Query { task: id });
+                }
                 let silent_since = heard.unwrap_or(Timestamp::MIN);
                 let limit = self
                     .now
@@ -497,9 +538,19 @@ impl Desk<'_> {
             TaskState::Dispatched { sent },
             "sent again: no answer yet",
         );
-        self.push(Effect::Dispatch { task: id });
-        self.cancel_again(id);
+        if self.run.request.cancelling.is_some() {
+            // Not begun again only to be cancelled: asked, so that it may end as never seen.
+            self.push(Effect::Query { task: id });
+            self.cancel_again(id);
+        } else {
+            self.push(Effect::Dispatch { task: id });
+        }
     }
+}
+
+fn task_started(run: &mut Run, id: TaskId, now: Timestamp) -> Timestamp {
+    let task = run.tasks.get_mut(&id);
+    task.map_or(now, |task| *task.started_at.get_or_insert(now))
 }
 
 fn unexplained(what: &str) -> Problem {

@@ -431,3 +431,124 @@ fn a_question_about_lost_contact_is_withdrawn_when_the_agent_is_back() {
     world.end(task, 1, 10, ResultStatus::Completed).unwrap();
     assert_eq!(world.run.request.state, RequestState::Completed);
 }
+
+#[test]
+fn what_never_arrived_is_not_sent_again_once_it_is_cancelled() {
+    let mut world = running(Tier::One, OnInterrupt::Ask);
+    let task = world.task(Mode::Apply, 0);
+    world.dispatch(task).unwrap();
+    let by = person("local:anna");
+    world.apply(RunEvent::CancelAsked { by }).unwrap();
+    let effects = world.report(task, 1, 1, StatusKind::NeverSeen, 1).unwrap();
+    assert_eq!(effects, [Effect::Record]);
+    assert_eq!(world.run.request.state.name(), "cancelled");
+}
+
+#[test]
+fn a_question_stays_open_as_long_as_it_says_whatever_the_runs_deadline() {
+    let mut world = running(Tier::One, OnInterrupt::Ask);
+    let task = world.task(Mode::Apply, 0);
+    world.dispatch(task).unwrap();
+    world.end(task, 1, 5, ResultStatus::Interrupted).unwrap();
+    let asked = world.now;
+    while world.now < asked + SignedDuration::from_hours(47) {
+        assert!(world.fire_next(None));
+        assert!(
+            !world.run.request.state.ended(),
+            "closed after {}",
+            world.now - asked
+        );
+    }
+    world.answer("retry").unwrap();
+    world.dispatch(task).unwrap();
+    world.end(task, 2, 1, ResultStatus::Completed).unwrap();
+    assert_eq!(world.run.request.state, RequestState::Completed);
+}
+
+#[test]
+fn what_was_accepted_runs_or_is_lost_but_does_not_stay_accepted() {
+    let mut world = running(Tier::One, OnInterrupt::Ask);
+    let task = world.task(Mode::Apply, 0);
+    world.dispatch(task).unwrap();
+    world.report(task, 1, 1, StatusKind::Accepted, 1).unwrap();
+    let accepted = world.now;
+    while world.run.tasks[&task].state.name() == "accepted" {
+        let heard = world.next_due();
+        assert!(world.fire_next(Some(heard)));
+        assert!(
+            world.now < accepted + SignedDuration::from_hours(1),
+            "still accepted"
+        );
+    }
+    assert_eq!(world.run.tasks[&task].state.name(), "unknown");
+}
+
+#[test]
+fn a_check_run_that_nobody_can_account_for_asks_nobody_and_sends_nothing() {
+    let mut world = World::new();
+    let plan = world.plan(vec![step(
+        0,
+        Tier::One,
+        Fidelity::Exact,
+        OnInterrupt::Ask,
+        vec![],
+    )]);
+    world
+        .apply(RunEvent::Planned {
+            plan: Box::new(plan),
+        })
+        .unwrap();
+    let task = world.task(Mode::Check, 0);
+    let sent = world.sent();
+    world
+        .apply(RunEvent::TaskDispatched {
+            task,
+            sent,
+            leases: vec![],
+        })
+        .unwrap();
+    let by = person("local:anna");
+    world.apply(RunEvent::CancelAsked { by }).unwrap();
+    world.end(task, 1, 3, ResultStatus::Unknown).unwrap();
+    assert_eq!(world.run.request.state.name(), "cancelled");
+    assert!(world.run.decisions.is_empty());
+}
+
+#[test]
+fn the_audit_keeps_no_words_of_people_or_hosts() {
+    let mut world = World::new();
+    let mut plan = world.plan(vec![step(
+        0,
+        Tier::One,
+        Fidelity::Blind,
+        OnInterrupt::Ask,
+        vec![],
+    )]);
+    plan.because = "the word hunter2hunter2 fits".to_owned();
+    plan.steps[0].title = "Write hunter2hunter2".to_owned();
+    plan.steps[0]
+        .parameters
+        .insert("password".to_owned(), "hunter2hunter2".into());
+    plan.steps[0].secret_parameters = vec!["password".to_owned()];
+    world.run.request.text = "write hunter2hunter2".to_owned();
+    let context = Context {
+        now: world.now,
+        policy: &world.policy,
+        ids: Ids::new(vec![Uuid::from_u128(77)]),
+    };
+    let moved = apply(
+        &world.run,
+        RunEvent::Planned {
+            plan: Box::new(plan),
+        },
+        context,
+    )
+    .unwrap();
+    let lines = format!("{:?}", moved.moves);
+    assert!(!lines.contains("hunter2"), "{lines}");
+    assert!(
+        !moved.run.request.text.contains("hunter2"),
+        "{}",
+        moved.run.request.text
+    );
+}
