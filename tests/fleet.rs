@@ -393,3 +393,75 @@ async fn a_deleted_ledger_is_filled_in_from_the_database_and_an_edited_one_is_fo
         "{report:#}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_in_a_sentence_is_shown_nowhere_once_it_is_known() {
+    let world = World::plain(Act::Complete).await;
+    let catalogue = world.home.path().join("catalogue");
+    let play = "- name: Tell\n  hosts: all\n  gather_facts: false\n  roles:\n    - tell\n";
+    let metadata = "title: Tell\ndescription: Takes a code\nexamples: []\ntier: 1\npreview: blind\ntimeout_seconds: 60\non_interrupt: ask\nundo: {entry: tell, parameters: {code: \"{code}\"}}\nparameters: {code: {secret: true}}\n";
+    let specs = "argument_specs:\n  main:\n    short_description: A test\n    options:\n      code:\n        type: str\n        required: true\n        description: A secret\n";
+    for (path, text) in [
+        ("playbooks/tell.yml", play),
+        ("playbooks/tell.chiffon.yml", metadata),
+        ("roles/tell/meta/argument_specs.yml", specs),
+        (
+            "roles/tell/tasks/main.yml",
+            "- name: Nothing\n  ansible.builtin.meta: noop\n",
+        ),
+    ] {
+        let path = catalogue.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let id = world.ask("tell code=hunter2secret on nas").await;
+    world.until(&id, &["awaiting_approval"]).await;
+    let mut said = world.show(&id).await.to_string();
+    world.approve(&id).await;
+    world.until(&id, &["completed"]).await;
+    world
+        .until_it(&id, "its ledger commit", |request| {
+            request["ledger_commit"].is_string()
+        })
+        .await;
+    for path in [
+        "/api/v1/requests",
+        "/api/v1/audit?limit=1000",
+        "/api/v1/ledger",
+    ] {
+        said += &world.get(path).await.1.to_string();
+    }
+    said += &world.show(&id).await.to_string();
+    let log = std::process::Command::new("git")
+        .arg("-C")
+        .arg(world.home.path().join("ledger"))
+        .args(["log", "-p", "main"])
+        .output()
+        .unwrap();
+    said += &String::from_utf8_lossy(&log.stdout);
+    assert!(said.contains("tell on nas"), "{said}");
+    assert!(!said.contains("hunter2secret"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_that_an_entry_names_runs_afterwards_and_decides() {
+    let world = World::plain(Act::Complete).await;
+    let metadata = world
+        .home
+        .path()
+        .join("catalogue/playbooks/service_restart.chiffon.yml");
+    let text = std::fs::read_to_string(&metadata).unwrap();
+    std::fs::write(&metadata, text + "verify: ping\n").unwrap();
+    let id = world.ask("service_restart name=cron on nas").await;
+    let request = world.until(&id, &["awaiting_approval"]).await;
+    let entries: Vec<_> = request["plan"]["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step["entry"].clone())
+        .collect();
+    assert_eq!(entries, [json!("service_restart"), json!("ping")]);
+    world.approve(&id).await;
+    world.until(&id, &["completed"]).await;
+    assert_eq!(world.worker.starts().len(), 2);
+}

@@ -7,6 +7,7 @@ mod user;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::OpenOptionsExt,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -135,6 +136,10 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
             ..RunPolicy::default()
         },
         good_for_seconds: u64::from(settings.good_for_minutes) * 60,
+        agents: agents::names()
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
 }
@@ -155,8 +160,16 @@ fn roots(home: &Home, settings: &Settings) -> Vec<Root> {
 
 async fn store(path: PathBuf) -> Result<Sqlite, Failure> {
     let shown = path.display().to_string();
-    let opened =
-        tokio::task::spawn_blocking(move || Sqlite::open(&path, chiffon_store::Options::default()));
+    let opened = tokio::task::spawn_blocking(move || {
+        let private = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path);
+        // SQLite says in its own words why it cannot be opened; its other files take this one's mode.
+        drop(private);
+        Sqlite::open(&path, chiffon_store::Options::default())
+    });
     match opened.await {
         Ok(Ok(store)) => Ok(store),
         Ok(Err(error)) => Err(database_problem(&shown, &error).into()),

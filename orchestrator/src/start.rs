@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use chiffon_arbiter::{Policy, RunPolicy};
 use chiffon_bus::{Bus, QueueName};
-use chiffon_common::{ErrorCode, Principal, Problem, Signer, TenantId};
+use chiffon_common::{AgentId, ErrorCode, Principal, Problem, Signer, TenantId};
 use chiffon_store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +37,8 @@ pub struct Config {
     pub lifecycles: RunPolicy,
     /// How long an approval may wait for its first step, in seconds. Default 3600.
     pub good_for_seconds: u64,
+    /// Agents that are known beforehand: their queues are there before they are.
+    pub agents: Vec<AgentId>,
     /// Version of the program.
     pub version: String,
 }
@@ -99,6 +101,9 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
     );
     let shared = Arc::new(shared);
     shared.declare_topology().await;
+    for agent in &config.agents {
+        shared.declare_agent_queue(agent).await;
+    }
     let jobs = Jobs::start(&shared);
     let state = http::State {
         shared,

@@ -209,6 +209,7 @@ impl World {
             }],
             lifecycles: self.lifecycles.clone(),
             good_for_seconds: 3600,
+            agents: Vec::new(),
             version: "test".to_owned(),
         };
         let parts = Parts {

@@ -30,16 +30,12 @@ impl Members {
         let mut infra = InfraConfig::new(home.path().to_owned());
         // The one of the person who started this: their hosts are reached as they reach them.
         infra.ssh_agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
-        let desktop = format!("desktop.{}", as_id(&hostname()));
-        let kinds: [(String, Arc<dyn Worker>); 2] = [
-            (
-                "infrastructure".to_owned(),
-                Arc::new(InfraWorker::new(infra)),
-            ),
-            (desktop, Arc::new(DesktopWorker::new())),
+        let workers: [Arc<dyn Worker>; 2] = [
+            Arc::new(InfraWorker::new(infra)),
+            Arc::new(DesktopWorker::new()),
         ];
         let mut members = Self::default();
-        for (name, worker) in kinds {
+        for (name, worker) in names().into_iter().zip(workers) {
             let config = agent_config(home, settings, &name, keys.clone())?;
             let clock = Arc::new(SystemClock);
             match Agent::start(config, Arc::clone(&bus), worker, clock).await {
@@ -74,6 +70,12 @@ impl Members {
         }
         while draining.join_next().await.is_some() {}
     }
+}
+
+/// The agents of this machine: the one that runs Ansible, the one that reports the host.
+pub(super) fn names() -> [String; 2] {
+    let desktop = format!("desktop.{}", as_id(&hostname()));
+    ["infrastructure".to_owned(), desktop]
 }
 
 fn agent_config(

@@ -108,6 +108,14 @@ impl Shared {
         let Some(moved) = advance_agent(stored.as_ref().map(|(agent, _)| agent), event, now) else {
             return Ok(());
         };
+        // Before the row: once it says the new life, no later heartbeat would ask again.
+        for effect in &moved.effects {
+            match effect {
+                AgentEffect::JournalLost => self.journal_lost(&beat).await?,
+                AgentEffect::AskAll => self.ask_all(&beat.agent).await?,
+                AgentEffect::Wake => self.nudges.dispatch.notify_one(),
+            }
+        }
         if due || !moved.moves.is_empty() || !moved.effects.is_empty() {
             let version = stored.as_ref().map(|(_, version)| *version);
             let metric = beat
@@ -118,13 +126,6 @@ impl Shared {
                 .transpose()?;
             self.store_agent(version, &moved, None, metric).await?;
             self.registry.wrote(&beat.agent, now);
-        }
-        for effect in &moved.effects {
-            match effect {
-                AgentEffect::JournalLost => self.journal_lost(&beat).await?,
-                AgentEffect::AskAll => self.ask_all(&beat.agent).await?,
-                AgentEffect::Wake => self.nudges.dispatch.notify_one(),
-            }
         }
         if beat.running.is_empty()
             || usize::try_from(beat.slots).is_ok_and(|slots| beat.running.len() < slots)

@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use super::{AdvanceError, Cause, Shared, outgoing::step_of, shared::nudged};
 
-/// Tasks looked at in one round.
-const BATCH: u32 = 500;
+/// Tasks looked at in one round: more than can wait for leases while agents are free.
+const BATCH: u32 = 5_000;
+/// Tasks whose words say that no agent is free.
+const TOLD: usize = 50;
 /// Floor below the nudges.
 const PERIOD: Duration = Duration::from_secs(2);
 
@@ -37,7 +39,15 @@ impl Shared {
             return Ok(());
         }
         let mut slots = self.free_slots().await?;
+        let mut told = 0;
         for row in waiting {
+            if slots.values().all(|(_, free)| *free == 0) {
+                // Nobody is free: the first in the queue are told so, the others wait behind them.
+                told += 1;
+                if told > TOLD {
+                    break;
+                }
+            }
             if let Err(error) = self.dispatch_one(&row, &mut slots).await {
                 // One broken slice must not hold up the others.
                 tracing::warn!(%error, task.id = %row.task_id, "task could not be dispatched");

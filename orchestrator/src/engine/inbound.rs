@@ -41,6 +41,8 @@ enum Unfit {
     Kind,
     #[error("task {0} is not known")]
     UnknownTask(TaskId),
+    #[error("it cannot be brought home")]
+    Fault(#[source] Box<AdvanceError>),
 }
 
 /// What an agent said of a task.
@@ -110,7 +112,8 @@ impl Shared {
                 match self.take(word, id).await {
                     Ok(()) => delivery.ack().await,
                     Err(unfit) => {
-                        tracing::warn!(%unfit, message.id = %id, "message goes to the dead letters");
+                        let cause = std::error::Error::source(&unfit).map(ToString::to_string);
+                        tracing::error!(%unfit, cause, message.id = %id, "message goes to the dead letters");
                         delivery.reject(Reject::DeadLetter).await;
                     }
                 }
@@ -144,10 +147,12 @@ impl Shared {
             match self.try_take(&word, id).await {
                 Ok(()) => return Ok(()),
                 Err(AdvanceError::NoRequest) => return Err(Unfit::UnknownTask(word.task())),
-                Err(error) => {
-                    tracing::warn!(%error, task.id = %word.task(), "message cannot be brought home; trying again");
+                Err(AdvanceError::Store(error)) => {
+                    tracing::warn!(%error, task.id = %word.task(), "message cannot be stored yet; trying again");
                     tokio::time::sleep(AGAIN).await;
                 }
+                // Time heals none of the others, and whoever waits here holds up all that come after.
+                Err(error) => return Err(Unfit::Fault(Box::new(error))),
             }
         }
     }

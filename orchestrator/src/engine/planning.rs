@@ -36,13 +36,18 @@ impl Shared {
             .store
             .requests_in(&["received", "planning"], BATCH)
             .await?;
+        let mut planned = 0;
         for row in &rows {
             // One that cannot be planned must not hold up the others; its deadline ends it.
-            if let Err(error) = self.plan_one(row.request_id).await {
-                tracing::error!(%error, request.id = %row.request_id, "request could not be planned");
+            match self.plan_one(row.request_id).await {
+                Ok(()) => planned += 1,
+                Err(error) => {
+                    tracing::error!(%error, request.id = %row.request_id, "request could not be planned");
+                }
             }
         }
-        Ok(rows.len())
+        // Only a full round without a fault is followed by the next at once.
+        Ok(planned)
     }
 
     async fn plan_one(&self, id: RequestId) -> Result<(), AdvanceError> {
@@ -74,10 +79,16 @@ impl Shared {
     }
 
     fn plan_of(&self, run: &Run, loaded: &Loaded, planned: Planned) -> Result<Plan, Problem> {
-        let steps = (0..)
-            .zip(&planned.steps)
-            .map(|(no, step)| self.step_of(loaded, no, step));
-        let steps: Vec<Step> = steps.collect::<Result<_, _>>()?;
+        let mut steps: Vec<Step> = Vec::new();
+        for proposed in &planned.steps {
+            let no = StepNo::try_from(steps.len()).unwrap_or(StepNo::MAX);
+            steps.push(self.step_of(loaded, no, proposed)?);
+            if let Some(check) = verification(loaded, proposed)? {
+                let step = self.step_of(loaded, no.saturating_add(1), &check)?;
+                let title = format!("Check afterwards: {}", step.title);
+                steps.push(Step { title, ..step });
+            }
+        }
         let tier = steps
             .iter()
             .map(|step| step.tier)
@@ -147,4 +158,32 @@ impl Shared {
             secret_parameters: entry.secret_parameters(),
         })
     }
+}
+
+/// The check that must pass after a step, where its entry names one: a step of its own that depends on it,
+/// so that a failed check is a failed task (DESIGN section 4.7).
+fn verification(loaded: &Loaded, proposed: &Proposed) -> Result<Option<Proposed>, Problem> {
+    let entry = loaded.catalogue.find(proposed.entry.as_str())?;
+    let Some(call) = &entry.verify else {
+        return Ok(None);
+    };
+    let check = loaded.catalogue.find(call.entry.as_str())?;
+    let parameters = check
+        .check(&call.filled(&proposed.parameters))
+        .map_err(|problems| {
+            let first = problems
+                .into_iter()
+                .next()
+                .map_or_else(String::new, |problem| problem.detail);
+            Problem::new(
+                ErrorCode::CatalogueBroken,
+                format!("the check that {} names cannot be made: {first}", entry.id),
+                format!("correct `verify` in {}.chiffon.yml", entry.id),
+            )
+        })?;
+    Ok(Some(Proposed {
+        entry: check.id.clone(),
+        hosts: proposed.hosts.clone(),
+        parameters,
+    }))
 }

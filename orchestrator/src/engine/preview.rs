@@ -4,10 +4,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chiffon_arbiter::{Run, RunEvent, TaskState};
-use chiffon_common::{CanonicalError, Digest, Fidelity, Mode, Plan, PlanSubject};
+use chiffon_common::{CanonicalError, Digest, Fidelity, Mode, Plan, PlanSubject, RequestId};
 use serde_json::json;
 
-use super::{AdvanceError, Cause, Shared, shared::nudged};
+use super::{AdvanceError, Cause, Shared, outgoing::OutgoingError, shared::nudged};
 
 /// Requests looked at in one round.
 const BATCH: u32 = 200;
@@ -27,27 +27,29 @@ impl Shared {
 
     async fn preview_round(&self) -> Result<(), AdvanceError> {
         for row in self.store.requests_in(&["previewing"], BATCH).await? {
-            let (run, _) = self.load(row.request_id).await?;
-            let complete =
-                !run.tasks.is_empty() && run.tasks.values().all(|task| task.state.ended());
-            if !complete || run.request.cancelling.is_some() {
-                continue;
-            }
-            match self.with_preview(&run) {
-                Ok(Some(plan)) => {
-                    let event = RunEvent::PreviewSealed {
-                        plan: Box::new(plan),
-                    };
-                    self.advance(row.request_id, event, Cause::own("preview_complete"))
-                        .await?;
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::error!(%error, request.id = %row.request_id, "preview has no canonical form")
-                }
+            // One broken slice must not hold up the others; its deadline ends it.
+            if let Err(error) = self.seal_preview(row.request_id).await {
+                tracing::error!(%error, request.id = %row.request_id, "preview could not be sealed");
             }
         }
         Ok(())
+    }
+
+    async fn seal_preview(&self, request: RequestId) -> Result<(), AdvanceError> {
+        let (run, _) = self.load(request).await?;
+        let complete = !run.tasks.is_empty() && run.tasks.values().all(|task| task.state.ended());
+        if !complete || run.request.cancelling.is_some() {
+            return Ok(());
+        }
+        let Some(plan) = self.with_preview(&run).map_err(OutgoingError::from)? else {
+            return Ok(());
+        };
+        let event = RunEvent::PreviewSealed {
+            plan: Box::new(plan),
+        };
+        self.advance(request, event, Cause::own("preview_complete"))
+            .await
+            .map(drop)
     }
 
     fn with_preview(&self, run: &Run) -> Result<Option<Plan>, CanonicalError> {

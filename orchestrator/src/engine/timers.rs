@@ -6,8 +6,9 @@ use std::time::Duration;
 use chiffon_arbiter::{RunEvent, TimerSubject};
 use chiffon_common::RequestId;
 use chiffon_store::{Commit, TimerRow, Write};
+use jiff::SignedDuration;
 
-use super::{Cause, Shared, shared::nudged};
+use super::{AdvanceError, Cause, Shared, shared::nudged};
 
 /// How many due timers are looked at in one round.
 const BATCH: u32 = 256;
@@ -16,6 +17,8 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// Shortest sleep, so that a clock that stands still cannot make a busy loop.
 const SHORTEST: Duration = Duration::from_millis(20);
 
+/// When a timer that cannot be brought home fires again.
+const POSTPONED: SignedDuration = SignedDuration::from_mins(1);
 /// Pause after a timer that could not be brought home: it is due still, and would make a busy loop.
 const AFTER_FAULT: Duration = Duration::from_millis(500);
 
@@ -53,7 +56,7 @@ impl Shared {
     }
 
     async fn fire(&self, timer: TimerRow) {
-        let shown = format!("{}/{}", timer.slice, timer.name);
+        let again = timer.clone();
         let fired = match timer.slice.split_once(':') {
             Some(("request", id)) => match id.parse() {
                 Ok(request) => self.fire_request(request, timer).await,
@@ -62,17 +65,20 @@ impl Shared {
             Some(("agent", _)) => self.fire_agent(timer).await,
             _ => self.drop_timer(timer).await,
         };
-        if let Err(error) = fired {
-            tracing::warn!(%error, timer = shown, "timer could not be brought home; it stays and fires again");
-            tokio::time::sleep(AFTER_FAULT).await;
+        match fired {
+            Ok(()) => {}
+            Err(AdvanceError::Store(error)) => {
+                tracing::warn!(%error, timer = again.name, slice = again.slice, "timer cannot be stored yet; it fires again");
+                tokio::time::sleep(AFTER_FAULT).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, timer = again.name, slice = again.slice, "timer cannot be brought home; it fires again later");
+                self.postpone(again).await;
+            }
         }
     }
 
-    async fn fire_request(
-        &self,
-        request: RequestId,
-        timer: TimerRow,
-    ) -> Result<(), super::AdvanceError> {
+    async fn fire_request(&self, request: RequestId, timer: TimerRow) -> Result<(), AdvanceError> {
         let Ok(name) = timer.name.parse::<chiffon_arbiter::TimerName>() else {
             return self.drop_timer(timer).await;
         };
@@ -97,8 +103,25 @@ impl Shared {
             .map(drop)
     }
 
+    /// Time may not heal it, and the others must not wait behind it.
+    async fn postpone(&self, timer: TimerRow) {
+        let due_at = self
+            .clock
+            .now()
+            .checked_add(POSTPONED)
+            .unwrap_or(timer.due_at);
+        let commit = Commit {
+            tenant_id: self.settings.tenant.clone(),
+            writes: vec![Write::SetTimer(TimerRow { due_at, ..timer })],
+            ..Commit::default()
+        };
+        if let Err(error) = self.store.commit(commit).await {
+            tracing::warn!(%error, "timer could not be postponed");
+        }
+    }
+
     /// A timer that belongs to nothing would fire for ever.
-    async fn drop_timer(&self, timer: TimerRow) -> Result<(), super::AdvanceError> {
+    async fn drop_timer(&self, timer: TimerRow) -> Result<(), AdvanceError> {
         let commit = Commit {
             tenant_id: self.settings.tenant.clone(),
             writes: vec![Write::ClearTimer {

@@ -2,6 +2,7 @@
 
 use chiffon_arbiter::{
     Decision, DecisionKind, DecisionState, RequestState, Run, Task, TaskState, WaitingOn,
+    secrets_of,
 };
 use chiffon_common::{
     Mode, Plan, Problem, Undo,
@@ -22,13 +23,11 @@ pub(crate) fn request_view(
     updated_at: Timestamp,
     ledger_commit: Option<String>,
 ) -> RequestView {
-    let steps = run.plan.as_ref().map_or(&[][..], |plan| &plan.steps);
     let mut tasks: Vec<_> = run.tasks.values().collect();
     tasks.sort_by_key(|task| (task.mode == Mode::Apply, task.step));
     let mut decisions: Vec<_> = run.decisions.values().collect();
     decisions.sort_by_key(|decision| (decision.created_at, decision.decision_id));
     RequestView {
-        text: super::record::redactor(steps).redact(&run.request.text),
         plan: run.plan.as_ref().map(|plan| shown(run, plan)),
         tasks: tasks
             .into_iter()
@@ -85,8 +84,14 @@ pub(crate) fn request_line(run: &Run, updated_at: Timestamp) -> RequestView {
 /// Secret values are never shown; the digest is over the real ones. Where a step has a task, its undo
 /// says the id under which the run keeps what is needed.
 fn shown(run: &Run, plan: &Plan) -> Plan {
+    let secrets = secrets_of(plan);
     let mut plan = plan.clone();
+    plan.because = secrets.redact(&plan.because);
     for step in &mut plan.steps {
+        step.title = secrets.redact(&step.title);
+        if let Undo::Entry { parameters, .. } = &mut step.undo {
+            *parameters = secrets.redact_map(parameters);
+        }
         let task = run
             .tasks
             .values()

@@ -55,9 +55,10 @@ pub(super) fn claim(
     Ok(claimed.into_iter().map(|(_, row)| row).collect())
 }
 
-/// Marks as sent what this owner still has claimed; how many.
+/// Marks as sent what this owner still has claimed; how many. The body goes: a bundle's pieces are large, and
+/// what was sent is sent again from the state, never from here.
 pub(super) fn sent(conn: &Connection, owner: &str, messages: &[MessageId]) -> Result<u64, Error> {
-    let sql = "UPDATE outbox SET state = 'sent'
+    let sql = "UPDATE outbox SET state = 'sent', body = x''
                WHERE message_id IN (SELECT value FROM json_each(?1))
                  AND claimed_by = ?2 AND state = 'pending'";
     let changed = conn
