@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use chiffon_tests::{Sshd, not_run};
+use chiffon_tests::{Sshd, wait_for};
 
-use crate::fresh::Fresh;
+use crate::fresh::{Fresh, LIMIT};
 
 fn with_box(sshd: &Sshd) -> Fresh {
     Fresh::with_hosts(&format!(
@@ -67,7 +67,52 @@ fn a_host_that_does_not_answer_is_unreachable_and_named() {
     let lost = fresh.run(&["run", "ping box"]).expect_code(1);
     let said = format!("{}{}", lost.stdout, lost.stderr);
     assert!(said.contains("5407") && said.contains("box"), "{said}");
-    if cfg!(not(target_os = "linux")) {
-        not_run("SSH", "the fixtures know Linux only");
-    }
+}
+
+/// A host that takes the connection and never says a word: its check run is cancelled, everything else goes on.
+#[test]
+fn a_preview_on_a_dead_host_can_be_cancelled_and_holds_nothing_up() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let fresh = Fresh::with_hosts(&format!(
+        "    hole:\n      ansible_host: 127.0.0.1\n      ansible_port: {port}\n"
+    ));
+    let key = "AAAAC3NzaC1lZDI1NTE5AAAAIGPKvbiL2ZeRkTVi1UWZIYNLyaPAgiWWDk5HfVvvVvvV";
+    fresh.home.write(
+        "inventory/known_hosts",
+        &format!("[127.0.0.1]:{port} ssh-ed25519 {key}\n"),
+    );
+    let mut up = fresh.chiffon().spawn(&["up", "--listen", "127.0.0.1:0"]);
+    up.wait_for_line("listen", LIMIT);
+    let chiffon = fresh.chiffon();
+    let waiting = chiffon.spawn(&[
+        "run",
+        "write_file path=/tmp/hole content=x on hole",
+        "--no-input",
+    ]);
+    let list = || -> serde_json::Value {
+        let list = chiffon.run(&["request", "list", "--json"]).expect_code(0);
+        serde_json::from_str(&list.stdout).unwrap()
+    };
+    let first = |list: &serde_json::Value, field: &str| {
+        list["items"][0][field]
+            .as_str()
+            .or(list[0][field].as_str())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let id = wait_for("the check run", LIMIT, || {
+        let list = list();
+        (first(&list, "state") == "previewing").then(|| first(&list, "request_id"))
+    });
+    chiffon.run(&["request", "cancel", &id]).expect_code(0);
+    assert_ne!(waiting.wait(LIMIT).code(), Some(0));
+    let shown = chiffon
+        .run(&["request", "show", &id, "--json"])
+        .expect_code(0);
+    let shown: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!(shown["state"], "cancelled", "{shown:#}");
+    chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    up.interrupt();
+    assert_eq!(up.wait(LIMIT).code(), Some(0));
 }
