@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use chiffon_store::{LedgerBatchRow, LedgerEntryRow};
-use gix::{ObjectId, objs::Kind};
+use gix::{ObjectId, Repository, objs::Kind};
 
-use super::{CommitId, Ledger, LedgerError, build, pack, parent_of, verify};
+use super::{CommitId, Ledger, LedgerError, build, durable, pack, parent_of, verify};
 
 /// A batch with its entries.
 pub type Batch = (LedgerBatchRow, Vec<LedgerEntryRow>);
@@ -59,30 +59,27 @@ impl Ledger {
         if !known {
             return Err(verify::foreign(&self.repository, begin, head));
         }
-        let made = in_memory.objects.reset_object_memory().unwrap_or_default();
-        let made = made
-            .iter()
-            .map(|(id, (kind, data))| (*id, *kind, data.clone()));
-        self.keep(made.collect(), few)?;
+        self.keep(&in_memory, few)?;
         if head != Some(last) {
             self.move_main(head, last)?;
         }
         Ok(commits)
     }
 
-    /// Puts objects on disk.
-    fn keep(&self, objects: Vec<(ObjectId, Kind, Vec<u8>)>, few: bool) -> Result<(), LedgerError> {
+    /// Puts on disk, for good, what was made in memory.
+    pub(super) fn keep(&self, in_memory: &Repository, few: bool) -> Result<(), LedgerError> {
+        let made = in_memory.objects.reset_object_memory().unwrap_or_default();
+        let made = made
+            .iter()
+            .map(|(id, (kind, data))| (*id, *kind, data.clone()));
+        let objects: Vec<(ObjectId, Kind, Vec<u8>)> = made.collect();
         if objects.is_empty() {
             return Ok(());
         }
         let failed = |error: std::io::Error| LedgerError::io("write the objects", &error);
         let folder = self.repository.git_dir().join("objects");
         if few || packs_in(&folder.join("pack")).map_err(failed)? >= MOST_PACKS {
-            for (_, kind, data) in objects {
-                let written = gix::objs::Write::write_buf(&self.repository.objects, kind, &data);
-                written.map_err(|error| LedgerError::git("write an object", &error))?;
-            }
-            return Ok(());
+            return durable::write_loose(&folder, &objects).map_err(failed);
         }
         pack::write(&folder, objects).map_err(failed)
     }

@@ -1,5 +1,8 @@
-//! Why the ledger was not written. All of it is for an alarm and a later try (R41); codes are chosen by the
-//! caller, who has [`chiffon_common::ErrorCode::LedgerFault`] for it.
+//! Why the ledger was not written, and whether it is damaged or merely not to be had now. All of it is for
+//! an alarm and a later try (R41); codes are chosen by the caller, who has
+//! [`chiffon_common::ErrorCode::LedgerFault`] for it.
+
+use std::io;
 
 /// The errors of opening and writing. After any of them `main` is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +31,14 @@ pub enum LedgerError {
         /// In git's words.
         why: String,
     },
+    /// Some part of the repository is missing or makes no sense; a new ledger heals it.
+    #[error("could not {doing}, since the repository is damaged: {why}")]
+    Unreadable {
+        /// What was being done.
+        doing: &'static str,
+        /// In git's words.
+        why: String,
+    },
     /// The repository or its disk refuses.
     #[error("could not {doing}: {why}")]
     Git {
@@ -39,13 +50,74 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
-    pub(super) fn git(doing: &'static str, error: &gix::Error) -> Self {
-        let why = error.to_string();
-        Self::Git { doing, why }
+    /// Whether the files of the repository are at fault, so that making it anew from the rows helps. A disk that is
+    /// full, fails or forbids is no damage, and neither is what somebody else committed.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Unreadable { .. })
     }
 
-    pub(super) fn io(doing: &'static str, error: &std::io::Error) -> Self {
+    /// An error of writing: damage only where git says so.
+    pub(super) fn git(doing: &'static str, error: &gix::Error) -> Self {
+        let damage = error.is_corrupted() || error.is_not_found();
+        Self::judged(doing, error, damage)
+    }
+
+    /// An error of reading what must be readable: damage unless the machine or a limit is the reason.
+    pub(super) fn read(doing: &'static str, error: &gix::Error) -> Self {
+        let other = error.is_unsupported() || error.is_resource_exhausted();
+        Self::judged(doing, error, !other && !error.is_conflict())
+    }
+
+    fn judged(doing: &'static str, error: &gix::Error, damage: bool) -> Self {
+        let why = words(error);
+        let refused = error
+            .iter_errors()
+            .filter_map(|one| one.downcast_ref::<io::Error>())
+            .any(|one| !of_content(one.kind()));
+        match damage && !refused {
+            true => Self::Unreadable { doing, why },
+            false => Self::Git { doing, why },
+        }
+    }
+
+    /// An object that could not be read; see [`LedgerError::read`] for what counts as damage.
+    pub(super) fn object(object: &impl ToString, error: &gix::Error) -> Self {
+        match Self::read("read an object", error) {
+            Self::Unreadable { why, .. } => Self::Damaged {
+                object: object.to_string(),
+                why,
+            },
+            other => other,
+        }
+    }
+
+    pub(super) fn io(doing: &'static str, error: &io::Error) -> Self {
         let why = error.to_string();
-        Self::Git { doing, why }
+        match of_content(error.kind()) {
+            true => Self::Unreadable { doing, why },
+            false => Self::Git { doing, why },
+        }
+    }
+}
+
+/// What a missing or garbled file gives, as opposed to a disk that refuses.
+fn of_content(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(
+        kind,
+        Kind::NotFound
+            | Kind::InvalidData
+            | Kind::UnexpectedEof
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+    )
+}
+
+/// The outermost words say what was tried, the cause says why it failed.
+fn words(error: &gix::Error) -> String {
+    let (outer, cause) = (error.to_string(), error.probable_cause().to_string());
+    match outer.contains(&cause) {
+        true => outer,
+        false => format!("{outer}: {cause}"),
     }
 }

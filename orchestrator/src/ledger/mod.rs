@@ -3,8 +3,7 @@
 //!
 //! A projection and nothing more: the database is the truth. Each commit is a pure function of a stored batch row
 //! and its entries, so that every orchestrator's clone reaches the same hash, a crash anywhere is healed by
-//! writing the same batch again, and a ledger that is damaged or gone is made anew: remove its folder, [`Ledger::open`],
-//! and [`Ledger::write`] all batches from the first. Deciding batches, keeping rows, alarms and retries are
+//! writing the same batch again, and a ledger that is damaged or gone is made anew from the rows. Deciding batches, keeping rows, alarms and retries are
 //! left to the scribe; repacking (`git repack -adf`, which also finds deltas in the packs of bursts) to whoever
 //! keeps the house.
 //!
@@ -13,12 +12,13 @@
 //! and `git ls-tree -r --name-only HEAD hosts` work as they are, since git takes HEAD where a bare
 //! repository has no work tree. To look at files: `git clone` it.
 //!
-//! gix syncs nothing to disk, neither loose objects nor references (`core.fsync` is not read); only the packs of
-//! [`Ledger::write_all`] are synced. After a loss of power the last commits may be missing or damaged;
-//! [`Ledger::verify`] tells, and replay heals.
+//! A commit that [`Ledger::write`] returned survives a loss of power: see `durable`. What rots, is deleted or
+//! was written by a version that synced nothing is healed by a [`Rebuild`].
 
+mod aside;
 mod burst;
 mod doc;
+mod durable;
 mod error;
 mod files;
 mod locks;
@@ -42,6 +42,7 @@ use gix::{
     },
 };
 
+pub use aside::{Rebuild, claimed_head, remove_unfinished};
 pub use burst::Batch;
 pub use doc::{FORM, LedgerDoc, ProblemDoc, RequestOutcome, StepDoc, StepOutcome};
 pub use error::LedgerError;
@@ -87,21 +88,25 @@ impl Ledger {
     /// Opens the ledger, or makes an empty one with branch `main` if the folder is missing or empty.
     /// Removes lock files that a crash left: the caller's instance lock says that nobody else writes.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
-        // Isolated: neither a user's git configuration nor the environment may change what is written.
-        let options = gix::open::Options::isolated()
-            .with(gix::sec::Trust::Full)
-            .open_path_as_is(true)
-            // Room for the packs of bursts, counted when it is opened or not.
-            .object_store_slots(gix::odb::store::init::Slots::Given(PACK_SLOTS));
-        let repository = if is_missing_or_empty(path)? {
+        if is_missing_or_empty(path)? {
             let kind = gix::create::Kind::Bare;
             let create = gix::create::Options::default();
-            gix::ThreadSafeRepository::init_opts(path, kind, create, options)
-        } else {
-            locks::remove_stale(path)?;
-            gix::ThreadSafeRepository::open_opts(path, options)
-        };
-        let repository = repository.map_err(|error| LedgerError::git("open the ledger", &error))?;
+            let made = gix::ThreadSafeRepository::init_opts(path, kind, create, options());
+            let made = made.map_err(|error| LedgerError::git("make the ledger", &error))?;
+            durable::sync_tree(path).map_err(|error| LedgerError::io("make the ledger", &error))?;
+            return Ok(Self {
+                repository: made.to_thread_local(),
+            });
+        }
+        locks::remove_stale(path)?;
+        Self::read(path)
+    }
+
+    /// Opens a ledger that is there, to look at it: makes and removes nothing, and may be used beside the writer.
+    pub fn read(path: &Path) -> Result<Self, LedgerError> {
+        let repository = gix::ThreadSafeRepository::open_opts(path, options());
+        let repository =
+            repository.map_err(|error| LedgerError::read("open the ledger", &error))?;
         let repository = repository.to_thread_local();
         Ok(Self { repository })
     }
@@ -109,30 +114,31 @@ impl Ledger {
     /// Where `main` stands; nothing in an empty ledger.
     pub fn head(&self) -> Result<Option<CommitId>, LedgerError> {
         let main = self.repository.try_find_reference(MAIN);
-        let main = main.map_err(|error| LedgerError::git("read main", &error))?;
+        let main = main.map_err(|error| LedgerError::read("read main", &error))?;
         Ok(main.and_then(|found| found.target().try_id().map(|id| CommitId(id.to_owned()))))
     }
 
     /// Writes a batch as one commit and moves `main` onto it. `entries` are exactly those of the batch, in order.
     ///
     /// Safe to repeat: a batch that is at the head already gives its commit again, and whatever a crash left
-    /// between is overwritten with the same. On an error `main` is as it was.
+    /// between is overwritten with the same. On an error `main` is as it was; after success it is on disk.
     pub fn write(
         &mut self,
         batch: &LedgerBatchRow,
         entries: &[LedgerEntryRow],
     ) -> Result<CommitId, LedgerError> {
-        let commit = build(&self.repository, batch, entries)?;
+        let in_memory = self.repository.clone().with_object_memory();
+        let commit = build(&in_memory, batch, entries)?;
         agree(batch, commit)?;
         let head = self.head()?;
         let parent = parent_of(batch)?;
-        if head == Some(commit) {
-            return Ok(commit);
-        }
-        if head != parent {
+        if head != Some(commit) && head != parent {
             return Err(verify::foreign(&self.repository, parent, head));
         }
-        self.move_main(parent, commit)?;
+        self.keep(&in_memory, true)?;
+        if head != Some(commit) {
+            self.move_main(parent, commit)?;
+        }
         Ok(commit)
     }
 
@@ -149,9 +155,9 @@ impl Ledger {
         let edit = RefEdit::update(main, to.0, expected, "");
         // A bare repository keeps no log of its references, so that nobody has to sign one.
         let moved = self.repository.edit_references_as([edit], None);
-        moved
-            .map(drop)
-            .map_err(|error| LedgerError::git("move main", &error))
+        moved.map_err(|error| LedgerError::git("move main", &error))?;
+        let main = self.repository.git_dir().join(MAIN);
+        durable::sync_file(&main).map_err(|error| LedgerError::io("sync main", &error))
     }
 
     /// Holds the repository against stored rows that begin with the first batch; names the first fault.
@@ -174,6 +180,20 @@ impl Ledger {
     pub fn verifier(&self) -> Verifier {
         Verifier::new(self.repository.clone())
     }
+
+    /// A verifier that takes this batch, which has a commit, for granted and expects the one after it next.
+    pub fn verifier_after(&self, batch: &LedgerBatchRow) -> Result<Verifier, LedgerError> {
+        self.verifier().after(batch)
+    }
+}
+
+/// Isolated: neither a user's git configuration nor the environment may change what is written.
+fn options() -> gix::open::Options {
+    gix::open::Options::isolated()
+        .with(gix::sec::Trust::Full)
+        .open_path_as_is(true)
+        // Room for the packs of bursts, counted when it is opened or not.
+        .object_store_slots(gix::odb::store::init::Slots::Given(PACK_SLOTS))
 }
 
 fn is_missing_or_empty(path: &Path) -> Result<bool, LedgerError> {
@@ -201,7 +221,7 @@ fn parent_of(batch: &LedgerBatchRow) -> Result<Option<CommitId>, LedgerError> {
     batch.parent.as_deref().map(str::parse).transpose()
 }
 
-/// Makes the objects of a batch's commit in a repository, on disk or in memory; moves nothing.
+/// Makes the objects of a batch's commit in a repository that writes into memory; moves nothing.
 fn build(
     repository: &Repository,
     batch: &LedgerBatchRow,
@@ -213,7 +233,8 @@ fn build(
         Some(parent) => tree_of(repository, parent)?,
         None => ObjectId::empty_tree(repository.object_hash()),
     };
-    let editing = |error: &gix::Error| LedgerError::git("write the tree", error);
+    // Only memory is written here: what fails is the reading of what is there.
+    let editing = |error: &gix::Error| LedgerError::read("make the tree", error);
     let mut editor = repository
         .edit_tree(tree)
         .map_err(|error| editing(&error))?;
@@ -254,17 +275,14 @@ fn build(
         extra_headers: Vec::new(),
     };
     let commit = repository.write_object(&commit);
-    let commit = commit.map_err(|error| LedgerError::git("write the commit", &error))?;
+    let commit = commit.map_err(|error| LedgerError::git("make the commit", &error))?;
     Ok(CommitId(commit.detach()))
 }
 
 fn tree_of(repository: &Repository, commit: CommitId) -> Result<ObjectId, LedgerError> {
     let found = repository.find_commit(commit.0);
     let tree = found.and_then(|found| found.tree_id().map(|id| id.detach()));
-    tree.map_err(|error| LedgerError::Damaged {
-        object: commit.to_string(),
-        why: error.to_string(),
-    })
+    tree.map_err(|error| LedgerError::object(&commit, &error))
 }
 
 /// The first line of the message of a commit that holds these entries.
