@@ -7,8 +7,10 @@
 //! Adding an event: 1. [`RunEvent`], 2. its arm in [`apply`], 3. the storm in `tests`.
 
 mod apply;
+mod contact;
 mod decision;
 mod desk;
+mod ending;
 mod event;
 mod request;
 mod settle;

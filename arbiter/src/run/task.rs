@@ -1,17 +1,14 @@
-//! How a task moves: dispatch, reports, the end of an attempt, lost contact.
+//! How a task begins: the gate before every start, dispatch, and what its agent reports. How it ends is
+//! left to `ending`, what becomes of it without contact to `contact`.
 //!
 //! Messages come in any order and more than once; they are judged by attempt and sequence number. The
 //! attempt is the fencing token: nothing of a lower one is heard.
 
-use chiffon_common::{
-    AgentId, Digest, ErrorCode, Incarnation, Mode, OnInterrupt, Problem, ResultStatus, StatusKind,
-    TaskId, Tier,
-};
+use chiffon_common::{AgentId, Digest, ErrorCode, Mode, Problem, StatusKind, TaskId, Tier};
 use jiff::Timestamp;
 
 use super::{
-    DecisionKind, Effect, Outcome, Refusal, Reported, RequestState, Run, Sent, Task, TaskState,
-    TimerKind, TimerSubject, WaitingOn, desk::Desk,
+    Effect, Refusal, Reported, RequestState, Run, Sent, Task, TaskState, WaitingOn, desk::Desk,
 };
 
 /// The one gate before every start: whether this task may be given to an agent now. Check runs belong
@@ -45,7 +42,7 @@ fn is_live(approval: &super::Approval, digest: Digest, now: Timestamp) -> bool {
 }
 
 impl Desk<'_> {
-    fn task(&self, id: TaskId) -> Result<&Task, Refusal> {
+    pub(super) fn task(&self, id: TaskId) -> Result<&Task, Refusal> {
         self.run.tasks.get(&id).ok_or(Refusal::NoSuch("task"))
     }
 
@@ -221,329 +218,9 @@ impl Desk<'_> {
         self.push(Effect::Dispatch { task: id });
     }
 
-    fn cancel_again(&mut self, id: TaskId) {
+    pub(super) fn cancel_again(&mut self, id: TaskId) {
         if self.run.request.cancelling.is_some() {
             self.push(Effect::Cancel { task: id });
-        }
-    }
-
-    pub(super) fn ended(
-        &mut self,
-        id: TaskId,
-        seq: u64,
-        incarnation: Incarnation,
-        status: ResultStatus,
-        outcome: Outcome,
-        problem: Option<Problem>,
-    ) -> Result<(), Refusal> {
-        let Some(sent) = self.task(id)?.state.sent().cloned() else {
-            return Err(Refusal::Stale);
-        };
-        let was_unknown = matches!(self.task(id)?.state, TaskState::Unknown { .. });
-        let same_life = sent.incarnation == incarnation;
-        if let Some(task) = self.run.tasks.get_mut(&id) {
-            task.seq = seq;
-            task.outcome = Some(outcome);
-        }
-        match status {
-            // A later life of the journal cannot speak for an earlier one.
-            ResultStatus::Refused if !same_life => self.lose(id, "the agent began a new journal"),
-            ResultStatus::Completed => {
-                if let Some(task) = self.run.tasks.get_mut(&id) {
-                    task.progress = 100;
-                }
-                self.move_task(
-                    id,
-                    TaskState::Completed,
-                    "the agent reports that it is done",
-                );
-            }
-            ResultStatus::Failed => {
-                let problem = problem.unwrap_or_else(|| unexplained("the run failed"));
-                let because = problem.detail.clone();
-                self.move_task(id, TaskState::Failed { problem }, because);
-            }
-            ResultStatus::Cancelled => self.move_task(
-                id,
-                TaskState::Cancelled,
-                "stopped by the agent, everything it started has ended",
-            ),
-            ResultStatus::Interrupted => self.interrupted(id),
-            ResultStatus::Refused => self.refused(id, problem),
-            ResultStatus::Unknown => {
-                self.lose(id, "the agent cannot say how it ended");
-                self.ask_unknown(id);
-            }
-        }
-        if was_unknown && self.task(id)?.state.ended() {
-            self.push(Effect::MarkHosts {
-                task: id,
-                needs_look: false,
-            });
-        }
-        Ok(())
-    }
-
-    fn interrupted(&mut self, id: TaskId) {
-        let Some(task) = self.run.tasks.get(&id) else {
-            return;
-        };
-        let (mode, attempt) = (task.mode, task.attempt);
-        let step = self
-            .run
-            .plan
-            .as_ref()
-            .and_then(|plan| plan.steps.get(task.step as usize));
-        let on_interrupt = if mode == Mode::Check {
-            OnInterrupt::Retry
-        } else {
-            step.map_or(OnInterrupt::Ask, |step| step.on_interrupt)
-        };
-        let title = step.map_or_else(String::new, |step| step.title.clone());
-        if self.run.request.cancelling.is_some() {
-            self.move_task(
-                id,
-                TaskState::Cancelled,
-                "cut off while it was being cancelled",
-            );
-            return;
-        }
-        match on_interrupt {
-            OnInterrupt::Retry if attempt < self.policy.attempts => {
-                self.wait_again(
-                    id,
-                    "cut off; the catalogue says that running it again is harmless",
-                );
-            }
-            OnInterrupt::Retry | OnInterrupt::Ask => {
-                let question = format!("\"{title}\" was cut off after it had begun. Run it again?");
-                let asked = self.ask(
-                    DecisionKind::Interrupted { task: id },
-                    question,
-                    &["retry", "fail"],
-                );
-                self.move_task(
-                    id,
-                    TaskState::Interrupted { asked },
-                    "cut off after it had begun; a person decides",
-                );
-            }
-            OnInterrupt::Fail => {
-                let problem = Problem::new(
-                    ErrorCode::Interrupted,
-                    "the run was cut off after it had begun",
-                    "look at the host, then ask again",
-                );
-                self.move_task(
-                    id,
-                    TaskState::Failed { problem },
-                    "cut off after it had begun",
-                );
-            }
-        }
-    }
-
-    fn refused(&mut self, id: TaskId, problem: Option<Problem>) {
-        let attempt = self.run.tasks.get(&id).map_or(0, |task| task.attempt);
-        let problem = problem.unwrap_or_else(|| unexplained("the agent refused the work"));
-        if problem.code == ErrorCode::WorkExpired && attempt < self.policy.attempts {
-            self.wait_again(id, "it reached the agent too late and never began");
-        } else {
-            let because = problem.detail.clone();
-            self.move_task(id, TaskState::Failed { problem }, because);
-        }
-    }
-
-    pub(super) fn journal_lost(
-        &mut self,
-        id: TaskId,
-        incarnation: Incarnation,
-    ) -> Result<(), Refusal> {
-        let sent = self.task(id)?.state.sent().ok_or(Refusal::Nothing)?;
-        if sent.incarnation == incarnation
-            || matches!(self.task(id)?.state, TaskState::Unknown { .. })
-        {
-            return Err(Refusal::Nothing);
-        }
-        self.lose(id, "the agent began a new journal");
-        Ok(())
-    }
-
-    /// Contact lost: unknown, never guessed. The leases stay.
-    fn lose(&mut self, id: TaskId, because: &str) {
-        let Some(task) = self.run.tasks.get(&id) else {
-            return;
-        };
-        let Some(sent) = task.state.sent().cloned() else {
-            return;
-        };
-        if matches!(task.state, TaskState::Unknown { .. }) {
-            return;
-        }
-        let state = TaskState::Unknown {
-            sent,
-            since: self.now,
-            asked: None,
-        };
-        self.move_task(id, state, because);
-        self.push(Effect::Query { task: id });
-        self.push(Effect::MarkHosts {
-            task: id,
-            needs_look: true,
-        });
-    }
-
-    fn ask_unknown(&mut self, id: TaskId) {
-        let Some(Task {
-            state:
-                TaskState::Unknown {
-                    sent,
-                    since,
-                    asked: None,
-                },
-            step,
-            mode,
-            ..
-        }) = self.run.tasks.get(&id).cloned()
-        else {
-            return;
-        };
-        if mode == Mode::Check {
-            // A check run changes nothing, so nobody needs to be asked how it ended.
-            self.give_up_unknown(id);
-            return;
-        }
-        let title = self
-            .run
-            .plan
-            .as_ref()
-            .and_then(|plan| plan.steps.get(step as usize))
-            .map_or_else(String::new, |step| step.title.clone());
-        let question = format!(
-            "Contact with \"{title}\" on agent {} was lost. How did it end?",
-            sent.agent
-        );
-        let asked = self.ask(
-            DecisionKind::UnknownOutcome { task: id },
-            question,
-            &["completed", "retry", "failed"],
-        );
-        let state = TaskState::Unknown {
-            sent,
-            since,
-            asked: Some(asked),
-        };
-        self.move_task(id, state, "contact lost; a person is asked how it ended");
-    }
-
-    pub(super) fn give_up_unknown(&mut self, id: TaskId) {
-        let problem = Problem::new(
-            ErrorCode::OutcomeUnknown,
-            "contact with the run was lost, and nobody could say how it ended",
-            "look at the host before anything else is asked of it",
-        );
-        self.move_task(
-            id,
-            TaskState::Failed { problem },
-            "nobody could say how it ended",
-        );
-        self.push(Effect::MarkHosts {
-            task: id,
-            needs_look: true,
-        });
-    }
-
-    pub(super) fn task_timer(
-        &mut self,
-        id: TaskId,
-        kind: TimerKind,
-        heard: Option<Timestamp>,
-    ) -> Result<(), Refusal> {
-        let task = self.task(id)?.clone();
-        match (kind, task.state) {
-            (TimerKind::Start, TaskState::Open | TaskState::Waiting { .. }) => {
-                let problem = Problem::new(
-                    ErrorCode::NotStartedInTime,
-                    format!("the step was not started in time; {}", task.because),
-                    "see `chiffon doctor` for agents and leases, then ask again",
-                );
-                self.move_task(id, TaskState::Failed { problem }, "not started in time");
-            }
-            (TimerKind::Ack, TaskState::Dispatched { sent }) => self.not_acknowledged(id, sent),
-            (TimerKind::Start, TaskState::Accepted { .. }) => {
-                self.lose(
-                    id,
-                    "it was accepted, and neither started nor refused in time",
-                );
-            }
-            (
-                TimerKind::Contact,
-                state @ (TaskState::Accepted { .. } | TaskState::Running { .. }),
-            ) => {
-                if matches!(state, TaskState::Accepted { .. }) {
-                    // What was accepted long ago may have been refused, or lost with its journal.
-                    self.push(Effect::Query { task: id });
-                }
-                let silent_since = heard.unwrap_or(Timestamp::MIN);
-                let limit = self
-                    .now
-                    .checked_sub(self.policy.silence)
-                    .unwrap_or(Timestamp::MIN);
-                if silent_since < limit {
-                    self.lose(id, "the agent was not heard of for too long");
-                } else {
-                    self.set_timer(
-                        TimerSubject::Task(id),
-                        TimerKind::Contact,
-                        self.policy.contact,
-                    );
-                    self.cancel_again(id);
-                }
-            }
-            (TimerKind::End, TaskState::Running { .. }) => self.lose(id, "no result came in time"),
-            (TimerKind::Contact, TaskState::Unknown { .. }) => {
-                self.push(Effect::Query { task: id });
-                self.set_timer(
-                    TimerSubject::Task(id),
-                    TimerKind::Contact,
-                    self.policy.ack_longest,
-                );
-            }
-            (TimerKind::Resolve, TaskState::Unknown { asked: None, .. }) => self.ask_unknown(id),
-            (
-                TimerKind::Resolve,
-                TaskState::Unknown { asked: Some(_), .. } | TaskState::Interrupted { .. },
-            ) => self.give_up_unknown(id),
-            _ => return Err(Refusal::Nothing),
-        }
-        Ok(())
-    }
-
-    fn not_acknowledged(&mut self, id: TaskId, sent: Sent) {
-        // The agent starts nothing after `not_after`; the grace covers clocks that are apart.
-        let over = sent
-            .not_after
-            .checked_add(self.policy.grace)
-            .unwrap_or(Timestamp::MAX);
-        if self.now > over {
-            self.lose(id, "the agent did not answer");
-            return;
-        }
-        let sent = Sent {
-            sends: sent.sends.saturating_add(1),
-            ..sent
-        };
-        self.move_task(
-            id,
-            TaskState::Dispatched { sent },
-            "sent again: no answer yet",
-        );
-        if self.run.request.cancelling.is_some() {
-            // Not begun again only to be cancelled: asked, so that it may end as never seen.
-            self.push(Effect::Query { task: id });
-            self.cancel_again(id);
-        } else {
-            self.push(Effect::Dispatch { task: id });
         }
     }
 }
@@ -551,12 +228,4 @@ impl Desk<'_> {
 fn task_started(run: &mut Run, id: TaskId, now: Timestamp) -> Timestamp {
     let task = run.tasks.get_mut(&id);
     task.map_or(now, |task| *task.started_at.get_or_insert(now))
-}
-
-fn unexplained(what: &str) -> Problem {
-    Problem::new(
-        ErrorCode::AgentFault,
-        format!("{what}, and the agent gave no reason"),
-        "see the output of the task",
-    )
 }

@@ -1,0 +1,204 @@
+//! Contact with the agent that has a task: timers, silence, lost journals. Lost contact is `unknown`,
+//! which is resolved by the agent or a person and never guessed.
+
+use chiffon_common::{ErrorCode, Incarnation, Mode, Problem, TaskId};
+use jiff::Timestamp;
+
+use super::{
+    DecisionKind, Effect, Refusal, Sent, Task, TaskState, TimerKind, TimerSubject, desk::Desk,
+};
+
+impl Desk<'_> {
+    pub(super) fn journal_lost(
+        &mut self,
+        id: TaskId,
+        incarnation: Incarnation,
+    ) -> Result<(), Refusal> {
+        let sent = self.task(id)?.state.sent().ok_or(Refusal::Nothing)?;
+        if sent.incarnation == incarnation
+            || matches!(self.task(id)?.state, TaskState::Unknown { .. })
+        {
+            return Err(Refusal::Nothing);
+        }
+        self.lose(id, "the agent began a new journal");
+        Ok(())
+    }
+
+    /// Contact lost: unknown, never guessed. The leases stay.
+    pub(super) fn lose(&mut self, id: TaskId, because: &str) {
+        let Some(task) = self.run.tasks.get(&id) else {
+            return;
+        };
+        let Some(sent) = task.state.sent().cloned() else {
+            return;
+        };
+        if matches!(task.state, TaskState::Unknown { .. }) {
+            return;
+        }
+        let state = TaskState::Unknown {
+            sent,
+            since: self.now,
+            asked: None,
+        };
+        self.move_task(id, state, because);
+        self.push(Effect::Query { task: id });
+        self.push(Effect::MarkHosts {
+            task: id,
+            needs_look: true,
+        });
+    }
+
+    pub(super) fn ask_unknown(&mut self, id: TaskId) {
+        let Some(Task {
+            state:
+                TaskState::Unknown {
+                    sent,
+                    since,
+                    asked: None,
+                },
+            step,
+            mode,
+            ..
+        }) = self.run.tasks.get(&id).cloned()
+        else {
+            return;
+        };
+        if mode == Mode::Check {
+            // A check run changes nothing, so nobody needs to be asked how it ended.
+            self.give_up_unknown(id);
+            return;
+        }
+        let title = self
+            .run
+            .plan
+            .as_ref()
+            .and_then(|plan| plan.steps.get(step as usize))
+            .map_or_else(String::new, |step| step.title.clone());
+        let question = format!(
+            "Contact with \"{title}\" on agent {} was lost. How did it end?",
+            sent.agent
+        );
+        let asked = self.ask(
+            DecisionKind::UnknownOutcome { task: id },
+            question,
+            &["completed", "retry", "failed"],
+        );
+        let state = TaskState::Unknown {
+            sent,
+            since,
+            asked: Some(asked),
+        };
+        self.move_task(id, state, "contact lost; a person is asked how it ended");
+    }
+
+    pub(super) fn give_up_unknown(&mut self, id: TaskId) {
+        let problem = Problem::new(
+            ErrorCode::OutcomeUnknown,
+            "contact with the run was lost, and nobody could say how it ended",
+            "look at the host before anything else is asked of it",
+        );
+        self.move_task(
+            id,
+            TaskState::Failed { problem },
+            "nobody could say how it ended",
+        );
+        self.push(Effect::MarkHosts {
+            task: id,
+            needs_look: true,
+        });
+    }
+
+    pub(super) fn task_timer(
+        &mut self,
+        id: TaskId,
+        kind: TimerKind,
+        heard: Option<Timestamp>,
+    ) -> Result<(), Refusal> {
+        let task = self.task(id)?.clone();
+        match (kind, task.state) {
+            (TimerKind::Start, TaskState::Open | TaskState::Waiting { .. }) => {
+                let problem = Problem::new(
+                    ErrorCode::NotStartedInTime,
+                    format!("the step was not started in time; {}", task.because),
+                    "see `chiffon doctor` for agents and leases, then ask again",
+                );
+                self.move_task(id, TaskState::Failed { problem }, "not started in time");
+            }
+            (TimerKind::Ack, TaskState::Dispatched { sent }) => self.not_acknowledged(id, sent),
+            (TimerKind::Start, TaskState::Accepted { .. }) => {
+                self.lose(
+                    id,
+                    "it was accepted, and neither started nor refused in time",
+                );
+            }
+            (
+                TimerKind::Contact,
+                state @ (TaskState::Accepted { .. } | TaskState::Running { .. }),
+            ) => {
+                if matches!(state, TaskState::Accepted { .. }) {
+                    // What was accepted long ago may have been refused, or lost with its journal.
+                    self.push(Effect::Query { task: id });
+                }
+                let silent_since = heard.unwrap_or(Timestamp::MIN);
+                let limit = self
+                    .now
+                    .checked_sub(self.policy.silence)
+                    .unwrap_or(Timestamp::MIN);
+                if silent_since < limit {
+                    self.lose(id, "the agent was not heard of for too long");
+                } else {
+                    self.set_timer(
+                        TimerSubject::Task(id),
+                        TimerKind::Contact,
+                        self.policy.contact,
+                    );
+                    self.cancel_again(id);
+                }
+            }
+            (TimerKind::End, TaskState::Running { .. }) => self.lose(id, "no result came in time"),
+            (TimerKind::Contact, TaskState::Unknown { .. }) => {
+                self.push(Effect::Query { task: id });
+                self.set_timer(
+                    TimerSubject::Task(id),
+                    TimerKind::Contact,
+                    self.policy.ack_longest,
+                );
+            }
+            (TimerKind::Resolve, TaskState::Unknown { asked: None, .. }) => self.ask_unknown(id),
+            (
+                TimerKind::Resolve,
+                TaskState::Unknown { asked: Some(_), .. } | TaskState::Interrupted { .. },
+            ) => self.give_up_unknown(id),
+            _ => return Err(Refusal::Nothing),
+        }
+        Ok(())
+    }
+
+    fn not_acknowledged(&mut self, id: TaskId, sent: Sent) {
+        // The agent starts nothing after `not_after`; the grace covers clocks that are apart.
+        let over = sent
+            .not_after
+            .checked_add(self.policy.grace)
+            .unwrap_or(Timestamp::MAX);
+        if self.now > over {
+            self.lose(id, "the agent did not answer");
+            return;
+        }
+        let sent = Sent {
+            sends: sent.sends.saturating_add(1),
+            ..sent
+        };
+        self.move_task(
+            id,
+            TaskState::Dispatched { sent },
+            "sent again: no answer yet",
+        );
+        if self.run.request.cancelling.is_some() {
+            // Not begun again only to be cancelled: asked, so that it may end as never seen.
+            self.push(Effect::Query { task: id });
+            self.cancel_again(id);
+        } else {
+            self.push(Effect::Dispatch { task: id });
+        }
+    }
+}

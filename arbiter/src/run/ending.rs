@@ -1,0 +1,142 @@
+//! How an attempt ends: what its result, its interruption or its refusal makes of the task.
+
+use chiffon_common::{ErrorCode, Incarnation, Mode, OnInterrupt, Problem, ResultStatus, TaskId};
+
+use super::{DecisionKind, Effect, Outcome, Refusal, TaskState, desk::Desk};
+
+impl Desk<'_> {
+    pub(super) fn ended(
+        &mut self,
+        id: TaskId,
+        seq: u64,
+        incarnation: Incarnation,
+        status: ResultStatus,
+        outcome: Outcome,
+        problem: Option<Problem>,
+    ) -> Result<(), Refusal> {
+        let Some(sent) = self.task(id)?.state.sent().cloned() else {
+            return Err(Refusal::Stale);
+        };
+        let was_unknown = matches!(self.task(id)?.state, TaskState::Unknown { .. });
+        let same_life = sent.incarnation == incarnation;
+        if let Some(task) = self.run.tasks.get_mut(&id) {
+            task.seq = seq;
+            task.outcome = Some(outcome);
+        }
+        match status {
+            // A later life of the journal cannot speak for an earlier one.
+            ResultStatus::Refused if !same_life => self.lose(id, "the agent began a new journal"),
+            ResultStatus::Completed => {
+                if let Some(task) = self.run.tasks.get_mut(&id) {
+                    task.progress = 100;
+                }
+                self.move_task(
+                    id,
+                    TaskState::Completed,
+                    "the agent reports that it is done",
+                );
+            }
+            ResultStatus::Failed => {
+                let problem = problem.unwrap_or_else(|| unexplained("the run failed"));
+                let because = problem.detail.clone();
+                self.move_task(id, TaskState::Failed { problem }, because);
+            }
+            ResultStatus::Cancelled => self.move_task(
+                id,
+                TaskState::Cancelled,
+                "stopped by the agent, everything it started has ended",
+            ),
+            ResultStatus::Interrupted => self.interrupted(id),
+            ResultStatus::Refused => self.refused(id, problem),
+            ResultStatus::Unknown => {
+                self.lose(id, "the agent cannot say how it ended");
+                self.ask_unknown(id);
+            }
+        }
+        if was_unknown && self.task(id)?.state.ended() {
+            self.push(Effect::MarkHosts {
+                task: id,
+                needs_look: false,
+            });
+        }
+        Ok(())
+    }
+
+    fn interrupted(&mut self, id: TaskId) {
+        let Some(task) = self.run.tasks.get(&id) else {
+            return;
+        };
+        let (mode, attempt) = (task.mode, task.attempt);
+        let step = self
+            .run
+            .plan
+            .as_ref()
+            .and_then(|plan| plan.steps.get(task.step as usize));
+        let on_interrupt = if mode == Mode::Check {
+            OnInterrupt::Retry
+        } else {
+            step.map_or(OnInterrupt::Ask, |step| step.on_interrupt)
+        };
+        let title = step.map_or_else(String::new, |step| step.title.clone());
+        if self.run.request.cancelling.is_some() {
+            self.move_task(
+                id,
+                TaskState::Cancelled,
+                "cut off while it was being cancelled",
+            );
+            return;
+        }
+        match on_interrupt {
+            OnInterrupt::Retry if attempt < self.policy.attempts => {
+                self.wait_again(
+                    id,
+                    "cut off; the catalogue says that running it again is harmless",
+                );
+            }
+            OnInterrupt::Retry | OnInterrupt::Ask => {
+                let question = format!("\"{title}\" was cut off after it had begun. Run it again?");
+                let asked = self.ask(
+                    DecisionKind::Interrupted { task: id },
+                    question,
+                    &["retry", "fail"],
+                );
+                self.move_task(
+                    id,
+                    TaskState::Interrupted { asked },
+                    "cut off after it had begun; a person decides",
+                );
+            }
+            OnInterrupt::Fail => {
+                let problem = Problem::new(
+                    ErrorCode::Interrupted,
+                    "the run was cut off after it had begun",
+                    "look at the host, then ask again",
+                );
+                self.move_task(
+                    id,
+                    TaskState::Failed { problem },
+                    "cut off after it had begun",
+                );
+            }
+        }
+    }
+
+    fn refused(&mut self, id: TaskId, problem: Option<Problem>) {
+        let attempt = self.run.tasks.get(&id).map_or(0, |task| task.attempt);
+        let problem = problem.unwrap_or_else(|| unexplained("the agent refused the work"));
+        if problem.code == ErrorCode::WorkExpired && attempt < self.policy.attempts {
+            self.wait_again(id, "it reached the agent too late and never began");
+        } else {
+            let because = problem.detail.clone();
+            self.move_task(id, TaskState::Failed { problem }, because);
+        }
+    }
+}
+
+fn unexplained(what: &str) -> Problem {
+    Problem::new(
+        ErrorCode::AgentFault,
+        format!("{what}, and the agent gave no reason"),
+        "see the output of the task",
+    )
+}
