@@ -115,7 +115,9 @@ impl Shared {
             .iter()
             .filter(|batch| batch.commit.is_some())
             .count() as u64;
-        let checked = tokio::task::spawn_blocking(move || match Ledger::open(&path) {
+        let checked = tokio::task::spawn_blocking(move || match Ledger::read(&path) {
+            // Nothing was recorded yet, and nothing is there.
+            Err(error) if batches.is_empty() && error.is_damage() && !path.exists() => Ok(()),
             Ok(ledger) => ledger
                 .verify(&batches, &entries)
                 .map_err(|fault| fault.to_string()),

@@ -1,6 +1,5 @@
 //! Many objects as one git pack with its index (git's pack format 2, no deltas). A burst of commits costs
-//! two files this way instead of fifteen for each commit, and unlike a loose object a pack is synced to disk
-//! before its name appears. Merging packs is left to `git gc`.
+//! two files this way instead of fifteen for each commit, and two syncs. Merging packs is left to `git gc`.
 //!
 //! gix can index packs that it receives, but makes new ones only behind a feature that brings its diff and
 //! traversal crates, to find deltas that a ledger's small files do not repay.
@@ -46,7 +45,7 @@ pub(super) fn write(
 /// A file that has its name only when its content is safe.
 fn put(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let unfinished = folder.join(format!("tmp_{name}"));
-    let mut file = File::create(&unfinished)?;
+    let mut file = super::durable::create(&unfinished)?;
     file.write_all(content)?;
     let mut permissions = file.metadata()?.permissions();
     permissions.set_readonly(true);

@@ -50,6 +50,17 @@ pub enum Fault {
     Unreadable(LedgerError),
 }
 
+impl Fault {
+    /// What a new ledger heals; nothing where rows, program or strangers are at fault.
+    pub fn damage(self) -> Option<LedgerError> {
+        match self {
+            Self::Damaged { object, why, .. } => Some(LedgerError::Damaged { object, why }),
+            Self::Unreadable(error) => error.is_damage().then_some(error),
+            Self::Rows { .. } | Self::Differs { .. } | Self::Head(_) => None,
+        }
+    }
+}
+
 /// Checks batches in order, from the first on.
 pub struct Verifier {
     on_disk: Repository,
@@ -149,7 +160,8 @@ impl Verifier {
         if let Some(object) = missing.min() {
             return Err(damaged(object.to_string(), "it does not exist".to_owned()));
         }
-        let unreadable = |error: gix::Error| damaged(commit.to_string(), error.to_string());
+        let unreadable =
+            |error: gix::Error| of_batch(batch_no, LedgerError::object(&commit, &error));
         let found = self.on_disk.find_commit(commit.0).map_err(unreadable)?;
         let tree = found.tree().map_err(unreadable)?;
         let docs = docs_of(batch, entries).map_err(|error| of_batch(batch_no, error))?;
@@ -161,7 +173,8 @@ impl Verifier {
         for (path, content) in made {
             let found = tree.lookup_entry_by_path(&path).map_err(unreadable)?;
             let object = found.map(|entry| entry.object()).transpose();
-            let object = object.map_err(|error| damaged(path.clone(), error.to_string()))?;
+            let object =
+                object.map_err(|error| of_batch(batch_no, LedgerError::object(&path, &error)))?;
             if object.is_none_or(|object| object.data != content.as_bytes()) {
                 return Err(damaged(path, "it has another content".to_owned()));
             }

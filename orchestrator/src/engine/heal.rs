@@ -1,0 +1,205 @@
+//! The ledger's repository after whatever happened to it while nobody looked: what it lacks is filled in, and
+//! a damaged one is made anew, from the stored rows. They are the truth, and each commit follows from its
+//! row (R40, R41). What somebody else committed is never healed over: that stays an alarm.
+
+use chiffon_common::ErrorCode;
+use chiffon_store::LedgerBatchRow;
+
+use super::{
+    Shared,
+    scribe::{PAGE, ScribeError},
+};
+use crate::ledger::{
+    Batch, CommitId, Ledger, LedgerError, Rebuild, claimed_head, remove_unfinished,
+};
+
+/// So many of the newest batches are looked at when the scribe begins: more than a loss of power can have
+/// hit. Older damage is found by the write that needs the object, or by `audit verify`.
+const LOOKED_AT: u64 = 200;
+
+impl Shared {
+    /// Fills in what the repository lacks, deleted, moved away or behind, and looks whether its end is sound.
+    pub(super) async fn catch_up(&self) -> Result<(), ScribeError> {
+        self.on_ledger(remove_unfinished).await?;
+        let head = self.on_ledger(|path| Ledger::open(path)?.head()).await?;
+        let Some(last) = self.store.last_ledger_batch(&self.settings.tenant).await? else {
+            return Ok(());
+        };
+        let written = written(&last);
+        let begin = match head {
+            None => 0,
+            // A head that no row knows is left to the write of the last batch, which names it as foreign.
+            Some(head) => self
+                .batch_of(head, &last)
+                .await?
+                .unwrap_or(last.batch_no - 1),
+        };
+        if begin < written {
+            self.fill_in(begin).await?;
+            tracing::warn!(
+                batches = written,
+                "the ledger's repository was behind the database and was filled in"
+            );
+        }
+        self.look_at_the_end(&last).await
+    }
+
+    async fn fill_in(&self, mut after: u64) -> Result<(), ScribeError> {
+        while let Some(page) = self.written_after(&mut after).await? {
+            self.on_ledger(move |path| Ledger::open(path)?.write_all(&page))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// The next batches that were written once, and moves on behind them.
+    async fn written_after(&self, after: &mut u64) -> Result<Option<Vec<Batch>>, ScribeError> {
+        let mut page = self.batches_after(*after).await?;
+        page.retain(|(batch, _)| batch.commit.is_some());
+        let last = page.last().map(|(batch, _)| batch.batch_no);
+        Ok(last.map(|last| {
+            *after = last;
+            page
+        }))
+    }
+
+    /// The batch whose stored commit this is.
+    async fn batch_of(
+        &self,
+        commit: CommitId,
+        last: &LedgerBatchRow,
+    ) -> Result<Option<u64>, ScribeError> {
+        let commit = commit.to_string();
+        if last.commit.as_ref() == Some(&commit) {
+            return Ok(Some(last.batch_no));
+        }
+        if last.parent.as_ref() == Some(&commit) {
+            return Ok(Some(last.batch_no - 1));
+        }
+        let mut after = 0;
+        loop {
+            let page = self
+                .store
+                .ledger_batches(&self.settings.tenant, after, PAGE)
+                .await?;
+            let found = page
+                .iter()
+                .find(|batch| batch.commit.as_ref() == Some(&commit));
+            if let Some(found) = found {
+                return Ok(Some(found.batch_no));
+            }
+            match page.last() {
+                Some(batch) => after = batch.batch_no,
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Whether the newest commits can be read, the one included that was written when its hash was not stored yet.
+    async fn look_at_the_end(&self, last: &LedgerBatchRow) -> Result<(), ScribeError> {
+        let mut before = last.batch_no.saturating_sub(LOOKED_AT);
+        let mut granted = match before.checked_sub(1) {
+            None => None,
+            Some(one) => {
+                let tenant = &self.settings.tenant;
+                let rows = self.store.ledger_batches(tenant, one, 1).await?;
+                rows.into_iter().next()
+            }
+        };
+        loop {
+            let page = self.batches_after(before).await?;
+            let Some((newest, _)) = page.last() else {
+                return Ok(());
+            };
+            before = newest.batch_no;
+            let begin = granted.replace(newest.clone());
+            self.on_ledger(move |path| look_at(&Ledger::read(path)?, begin, page))
+                .await?;
+        }
+    }
+
+    /// Makes a damaged repository anew beside its folder, and puts it into its place.
+    pub(super) async fn heal(&self, damage: LedgerError) -> Result<(), ScribeError> {
+        match self.rebuild(&damage).await {
+            Ok(()) => Ok(()),
+            Err(ScribeError::Ledger(foreign @ LedgerError::Foreign(_))) => Err(foreign.into()),
+            Err(because) => Err(ScribeError::Unhealed {
+                damage,
+                because: Box::new(because),
+            }),
+        }
+    }
+
+    async fn rebuild(&self, damage: &LedgerError) -> Result<(), ScribeError> {
+        let tenant = &self.settings.tenant;
+        let last = self.store.last_ledger_batch(tenant).await?;
+        let claimed = self.on_ledger(|path| Ok(claimed_head(path))).await?;
+        let known = match (claimed, &last) {
+            (None, _) => true,
+            (Some(head), Some(last)) => self.batch_of(head, last).await?.is_some(),
+            (Some(_), None) => false,
+        };
+        let pending = last.as_ref().is_some_and(|last| last.commit.is_none());
+        let foreign = |head: CommitId| {
+            LedgerError::Foreign(format!("it is at {head}, which is not ours; and {damage}"))
+        };
+        if let Some(head) = claimed.filter(|_| !known && !pending) {
+            return Err(foreign(head).into());
+        }
+        let mut rebuild = self.on_ledger(Rebuild::begin).await?;
+        let mut after = 0;
+        while let Some(page) = self.written_after(&mut after).await? {
+            rebuild = self
+                .on_ledger(move |_| rebuild.write(&page).map(|()| rebuild))
+                .await?;
+        }
+        if let Some(head) = claimed.filter(|_| !known) {
+            // Written by a crashed scribe, or by a stranger: the pending batch gives it or does not.
+            let next = self.batches_after(after).await?.into_iter().next();
+            let gives = next.map(|next| rebuild.commit_of(next)).transpose()?;
+            if gives != Some(head) {
+                self.on_ledger(remove_unfinished).await?;
+                return Err(foreign(head).into());
+            }
+        }
+        let aside = self.on_ledger(move |_| rebuild.into_place()).await?;
+        tracing::warn!(
+            code = %ErrorCode::LedgerFault,
+            %damage,
+            batches = after,
+            damaged = aside.map(|path| path.display().to_string()),
+            "the ledger's repository was damaged and was made anew from the database; the damaged one was set aside"
+        );
+        Ok(())
+    }
+}
+
+/// The last batch whose commit is stored.
+fn written(last: &LedgerBatchRow) -> u64 {
+    match last.commit {
+        Some(_) => last.batch_no,
+        None => last.batch_no - 1,
+    }
+}
+
+/// Damage in the commits of these batches. Whatever else is wrong is for the write or for `audit verify` to tell.
+fn look_at(
+    ledger: &Ledger,
+    granted: Option<LedgerBatchRow>,
+    batches: Vec<Batch>,
+) -> Result<(), LedgerError> {
+    let mut verifier = match granted {
+        Some(granted) => ledger.verifier_after(&granted)?,
+        None => ledger.verifier(),
+    };
+    let head = ledger.head()?.map(|head| head.to_string());
+    for (mut batch, entries) in batches {
+        if batch.commit.is_none() && head != batch.parent {
+            batch.commit.clone_from(&head);
+        }
+        if let Err(fault) = verifier.check(&batch, &entries) {
+            return fault.damage().map_or(Ok(()), Err);
+        }
+    }
+    Ok(())
+}
