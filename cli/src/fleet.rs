@@ -108,6 +108,7 @@ impl Fleet {
 
     /// Agents first, so that the orchestrator still hears how their runs ended.
     pub async fn stop(self, grace: Duration) {
+        self.orchestrator.drain();
         self.members.drain(grace).await;
         self.orchestrator.stop(grace).await;
         self.bus.close(BUS).await;

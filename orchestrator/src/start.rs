@@ -59,7 +59,8 @@ pub struct Parts {
 pub struct Orchestrator {
     server: http::Server,
     jobs: Jobs,
-    bus: Arc<dyn Bus>,
+    draining: CancellationToken,
+    shared: Arc<Shared>,
 }
 
 /// How long what agents have said last is waited for.
@@ -90,7 +91,6 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         home: config.user_home,
     };
     let library = Library::new(config.catalogue_roots, config.home.join("inventory"), here);
-    let bus = Arc::clone(&parts.bus);
     let shared = Shared::new(
         parts.store,
         parts.bus,
@@ -105,14 +105,21 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         shared.declare_agent_queue(agent).await;
     }
     let jobs = Jobs::start(&shared);
+    let draining = CancellationToken::new();
     let state = http::State {
-        shared,
+        shared: Arc::clone(&shared),
+        draining: draining.clone(),
         principal: config.principal,
         token: config.token.into(),
         ending: CancellationToken::new(),
     };
     let server = http::Server::start(listener, state)?;
-    Ok(Orchestrator { server, jobs, bus })
+    Ok(Orchestrator {
+        server,
+        jobs,
+        draining,
+        shared,
+    })
 }
 
 impl Orchestrator {
@@ -121,20 +128,36 @@ impl Orchestrator {
         self.server.address()
     }
 
+    /// Takes no new requests from now on; what was taken goes on.
+    pub fn drain(&self) {
+        self.draining.cancel();
+    }
+
     /// Ends it: answers what was asked within `grace`, then the jobs. Whatever is unfinished is in the store.
     pub async fn stop(self, grace: Duration) {
-        self.server.stop(grace).await;
+        self.drain();
         // The last words of agents that have said goodbye before.
-        let heard = everything_heard(&*self.bus);
-        let _rest_is_sent_again = tokio::time::timeout(grace.min(LAST_WORDS), heard).await;
+        let settled = everything_settled(&self.shared);
+        let _rest_comes_with_the_next_start =
+            tokio::time::timeout(grace.min(LAST_WORDS), settled).await;
+        self.server.stop(grace).await;
         self.jobs.stop().await;
     }
 }
 
-async fn everything_heard(bus: &dyn Bus) {
+async fn everything_settled(shared: &Shared) {
     for queue in [QueueName::results(), QueueName::heartbeats()] {
-        while bus.depth(&queue).await.is_some_and(|depth| depth > 0) {
+        while shared
+            .bus
+            .depth(&queue)
+            .await
+            .is_some_and(|depth| depth > 0)
+        {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+    // An ended request is recorded before one leaves, as far as the ledger can be written at all.
+    while shared.has_unrecorded().await {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -93,6 +93,9 @@ impl Default for RunPolicy {
     }
 }
 
+/// How the reason of a request begins while a question about one of its runs is open.
+const WAITS: &str = "waits for an answer";
+
 /// What an event leads to. Saved in one transaction with its audit record, then performed.
 #[must_use = "a move that is not performed is a lost decision"]
 #[derive(Debug, Clone, PartialEq)]
@@ -411,6 +414,9 @@ impl<'a> Desk<'a> {
         let decision_id = self.fresh_decision_id();
         let kept = format!("a person is asked: {}", kind.name());
         self.record("decision", decision_id.to_string(), None, "pending", &kept);
+        if !matches!(kind, DecisionKind::Approval { .. }) {
+            self.run.request.because = format!("{WAITS}: {question}");
+        }
         let deadline = self
             .now
             .checked_add(self.policy.question)
@@ -440,6 +446,9 @@ impl<'a> Desk<'a> {
         };
         let name = to.name();
         decision.state = to;
+        if self.run.request.because.starts_with(WAITS) {
+            self.run.request.because = "goes on".to_owned();
+        }
         self.clear_timers(TimerSubject::Decision(id));
         self.record(
             "decision",

@@ -95,6 +95,10 @@ impl Desk<'_> {
             }
             OnInterrupt::Retry | OnInterrupt::Ask => {
                 let question = format!("\"{title}\" was cut off after it had begun. Run it again?");
+                // Everything it started has ended, so the host is free for others until a person has decided.
+                if let Some(task) = self.run.tasks.get_mut(&id) {
+                    task.leases.clear();
+                }
                 let asked = self.ask(
                     DecisionKind::Interrupted { task: id },
                     question,

@@ -176,14 +176,25 @@ impl Shared {
             Some(task) => self.store.request_of_task(task).await.ok().flatten(),
             None => None,
         };
+        let asks = match &holder {
+            Some((_, request)) => self.load(*request).await.is_ok_and(|(run, _)| {
+                run.decisions
+                    .values()
+                    .any(|decision| !decision.state.ended())
+            }),
+            None => false,
+        };
         let holder = holder.map_or_else(
             || owner.to_owned(),
             |(_, request)| format!("request {request}"),
         );
-        format!(
-            "waits for {host}, held by {holder} since {}",
-            since.strftime("%H:%M")
-        )
+        let since = since.strftime("%H:%M");
+        let asks = if asks {
+            ", which waits for an answer itself"
+        } else {
+            ""
+        };
+        format!("waits for {host}, held by {holder} since {since}{asks}")
     }
 
     async fn changed_since_planned(&self, step: &Step) -> Option<Problem> {

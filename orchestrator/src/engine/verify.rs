@@ -1,5 +1,7 @@
 //! `audit verify`: chain, seals and ledger held against each other.
 
+use std::sync::PoisonError;
+
 use chiffon_common::{
     ErrorCode, Problem,
     api::{AuditReport, LedgerLine},
@@ -30,6 +32,30 @@ impl Shared {
         };
         self.verify_ledger(&mut report).await?;
         Ok(report)
+    }
+
+    /// Whether an entry waits for the scribe. `false` also where nobody can say, or the ledger cannot be written.
+    pub(crate) async fn has_unrecorded(&self) -> bool {
+        if self
+            .ledger_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+        {
+            return false;
+        }
+        let tenant = &self.settings.tenant;
+        let Ok(last) = self.store.last_ledger_batch(tenant).await else {
+            return false;
+        };
+        if last.as_ref().is_some_and(|batch| batch.commit.is_none()) {
+            return true;
+        }
+        let after = last.map_or(0, |batch| batch.last_entry);
+        self.store
+            .ledger_entries(tenant, after, 1)
+            .await
+            .is_ok_and(|entries| !entries.is_empty())
     }
 
     /// The newest commits of the ledger, newest first, from the stored rows.

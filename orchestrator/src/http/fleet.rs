@@ -39,7 +39,7 @@ pub(super) async fn health(Extract(state): Extract<State>) -> Json<Health> {
     );
     drop(ledger);
     let well = components.values().all(|said| said == "ok");
-    let status = if state.ending.is_cancelled() {
+    let status = if state.draining.is_cancelled() {
         "draining"
     } else if well {
         "ok"

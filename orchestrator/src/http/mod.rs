@@ -38,6 +38,8 @@ pub(crate) struct State {
     pub(crate) principal: Principal,
     /// The token.
     pub(crate) token: Arc<str>,
+    /// Cancelled when nothing new is taken any more.
+    pub(crate) draining: CancellationToken,
     /// Cancelled when the server is to end; long polls answer at once then.
     pub(crate) ending: CancellationToken,
 }

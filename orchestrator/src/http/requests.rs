@@ -33,6 +33,11 @@ pub(super) async fn create(
     headers: HeaderMap,
     Body(new): Body<NewRequest>,
 ) -> Result<(StatusCode, Json<RequestAccepted>), Refused> {
+    if state.draining.is_cancelled() {
+        let detail = "Chiffon is shutting down and takes nothing new";
+        let todo = "ask again when it is back; nothing was taken";
+        return Err(Refused(Problem::new(ErrorCode::ShuttingDown, detail, todo)));
+    }
     let key = idempotency_key(&headers, &new)?;
     let event = event(&state, new, key.as_deref())?;
     let taken = state.shared.intake(event, &Authorisation::Allow).await?;
