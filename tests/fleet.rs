@@ -465,3 +465,38 @@ async fn a_check_that_an_entry_names_runs_afterwards_and_decides() {
     world.until(&id, &["completed"]).await;
     assert_eq!(world.worker.starts().len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_that_a_loss_of_power_damaged_is_made_anew_and_goes_on() {
+    let mut world = World::plain(Act::Complete).await;
+    let recorded = async |world: &World| {
+        let id = world.ask(WRITE).await;
+        world.approve(&id).await;
+        let with_commit = |request: &Value| request["ledger_commit"].is_string();
+        world.until_it(&id, "its ledger commit", with_commit).await
+    };
+    let first = recorded(&world).await;
+    world.crash_orchestrator().await;
+    let folder = world.home.path().join("ledger");
+    let mut emptied = 0;
+    for shard in std::fs::read_dir(folder.join("objects")).unwrap() {
+        for object in std::fs::read_dir(shard.unwrap().path()).unwrap() {
+            let object = object.unwrap().path();
+            std::fs::remove_file(&object).unwrap();
+            std::fs::write(&object, "").unwrap();
+            emptied += 1;
+        }
+    }
+    assert!(emptied > 5, "only {emptied} objects were there to damage");
+    world.start_orchestrator().await;
+    let second = recorded(&world).await;
+    assert_ne!(first["ledger_commit"], second["ledger_commit"]);
+    let (_, ledger) = world.get("/api/v1/ledger").await;
+    assert_eq!(ledger["items"][0]["commit"], second["ledger_commit"]);
+    assert_eq!(ledger["items"][1]["commit"], first["ledger_commit"]);
+    world.holds_together().await;
+    let aside = world.home.path().join("ledger.damaged-1");
+    assert!(aside.join("HEAD").is_file(), "the damaged one is gone");
+    let left = world.home.path().join("ledger.rebuilt-1");
+    assert!(!left.exists(), "the rebuilt one is not in its place");
+}

@@ -33,7 +33,7 @@ pub fn claimed_head(path: &Path) -> Option<CommitId> {
 
 /// Removes what rebuilding left that did not come to its end.
 pub fn remove_unfinished(path: &Path) -> Result<(), LedgerError> {
-    let failed = |error: io::Error| LedgerError::io("remove an unfinished ledger", &error);
+    let failed = |error: io::Error| refused("remove an unfinished ledger", &error);
     for (_, folder) in beside(path, REBUILT).map_err(failed)? {
         fs::remove_dir_all(folder).map_err(failed)?;
     }

@@ -108,6 +108,9 @@ impl Ledger {
         let repository =
             repository.map_err(|error| LedgerError::read("open the ledger", &error))?;
         let repository = repository.to_thread_local();
+        // Nothing here needs it, but without it this is no repository to git.
+        let head = repository.find_reference("HEAD");
+        head.map_err(|error| LedgerError::read("read HEAD", &error))?;
         Ok(Self { repository })
     }
 

@@ -2,6 +2,7 @@
 
 mod burst;
 mod faults;
+mod healing;
 
 use std::{
     collections::BTreeMap,
