@@ -314,7 +314,7 @@ pub struct CatalogueView {
 /// A catalogue file that did not load.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrokenFile {
-    /// Which file.
+    /// Path of the file, or of the folder where the whole catalogue folder is meant.
     pub file: String,
     /// Line, from 1; absent where the whole file is meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -346,6 +346,9 @@ pub struct HostView {
     pub local: bool,
     /// Whether its key is pinned, or it needs none.
     pub pinned: bool,
+    /// Why nothing can run there as it is written, such as an address that is a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
 }
 
 /// `GET /api/v1/audit`.

@@ -1,6 +1,6 @@
 //! An entry: what may run, with everything that is declared about it and every file it needs.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use chiffon_common::{
     Bundle, BundleError, BundleFile, Digest, EntryId, Fidelity, OnInterrupt, Parameters,
@@ -60,6 +60,8 @@ pub struct Entry {
     pub playbook: String,
     /// Digest over every file it needs and over its metadata.
     pub digest: Digest,
+    /// The folder of that root.
+    pub(super) root: PathBuf,
     pub(super) files: Arc<BTreeMap<String, TreeFile>>,
 }
 

@@ -1,7 +1,11 @@
 //! Loading a catalogue: every playbook of every root becomes an entry or a broken file with its reason;
 //! one broken file never costs another entry.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use chiffon_common::{
     Digest, EntryId, ErrorCode, Fidelity, OnInterrupt, Problem, Tier,
@@ -123,7 +127,7 @@ impl Catalogue {
             .collect();
         for (id, reason) in loose {
             if let Some(entry) = self.entries.remove(&id) {
-                let file = format!("{}: playbooks/{id}{METADATA}", entry.origin);
+                let file = place(&entry.root, &format!("playbooks/{id}{METADATA}"));
                 self.broken.push(broken(&file, Fault::whole(reason)));
             }
         }
@@ -166,7 +170,7 @@ impl Loader<'_> {
     }
 
     fn report(&mut self, mut fault: BrokenFile) {
-        fault.file = format!("{}: {}", self.root.name, fault.file);
+        fault.file = place(&self.root.path, &fault.file);
         // A role that several entries use is one fault.
         if !self.catalogue.broken.contains(&fault) {
             self.catalogue.broken.push(fault);
@@ -282,6 +286,7 @@ impl Loader<'_> {
             keeps_daemons: metadata.keeps_daemons,
             listed: !metadata.unlisted,
             origin: self.root.name.clone(),
+            root: self.root.path.clone(),
             trust: self.root.trust,
             playbook: playbook.to_owned(),
             digest: Digest::of_parts([bundle.digest().as_bytes().as_slice(), described]),
@@ -289,6 +294,15 @@ impl Loader<'_> {
             id,
         })
     }
+}
+
+/// The path of a file of a root, or of the root itself.
+fn place(root: &Path, relative: &str) -> String {
+    let path = match relative {
+        "" => root.to_owned(),
+        relative => root.join(relative),
+    };
+    path.display().to_string()
 }
 
 /// The name of the first play; a file that is no list of plays is no playbook.

@@ -214,6 +214,48 @@ fn each_broken_file_is_named_and_the_rest_loads() {
 }
 
 #[test]
+fn a_broken_file_is_named_by_its_path() {
+    let folder = tempfile::tempdir().unwrap();
+    write(
+        folder.path(),
+        &[
+            ("playbooks/strange.yml", "- hosts: all\n"),
+            ("playbooks/strange.chiffon.yml", "tire: 1\n"),
+            ("playbooks/lost.yml", "- hosts: all\n"),
+            ("playbooks/lost.chiffon.yml", "undo:\n  entry: nothing\n"),
+        ],
+    );
+    let gone = folder.path().join("gone");
+    let roots = [root(folder.path(), Trust::Added), root(&gone, Trust::Added)];
+    let catalogue = Catalogue::load(&roots);
+    let mut files: Vec<&Path> = catalogue
+        .broken()
+        .iter()
+        .map(|broken| Path::new(&broken.file))
+        .collect();
+    files.sort_unstable();
+    let playbooks = folder.path().join("playbooks");
+    assert_eq!(
+        files,
+        [
+            gone.as_path(),
+            &playbooks.join("lost.chiffon.yml"),
+            &playbooks.join("strange.chiffon.yml"),
+        ]
+    );
+}
+
+#[test]
+fn metadata_permits_no_text_that_the_bound_of_all_texts_forbids() {
+    for entry in shipped().entries() {
+        for parameter in &entry.parameters {
+            let most = parameter.max_length.unwrap_or_default();
+            assert!(most <= 64 * 1024, "{}: {}", entry.id, parameter.name);
+        }
+    }
+}
+
+#[test]
 fn the_first_root_has_an_id() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), &[("playbooks/x.yml", "- hosts: all\n")]);

@@ -107,14 +107,17 @@ pub(super) async fn inventory(
             }));
         }
     };
-    let names: Vec<_> = inventory.hosts().map(|host| host.name.clone()).collect();
-    let unpinned = inventory.unpinned(&names)?;
-    let host = |host: &crate::inventory::Host| HostView {
-        name: host.name.clone(),
-        aliases: host.aliases.clone(),
-        groups: host.groups.clone(),
-        local: host.is_local(),
-        pinned: host.is_local() || !unpinned.iter().any(|open| open.host == host.name),
+    let host = |host: &crate::inventory::Host| {
+        // A host that cannot be reached as it is written is shown with the reason, and the others as ever.
+        let key = inventory.unpinned_one(host);
+        HostView {
+            name: host.name.clone(),
+            aliases: host.aliases.clone(),
+            groups: host.groups.clone(),
+            local: host.is_local(),
+            pinned: matches!(key, Ok(None)),
+            problem: key.err(),
+        }
     };
     Ok(Json(InventoryView {
         hosts: inventory.hosts().map(host).collect(),

@@ -57,17 +57,22 @@ impl Inventory {
     pub fn unpinned(&self, hosts: &[HostName]) -> Result<Vec<Unpinned>, Problem> {
         let mut unpinned = Vec::new();
         for host in self.chosen(hosts)? {
-            if let Some(address) = host.address()?
-                && !self.keys.has(&address)
-            {
-                unpinned.push(Unpinned {
-                    host: host.name.clone(),
-                    address: address.name,
-                    port: address.port,
-                });
-            }
+            unpinned.extend(self.unpinned_one(host)?);
         }
         Ok(unpinned)
+    }
+
+    /// The same for one host, so that a host whose address cannot be known spoils no list of all hosts.
+    ///
+    /// # Errors
+    /// 5109 for an address that cannot be read, such as a template.
+    pub fn unpinned_one(&self, host: &Host) -> Result<Option<Unpinned>, Problem> {
+        let address = host.address()?.filter(|address| !self.keys.has(address));
+        Ok(address.map(|address| Unpinned {
+            host: host.name.clone(),
+            address: address.name,
+            port: address.port,
+        }))
     }
 
     /// The problem of a host that nobody knows, with the nearest one.
@@ -130,6 +135,10 @@ impl Host {
             None => self.name.as_str().to_owned(),
             Some(node) => literal(node).ok_or_else(|| self.unclear("ansible_host"))?,
         };
+        if name.starts_with('-') {
+            let reason = "begins with \"-\", which ssh would take for an option";
+            return Err(self.unreachable("ansible_host", reason));
+        }
         let port = match self
             .vars
             .get("ansible_port")
@@ -143,10 +152,12 @@ impl Host {
     }
 
     fn unclear(&self, name: &str) -> Problem {
-        let detail = format!(
-            "{name} of {} is no plain value, so its pinned key cannot be chosen",
-            self.name
-        );
+        let reason = "is no plain value, so its pinned key cannot be chosen";
+        self.unreachable(name, reason)
+    }
+
+    fn unreachable(&self, name: &str, reason: &str) -> Problem {
+        let detail = format!("{name} of {} {reason}", self.name);
         let todo = "write the address and the port out in inventory/hosts.yml";
         Problem::new(ErrorCode::InventoryBroken, detail, todo)
     }

@@ -231,6 +231,36 @@ fn what_is_not_covered_is_refused_with_its_line() {
 }
 
 #[test]
+fn a_host_without_a_known_address_spoils_no_other() {
+    let inventory = load(
+        "all:\n  hosts:\n    localhost:\n    nas:\n    tower: {ansible_host: '{{ lookup(\"env\", \"X\") }}'}\n    \
+         evil: {ansible_host: -oProxyCommand=id}\n    odd: {ansible_port: '{{ port }}'}\n",
+        &format!("nas ssh-ed25519 {KEY}\n"),
+    )
+    .unwrap();
+    for (host, says) in [
+        ("evil", Some("option")),
+        ("localhost", None),
+        ("nas", None),
+        ("odd", Some("ansible_port of odd is no plain value")),
+        ("tower", Some("ansible_host of tower is no plain value")),
+    ] {
+        let one = names(&[host]);
+        let shown = inventory.unpinned_one(inventory.host(&one[0]).unwrap());
+        let detail = shown.err().map(|problem| problem.detail);
+        let is_said = match (&detail, says) {
+            (Some(detail), Some(says)) => detail.contains(says),
+            (None, None) => true,
+            _ => false,
+        };
+        assert!(is_said, "{host}: {detail:?}");
+        // Using it is refused all the same.
+        assert_eq!(inventory.unpinned(&one).is_err(), says.is_some(), "{host}");
+        assert_eq!(inventory.resolve(&one).is_err(), says.is_some(), "{host}");
+    }
+}
+
+#[test]
 fn hosts_answer_to_their_nicknames() {
     let inventory = load(
         "all:\n  hosts:\n    localhost:\n    nas.lan: {chiffon_aliases: [storage, \"The Box\"]}\n  children:\n    media_players:\n      hosts: {nas.lan: {}}\n",
