@@ -500,3 +500,36 @@ async fn a_ledger_that_a_loss_of_power_damaged_is_made_anew_and_goes_on() {
     let left = world.home.path().join("ledger.rebuilt-1");
     assert!(!left.exists(), "the rebuilt one is not in its place");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_ledger_that_somebody_else_moved_is_not_healed_over() {
+    let mut world = World::plain(Act::Complete).await;
+    let id = world.ask(WRITE).await;
+    world.approve(&id).await;
+    let with_commit = |request: &Value| request["ledger_commit"].is_string();
+    world.until_it(&id, "its ledger commit", with_commit).await;
+    world.crash_orchestrator().await;
+    let folder = world.home.path().join("ledger");
+    let foreign = "0123456789".repeat(4);
+    std::fs::write(folder.join("refs/heads/main"), &foreign).unwrap();
+    std::fs::remove_dir_all(folder.join("objects")).unwrap();
+    world.start_orchestrator().await;
+    let told = async {
+        loop {
+            let (_, health) = world.get("/health").await;
+            if health.to_string().contains(&foreign) {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let told = tokio::time::timeout(std::time::Duration::from_secs(20), told).await;
+    assert!(
+        told.is_ok(),
+        "nobody told: {:?}",
+        world.get("/health").await
+    );
+    assert!(!world.home.path().join("ledger.damaged-1").exists());
+    let main = std::fs::read_to_string(folder.join("refs/heads/main")).unwrap();
+    assert_eq!(main, foreign);
+}

@@ -92,7 +92,6 @@ fn kill_9_in_mid_run_leaves_no_process_no_lease_and_no_second_run() {
     );
     assert_eq!(starts(&marker), 1, "it ran twice unasked");
 
-    chiffon.run(&["request", "cancel", &id]).expect_code(0);
     let target = fresh.home.scratch().join("free");
     let change = format!(
         "write_file path={} content=x on localhost",
@@ -100,6 +99,7 @@ fn kill_9_in_mid_run_leaves_no_process_no_lease_and_no_second_run() {
     );
     chiffon.run(&["run", &change, "--yes"]).expect_code(0);
     assert!(target.exists(), "a lease stayed");
+    chiffon.run(&["request", "cancel", &id]).expect_code(0);
     assert_eq!(starts(&marker), 1);
     chiffon.run(&["audit", "verify"]).expect_code(0);
     up.interrupt();

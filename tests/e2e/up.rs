@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::fresh::{Fresh, LIMIT};
+use chiffon_tests::wait_for;
+
+use crate::fresh::{Fresh, LIMIT, metadata};
 
 #[test]
 fn up_is_ready_refuses_a_second_serves_run_and_drains() {
@@ -96,4 +98,37 @@ fn the_api_wants_its_token_and_its_own_host_name() {
     });
     up.interrupt();
     assert_eq!(up.wait(LIMIT).code(), Some(0));
+}
+
+#[test]
+fn a_drain_lets_the_run_end_and_its_client_hear_of_it() {
+    let fresh = Fresh::new();
+    let marker = fresh.home.scratch().join("begun");
+    let tasks = format!(
+        "- name: Take a moment\n  ansible.builtin.shell: echo begun >> {} && sleep 4\n  changed_when: true\n",
+        marker.display()
+    );
+    fresh.entry("moment", &metadata(60, "ask"), &tasks);
+    let mut up = fresh.chiffon().spawn(&["up", "--listen", "127.0.0.1:0"]);
+    up.wait_for_line("listen", LIMIT);
+    let client = fresh.chiffon().spawn(&[
+        "run",
+        "moment on localhost",
+        "--yes=2",
+        "--confirm",
+        "localhost",
+    ]);
+    wait_for("the start", LIMIT, || marker.exists().then_some(()));
+    up.interrupt();
+    assert_eq!(up.wait(LIMIT).code(), Some(0));
+    let ended = client.wait(LIMIT);
+    assert_eq!(ended.code(), Some(0), "{}{}", ended.stdout, ended.stderr);
+    let listed = fresh.run(&["request", "list", "--json"]).expect_code(0);
+    assert!(
+        listed.stdout.contains("\"completed\"") && !listed.stdout.contains("\"running\""),
+        "{}",
+        listed.stdout
+    );
+    let begun = std::fs::read_to_string(&marker).unwrap();
+    assert_eq!(begun.lines().count(), 1, "it ran twice");
 }

@@ -88,6 +88,15 @@ impl Failure {
                     "See that {host} is on and that its address, user and SSH key are right; then ask again."
                 ),
             ),
+            _ if lacks_root(message) => (
+                format!(
+                    "The playbook must become root on {host}, and sudo there is missing or asks for a password."
+                ),
+                format!(
+                    "Let the login on {host} use sudo without a password, or log in as root; on this machine, \
+                     run Chiffon as root. Then ask again."
+                ),
+            ),
             _ => (
                 format!("The task {task:?} failed on {host}: {message}"),
                 "Read the output of the run, mend the cause and ask again.".to_owned(),
@@ -95,6 +104,19 @@ impl Failure {
         };
         Problem::new(*code, detail, todo)
     }
+}
+
+/// What Ansible says when it may not become root, over its versions and sudo's.
+fn lacks_root(message: &str) -> bool {
+    const SAYINGS: [&str; 6] = [
+        "sudo: not found",
+        "sudo: command not found",
+        "sudo: a password is required",
+        "Missing sudo password",
+        "waiting for become success",
+        "is not in the sudoers file",
+    ];
+    SAYINGS.iter().any(|saying| message.contains(saying))
 }
 
 /// The one problem that stands for all: a changed key before an unknown one, a failed task before a

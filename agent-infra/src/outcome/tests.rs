@@ -132,3 +132,19 @@ fn floods_stay_within_bounds() {
     assert!(output.len() <= 256 * 1024);
     assert!(diff.unwrap().len() < MAX_DIFF + 100);
 }
+
+#[test]
+fn a_missing_sudo_is_said_in_plain_words() {
+    let mut account = account(&[]);
+    let message = "Task failed: Premature end of stream waiting for become success.\n/bin/sh: 1: sudo: not found";
+    feed(
+        &mut account,
+        &[
+            json!({"event": "start", "total": 1}),
+            json!({"event": "host", "host": "nas", "status": "failed", "task": "Write", "message": message}),
+        ],
+    );
+    let problem = account.problem(Some(2), None).expect("a problem");
+    assert_eq!(problem.code, ErrorCode::PlaybookFailed);
+    assert!(problem.detail.contains("become root on nas"), "{problem}");
+}
