@@ -1,7 +1,8 @@
 //! The configuration (DESIGN section 10): built-in defaults, then `chiffon.yaml`, then `CHIFFON_...`, then
 //! flags. An unknown key and a value that is not permitted are errors that name file, key and what to
-//! do. Which keys there are stands in `keys`; reading the sources is left to `sources`.
+//! do. Which keys there are stands in `keys`; reading the sources is left to `sources`, the file to `file`.
 
+mod file;
 mod keys;
 mod sources;
 #[cfg(test)]

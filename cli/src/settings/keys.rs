@@ -54,7 +54,7 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         name: "log.level",
-        default: "warn",
+        default: "error",
         permitted: "error, warn, info or debug",
         meaning: "How much the log on standard error says.",
     },
@@ -68,6 +68,15 @@ pub(super) const KEYS: &[Key] = &[
 
 pub(super) fn key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
+}
+
+/// Whether keys stand below this name.
+pub(super) fn is_section(name: &str) -> bool {
+    KEYS.iter().any(|key| {
+        key.name
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('.'))
+    })
 }
 
 /// The name that was probably meant.

@@ -3,15 +3,15 @@
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    fmt,
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
 use chiffon_common::{ErrorCode, Problem};
-use config::{Environment, File, FileFormat, Map, Source, Value, ValueKind};
+use config::{Environment, Map, Source, Value, ValueKind};
 
-use super::{Flag, invalid, keys};
+use super::{Flag, file, invalid, keys};
 use crate::env::Env;
 
 /// Variables of the same prefix that are no settings.
@@ -52,18 +52,16 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    pub(super) fn read(file: &Path, env: &Env, flags: &[Flag]) -> Result<Self, Problem> {
+    pub(super) fn read(path: &Path, env: &Env, flags: &[Flag]) -> Result<Self, Problem> {
         let mut sources = Self {
             values: BTreeMap::new(),
         };
         for key in keys::KEYS {
-            let yaml = format!("value: {}", key.default);
-            let value = yaml_of(&yaml).ok().and_then(|mut map| map.remove("value"));
-            if let Some(value) = value {
+            if let Ok(value) = serde_saphyr::from_str(key.default) {
                 sources.put(key.name, value, &Origin::Default)?;
             }
         }
-        sources.lay(from_file(file)?, &Origin::File(file.to_owned()))?;
+        sources.lay(file::read(path)?, &Origin::File(path.to_owned()))?;
         sources.lay(from_environment(env)?, &Origin::Environment)?;
         for flag in flags {
             let value = Value::new(None, ValueKind::String(flag.value.clone()));
@@ -167,45 +165,10 @@ fn flatten(prefix: String, map: Map<String, Value>, leaves: &mut Vec<(String, Va
         match value.kind {
             ValueKind::Table(inner) if keys::key(&name).is_none() => flatten(name, inner, leaves),
             // `http:` with only comments below it.
-            ValueKind::Nil if is_section(&name) => {}
+            ValueKind::Nil if keys::is_section(&name) => {}
             _ => leaves.push((name, value)),
         }
     }
-}
-
-fn is_section(name: &str) -> bool {
-    keys::KEYS.iter().any(|key| {
-        key.name
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.starts_with('.'))
-    })
-}
-
-fn from_file(path: &Path) -> Result<Map<String, Value>, Problem> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Map::new()),
-        Err(error) => {
-            let detail = format!("{} cannot be read: {error}", path.display());
-            return Err(invalid(detail, "Make it a readable text file."));
-        }
-    };
-    let only_comments = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
-    if text.lines().all(only_comments) {
-        return Ok(Map::new());
-    }
-    yaml_of(&text).map_err(|error| {
-        let why = chiffon_common::visible(&error.to_string());
-        let detail = format!("{} is no YAML that can be read: {why}", path.display());
-        invalid(
-            detail,
-            "Write `section:` and, indented below it, `key: value`.",
-        )
-    })
-}
-
-fn yaml_of(text: &str) -> Result<Map<String, Value>, config::ConfigError> {
-    File::from_str(text, FileFormat::Yaml).collect()
 }
 
 fn from_environment(env: &Env) -> Result<Map<String, Value>, Problem> {

@@ -119,6 +119,47 @@ fn a_forbidden_value_names_key_value_and_what_is_permitted() {
 }
 
 #[test]
+fn a_file_that_is_no_configuration_names_its_line_and_the_reason() {
+    let cases = [
+        (
+            "log:\n  level: info\n  level: debug\n",
+            "line 3",
+            "duplicate",
+        ),
+        ("# c\nhttp:\n  - a\n", "line 3", "http is a list"),
+        ("log: loud\n", "line 1", "log is text"),
+        (
+            "agents:\n  infrastructure: 4\n",
+            "agents.infrastructure",
+            "a number",
+        ),
+        ("log:\n  level: info\n---\nlog: {}\n", "line", "document"),
+    ];
+    for (yaml, place, reason) in cases {
+        let problem = load(yaml, &Env::default(), &[]).unwrap_err();
+        assert_eq!(problem.code, ErrorCode::InvalidValue, "{yaml}: {problem:?}");
+        for wanted in ["chiffon.yaml", place, reason] {
+            assert!(problem.detail.contains(wanted), "{yaml}: {problem:?}");
+        }
+    }
+}
+
+#[test]
+fn a_bomb_and_a_huge_file_are_refused_at_once() {
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for n in 1..12 {
+        let all = vec![format!("*a{}", n - 1); 9].join(", ");
+        bomb += &format!("a{n}: &a{n} [{all}]\n");
+    }
+    let deep = format!("log: {}", "[".repeat(100_000));
+    let huge = "# much too much\n".repeat(1 << 17);
+    for yaml in [bomb, deep, huge] {
+        let problem = load(&yaml, &Env::default(), &[]).unwrap_err();
+        assert_eq!(problem.code, ErrorCode::InvalidValue, "{problem:?}");
+    }
+}
+
+#[test]
 fn an_empty_section_is_nothing_and_folders_come_as_list_or_path() {
     assert!(load("http:\n#  listen: x\n", &Env::default(), &[]).is_ok());
     let env = Env::from([("CHIFFON_CATALOGUE__FOLDERS", "/a:/b")]);
