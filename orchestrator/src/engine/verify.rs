@@ -1,14 +1,14 @@
 //! `audit verify`: chain, seals and ledger held against each other.
 
-use std::sync::PoisonError;
+use std::{path::Path, sync::PoisonError};
 
 use chiffon_common::{
     ErrorCode, Problem,
     api::{AuditReport, LedgerLine},
 };
 
-use super::Shared;
-use crate::ledger::Ledger;
+use super::{Shared, scribe::ScribeError};
+use crate::ledger::{Batch, Fault, Ledger, Verifier};
 
 /// Batches read at once.
 const PAGE: u32 = 200;
@@ -101,57 +101,10 @@ impl Shared {
     }
 
     async fn verify_ledger(&self, report: &mut AuditReport) -> Result<(), Problem> {
-        let tenant = &self.settings.tenant;
-        let mut batches = Vec::new();
-        let mut entries = Vec::new();
-        loop {
-            let after = batches
-                .last()
-                .map_or(0, |batch: &chiffon_store::LedgerBatchRow| batch.batch_no);
-            let page = self
-                .store
-                .ledger_batches(tenant, after, PAGE)
-                .await
-                .map_err(|error| store_problem(&error))?;
-            if page.is_empty() {
-                break;
-            }
-            batches.extend(page);
-        }
-        let last = batches.last().map_or(0, |batch| batch.last_entry);
-        loop {
-            let after = entries
-                .last()
-                .map_or(0, |entry: &chiffon_store::LedgerEntryRow| entry.entry_no);
-            if after >= last {
-                break;
-            }
-            let page = self
-                .store
-                .ledger_entries(tenant, after, PAGE)
-                .await
-                .map_err(|error| store_problem(&error))?;
-            if page.is_empty() {
-                break;
-            }
-            entries.extend(page);
-        }
-        let path = self.settings.ledger.clone();
-        let count = batches
-            .iter()
-            .filter(|batch| batch.commit.is_some())
-            .count() as u64;
-        let checked = tokio::task::spawn_blocking(move || match Ledger::read(&path) {
-            // Nothing was recorded yet, and nothing is there.
-            Err(error) if batches.is_empty() && error.is_damage() && !path.exists() => Ok(()),
-            Ok(ledger) => ledger
-                .verify(&batches, &entries)
-                .map_err(|fault| fault.to_string()),
-            Err(error) => Err(error.to_string()),
-        });
-        match checked.await {
-            Ok(Ok(())) => report.ledger_commits = count,
+        match self.check_ledger().await {
+            Ok(Ok(commits)) => report.ledger_commits = commits,
             Ok(Err(fault)) => report.faults.push(format!("ledger: {fault}")),
+            Err(ScribeError::Store(error)) => return Err(store_problem(&error)),
             Err(error) => {
                 return Err(Problem::new(
                     ErrorCode::Internal,
@@ -162,6 +115,63 @@ impl Shared {
         }
         Ok(())
     }
+
+    /// How many commits hold. Page by page, and the scribe writes on meanwhile: a `main` that is ahead of the
+    /// rows that were read is only a fault if no newer rows explain it.
+    async fn check_ledger(&self) -> Result<Result<u64, Fault>, ScribeError> {
+        let mut verifier = None;
+        let mut after = 0;
+        loop {
+            let page = self.batches_after(after).await?;
+            let of_stored = |(batch, _): &Batch| batch.commit.is_some();
+            let (page, pending): (Vec<_>, Vec<_>) = page.into_iter().partition(of_stored);
+            let (last, pending) = (
+                page.last().map(|(batch, _)| batch.batch_no),
+                !pending.is_empty(),
+            );
+            if last.is_none() && after == 0 && !self.settings.ledger.exists() {
+                return Ok(Ok(0));
+            }
+            let checked = self.on_ledger(move |path| Ok(check(path, verifier, &page)));
+            let checked = match checked.await? {
+                Ok(checked) => checked,
+                Err(fault) => return Ok(Err(fault)),
+            };
+            if let Some(last) = last {
+                (verifier, after) = (Some(checked), last);
+                continue;
+            }
+            let ended = self.on_ledger(move |_| Ok((checked.finish(pending), checked)));
+            let (held, checked) = ended.await?;
+            match held {
+                Ok(()) => return Ok(Ok(after)),
+                Err(Fault::Head(_)) if self.has_moved_on(after, pending).await? => {
+                    verifier = Some(checked);
+                }
+                Err(fault) => return Ok(Err(fault)),
+            }
+        }
+    }
+
+    /// Whether more was decided or written than these rows say.
+    async fn has_moved_on(&self, after: u64, pending: bool) -> Result<bool, ScribeError> {
+        let last = self.store.last_ledger_batch(&self.settings.tenant).await?;
+        Ok(last.is_some_and(|last| match last.commit {
+            Some(_) => last.batch_no > after,
+            None => last.batch_no > after + 1 || !pending,
+        }))
+    }
+}
+
+fn check(path: &Path, verifier: Option<Verifier>, page: &[Batch]) -> Result<Verifier, Fault> {
+    let mut verifier = match verifier {
+        Some(verifier) => verifier,
+        None => Ledger::read(path).map_err(Fault::Unreadable)?.verifier(),
+    };
+    for (batch, entries) in page {
+        verifier.check(batch, entries)?;
+    }
+    Ok(verifier)
 }
 
 /// The code of a store's error; the last step before it leaves the engine.

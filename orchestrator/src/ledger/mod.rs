@@ -176,7 +176,7 @@ impl Ledger {
             let to = entries.partition_point(|entry| entry.entry_no <= batch.last_entry);
             verifier.check(batch, entries.get(from..to).unwrap_or_default())?;
         }
-        verifier.finish()
+        verifier.finish(false)
     }
 
     /// A verifier that expects the first batch next.

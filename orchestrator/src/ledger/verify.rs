@@ -182,8 +182,9 @@ impl Verifier {
         Ok(())
     }
 
-    /// After the last batch: `main` must be there, or at a commit that the pending batch makes.
-    pub fn finish(self) -> Result<(), Fault> {
+    /// After the last batch: `main` must be there, or, where a batch is decided and not yet stored as written
+    /// (`pending`, or one that was checked), at a commit that follows. May be asked again after further batches.
+    pub fn finish(&self, pending: bool) -> Result<(), Fault> {
         let head = super::Ledger {
             repository: self.on_disk.clone(),
         }
@@ -192,7 +193,8 @@ impl Verifier {
         if head == self.last {
             return Ok(());
         }
-        let of_pending = || self.pending && head.is_some_and(|head| self.follows(head));
+        let of_pending =
+            || (pending || self.pending) && head.is_some_and(|head| self.follows(head));
         if of_pending() {
             return Ok(());
         }
