@@ -5,6 +5,21 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::terminal::{Format, Wishes};
 
+/// The states of a request.
+const STATES: [&str; 11] = [
+    "received",
+    "planning",
+    "previewing",
+    "needs_input",
+    "awaiting_approval",
+    "running",
+    "completed",
+    "failed",
+    "rejected",
+    "expired",
+    "cancelled",
+];
+
 const TEMPLATE: &str = "\
 {about-with-newline}
 {before-help}{usage-heading} {usage}
@@ -163,7 +178,7 @@ pub enum Request {
         #[arg(long)]
         open: bool,
         /// Only in this state
-        #[arg(long)]
+        #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(STATES))]
         state: Option<String>,
         /// Only of this group
         #[arg(long)]
@@ -359,6 +374,9 @@ mod tests {
         }
         assert!(parse("chiffon status --json -o yaml").is_err());
         assert!(parse("chiffon run x --yes=3").is_err());
+        assert!(parse("chiffon request list --state needs_input").is_ok());
+        let error = parse("chiffon request list --state bogus").unwrap_err();
+        assert!(error.to_string().contains("awaiting_approval"), "{error}");
     }
 
     #[test]

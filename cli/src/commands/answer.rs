@@ -23,7 +23,12 @@ pub struct Said {
     pub confirm: Option<String>,
     /// `--comment`.
     pub comment: Option<String>,
+    /// The command only looks: nobody is asked, even where somebody could be.
+    pub only_looks: bool,
 }
+
+/// How often a question is asked before it is left open.
+const ASKED: u32 = 3;
 
 /// What came of it.
 pub enum Verdict {
@@ -52,7 +57,8 @@ pub async fn approve(
         return Err(Failure::internal("a plan waits, but there is no question"));
     };
     if question.kind != "approval" {
-        return other(client, terminal, interrupt, request, question).await;
+        let may_ask = terminal.may_ask && !said.only_looks;
+        return other(client, may_ask, interrupt, request, question).await;
     }
     let tier = question.tier.unwrap_or(Tier::Two);
     if terminal.format == Format::Table || terminal.may_ask {
@@ -64,53 +70,99 @@ pub async fn approve(
         let answer = answer(question, "approve", confirm, said);
         return Ok(Verdict::Answered(Box::new(client.answer(&answer).await?)));
     }
-    if !terminal.may_ask {
-        return Ok(Verdict::Open(nobody_to_ask(request, question, tier)));
+    let open = nobody_to_ask(request, question, tier, said);
+    if !terminal.may_ask || said.only_looks {
+        return Ok(Verdict::Open(open));
     }
-    let answered = match tier {
-        Tier::Zero | Tier::One => ask("Approve this plan? [y/N]", interrupt).await,
+    let hosts = hosts(request);
+    let words = match tier {
+        Tier::Zero | Tier::One => "Approve this plan? [y/N]".to_owned(),
         Tier::Two => {
-            let hosts = hosts(request).join(" or ");
-            let words = format!("This is tier 2. Type the host name ({hosts}) to approve:");
-            ask(&words, interrupt).await
+            let hosts = hosts.join(" or ");
+            format!("This is tier 2. Type the host name ({hosts}) to approve, or n to reject:")
         }
     };
-    let line = match answered {
-        Answered::Line(line) => line,
-        Answered::NoMore => return Ok(Verdict::Open(nobody_to_ask(request, question, tier))),
-        Answered::Interrupted => return Ok(Verdict::Interrupted),
-    };
-    let answer = match (tier, is_yes(&line)) {
-        (Tier::Zero | Tier::One, true) => answer(question, "approve", said.confirm.clone(), said),
-        (Tier::Two, _) if hosts(request).contains(&line.as_str()) => {
-            answer(question, "approve", Some(line), said)
+    let given = match until_clear(&words, interrupt, |line| word(tier, line, &hosts)).await {
+        Clear::Said(Word::Approve { confirm }) => {
+            let confirm = confirm.or_else(|| said.confirm.clone());
+            answer(question, "approve", confirm, said)
         }
-        _ => answer(question, "reject", None, said),
+        Clear::Said(Word::Reject) => answer(question, "reject", None, said),
+        Clear::Nothing => return Ok(Verdict::Open(open)),
+        Clear::Interrupted => return Ok(Verdict::Interrupted),
     };
-    Ok(Verdict::Answered(Box::new(client.answer(&answer).await?)))
+    Ok(Verdict::Answered(Box::new(client.answer(&given).await?)))
+}
+
+/// What a line at the prompt decides.
+#[derive(Debug, PartialEq, Eq)]
+enum Word {
+    Approve { confirm: Option<String> },
+    Reject,
+}
+
+/// Only a clear word decides; a slip of the keys neither approves a plan nor throws it away.
+fn word(tier: Tier, line: &str, hosts: &[&str]) -> Option<Word> {
+    match (tier, line.to_ascii_lowercase().as_str()) {
+        (Tier::Two, _) if hosts.contains(&line) => Some(Word::Approve {
+            confirm: Some(line.to_owned()),
+        }),
+        (Tier::Zero | Tier::One, "y" | "yes") => Some(Word::Approve { confirm: None }),
+        // As `[y/N]` says.
+        (Tier::Zero | Tier::One, "") | (_, "n" | "no") => Some(Word::Reject),
+        _ => None,
+    }
+}
+
+/// What came of asking several times.
+enum Clear<T> {
+    Said(T),
+    Nothing,
+    Interrupted,
+}
+
+/// Asks until the line means something.
+async fn until_clear<T>(
+    question: &str,
+    interrupt: &mut Interrupt,
+    meaning: impl Fn(&str) -> Option<T>,
+) -> Clear<T> {
+    for _ in 0..ASKED {
+        match ask(question, interrupt).await {
+            Answered::Line(line) => {
+                if let Some(said) = meaning(&line) {
+                    return Clear::Said(said);
+                }
+            }
+            Answered::NoMore => break,
+            Answered::Interrupted => return Clear::Interrupted,
+        }
+    }
+    Clear::Nothing
 }
 
 /// A question about a run that was cut off, or whose outcome nobody knows.
 async fn other(
     client: &Client,
-    terminal: &Terminal,
+    may_ask: bool,
     interrupt: &mut Interrupt,
     request: &RequestView,
     question: &DecisionView,
 ) -> Result<Verdict, Failure> {
     let open = other_question(request, question);
-    if !terminal.may_ask {
+    if !may_ask {
         return Ok(Verdict::Open(open));
     }
     let options = question.options.join(", ");
     let words = one_line(&format!("{} ({options}):", question.question), 500);
-    match ask(&words, interrupt).await {
-        Answered::Line(line) if question.options.contains(&line) => {
-            let answer = answer(question, &line, None, &Said::default());
+    let option = |line: &str| question.options.iter().find(|option| *option == line);
+    match until_clear(&words, interrupt, option).await {
+        Clear::Said(choice) => {
+            let answer = answer(question, choice, None, &Said::default());
             Ok(Verdict::Answered(Box::new(client.answer(&answer).await?)))
         }
-        Answered::Line(_) | Answered::NoMore => Ok(Verdict::Open(open)),
-        Answered::Interrupted => Ok(Verdict::Interrupted),
+        Clear::Nothing => Ok(Verdict::Open(open)),
+        Clear::Interrupted => Ok(Verdict::Interrupted),
     }
 }
 
@@ -142,10 +194,6 @@ pub fn with_digest(
     }
 }
 
-fn is_yes(line: &str) -> bool {
-    ["y", "yes"].contains(&line.to_ascii_lowercase().as_str())
-}
-
 fn hosts(request: &RequestView) -> Vec<&str> {
     let steps = request.plan.iter().flat_map(|plan| &plan.steps);
     let mut hosts: Vec<&str> = steps
@@ -163,7 +211,12 @@ fn host_to_type(request: &RequestView, tier: Tier) -> Option<String> {
     first.filter(|_| tier == Tier::Two)
 }
 
-fn nobody_to_ask(request: &RequestView, question: &DecisionView, tier: Tier) -> Failure {
+fn nobody_to_ask(
+    request: &RequestView,
+    question: &DecisionView,
+    tier: Tier,
+    said: &Said,
+) -> Failure {
     let flag = match tier {
         Tier::Two => "--yes=2",
         Tier::Zero | Tier::One => "--yes",
@@ -173,15 +226,16 @@ fn nobody_to_ask(request: &RequestView, question: &DecisionView, tier: Tier) -> 
         .first()
         .map(|host| format!(" --confirm {host}"));
     let host = host.filter(|_| tier == Tier::Two).unwrap_or_default();
-    Failure::plain(
-        Exit::Waiting,
-        format!("The plan of tier {tier} waits for approval."),
-        format!(
-            "Approve it: chiffon approve {}{}{host}\nOr approve beforehand, with {flag}.",
-            request.request_id,
-            digest.unwrap_or_default(),
-        ),
-    )
+    let mut todo = format!(
+        "Approve it: chiffon approve {}{}{host}",
+        request.request_id,
+        digest.unwrap_or_default(),
+    );
+    if !said.only_looks {
+        todo += &format!("\nOr approve beforehand, with {flag}.");
+    }
+    let what = format!("The plan of tier {tier} waits for approval.");
+    Failure::plain(Exit::Waiting, what, todo)
 }
 
 /// How to answer a question that is no approval.
@@ -219,5 +273,33 @@ pub fn asks_back(request: &RequestView) -> Failure {
             ..Failure::from(problem.clone())
         },
         None => Failure::plain(Exit::Waiting, one_line(&request.because, 400), todo),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clear_word_decides() {
+        let approve = |confirm: Option<&str>| {
+            let confirm = confirm.map(str::to_owned);
+            Some(Word::Approve { confirm })
+        };
+        let cases = [
+            (Tier::One, "y", approve(None)),
+            (Tier::One, "YES", approve(None)),
+            (Tier::One, "", Some(Word::Reject)),
+            (Tier::One, "No", Some(Word::Reject)),
+            (Tier::One, "ja", None),
+            (Tier::One, "nas", None),
+            (Tier::Two, "nas", approve(Some("nas"))),
+            (Tier::Two, "n", Some(Word::Reject)),
+            (Tier::Two, "y", None),
+            (Tier::Two, "", None),
+        ];
+        for (tier, line, expected) in cases {
+            assert_eq!(word(tier, line, &["nas", "web"]), expected, "{line:?}");
+        }
     }
 }

@@ -49,6 +49,7 @@ async fn give(
         yes: None,
         confirm: args.confirm.clone(),
         comment: args.comment.clone(),
+        only_looks: false,
     };
     let is_approval = question.kind == "approval";
     let answered = match (digest, &args.choice) {
@@ -129,17 +130,19 @@ fn show(context: &Context<'_>, request: &RequestView) {
 }
 
 fn nothing_waits(request: &RequestView) -> Failure {
+    let short = short_id(request.request_id);
+    if request.state == "needs_input" {
+        return Failure::plain(
+            Exit::Waiting,
+            format!("Request {short} asks for a clearer sentence."),
+            "Ask again: chiffon run \"...\"",
+        );
+    }
+    let state = one_line(&request.state.replace('_', " "), 40);
     Failure::plain(
         Exit::Conflict,
-        format!(
-            "Request {} waits for no answer: it is {}.",
-            short_id(request.request_id),
-            one_line(&request.state.replace('_', " "), 40)
-        ),
-        format!(
-            "`chiffon request show {}` tells more.",
-            short_id(request.request_id)
-        ),
+        format!("Request {short} waits for no answer; its state is: {state}."),
+        format!("`chiffon request show {short}` tells more."),
     )
 }
 

@@ -1,5 +1,7 @@
 //! `chiffon request show|list|cancel`.
 
+use chiffon_common::api::RequestView;
+
 use super::{Context, read};
 use crate::{args::Request, client::ListRequests, exit::Exit, failure::Failure, output, render};
 
@@ -55,7 +57,8 @@ async fn cancel(context: &mut Context<'_>, id: &str) -> Result<Exit, Failure> {
 async fn show_list(context: &mut Context<'_>, list: &ListRequests) -> Result<Exit, Failure> {
     let page = read(context, async |client| client.requests(list).await).await?;
     output::list(context.terminal, &page.items, &page, || {
-        render::requests(context.terminal.out, &page.items)
+        none_of(list, &page.items)
+            .unwrap_or_else(|| render::requests(context.terminal.out, &page.items))
     });
     if let Some(cursor) = &page.next_cursor {
         let cursor = render::one_line(cursor, 200);
@@ -64,4 +67,42 @@ async fn show_list(context: &mut Context<'_>, list: &ListRequests) -> Result<Exi
             .say(&format!("There are more: --cursor {cursor}"));
     }
     Ok(Exit::Ok)
+}
+
+/// What there is none of, where something special was asked for.
+fn none_of(list: &ListRequests, found: &[RequestView]) -> Option<String> {
+    let mut wanted = String::new();
+    if let Some(project) = &list.project {
+        wanted += &format!(" of project {}", render::one_line(project, 80));
+    }
+    if let Some(state) = &list.state {
+        wanted += &format!(" in state {state}");
+    }
+    let is_special = !wanted.is_empty() || list.open_only || list.cursor.is_some();
+    if !found.is_empty() || !is_special {
+        return None;
+    }
+    let open = if list.open_only { "open " } else { "" };
+    let more = if list.cursor.is_some() { "more " } else { "" };
+    Some(format!("There are no {more}{open}requests{wanted}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_list_says_what_there_is_none_of() {
+        let mut list = ListRequests::default();
+        assert_eq!(none_of(&list, &[]), None);
+        list.project = Some("nope".to_owned());
+        let none = |list: &ListRequests| none_of(list, &[]).unwrap();
+        assert_eq!(none(&list), "There are no requests of project nope.");
+        list.open_only = true;
+        list.state = Some("running".to_owned());
+        assert_eq!(
+            none(&list),
+            "There are no open requests of project nope in state running."
+        );
+    }
 }

@@ -33,6 +33,7 @@ pub async fn run(context: &mut Context<'_>, args: &Run) -> Result<Exit, Failure>
         comment: args
             .yes
             .map(|tier| format!("approved beforehand by --yes={tier}")),
+        only_looks: false,
     };
     let session = Session::open(context, Need::OwnAgents).await?;
     let ended = ask_and_follow(context, &session, &request, &said).await;
@@ -69,12 +70,19 @@ fn from_input() -> Result<String, Failure> {
             "Give the sentence as an argument.",
         )
     })?;
-    String::from_utf8(bytes).map_err(|_| {
+    let text = String::from_utf8(bytes).map_err(|_| {
         Failure::usage(
             "Standard input is no UTF-8 text.",
             "Give the sentence as an argument.",
         )
-    })
+    })?;
+    Ok(without_line_end(&text).to_owned())
+}
+
+/// The line end that every tool writes after its output is no part of the sentence.
+fn without_line_end(text: &str) -> &str {
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    line.strip_suffix('\r').unwrap_or(line)
 }
 
 async fn ask_and_follow(
@@ -193,4 +201,16 @@ async fn interrupted(
     let request = follower.recorded(request).await?;
     show(context, &request);
     Ok(Exit::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_end_is_no_part_of_the_sentence() {
+        for (read, sentence) in [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a", "a")] {
+            assert_eq!(without_line_end(read), sentence);
+        }
+    }
 }

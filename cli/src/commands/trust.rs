@@ -168,12 +168,16 @@ fn where_is(context: &Context<'_>, host: &str) -> Result<At, Failure> {
         )
     })?;
     let Some(known) = inventory.host(&name) else {
-        return Err(inventory.unknown_host(host).into());
+        return Err(Failure {
+            // The host is what the command is about, not a word of a sentence.
+            exit: Exit::NotFound,
+            ..Failure::from(inventory.unknown_host(host))
+        });
     };
     if known.is_local() {
         return Err(Failure::usage(
-            format!("{name} is this machine: it is not reached by SSH and has no key to pin."),
-            "",
+            format!("{name} is this machine itself, reached without SSH: it needs no key."),
+            "Nothing has to be done; `chiffon inventory show` lists the hosts that need one.",
         ));
     }
     let one = [name];

@@ -21,6 +21,10 @@ async fn follow(
     request: &str,
 ) -> Result<Exit, Failure> {
     let id = session.client.resolve(request).await?;
-    // A question is asked here, or named with exit code 6: nothing waits for somebody unseen.
-    see_through(context, session, id, &Said::default()).await
+    let said = Said {
+        // A question is named with exit code 6: who only watches may not be the one who decides.
+        only_looks: true,
+        ..Said::default()
+    };
+    see_through(context, session, id, &said).await
 }

@@ -1,6 +1,6 @@
 //! The agents of this machine: one that runs Ansible, one that reports the host.
 
-use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
 use chiffon_agent::{Agent, AgentConfig, AgentHandle, StartError, SystemClock, Worker};
 use chiffon_agent_desktop::DesktopWorker;
@@ -127,8 +127,18 @@ fn as_id(hostname: &str) -> String {
 
 fn not_started(name: &str, error: &StartError) -> Problem {
     let cause = std::error::Error::source(error);
+    let is_full = cause
+        .and_then(|cause| cause.downcast_ref::<io::Error>())
+        .is_some_and(|cause| {
+            let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+            full.contains(&cause.kind())
+        });
     let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
     let (code, todo) = match error {
+        _ if is_full => (
+            ErrorCode::StoreFull,
+            "Make room on that disk and start it again; nothing that was taken is lost.",
+        ),
         StartError::Home { .. } => (
             ErrorCode::HomeUnusable,
             "Look at that folder; `chiffon doctor` tells more.",
@@ -149,6 +159,23 @@ fn not_started(name: &str, error: &StartError) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_disk_asks_for_room_and_for_nothing_to_be_moved() {
+        let path = PathBuf::from("/x");
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let (source, journal) = (full(), path.clone());
+        let home = StartError::Home { path, source };
+        let journal = StartError::Journal(chiffon_agent::JournalError::Io {
+            path: journal,
+            source: full(),
+        });
+        for error in [home, journal] {
+            let problem = not_started("infrastructure", &error);
+            assert_eq!(problem.code, ErrorCode::StoreFull, "{problem:?}");
+            assert!(problem.todo.contains("Make room"), "{problem:?}");
+        }
+    }
 
     #[test]
     fn any_host_name_gives_an_id() {
