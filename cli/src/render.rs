@@ -16,5 +16,5 @@ pub use catalogue::{broken, entries, entry};
 pub use failure::failure;
 pub use fleet::{agents, health, inventory, ledger};
 pub use plan::plan;
-pub use request::{nearest, outcome, request, requests, task_ended};
-pub use words::{one_line, short_id, state};
+pub use request::{nearest, outcome, request, requests, task_ended, waiting};
+pub use words::{one_line, short_id, state, waits_for_you};

@@ -46,6 +46,7 @@ pub enum Need {
 pub struct Session {
     /// Speaks to it.
     pub client: Client,
+    kind: Kind,
     here: Option<(Fleet, Lock)>,
 }
 
@@ -62,7 +63,11 @@ impl Session {
             Taken::Lock(lock) => lock,
             Taken::Running(running) => {
                 let client = Client::new(running.address, read_token(&context.home)?)?;
-                return Ok(Self { client, here: None });
+                return Ok(Self {
+                    client,
+                    kind: running.kind,
+                    here: None,
+                });
             }
         };
         context.home.fill(&|what| steps.step(what))?;
@@ -83,6 +88,7 @@ impl Session {
         let client = Client::new(fleet.address(), read_token(&context.home)?)?;
         Ok(Self {
             client,
+            kind,
             here: Some((fleet, lock)),
         })
     }
@@ -90,6 +96,11 @@ impl Session {
     /// Whether the fleet ends with this command.
     pub fn is_one_shot(&self) -> bool {
         self.here.is_some()
+    }
+
+    /// Whether agents run there: in a fleet that was only started for a look, none do.
+    pub fn has_agents(&self) -> bool {
+        self.kind != Kind::Look
     }
 
     /// Ends what was started for this command. The lock goes last.

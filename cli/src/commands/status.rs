@@ -3,8 +3,15 @@
 use chiffon_common::api::{AgentView, Health, RequestView};
 use serde::Serialize;
 
-use super::{Context, read};
-use crate::{client::ListRequests, exit::Exit, failure::Failure, output, render};
+use super::Context;
+use crate::{
+    client::{Client, ListRequests},
+    exit::Exit,
+    failure::Failure,
+    output, render,
+    session::{Need, Session, interrupted},
+    terminal::Paint,
+};
 
 /// More open requests than a screen has lines.
 const OPEN: u32 = 50;
@@ -12,39 +19,74 @@ const OPEN: u32 = 50;
 #[derive(Serialize)]
 struct Status {
     health: Health,
+    /// Whether agents are there; without them nothing of what is open moves.
+    fleet_runs: bool,
     agents: Vec<AgentView>,
     open_requests: Vec<RequestView>,
+    /// Those of them that wait for a person, with their questions.
+    waiting: Vec<RequestView>,
 }
 
 pub async fn status(context: &mut Context<'_>) -> Result<Exit, Failure> {
+    let session = Session::open(context, Need::Records).await?;
+    let looked = tokio::select! {
+        looked = look(&session.client, session.has_agents()) => looked,
+        () = context.interrupt.wait() => Err(interrupted()),
+    };
+    session.close().await;
+    let status = looked?;
+    let paint = context.terminal.out;
+    output::one(context.terminal, &status, || text(paint, &status));
+    match status.health.status.as_str() {
+        "ok" => Ok(Exit::Ok),
+        _ => Ok(Exit::Failure),
+    }
+}
+
+async fn look(client: &Client, fleet_runs: bool) -> Result<Status, Failure> {
     let list = ListRequests {
         limit: OPEN,
         open_only: true,
         ..ListRequests::default()
     };
-    let status = read(context, async |client| {
-        Ok(Status {
-            health: client.health().await?,
-            agents: client.agents().await?.items,
-            open_requests: client.requests(&list).await?.items,
-        })
-    });
-    let status = status.await?;
-    let paint = context.terminal.out;
-    output::one(context.terminal, &status, || {
-        let mut text = render::health(paint, &status.health);
-        if !status.agents.is_empty() {
-            text += &format!("\n\n{}", render::agents(paint, &status.agents));
-        }
-        text += "\n\n";
-        text += &match status.open_requests.is_empty() {
-            true => "No open requests.".to_owned(),
-            false => render::requests(paint, &status.open_requests),
-        };
-        text
-    });
-    match status.health.status.as_str() {
-        "ok" => Ok(Exit::Ok),
-        _ => Ok(Exit::Failure),
+    let mut agents = client.agents().await?.items;
+    let open_requests = client.requests(&list).await?.items;
+    let mut waiting = Vec::new();
+    for request in open_requests
+        .iter()
+        .filter(|one| render::waits_for_you(one))
+    {
+        waiting.push(client.request(request.request_id).await?);
     }
+    // Last: a fleet of this command finds out meanwhile whether its ledger can be written.
+    let mut health = client.health().await?;
+    if !fleet_runs {
+        // What is known of them is how they were when they ended.
+        agents.clear();
+        health.agents.clear();
+    }
+    Ok(Status {
+        health,
+        fleet_runs,
+        agents,
+        open_requests,
+        waiting,
+    })
+}
+
+fn text(paint: Paint, status: &Status) -> String {
+    let mut parts = vec![render::health(paint, &status.health)];
+    if !status.fleet_runs {
+        parts.push("No fleet runs; `chiffon up` starts it.".to_owned());
+    } else if !status.agents.is_empty() {
+        parts.push(render::agents(paint, &status.agents));
+    }
+    parts.push(match status.open_requests.is_empty() {
+        true => "No open requests.".to_owned(),
+        false => render::requests(paint, &status.open_requests),
+    });
+    if !status.waiting.is_empty() {
+        parts.push(render::waiting(paint, &status.waiting));
+    }
+    parts.join("\n\n")
 }

@@ -18,7 +18,7 @@ pub fn health(paint: Paint, health: &Health) -> String {
     for (component, word) in &health.components {
         let word = match word.as_str() {
             "ok" => paint.good("ok"),
-            other => paint.warn(&one_line(other, 300)),
+            other => format!("{} {}", paint.bad("FAIL"), one_line(other, 300)),
         };
         text += &format!("\n  {:<16} {word}", one_line(component, 40));
     }

@@ -2,10 +2,11 @@
 //! beforehand, how it is undone, until when, and the digest that an approval is bound to.
 
 use chiffon_common::{
-    HostOutcome, Plan, Step, Tier, Undo,
+    EntryId, HostName, HostOutcome, Parameters, Plan, Step, Tier, Undo,
     api::{RequestView, TaskView},
     visible,
 };
+use serde_json::Value;
 
 use super::{
     diff::diff,
@@ -13,13 +14,19 @@ use super::{
 };
 use crate::terminal::Paint;
 
+/// What the API shows in place of an id that is not known before the run.
+const RUN_ID: &str = "{chiffon_run_id}";
+
+/// What it shows in place of a secret.
+const MASK: &str = "[secret]";
+
 /// The whole screen; nothing where there is no plan.
 pub fn plan(paint: Paint, request: &RequestView) -> Option<String> {
     let plan = request.plan.as_ref()?;
     let mut text = head(paint, request, plan);
     for step in &plan.steps {
         text += "\n\n";
-        text += &step_text(paint, plan, step);
+        text += &step_text(paint, plan, step, was_run(request, step));
         if let Some(preview) = preview(paint, request, step) {
             text += &format!("\n{preview}");
         }
@@ -51,7 +58,14 @@ fn tier(paint: Paint, tier: Tier) -> String {
     }
 }
 
-fn step_text(paint: Paint, plan: &Plan, step: &Step) -> String {
+/// Whether there is something to take back: only then the undo knows the id of the run.
+fn was_run(request: &RequestView, step: &Step) -> bool {
+    let ran =
+        |task: &TaskView| task.mode == "apply" && task.step == step.no && !task.hosts.is_empty();
+    request.tasks.iter().any(ran)
+}
+
+fn step_text(paint: Paint, plan: &Plan, step: &Step, was_run: bool) -> String {
     let title = one_line(&step.title, 200);
     let heading = format!("  {}. {title}", step.no + 1);
     let hosts: Vec<&str> = step
@@ -85,7 +99,7 @@ fn step_text(paint: Paint, plan: &Plan, step: &Step) -> String {
         "preview",
         &format!("{}{because}", words::fidelity(step.fidelity)),
     ));
-    lines.push(field("undo", &undo(&step.undo)));
+    lines.push(field("undo", &undo(step, was_run)));
     lines.push(field("at most", &words::duration(step.timeout_seconds)));
     lines.join("\n")
 }
@@ -109,12 +123,15 @@ fn parameters(step: &Step) -> Vec<String> {
     lines
 }
 
-fn undo(undo: &Undo) -> String {
-    match undo {
+fn undo(step: &Step, was_run: bool) -> String {
+    match &step.undo {
         Undo::Entry { entry, parameters } => {
+            if was_run && let Some(sentence) = explicit(entry, parameters, &step.hosts) {
+                return format!("chiffon run {}", words::quoted_for_shell(&sentence));
+            }
             let with: Vec<String> = parameters
                 .iter()
-                .map(|(name, value)| format!("{} = {}", visible(name), words::value(value)))
+                .map(|(name, value)| format!("{} = {}", visible(name), undo_value(value)))
                 .collect();
             match with.is_empty() {
                 true => format!("by {entry}"),
@@ -123,6 +140,30 @@ fn undo(undo: &Undo) -> String {
         }
         Undo::None { why } => format!("not possible: {}", one_line(why, 200)),
     }
+}
+
+fn undo_value(value: &Value) -> String {
+    match value.as_str() {
+        Some(RUN_ID) => "(the id of the run)".to_owned(),
+        _ => words::value(value),
+    }
+}
+
+/// The sentence that reaches this entry exactly. None where a value is not known, is a secret, or
+/// could not be copied as it is shown.
+fn explicit(entry: &EntryId, parameters: &Parameters, hosts: &[HostName]) -> Option<String> {
+    let mut sentence = entry.to_string();
+    for (name, value) in parameters {
+        let shown = match value {
+            Value::String(text) if text == RUN_ID || text == MASK => return None,
+            Value::String(text) if words::is_plain(text) => format!("{name}={text}"),
+            other => format!("{name}:={other}"),
+        };
+        sentence += &format!(" {shown}");
+    }
+    let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+    sentence += &format!(" on {}", hosts.join(","));
+    (visible(&sentence) == sentence).then_some(sentence)
 }
 
 /// What the check run of a step said, where there was one.

@@ -9,7 +9,7 @@ use chiffon_common::{
 use super::{
     diff::diff,
     table::table,
-    words::{self, indented, one_line, short_id, state},
+    words::{self, indented, one_line, request_state, short_id, state},
 };
 use crate::{failure::Failure, terminal::Paint};
 
@@ -22,7 +22,7 @@ pub fn requests(paint: Paint, requests: &[RequestView]) -> String {
     let row = |request: &RequestView| {
         vec![
             short_id(request.request_id),
-            state(paint, &request.state),
+            request_state(paint, request),
             words::time(request.created_at),
             one_line(&request.requester, 24),
             one_line(&request.text, 60),
@@ -32,12 +32,45 @@ pub fn requests(paint: Paint, requests: &[RequestView]) -> String {
     table(paint, &["REQUEST", "STATE", "ASKED", "BY", "TEXT"], &rows)
 }
 
+/// Those that wait for a person, each with what to type. Whole requests, with their questions.
+pub fn waiting(paint: Paint, requests: &[RequestView]) -> String {
+    let count = match requests.len() {
+        1 => "One request waits for you:".to_owned(),
+        count => format!("{count} requests wait for you:"),
+    };
+    let mut text = paint.warn(&count);
+    for request in requests {
+        text += &format!("\n  {}", answer_with(request));
+    }
+    text
+}
+
+fn answer_with(request: &RequestView) -> String {
+    let short = short_id(request.request_id);
+    let asked = one_line(&request.text, 60);
+    let is_open = |one: &&DecisionView| one.state == "pending";
+    match request.decisions.iter().find(is_open) {
+        Some(question) if question.kind == "approval" => {
+            format!("chiffon approve {short}  ({asked})")
+        }
+        Some(question) => format!(
+            "chiffon approve {short} --choice {}  ({})",
+            one_line(&question.options.join("|"), 200),
+            one_line(&question.question, 200),
+        ),
+        None if request.state == "needs_input" => {
+            format!("chiffon run \"...\"  (a clearer sentence than: {asked})")
+        }
+        None => format!("chiffon request show {short}  ({asked})"),
+    }
+}
+
 /// In full.
 pub fn request(paint: Paint, request: &RequestView) -> String {
     let mut text = format!(
         "{}\n  state      {}: {}\n  asked      {}: \"{}\"\n  when       {}, last moved {}",
         paint.bold(&format!("Request {}", request.request_id)),
-        state(paint, &request.state),
+        request_state(paint, request),
         one_line(&request.because, 300),
         one_line(&request.requester, 80),
         one_line(&request.text, 400),

@@ -30,7 +30,9 @@ fn step(no: u32, tier: u8) -> Value {
         "depends_on": if no == 0 { json!([]) } else { json!([no - 1]) },
         "tier": tier, "fidelity": "simulated", "fidelity_because": "an earlier step has not happened yet",
         "bundle": DIGEST, "timeout_seconds": 300, "on_interrupt": "ask", "resources": {},
-        "undo": {"entry": {"entry": "write_file_undo", "parameters": {"path": "/etc/motd"}}},
+        "undo": {"entry": {"entry": "write_file_undo", "parameters": {
+            "path": "/etc/motd", "run_id": "{chiffon_run_id}",
+        }}},
         "secret_parameters": ["key"],
     })
 }
@@ -101,6 +103,41 @@ fn asking_back() -> RequestView {
         {"entry": "ping", "title": "Check that a host answers", "example": "Ping \"nas\""},
     ]);
     of(value)
+}
+
+#[test]
+fn after_the_run_the_undo_is_a_command() {
+    let text = |parameters: Value| {
+        let mut request = waiting(1);
+        request.tasks = of(json!([task("apply", "completed")]));
+        let undo = json!({"entry": {"entry": "write_file_undo", "parameters": parameters}});
+        request.plan.as_mut().unwrap().steps[0].undo = of(undo);
+        plan(Paint::PLAIN, &request).unwrap()
+    };
+    let shown = text(json!({"path": "/etc/it's", "run_id": TASK}));
+    let command = format!(
+        "undo       chiffon run 'write_file_undo path:=\"/etc/it'\\''s\" run_id={TASK} on nas,web'"
+    );
+    assert!(shown.contains(&command), "{shown}");
+    for unknown in ["[secret]", "{chiffon_run_id}", "a\u{202e}b"] {
+        let shown = text(json!({"path": unknown}));
+        assert!(!shown.contains("undo       chiffon run"), "{shown}");
+    }
+}
+
+#[test]
+fn who_waits_for_a_person_is_told_with_what_to_type() {
+    let mut asks = waiting(1);
+    asks.state = "running".to_owned();
+    asks.because = "waits for an answer: what became of it?".to_owned();
+    let question = &mut asks.decisions[0];
+    question.kind = "unknown_outcome".to_owned();
+    question.options = ["done", "again", "give_up"].map(str::to_owned).to_vec();
+    question.question = "What became of it?".to_owned();
+    insta::assert_snapshot!("requests_waiting", requests(Paint::PLAIN, &[asks.clone()]));
+    let all = [waiting(1), asks, asking_back()];
+    insta::assert_snapshot!("waiting", super::waiting(Paint::PLAIN, &all));
+    assert!(!waits_for_you(&failed()));
 }
 
 #[test]

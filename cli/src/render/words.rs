@@ -1,6 +1,6 @@
 //! Single values as words: times, durations, ids, tiers, states.
 
-use chiffon_common::{Fidelity, Tier, visible};
+use chiffon_common::{Fidelity, Tier, api::RequestView, visible};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -60,7 +60,13 @@ pub(super) fn value(value: &Value) -> String {
     }
 }
 
-fn is_plain(text: &str) -> bool {
+/// One word for a shell, whatever is in it.
+pub(super) fn quoted_for_shell(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// Whether a text can stand without quotes.
+pub(super) fn is_plain(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._/:@+".contains(c);
     !text.is_empty() && text.chars().all(plain)
 }
@@ -75,6 +81,24 @@ pub fn state(paint: Paint, state: &str) -> String {
             paint.warn(&words)
         }
         _ => paint.mark(&words),
+    }
+}
+
+/// How the reason of a request begins while a question about one of its runs is open. Lists have no
+/// decisions, so it is told by the words.
+const WAITS: &str = "waits for an answer";
+
+/// Whether a request in a list waits for a person.
+pub fn waits_for_you(request: &RequestView) -> bool {
+    let asks = ["awaiting_approval", "needs_input"].contains(&request.state.as_str());
+    asks || (!request.ended && request.because.starts_with(WAITS))
+}
+
+/// The state of a request, and whether it is a person's turn where the state alone does not say so.
+pub(super) fn request_state(paint: Paint, request: &RequestView) -> String {
+    match request.state.as_str() {
+        "running" if waits_for_you(request) => paint.warn("running: waits for you"),
+        other => state(paint, other),
     }
 }
 

@@ -15,17 +15,16 @@ pub(super) async fn look(context: &mut Context<'_>) -> Vec<Finding> {
         Err(failure) => return vec![Finding::failed("fleet", failure)],
     };
     let mut findings = Vec::new();
-    findings.extend(section("fleet", health(&session).await));
     findings.extend(section("catalogue", catalogue(&session).await));
     findings.extend(section("inventory", inventory(&session).await));
-    if session.is_one_shot() {
-        findings.push(Finding::ok(
-            "agents",
-            "none run now; `chiffon up` starts them",
-        ));
-    } else {
+    if session.has_agents() {
         findings.extend(section("agents", agents(&session).await));
+    } else {
+        let found = "no fleet runs; `chiffon up` starts it";
+        findings.push(Finding::ok("agents", found));
     }
+    // Last: a fleet of this command finds out meanwhile whether its ledger can be written.
+    findings.extend(section("fleet", health(&session).await));
     session.close().await;
     findings
 }
@@ -36,7 +35,6 @@ fn section(what: &'static str, found: Result<Vec<Finding>, Failure>) -> Vec<Find
 
 async fn health(session: &Session) -> Result<Vec<Finding>, Failure> {
     let health = session.client.health().await?;
-    let todo = "The log tells more: chiffon up -v";
     let found = health.components.iter().map(|(name, word)| {
         let what = match name.as_str() {
             "store" => "database",
@@ -50,10 +48,19 @@ async fn health(session: &Session) -> Result<Vec<Finding>, Failure> {
         };
         match word.as_str() {
             "ok" => Finding::ok(what, found),
-            _ => Finding::fail(what, found, todo),
+            _ => Finding::fail(what, found, todo_of(what)),
         }
     });
     Ok(found.collect())
+}
+
+fn todo_of(component: &str) -> &'static str {
+    match component {
+        "ledger" => {
+            "Make the folder `ledger` of the data folder writable and see that there is room; nothing is lost, and what is missing is written then."
+        }
+        _ => "The log tells more: chiffon up -v",
+    }
 }
 
 async fn catalogue(session: &Session) -> Result<Vec<Finding>, Failure> {
