@@ -150,7 +150,7 @@ impl Entry {
         Nearest {
             entry: self.id.clone(),
             title: self.title.clone(),
-            example: self.examples.first().unwrap_or(&self.title).clone(),
+            example: self.sentence(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod load;
 mod metadata;
 mod parameter;
 mod roles;
+mod sample;
 mod shipped;
 mod tree;
 pub(crate) mod yaml;

@@ -5,7 +5,7 @@ use super::{
     index::{Index, Indexed, Part, Pattern},
     lexicon::{self, Class},
     sentence::{Shape, Token},
-    value,
+    text, value,
 };
 use crate::catalogue::{Entry, Parameter};
 use chiffon_common::{Parameters, Tier};
@@ -19,6 +19,8 @@ pub(super) struct Words<'s, 't> {
     pub(super) host_like: Vec<bool>,
     /// Follows a preposition that would mark a host.
     pub(super) after_preposition: Vec<bool>,
+    /// Whether the sentence says it of a machine, not of something on one.
+    pub(super) of_machine: bool,
 }
 
 /// How well a sentence fits an entry, and what it says of its parameters.
@@ -65,6 +67,7 @@ const NOWHERE: Cell = Cell {
 const EXTEND: f32 = 0.12;
 const HOLE_COST: f32 = 0.3;
 const NEARLY_NOTHING: f32 = 0.1;
+const ALIKE: f32 = 0.05;
 const CHOICE_GAIN: f32 = 0.7;
 
 /// The best fit over all examples of an entry.
@@ -86,13 +89,7 @@ pub(super) fn fit(words: &Words<'_, '_>, entry: &Entry, indexed: &Indexed, index
         index,
         costs,
     };
-    let fits = indexed
-        .patterns
-        .iter()
-        .map(|pattern| aligner.along(pattern));
-    let best = fits
-        .max_by(|a, b| a.score.total_cmp(&b.score))
-        .unwrap_or_default();
+    let best = aligner.best();
     let bag = match entry.tier {
         Tier::Zero => aligner.bag(),
         _ => Fit::default(),
@@ -111,6 +108,40 @@ pub(super) struct Aligner<'a, 's, 't> {
 }
 
 impl Aligner<'_, '_, '_> {
+    /// The best fit. Of examples that fit alike, the one is named that is said in the same words: "restart"
+    /// and "redémarre" mean the same, and a person is shown the one that was said.
+    fn best(&self) -> Fit {
+        let patterns = self.indexed.patterns.iter();
+        let fits: Vec<(&Pattern, Fit)> = patterns
+            .map(|pattern| (pattern, self.along(pattern)))
+            .collect();
+        let mut best = Fit::default();
+        for (_, fit) in &fits {
+            if fit.score > best.score {
+                best = fit.clone();
+            }
+        }
+        let alike = fits
+            .iter()
+            .rev()
+            .filter(|(_, fit)| best.score - fit.score < ALIKE && fit.parameters == best.parameters);
+        // The last of equals is the first of the examples.
+        if let Some((pattern, _)) = alike.max_by_key(|(pattern, _)| self.literally(pattern)) {
+            best.example.clone_from(&pattern.text);
+        }
+        best
+    }
+
+    /// How many words stand in both as they are written, less those of the example that were not said.
+    fn literally(&self, pattern: &Pattern) -> i32 {
+        let said = |word: &text::Word<'_>| {
+            let mut tokens = self.words.tokens.iter();
+            tokens.any(|token| token.folded == word.folded)
+        };
+        let words = text::words(&pattern.text).filter(|word| !word.written.starts_with('{'));
+        words.map(|word| if said(&word) { 2 } else { -1 }).sum()
+    }
+
     fn along(&self, pattern: &Pattern) -> Fit {
         let (rows, columns) = (pattern.parts.len() + 1, self.words.tokens.len() + 1);
         let mut out = vec![NOWHERE; rows * columns];
@@ -196,7 +227,8 @@ impl Aligner<'_, '_, '_> {
         match token.shape {
             Shape::Quoted => 0.6,
             Shape::Path => 0.8,
-            Shape::Word if self.words.host_like[i] => 0.1,
+            Shape::Word if self.words.host_like[i] => 0.05,
+            Shape::Word if lexicon::is_machine(&token.canonical) => 0.02,
             Shape::Word if self.indexed.choices.contains_key(&token.canonical) => 0.0,
             Shape::Word => match lexicon::class(&token.canonical) {
                 Class::Stop => 0.02,
@@ -235,6 +267,10 @@ impl Aligner<'_, '_, '_> {
                 return None;
             }
             if self.words.after_preposition[i] && !expects_preposition(pattern, j) {
+                return None;
+            }
+            // "Restart the server" names no service. A text may hold the word, and so may quotes.
+            if lexicon::is_machine(&token.canonical) && !value::takes_several_words(parameter) {
                 return None;
             }
         }

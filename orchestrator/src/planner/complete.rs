@@ -1,13 +1,13 @@
 //! From a fit to whole parameters: what the alignment did not place finds its place or is asked about, and
 //! nothing that was said is passed over in silence where something would be changed.
 
-use chiffon_common::{ErrorCode, Parameters, Tier, api::Nearest, visible};
+use chiffon_common::{ErrorCode, Parameters, Tier, visible};
 
 use super::{
     Question,
     align::{Fit, Words},
     lexicon::{self, Class},
-    propose::{Asked, ask, how_to_say},
+    propose::{Answer, Asked, ask},
     sentence::{Shape, Token},
     value,
 };
@@ -19,13 +19,13 @@ pub(super) fn parameters(
     fit: &Fit,
     words: &Words<'_, '_>,
     inventory: &Inventory,
-    nearest: &[Nearest],
+    answer: &Answer,
 ) -> Asked<Parameters> {
     let (mut parameters, mut used) = (fit.parameters.clone(), fit.used.clone());
     for wanted in [Shape::Path, Shape::Quoted] {
         place(entry, words, wanted, &mut parameters, &mut used);
     }
-    ask_for_missing(entry, &parameters, nearest)?;
+    ask_for_missing(entry, &parameters, words, answer)?;
     let unused = words.tokens.iter().zip(&words.host_like).zip(&used);
     let left: Vec<(&Token<'_>, bool)> = unused
         .filter(|(_, used)| !**used)
@@ -34,7 +34,7 @@ pub(super) fn parameters(
     if let Some((token, _)) = left.iter().find(|(_, host_like)| *host_like) {
         return Err(Box::new(Question {
             problem: inventory.unknown_host(token.written),
-            nearest: nearest.to_vec(),
+            nearest: answer.nearest.clone(),
             missing: Vec::new(),
         }));
     }
@@ -46,8 +46,8 @@ pub(super) fn parameters(
                 entry.id,
                 visible(token.written)
             ),
-            &how_to_say(entry),
-            nearest,
+            &answer.how_to_say,
+            &answer.nearest,
         )),
         _ => Ok(parameters),
     }
@@ -83,7 +83,12 @@ fn place(
     }
 }
 
-fn ask_for_missing(entry: &Entry, parameters: &Parameters, nearest: &[Nearest]) -> Asked<()> {
+fn ask_for_missing(
+    entry: &Entry,
+    parameters: &Parameters,
+    words: &Words<'_, '_>,
+    answer: &Answer,
+) -> Asked<()> {
     let missing: Vec<String> = entry
         .missing(parameters)
         .map(|parameter| parameter.name.to_string())
@@ -91,12 +96,21 @@ fn ask_for_missing(entry: &Entry, parameters: &Parameters, nearest: &[Nearest]) 
     if missing.is_empty() {
         return Ok(());
     }
+    if words.of_machine {
+        let detail = format!(
+            "that is said of the machine itself, and no entry does it to a machine yet; the nearest is {}, which needs: {}",
+            entry.id,
+            missing.join(", ")
+        );
+        let code = ErrorCode::NothingMatches;
+        return Err(ask(code, &detail, &answer.how_to_say, &answer.nearest));
+    }
     let detail = format!("{}: which {}?", entry.title, missing.join(" and which "));
     let mut question = ask(
         ErrorCode::ParameterMissing,
         &detail,
-        &how_to_say(entry),
-        nearest,
+        &answer.how_to_say,
+        &answer.nearest,
     );
     question.missing = missing;
     Err(question)

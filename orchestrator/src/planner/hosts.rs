@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use chiffon_common::HostName;
 
 use super::{
+    index::Index,
     lexicon,
     sentence::{Shape, Token},
 };
@@ -33,7 +34,7 @@ struct Mention {
 }
 
 /// Where a sentence wants something done.
-pub(super) fn mentions(tokens: &[Token<'_>], inventory: &Inventory) -> Mentions {
+pub(super) fn mentions(tokens: &[Token<'_>], index: &Index, inventory: &Inventory) -> Mentions {
     let mut found = find(tokens, inventory);
     // "install docker on docker": where a preposition marks the host, an unmarked name is something else.
     if found.iter().any(|mention| mention.marked) {
@@ -50,7 +51,9 @@ pub(super) fn mentions(tokens: &[Token<'_>], inventory: &Inventory) -> Mentions 
     }
     for at in 0..tokens.len() {
         mentions.host_like[at] = !mentions.spent[at]
-            && (is_host_like(tokens, at) || is_misspelt(&tokens[at], inventory));
+            && (is_host_like(tokens, at)
+                || is_misspelt(&tokens[at], inventory)
+                || stands_for_host(tokens, at, index));
     }
     mentions
 }
@@ -144,6 +147,52 @@ fn is_misspelt(token: &Token<'_>, inventory: &Inventory) -> bool {
                 && name.len().abs_diff(word.len()) <= 1
                 && strsim::osa_distance(name, word) == 1
         })
+}
+
+/// Whether the word stands where an example names a host: "ping toaster", "is toaster up".
+fn stands_for_host(tokens: &[Token<'_>], at: usize, index: &Index) -> bool {
+    if !could_be_host(&tokens[at], index) {
+        return false;
+    }
+    let matters = |token: &&Token<'_>| {
+        token.shape != Shape::Word
+            || lexicon::class(&token.canonical) != lexicon::Class::Stop
+                && !could_be_host(token, index)
+    };
+    let before = tokens[..at].iter().rev().find(matters);
+    let after = tokens[at + 1..].iter().find(matters);
+    let is = |token: Option<&Token<'_>>, wanted: &Option<String>| match wanted {
+        Some(wanted) => token.is_some_and(|token| token.canonical == *wanted),
+        None => true,
+    };
+    let mut places = index.host_places.iter();
+    places.any(|place| is(before, &place.before) && is(after, &place.after))
+}
+
+/// A word that no entry knows, that has no part in grammar, and that a host could be called.
+fn could_be_host(token: &Token<'_>, index: &Index) -> bool {
+    let word = token.folded.as_str();
+    token.shape == Shape::Word
+        && lexicon::class(&token.canonical) == lexicon::Class::Content
+        && !index.knows(&token.canonical)
+        && !lexicon::is_machine(&token.canonical)
+        && !lexicon::is_change(&token.canonical)
+        && !lexicon::is_elsewhen(word)
+        && !lexicon::is_question(word)
+        && !lexicon::is_negation(word)
+        && !lexicon::is_pronoun(word)
+        && !lexicon::begins_statement(word)
+        && !lexicon::is_wish(word)
+        && !lexicon::is_polite(word)
+        && word.parse::<HostName>().is_ok()
+}
+
+/// Whether the word means a machine, and no preposition says that it is only the place.
+pub(super) fn is_machine_itself(tokens: &[Token<'_>], at: usize) -> bool {
+    let is_place = |token: &Token<'_>| lexicon::is_host_preposition(&token.folded);
+    tokens[at].shape == Shape::Word
+        && lexicon::is_machine(&tokens[at].canonical)
+        && !tokens[at.saturating_sub(3)..at].iter().any(is_place)
 }
 
 fn is_host_like(tokens: &[Token<'_>], at: usize) -> bool {

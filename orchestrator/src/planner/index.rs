@@ -1,7 +1,7 @@
 //! The catalogue prepared for matching: patterns from examples and titles, the weight of each word, and
 //! which entries a word leads to.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{
     lexicon::{self, Class},
@@ -29,6 +29,15 @@ pub(super) enum Part {
 pub(super) struct Pattern {
     pub(super) parts: Vec<Part>,
     pub(super) text: String,
+    /// Where it names the machine without a preposition.
+    host_place: Option<HostPlace>,
+}
+
+/// The words that matter around a place for a host, in canonical form; at least one of them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct HostPlace {
+    pub(super) before: Option<String>,
+    pub(super) after: Option<String>,
 }
 
 /// One entry prepared.
@@ -46,6 +55,8 @@ pub(super) struct Indexed {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     pub(super) entries: Vec<Indexed>,
+    /// Where examples name a host.
+    pub(super) host_places: BTreeSet<HostPlace>,
     postings: HashMap<String, Vec<usize>>,
     weights: HashMap<String, f32>,
 }
@@ -56,6 +67,10 @@ impl Index {
         for entry in catalogue.entries().filter(|entry| entry.listed) {
             index.entries.push(Indexed::new(entry, &is_here));
         }
+        let patterns = index.entries.iter().flat_map(|entry| &entry.patterns);
+        index.host_places = patterns
+            .filter_map(|pattern| pattern.host_place.clone())
+            .collect();
         for (at, entry) in index.entries.iter().enumerate() {
             for word in &entry.vocabulary {
                 index.postings.entry(word.clone()).or_default().push(at);
@@ -172,6 +187,7 @@ impl Indexed {
 fn pattern(example: &str, entry: &Entry, is_here: &impl Fn(&str) -> bool) -> Pattern {
     let words: Vec<text::Word<'_>> = text::words(example).collect();
     let mut parts = Vec::new();
+    let mut host_at = None;
     let mut at = 0;
     while at < words.len() {
         let named = (1..=3usize.min(words.len() - at)).rev().find(|len| {
@@ -185,6 +201,8 @@ fn pattern(example: &str, entry: &Entry, is_here: &impl Fn(&str) -> bool) -> Pat
             let marks = |part: &Part| matches!(part, Part::Word { canonical, .. } if lexicon::is_host_preposition(canonical));
             if parts.last().is_some_and(marks) {
                 parts.pop();
+            } else {
+                host_at = Some(parts.len());
             }
             at += len;
             continue;
@@ -193,9 +211,29 @@ fn pattern(example: &str, entry: &Entry, is_here: &impl Fn(&str) -> bool) -> Pat
         at += 1;
     }
     Pattern {
+        host_place: host_at.and_then(|at| host_place(&parts, at)),
         parts,
         text: example.to_owned(),
     }
+}
+
+/// The nearest words on both sides that are no grammar. A place beside a hole is none: what stands there may
+/// be a value.
+fn host_place(parts: &[Part], at: usize) -> Option<HostPlace> {
+    if parts.iter().any(|part| matches!(part, Part::Hole { .. })) {
+        return None;
+    }
+    let matters = |part: &Part| match part {
+        Part::Word { canonical, .. } if lexicon::class(canonical) != Class::Stop => {
+            Some(canonical.clone())
+        }
+        _ => None,
+    };
+    let place = HostPlace {
+        before: parts[..at].iter().rev().find_map(matters),
+        after: parts[at..].iter().find_map(matters),
+    };
+    (place.before.is_some() || place.after.is_some()).then_some(place)
 }
 
 fn part(word: &text::Word<'_>, entry: &Entry) -> Part {

@@ -101,6 +101,9 @@ const HOST_PREPOSITIONS: &str = "on auf sur at to onto of von from vom";
 /// Articles that may stand between.
 const ARTICLES: &str =
     "the der die das dem den le la les my host machine server rechner mein meinem";
+/// The machine itself, by canonical form; nothing on it is called so.
+const MACHINES: &str = "machine server computer host box boxe system pc laptop notebook desktop workstation node vm device rechner rechnern \
+    maschine maschinen kiste gerat gerate hardware ordinateur ordi serveur hote systeme poste";
 /// Words that go on with another host.
 const JOINERS: &str = "and und et or oder ou plus sowie";
 
@@ -150,6 +153,7 @@ sets! {
     is_pronoun = PRONOUNS;
     is_host_preposition = HOST_PREPOSITIONS;
     is_article = ARTICLES;
+    is_machine = MACHINES;
     is_joiner = JOINERS;
     is_listed_negation = NEGATIONS;
 }

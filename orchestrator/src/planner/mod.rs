@@ -14,6 +14,7 @@ mod lexicon;
 mod mood;
 mod propose;
 mod sentence;
+mod suggest;
 pub(crate) mod text;
 mod value;
 

@@ -11,6 +11,7 @@ use super::{
     lexicon,
     mood::{self, Mood},
     sentence::{self, Shape, Token},
+    suggest,
 };
 use crate::{catalogue::Entry, inventory::Inventory};
 
@@ -30,6 +31,15 @@ struct Best<'p> {
     fit: Fit,
 }
 
+/// What a question about an entry says beside itself.
+pub(super) struct Answer {
+    pub(super) how_to_say: String,
+    pub(super) nearest: Vec<Nearest>,
+}
+
+/// What suggestions are made from.
+type Known<'k> = (&'k Planner, &'k Inventory);
+
 pub(super) fn propose(planner: &Planner, sentence: &str, inventory: &Inventory) -> Asked<Planned> {
     if let Some(read) = explicit::read(sentence)
         && let Some(planned) = explicitly(planner, read, inventory)
@@ -38,19 +48,23 @@ pub(super) fn propose(planner: &Planner, sentence: &str, inventory: &Inventory) 
     }
     let Some(mut tokens) = sentence::tokens(sentence) else {
         return Err(nothing(
-            planner,
+            (planner, inventory),
             &[],
             "that is too long for one request; say it in a sentence, with longer texts in quotes",
         ));
     };
     correct(planner, &mut tokens);
-    let mentions = hosts::mentions(&tokens, inventory);
+    let mentions = hosts::mentions(&tokens, &planner.index, inventory);
     let words = words(sentence, &tokens, &mentions);
     let ranked = rank(planner, &words);
-    let best = choose(planner, &ranked)?;
-    let nearest = nearest(&ranked);
-    judge_mood(sentence, &tokens, best, &nearest)?;
-    let parameters = complete::parameters(best.entry, &best.fit, &words, inventory, &nearest)?;
+    let best = choose((planner, inventory), &ranked)?;
+    let answer = Answer {
+        how_to_say: suggest::how_to_say(best.entry, &planner.index, inventory),
+        nearest: nearest((planner, inventory), &ranked),
+    };
+    judge_mood(sentence, &tokens, best, &answer)?;
+    let parameters = complete::parameters(best.entry, &best.fit, &words, inventory, &answer)?;
+    let nearest = answer.nearest;
     let hosts = where_to(&mentions, inventory, best.entry, &nearest)?;
     let parameters = checked(best.entry, &parameters, &nearest)?;
     Ok(Planned {
@@ -129,8 +143,10 @@ fn words<'s, 't>(sentence: &'s str, tokens: &'s [Token<'t>], mentions: &Mentions
         tokens: Vec::new(),
         host_like: Vec::new(),
         after_preposition: Vec::new(),
+        of_machine: false,
     };
     for (at, token) in tokens.iter().enumerate() {
+        words.of_machine |= hosts::is_machine_itself(tokens, at);
         if !mentions.spent[at] {
             words.tokens.push(token);
             words.host_like.push(mentions.host_like[at]);
@@ -164,17 +180,17 @@ fn rank<'p>(planner: &'p Planner, words: &Words<'_, '_>) -> Vec<Best<'p>> {
     ranked
 }
 
-fn choose<'r, 'p>(planner: &Planner, ranked: &'r [Best<'p>]) -> Asked<&'r Best<'p>> {
+fn choose<'r, 'p>(known: Known<'_>, ranked: &'r [Best<'p>]) -> Asked<&'r Best<'p>> {
     let unsure = "I do not know what to do with that; nothing in the catalogue fits it well enough";
     let Some(best) = ranked.first() else {
-        return Err(nothing(planner, &[], unsure));
+        return Err(nothing(known, &[], unsure));
     };
     let enough = match best.entry.tier {
         Tier::Zero => SURE_OF_REPORT,
         _ => SURE_OF_CHANGE,
     };
     if best.fit.score < enough {
-        return Err(nothing(planner, ranked, unsure));
+        return Err(nothing(known, ranked, unsure));
     }
     match ranked.get(1) {
         Some(second) if best.fit.score - second.fit.score < MARGIN => {
@@ -182,18 +198,13 @@ fn choose<'r, 'p>(planner: &Planner, ranked: &'r [Best<'p>]) -> Asked<&'r Best<'
                 "that could be {} or {}; which one?",
                 best.entry.id, second.entry.id
             );
-            Err(nothing(planner, ranked, &question))
+            Err(nothing(known, ranked, &question))
         }
         _ => Ok(best),
     }
 }
 
-fn judge_mood(
-    sentence: &str,
-    tokens: &[Token<'_>],
-    best: &Best<'_>,
-    nearest: &[Nearest],
-) -> Asked<()> {
+fn judge_mood(sentence: &str, tokens: &[Token<'_>], best: &Best<'_>, answer: &Answer) -> Asked<()> {
     let mood = mood::mood(sentence, tokens);
     let is_question = mood::is_question(sentence, tokens);
     let refusal = if best.entry.tier == Tier::Zero {
@@ -223,8 +234,8 @@ fn judge_mood(
     Err(ask(
         ErrorCode::NothingMatches,
         refusal,
-        &how_to_say(best.entry),
-        nearest,
+        &answer.how_to_say,
+        &answer.nearest,
     ))
 }
 
@@ -291,30 +302,24 @@ pub(super) fn ask(code: ErrorCode, detail: &str, todo: &str, nearest: &[Nearest]
     })
 }
 
-fn nothing(planner: &Planner, ranked: &[Best<'_>], detail: &str) -> Box<Question> {
-    let mut near = nearest(ranked);
+fn nothing(known: Known<'_>, ranked: &[Best<'_>], detail: &str) -> Box<Question> {
+    let mut near = nearest(known, ranked);
+    let (planner, inventory) = known;
     for entry in planner.catalogue.entries().filter(|entry| entry.listed) {
-        if near.len() < NEAREST_SHOWN && near.iter().all(|known| known.entry != entry.id) {
-            near.push(entry.nearest());
+        if near.len() < NEAREST_SHOWN && near.iter().all(|shown| shown.entry != entry.id) {
+            near.push(suggest::nearest(entry, &planner.index, inventory));
         }
     }
     let todo = "say it like one of the examples, or see `chiffon catalogue list`";
     ask(ErrorCode::NothingMatches, detail, todo, &near)
 }
 
-fn nearest(ranked: &[Best<'_>]) -> Vec<Nearest> {
+fn nearest((planner, inventory): Known<'_>, ranked: &[Best<'_>]) -> Vec<Nearest> {
     ranked
         .iter()
         .take(NEAREST_SHOWN)
-        .map(|best| best.entry.nearest())
+        .map(|best| suggest::nearest(best.entry, &planner.index, inventory))
         .collect()
-}
-
-pub(super) fn how_to_say(entry: &Entry) -> String {
-    match entry.examples.first() {
-        Some(example) => format!("for example: \"{example}\""),
-        None => format!("`chiffon catalogue show {}` shows how", entry.id),
-    }
 }
 
 /// A sentence is never as sure as the explicit form.

@@ -1,6 +1,7 @@
 //! Sentences against the shipped catalogue. None of them is one of its examples.
 
 mod edges;
+mod suggestions;
 
 use std::{fs, sync::Arc};
 
@@ -310,7 +311,8 @@ fn what_is_no_plain_request_starts_no_change() {
             ("write \"x\" to /tmp/x /tmp/y", ASK),
             ("restart cron after the backup", ASK),
             ("restart everything", "ask 5104"),
-            ("ping nsa", ASK),
+            ("ping nsa", "ask 5102"),
+            ("don't ping toaster42", ASK),
             ("don't ping", ASK),
         ],
     );
