@@ -1,0 +1,144 @@
+//! The ledger's folder deleted, damaged and moved by strangers while the orchestrator is down.
+
+use serde_json::{Value, json};
+
+use super::{
+    WRITE,
+    world::{Act, World},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_ledger_is_filled_in_from_the_database_and_an_edited_one_is_found() {
+    let mut world = World::plain(Act::Complete).await;
+    for host in ["nas", "tower"] {
+        let id = world
+            .ask(&format!("write_file path=/tmp/x content=hello on {host}"))
+            .await;
+        world.approve(&id).await;
+        world
+            .until_it(&id, "its ledger commit", |request| {
+                request["ledger_commit"].is_string()
+            })
+            .await;
+    }
+    let (_, before) = world.get("/api/v1/ledger").await;
+    world.crash_orchestrator().await;
+    let folder = world.home.path().join("ledger");
+    std::fs::remove_dir_all(&folder).unwrap();
+    world.start_orchestrator().await;
+    let head = || {
+        let log = std::process::Command::new("git")
+            .arg("-C")
+            .arg(&folder)
+            .args(["rev-parse", "main"])
+            .output()
+            .unwrap();
+        String::from_utf8(log.stdout).unwrap().trim().to_owned()
+    };
+    let expected = before["items"][0]["commit"].as_str().unwrap().to_owned();
+    world
+        .wait_for("the refilled ledger", || head() == expected)
+        .await;
+    world.holds_together().await;
+
+    let tree = format!("{expected}^{{tree}}");
+    let foreign = std::process::Command::new("git")
+        .arg("-C")
+        .arg(&folder)
+        .args([
+            "-c",
+            "user.name=x",
+            "-c",
+            "user.email=x@x",
+            "commit-tree",
+            "-m",
+            "foreign",
+            "-p",
+            &expected,
+            &tree,
+        ])
+        .output()
+        .unwrap();
+    let foreign = String::from_utf8(foreign.stdout).unwrap().trim().to_owned();
+    let moved = std::process::Command::new("git")
+        .arg("-C")
+        .arg(&folder)
+        .args(["update-ref", "refs/heads/main", &foreign])
+        .status()
+        .unwrap();
+    assert!(moved.success());
+    let (_, report) = world.post("/api/v1/audit/verify", json!({})).await;
+    let faults = report["faults"].to_string();
+    assert!(
+        faults.contains("ledger") && faults.contains(&foreign[..7]),
+        "{report:#}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_that_a_loss_of_power_damaged_is_made_anew_and_goes_on() {
+    let mut world = World::plain(Act::Complete).await;
+    let recorded = async |world: &World| {
+        let id = world.ask(WRITE).await;
+        world.approve(&id).await;
+        let with_commit = |request: &Value| request["ledger_commit"].is_string();
+        world.until_it(&id, "its ledger commit", with_commit).await
+    };
+    let first = recorded(&world).await;
+    world.crash_orchestrator().await;
+    let folder = world.home.path().join("ledger");
+    let mut emptied = 0;
+    for shard in std::fs::read_dir(folder.join("objects")).unwrap() {
+        for object in std::fs::read_dir(shard.unwrap().path()).unwrap() {
+            let object = object.unwrap().path();
+            std::fs::remove_file(&object).unwrap();
+            std::fs::write(&object, "").unwrap();
+            emptied += 1;
+        }
+    }
+    assert!(emptied > 5, "only {emptied} objects were there to damage");
+    world.start_orchestrator().await;
+    let second = recorded(&world).await;
+    assert_ne!(first["ledger_commit"], second["ledger_commit"]);
+    let (_, ledger) = world.get("/api/v1/ledger").await;
+    assert_eq!(ledger["items"][0]["commit"], second["ledger_commit"]);
+    assert_eq!(ledger["items"][1]["commit"], first["ledger_commit"]);
+    world.holds_together().await;
+    let aside = world.home.path().join("ledger.damaged-1");
+    assert!(aside.join("HEAD").is_file(), "the damaged one is gone");
+    let left = world.home.path().join("ledger.rebuilt-1");
+    assert!(!left.exists(), "the rebuilt one is not in its place");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_ledger_that_somebody_else_moved_is_not_healed_over() {
+    let mut world = World::plain(Act::Complete).await;
+    let id = world.ask(WRITE).await;
+    world.approve(&id).await;
+    let with_commit = |request: &Value| request["ledger_commit"].is_string();
+    world.until_it(&id, "its ledger commit", with_commit).await;
+    world.crash_orchestrator().await;
+    let folder = world.home.path().join("ledger");
+    let foreign = "0123456789".repeat(4);
+    std::fs::write(folder.join("refs/heads/main"), &foreign).unwrap();
+    std::fs::remove_dir_all(folder.join("objects")).unwrap();
+    world.start_orchestrator().await;
+    let told = async {
+        loop {
+            let (_, health) = world.get("/health").await;
+            if health.to_string().contains(&foreign) {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let told = tokio::time::timeout(std::time::Duration::from_secs(20), told).await;
+    assert!(
+        told.is_ok(),
+        "nobody told: {:?}",
+        world.get("/health").await
+    );
+    assert!(!world.home.path().join("ledger.damaged-1").exists());
+    let main = std::fs::read_to_string(folder.join("refs/heads/main")).unwrap();
+    assert_eq!(main, foreign);
+}
