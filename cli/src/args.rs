@@ -1,9 +1,12 @@
 //! The command line. What a command does is left to `commands`; the texts here are its help, with the
 //! examples first (C11).
 
+mod complaint;
+
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::terminal::{Format, Wishes};
+pub use complaint::{failure, format_wished};
 
 /// The states of a request.
 const STATES: [&str; 11] = [

@@ -242,15 +242,19 @@ impl Client {
             return Failure::plain(
                 Exit::Timeout,
                 format!("{base} gave no answer in time."),
-                "Try again; `chiffon status` tells how it is.",
+                "`chiffon status` tells how it is, `chiffon request list` what it has taken.",
             );
         }
-        Problem::new(
-            ErrorCode::NotRunning,
-            format!("{base} does not answer: {}.", root_cause(error)),
-            "Start it with `chiffon up`, or run the command again: without one it does the work itself.",
-        )
-        .into()
+        let todo = match error.is_connect() {
+            true => {
+                "Start it with `chiffon up`, or run the command again: without one it does the work itself."
+            }
+            false => {
+                "What was asked may have been taken: look with `chiffon request list` before it is asked again."
+            }
+        };
+        let detail = format!("{base} does not answer: {}.", root_cause(error));
+        Problem::new(ErrorCode::NotRunning, detail, todo).into()
     }
 }
 

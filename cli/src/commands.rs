@@ -1,5 +1,6 @@
 //! One command a file. Each opens a session, asks the HTTP API, and shows what it said.
 
+mod aftermath;
 mod answer;
 mod approve;
 mod audit;
@@ -11,6 +12,7 @@ mod log;
 mod request;
 mod run;
 mod status;
+mod telling;
 mod trust;
 mod up;
 mod version;

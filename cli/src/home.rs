@@ -77,6 +77,11 @@ impl Home {
         self.path.join("chiffon.db")
     }
 
+    /// Where a running fleet tells its address; the lock beside it says whether that is true.
+    pub fn told(&self) -> PathBuf {
+        self.path.join("up.json")
+    }
+
     /// The inventory folder.
     pub fn inventory(&self) -> PathBuf {
         self.path.join("inventory")

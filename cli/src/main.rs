@@ -26,7 +26,7 @@ use crate::{
     env::Env,
     exit::Exit,
     failure::Failure,
-    terminal::Terminal,
+    terminal::{Format, Terminal, Wishes},
 };
 
 fn main() -> ExitCode {
@@ -42,18 +42,14 @@ fn main() -> ExitCode {
 }
 
 fn begin(arguments: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match args::parse(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let env = Env::of_process();
+    let cli = match args::parse(arguments.clone()) {
         Ok(cli) => cli,
         Err(asked_for_help_or_wrong) => {
-            // Help that nobody reads any more is no error.
-            let _closed = asked_for_help_or_wrong.print();
-            return match asked_for_help_or_wrong.use_stderr() {
-                true => Exit::Usage,
-                false => Exit::Ok,
-            };
+            return not_understood(&asked_for_help_or_wrong, &env, &arguments);
         }
     };
-    let env = Env::of_process();
     let terminal = Terminal::new(&env, cli.global.wishes());
     let ended = match &cli.command {
         // Touches no data folder and needs no runtime.
@@ -71,6 +67,27 @@ fn begin(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
         _ => exit,
     }
+}
+
+/// clap's own words for people; a document where documents were asked for, as far as that was understood.
+fn not_understood(said: &clap::Error, env: &Env, arguments: &[OsString]) -> Exit {
+    if !said.use_stderr() {
+        // Help that nobody reads any more is no error.
+        let _closed = said.print();
+        return Exit::Ok;
+    }
+    let format = args::format_wished(arguments);
+    if format == Format::Table {
+        let _closed = said.print();
+        return Exit::Usage;
+    }
+    let wishes = Wishes {
+        format,
+        ..Wishes::default()
+    };
+    let failure = args::failure(said);
+    output::failure(&Terminal::new(env, wishes), &failure);
+    failure.exit
 }
 
 fn with_runtime(cli: &Cli, env: &Env, terminal: &Terminal) -> Result<Exit, Failure> {

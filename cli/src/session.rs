@@ -1,7 +1,7 @@
 //! Reaching the fleet of this data folder: the running one if there is one, else one in this process for
 //! as long as the command takes. Either way the command speaks to it over the HTTP API.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use chiffon_common::{ErrorCode, Problem};
 use jiff::Timestamp;
@@ -47,6 +47,8 @@ pub struct Session {
     /// Speaks to it.
     pub client: Client,
     kind: Kind,
+    /// The file by which a fleet of another process tells that it is there.
+    told: PathBuf,
     here: Option<(Fleet, Lock)>,
 }
 
@@ -66,6 +68,7 @@ impl Session {
                 return Ok(Self {
                     client,
                     kind: running.kind,
+                    told: context.home.told(),
                     here: None,
                 });
             }
@@ -89,6 +92,7 @@ impl Session {
         Ok(Self {
             client,
             kind,
+            told: context.home.told(),
             here: Some((fleet, lock)),
         })
     }
@@ -101,6 +105,11 @@ impl Session {
     /// Whether agents run there: in a fleet that was only started for a look, none do.
     pub fn has_agents(&self) -> bool {
         self.kind != Kind::Look
+    }
+
+    /// Whether the fleet of another process has ended in good order, so that nobody need wait for it.
+    pub fn is_gone(&self) -> bool {
+        self.here.is_none() && !self.told.exists()
     }
 
     /// Ends what was started for this command. The lock goes last.

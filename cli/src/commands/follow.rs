@@ -1,5 +1,6 @@
 //! Following a request live: its lines, the end of each step, and what it is doing. A cut connection is
-//! taken up where it broke (the server is asked for what came after the last line).
+//! taken up where it broke (the server is asked for what came after the last line). What to do when the
+//! server is gone for good is left to `aftermath`, the words to `telling`.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,19 +11,23 @@ use chiffon_common::{
 };
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::{Context, telling::Words};
 use crate::{
-    client::Client,
     exit::waits_for_a_person,
     failure::Failure,
     interrupt::Interrupt,
     progress::Live,
     render,
+    session::Session,
     terminal::{Format, Terminal},
 };
 
 /// How often a cut connection is taken up again, and the first wait; it doubles.
 const TRIES: u32 = 6;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
+
+/// A server that ends answers at once, with nothing new: it is not asked all the time.
+const BREATH: Duration = Duration::from_millis(250);
 
 /// As many lines as one answer can hold: then there are more, also of a request that has ended.
 const FULL: usize = 1000;
@@ -53,35 +58,29 @@ enum Questions {
 
 /// A place in the life of one request.
 pub struct Follower<'a> {
-    client: &'a Client,
+    session: &'a Session,
     terminal: &'a Terminal,
     id: RequestId,
     after: u64,
     version: u64,
     told: BTreeSet<TaskId>,
+    words: Words,
     state: String,
-    leaves_unread: bool,
 }
 
 impl<'a> Follower<'a> {
-    pub fn new(client: &'a Client, terminal: &'a Terminal, id: RequestId) -> Self {
+    pub fn new(context: &Context<'a>, session: &'a Session, id: RequestId) -> Self {
+        let terminal = context.terminal;
         Self {
-            client,
+            session,
             terminal,
             id,
             after: 0,
             version: 0,
             told: BTreeSet::new(),
+            // A line that moves in place repeats nothing.
+            words: Words::new(context.verbose > 0, terminal.animate),
             state: String::new(),
-            leaves_unread: false,
-        }
-    }
-
-    /// Leaves when nobody reads any more; to be said where the request goes on without us.
-    pub fn leaving_unread(self) -> Self {
-        Self {
-            leaves_unread: true,
-            ..self
         }
     }
 
@@ -127,21 +126,24 @@ impl<'a> Follower<'a> {
     }
 
     async fn next(&mut self) -> Result<Follow, Failure> {
+        let client = &self.session.client;
         let mut wait = FIRST_WAIT;
-        for _ in 1..TRIES {
-            match self.client.follow(self.id, self.after, self.version).await {
-                Err(failure) if is_cut(&failure) => {}
-                other => return self.note(other),
+        let mut tries = 1..TRIES;
+        let follow = loop {
+            match client.follow(self.id, self.after, self.version).await {
+                Err(failure) if is_cut(&failure) && !self.session.is_gone() => {
+                    if tries.next().is_none() {
+                        return Err(failure);
+                    }
+                }
+                other => break other?,
             }
             sleep(wait).await;
             wait *= 2;
+        };
+        if follow.version == self.version && follow.lines.is_empty() {
+            sleep(BREATH).await;
         }
-        let last = self.client.follow(self.id, self.after, self.version).await;
-        self.note(last)
-    }
-
-    fn note(&mut self, follow: Result<Follow, Failure>) -> Result<Follow, Failure> {
-        let follow = follow?;
         self.version = follow.version;
         self.after = follow.last_line;
         Ok(follow)
@@ -157,7 +159,8 @@ impl<'a> Follower<'a> {
         if request.ended {
             return Some(Stopped::Ended(Box::new(request)));
         }
-        if self.leaves_unread && self.terminal.is_closed() {
+        // Only where the request goes on without us.
+        if !self.session.is_one_shot() && self.terminal.is_closed() {
             return Some(Stopped::Unread);
         }
         let asks_back = request.state == "needs_input";
@@ -195,7 +198,8 @@ impl<'a> Follower<'a> {
         let request = &follow.request;
         for task in &request.tasks {
             if task.mode == "apply" && has_ended(task) && self.told.insert(task.task_id) {
-                live.line(&render::task_ended(paint, task));
+                let title = self.words.title(task);
+                live.line(&render::task_ended(paint, task, title));
             }
         }
         if request.ended {
@@ -203,20 +207,15 @@ impl<'a> Follower<'a> {
         }
         let running = request.tasks.iter().find(|task| is_at_work(task));
         let words = match running {
-            Some(task) => {
-                let what = match task.mode.as_str() {
-                    "check" => "check run of step",
-                    _ => "step",
-                };
-                format!("{what} {}: {}: {}", task.step + 1, task.title, task.because)
-            }
+            Some(task) => self.words.doing(task),
             None => format!("{}: {}", request.state.replace('_', " "), request.because),
         };
         live.doing(&words, running);
     }
 }
 
-fn is_cut(failure: &Failure) -> bool {
+/// Whether the server was not reached, or did not say all that it had to say.
+pub fn is_cut(failure: &Failure) -> bool {
     failure.code == Some(ErrorCode::NotRunning)
 }
 

@@ -9,11 +9,13 @@ use chiffon_common::{
 
 use super::{
     Context,
+    aftermath::aftermath,
     answer::{self, Said, Verdict},
-    follow::{Follower, Stopped},
+    follow::{Follower, Stopped, is_cut},
 };
 use crate::{
     args::Run,
+    client::Client,
     exit::Exit,
     failure::Failure,
     output,
@@ -107,10 +109,19 @@ pub async fn see_through(
     id: RequestId,
     said: &Said,
 ) -> Result<Exit, Failure> {
-    let mut follower = Follower::new(&session.client, context.terminal, id);
-    if !session.is_one_shot() {
-        follower = follower.leaving_unread();
+    match follow_through(context, session, id, said).await {
+        Err(failure) if is_cut(&failure) && !session.is_one_shot() => aftermath(context, id).await,
+        ended => ended,
     }
+}
+
+async fn follow_through(
+    context: &mut Context<'_>,
+    session: &Session,
+    id: RequestId,
+    said: &Said,
+) -> Result<Exit, Failure> {
+    let mut follower = Follower::new(context, session, id);
     loop {
         let stopped = follower.until_needed(&mut context.interrupt).await?;
         let request = match stopped {
@@ -121,6 +132,7 @@ pub async fn see_through(
                     context.terminal.say("");
                 }
                 show(context, &request);
+                tell_unrecorded(context, &session.client, &request).await;
                 return Ok(Exit::of_request(&request));
             }
             Stopped::Interrupted => return interrupted(context, session, id, follower).await,
@@ -163,13 +175,37 @@ fn ask_back(context: &Context<'_>, request: &RequestView) -> Exit {
     Exit::Waiting
 }
 
-fn show(context: &Context<'_>, request: &RequestView) {
+/// Says so where the ledger has not got it by now: it is done all the same, and filled in later.
+async fn tell_unrecorded(context: &Context<'_>, client: &Client, request: &RequestView) {
+    if request.plan.is_none() || request.ledger_commit.is_some() {
+        return;
+    }
+    let health = client.health().await.ok();
+    let ledger = health.and_then(|health| health.components.get("ledger").cloned());
+    let words = unrecorded(&request.state, ledger.as_deref());
+    context.terminal.say(&context.terminal.err.warn(&words));
+}
+
+fn unrecorded(state: &str, ledger: Option<&str>) -> String {
+    let ended = match state {
+        "completed" => "done",
+        other => other,
+    };
+    let why = match ledger {
+        Some("ok") | None => "it is still to be written".to_owned(),
+        Some(fault) => render::one_line(fault, 300),
+    };
+    let ended = render::one_line(ended, 40);
+    format!("{ended}, but not recorded in the ledger yet: {why}")
+}
+
+pub(super) fn show(context: &Context<'_>, request: &RequestView) {
     let terminal = context.terminal;
     output::one(terminal, request, || render::outcome(terminal.out, request));
 }
 
 /// Programs get the request where people have seen the plan already.
-fn show_documents(context: &Context<'_>, request: &RequestView) {
+pub(super) fn show_documents(context: &Context<'_>, request: &RequestView) {
     if context.terminal.format != Format::Table {
         show(context, request);
     }
@@ -200,12 +236,24 @@ async fn interrupted(
     };
     let request = follower.recorded(request).await?;
     show(context, &request);
+    tell_unrecorded(context, &session.client, &request).await;
     Ok(Exit::Interrupted)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_recorded_yet_is_told_with_its_reason() {
+        assert_eq!(
+            unrecorded("completed", Some("no room")),
+            "done, but not recorded in the ledger yet: no room"
+        );
+        let late = unrecorded("failed", Some("ok"));
+        assert!(late.starts_with("failed, but"), "{late}");
+        assert!(late.ends_with("still to be written"), "{late}");
+    }
 
     #[test]
     fn one_line_end_is_no_part_of_the_sentence() {

@@ -7,10 +7,11 @@ use chiffon_common::{ErrorCode, Problem};
 use super::Context;
 use crate::{
     args::Up,
+    client::Client,
     exit::Exit,
     failure::Failure,
     fleet::{Agents, Fleet, Ports, first_ansible},
-    home::{Held, Kind, Lock},
+    home::{Held, Kind, Lock, read_token},
     logging,
     progress::Steps,
     session::{in_use, running},
@@ -35,6 +36,7 @@ pub async fn up(context: &mut Context<'_>, args: &Up) -> Result<Exit, Failure> {
     let told = lock.tell(&running(&fleet, Kind::Up));
     if told.is_ok() {
         welcome(context, &fleet, &settings);
+        tell_broken_entries(context, &fleet).await;
         let fault = tokio::select! {
             () = context.interrupt.wait() => None,
             fault = fleet.fault() => Some(fault),
@@ -75,6 +77,25 @@ async fn prepare(context: &mut Context<'_>) -> Result<Lock, Failure> {
         other => other?,
     }
     Ok(lock)
+}
+
+/// The log is silent about them: each is named by the command that is named here.
+async fn tell_broken_entries(context: &Context<'_>, fleet: &Fleet) {
+    let token = read_token(&context.home).map_err(Failure::from);
+    let client = token.and_then(|token| Client::new(fleet.address(), token));
+    let Ok(client) = client else {
+        return; // Whoever asks next is told why.
+    };
+    let broken = match client.catalogue().await {
+        Ok(catalogue) => catalogue.broken.len(),
+        Err(_) => return,
+    };
+    if broken > 0 {
+        let files = if broken == 1 { "file" } else { "files" };
+        context.terminal.say(&format!(
+            "{broken} {files} of the catalogue did not load; the rest works. See: chiffon catalogue check"
+        ));
+    }
 }
 
 fn welcome(context: &Context<'_>, fleet: &Fleet, settings: &Settings) {

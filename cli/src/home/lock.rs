@@ -70,7 +70,7 @@ impl Lock {
             .mode(0o600)
             .open(&path);
         let file = opened.map_err(|error| fault(&path, "opened", &error))?;
-        let told = home.path().join("up.json");
+        let told = home.told();
         match file.try_lock() {
             Ok(()) => {
                 // Left by one that was killed.

@@ -2,7 +2,7 @@
 //! beforehand, how it is undone, until when, and the digest that an approval is bound to.
 
 use chiffon_common::{
-    EntryId, HostName, HostOutcome, Parameters, Plan, Step, Tier, Undo,
+    EntryId, HostName, HostOutcome, Parameters, Plan, REDACTED, Step, Tier, Undo,
     api::{RequestView, TaskView},
     visible,
 };
@@ -16,9 +16,6 @@ use crate::terminal::Paint;
 
 /// What the API shows in place of an id that is not known before the run.
 const RUN_ID: &str = "{chiffon_run_id}";
-
-/// What it shows in place of a secret.
-const MASK: &str = "[secret]";
 
 /// The whole screen; nothing where there is no plan.
 pub fn plan(paint: Paint, request: &RequestView) -> Option<String> {
@@ -155,7 +152,6 @@ fn explicit(entry: &EntryId, parameters: &Parameters, hosts: &[HostName]) -> Opt
     let mut sentence = entry.to_string();
     for (name, value) in parameters {
         let shown = match value {
-            Value::String(text) if text == RUN_ID || text == MASK => return None,
             Value::String(text) if words::is_plain(text) => format!("{name}={text}"),
             other => format!("{name}:={other}"),
         };
@@ -163,7 +159,8 @@ fn explicit(entry: &EntryId, parameters: &Parameters, hosts: &[HostName]) -> Opt
     }
     let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
     sentence += &format!(" on {}", hosts.join(","));
-    (visible(&sentence) == sentence).then_some(sentence)
+    let is_whole = !sentence.contains(RUN_ID) && !sentence.contains(REDACTED);
+    (is_whole && visible(&sentence) == sentence).then_some(sentence)
 }
 
 /// What the check run of a step said, where there was one.

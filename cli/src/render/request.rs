@@ -132,12 +132,13 @@ fn task_text(paint: Paint, task: &TaskView) -> String {
     text
 }
 
-/// A step that has just ended, for the one who follows.
-pub fn task_ended(paint: Paint, task: &TaskView) -> String {
+/// A step that has just ended, for the one who follows; with its title where that was not said yet.
+pub fn task_ended(paint: Paint, task: &TaskView, title: Option<&str>) -> String {
+    let title = title.map(|title| format!(" {}", one_line(title, 200)));
     let mut text = format!(
-        "{} {}: {}",
+        "{}{}: {}",
         paint.bold(&format!("Step {}", task.step + 1)),
-        one_line(&task.title, 200),
+        title.unwrap_or_default(),
         state(paint, &task.state),
     );
     for (host, summary) in &task.hosts {

@@ -119,7 +119,7 @@ fn after_the_run_the_undo_is_a_command() {
         "undo       chiffon run 'write_file_undo path:=\"/etc/it'\\''s\" run_id={TASK} on nas,web'"
     );
     assert!(shown.contains(&command), "{shown}");
-    for unknown in ["[secret]", "{chiffon_run_id}", "a\u{202e}b"] {
+    for unknown in ["[redacted]", "{chiffon_run_id}", "a\u{202e}b"] {
         let shown = text(json!({"path": unknown}));
         assert!(!shown.contains("undo       chiffon run"), "{shown}");
     }
@@ -180,7 +180,9 @@ fn a_request_in_full() {
 fn how_it_ended() {
     insta::assert_snapshot!("outcome", outcome(Paint::PLAIN, &failed()));
     let task = &failed().tasks[0];
-    insta::assert_snapshot!("task_ended", task_ended(Paint::PLAIN, task));
+    let title = Some(task.title.as_str());
+    insta::assert_snapshot!("task_ended", task_ended(Paint::PLAIN, task, title));
+    assert!(task_ended(Paint::PLAIN, task, None).starts_with("Step 1: failed\n"));
 }
 
 #[test]
