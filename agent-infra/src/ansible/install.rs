@@ -107,7 +107,9 @@ pub(super) fn install(
     };
     let mut reasons = Vec::new();
     for means in ALL_MEANS {
-        progress(&format!("Installing a private Ansible with {}", means.name));
+        if means.name != "uv" || !candidates(search, "uv").is_empty() {
+            progress(&format!("Installing a private Ansible with {}", means.name));
+        }
         match install_with(&means, &site) {
             Ok(ansible) => {
                 progress(&format!("Installed ansible-core {}", ansible.version));
