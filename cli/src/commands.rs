@@ -20,12 +20,14 @@ mod watch;
 
 use std::future::Future;
 
+use chiffon_common::api::Health;
+
 use crate::{
     args::{Cli, Command, Inventory},
     env::Env,
     exit::Exit,
     failure::Failure,
-    home::Home,
+    home::{Home, ledger_fault},
     interrupt::Interrupt,
     session::{Need, Session, interrupted},
     settings::{Flag, Settings},
@@ -84,6 +86,24 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Audit(args) => audit::audit(context, args).await,
         Command::Version(_) => Ok(version(context.terminal)),
     }
+}
+
+/// How the fleet is. Where none runs, the ledger is tried here: nobody else has found out yet.
+async fn health(context: &Context<'_>, session: &Session) -> Result<Health, Failure> {
+    const LEDGER: &str = "ledger";
+    let mut health = session.client.health().await?;
+    let is_well = health
+        .components
+        .get(LEDGER)
+        .is_none_or(|word| word == "ok");
+    if !session.has_agents()
+        && is_well
+        && let Some(fault) = ledger_fault(&context.home)
+    {
+        health.components.insert(LEDGER.to_owned(), fault);
+        "degraded".clone_into(&mut health.status);
+    }
+    Ok(health)
 }
 
 /// One question to the API within a session of its own.

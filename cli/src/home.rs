@@ -1,8 +1,10 @@
 //! The data folder (`CHIFFON_HOME`): where it is, whether it can be used, and what lies in it. Making
-//! what is missing is left to `create`, secrets to `secrets`, who may use it now to `lock`.
+//! what is missing is left to `create`, secrets to `secrets`, who may use it now to `lock`,
+//! a trial of the ledger to `probe`.
 
 mod create;
 mod lock;
+mod probe;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -18,6 +20,7 @@ use chiffon_common::{ErrorCode, Problem};
 use crate::env::Env;
 pub use create::hostname;
 pub use lock::{Held, Kind, Lock, Running};
+pub use probe::ledger_fault;
 pub use secrets::{read_token, signer};
 
 /// The form of the folder that this program writes. A later form is refused.

@@ -3,9 +3,9 @@
 use chiffon_common::api::{AgentView, Health, RequestView};
 use serde::Serialize;
 
-use super::Context;
+use super::{Context, health};
 use crate::{
-    client::{Client, ListRequests},
+    client::ListRequests,
     exit::Exit,
     failure::Failure,
     output, render,
@@ -29,9 +29,10 @@ struct Status {
 
 pub async fn status(context: &mut Context<'_>) -> Result<Exit, Failure> {
     let session = Session::open(context, Need::Records).await?;
+    let mut interrupt = context.interrupt.clone();
     let looked = tokio::select! {
-        looked = look(&session.client, session.has_agents()) => looked,
-        () = context.interrupt.wait() => Err(interrupted()),
+        looked = look(context, &session) => looked,
+        () = interrupt.wait() => Err(interrupted()),
     };
     session.close().await;
     let status = looked?;
@@ -43,7 +44,8 @@ pub async fn status(context: &mut Context<'_>) -> Result<Exit, Failure> {
     }
 }
 
-async fn look(client: &Client, fleet_runs: bool) -> Result<Status, Failure> {
+async fn look(context: &Context<'_>, session: &Session) -> Result<Status, Failure> {
+    let (client, fleet_runs) = (&session.client, session.has_agents());
     let list = ListRequests {
         limit: OPEN,
         open_only: true,
@@ -58,8 +60,7 @@ async fn look(client: &Client, fleet_runs: bool) -> Result<Status, Failure> {
     {
         waiting.push(client.request(request.request_id).await?);
     }
-    // Last: a fleet of this command finds out meanwhile whether its ledger can be written.
-    let mut health = client.health().await?;
+    let mut health = health(context, session).await?;
     if !fleet_runs {
         // What is known of them is how they were when they ended.
         agents.clear();

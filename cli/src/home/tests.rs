@@ -146,3 +146,17 @@ fn the_second_learns_where_the_first_is_and_a_stale_word_is_not_believed() {
     .unwrap();
     assert!(matches!(Lock::try_take(home).unwrap(), Held::Ours(_)));
 }
+
+#[test]
+fn a_ledger_that_cannot_be_written_is_found_out_and_a_good_one_left_as_it_was() {
+    let place = made();
+    let objects = place.home.path().join("ledger/objects");
+    assert_eq!(ledger_fault(&place.home), None, "there is none yet");
+    fs::create_dir_all(&objects).unwrap();
+    assert_eq!(ledger_fault(&place.home), None);
+    assert_eq!(fs::read_dir(&objects).unwrap().count(), 0);
+    // Also root cannot write to a file where a folder is.
+    fs::create_dir(objects.join(".chiffon-probe")).unwrap();
+    let fault = ledger_fault(&place.home).unwrap();
+    assert!(fault.contains("objects cannot be written"), "{fault}");
+}

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs::File, io, io::Read, path::Path};
 
 use chiffon_common::{Problem, visible};
 use config::{Map, Value};
-use serde_saphyr::{Options, Spanned};
+use serde_saphyr::{MessageFormatter, Options, Spanned, UserMessageFormatter};
 
 use super::{invalid, keys};
 
@@ -97,7 +97,6 @@ fn options() -> Options {
         budget: serde_saphyr::budget! {
             max_depth: 16,
             max_nodes: 20_000,
-            max_documents: 1,
             max_anchors: 100,
             max_aliases: 100,
         },
@@ -107,7 +106,7 @@ fn options() -> Options {
 }
 
 fn fault(error: &serde_saphyr::Error) -> Fault {
-    let reason = error.without_snippet().to_string();
+    let reason = UserMessageFormatter.format_message(error);
     let reason = reason.lines().next().unwrap_or("it is no YAML");
     Fault {
         line: error.location().map(|at| at.line()),

@@ -5,6 +5,7 @@ use chiffon_common::api::{BrokenFile, CatalogueView};
 
 use super::{Context, Finding};
 use crate::{
+    commands::health,
     failure::Failure,
     session::{Need, Session},
 };
@@ -15,6 +16,7 @@ pub(super) async fn look(context: &mut Context<'_>) -> Vec<Finding> {
         Err(failure) => return vec![Finding::failed("fleet", failure)],
     };
     let mut findings = Vec::new();
+    findings.extend(section("fleet", components(context, &session).await));
     findings.extend(section("catalogue", catalogue(&session).await));
     findings.extend(section("inventory", inventory(&session).await));
     if session.has_agents() {
@@ -23,8 +25,6 @@ pub(super) async fn look(context: &mut Context<'_>) -> Vec<Finding> {
         let found = "no fleet runs; `chiffon up` starts it";
         findings.push(Finding::ok("agents", found));
     }
-    // Last: a fleet of this command finds out meanwhile whether its ledger can be written.
-    findings.extend(section("fleet", health(&session).await));
     session.close().await;
     findings
 }
@@ -33,8 +33,8 @@ fn section(what: &'static str, found: Result<Vec<Finding>, Failure>) -> Vec<Find
     found.unwrap_or_else(|failure| vec![Finding::failed(what, failure)])
 }
 
-async fn health(session: &Session) -> Result<Vec<Finding>, Failure> {
-    let health = session.client.health().await?;
+async fn components(context: &Context<'_>, session: &Session) -> Result<Vec<Finding>, Failure> {
+    let health = health(context, session).await?;
     let found = health.components.iter().map(|(name, word)| {
         let what = match name.as_str() {
             "store" => "database",
