@@ -110,23 +110,58 @@ fn a_data_folder_that_is_too_open_or_cannot_be_written_is_refused() {
         open.stderr
     );
     set(0o700);
-    if rustix::process::geteuid().is_root() {
-        not_run(
+    match ReadOnly::make(&fresh.home.path()) {
+        Some(_shut) => {
+            let shut = fresh.run(&["run", "ping localhost"]);
+            assert_ne!(shut.code(), Some(0));
+            let named = shut.stderr.contains("5803") || shut.stderr.contains("5503");
+            assert!(named, "{}", shut.stderr);
+        }
+        None => not_run(
             "a read-only data folder",
-            "root may write everywhere; run the tests as an ordinary user for this one",
-        );
-    } else {
-        set(0o500);
-        let shut = fresh.run(&["run", "ping localhost"]);
-        assert_ne!(shut.code(), Some(0));
-        assert!(
-            shut.stderr.contains("5803") || shut.stderr.contains("5503"),
-            "{}",
-            shut.stderr
-        );
-        set(0o700);
+            "it cannot be mounted read-only here",
+        ),
     }
     fresh.run(&["request", "list"]).expect_code(0);
+}
+
+/// A folder that nobody can write, root included, until this is dropped.
+struct ReadOnly(std::path::PathBuf);
+
+impl ReadOnly {
+    fn make(folder: &std::path::Path) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o500)).unwrap();
+            return Some(Self(folder.to_owned()));
+        }
+        let mount = |options: &str| {
+            let mounted = Command::new("mount")
+                .args(["-o", options])
+                .arg(folder)
+                .arg(folder)
+                .status();
+            mounted.is_ok_and(|status| status.success())
+        };
+        if !mount("bind") {
+            return None;
+        }
+        let made = Self(folder.to_owned());
+        let shut = Command::new("mount")
+            .args(["-o", "remount,ro,bind"])
+            .arg(folder)
+            .status();
+        shut.is_ok_and(|status| status.success()).then_some(made)
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        if rustix::process::geteuid().is_root() {
+            let _seen_by_what_follows = Command::new("umount").arg("-l").arg(&self.0).status();
+        } else {
+            fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700)).unwrap();
+        }
+    }
 }
 
 /// On a file system of its own that is full: nothing that was taken is lost.
