@@ -113,7 +113,8 @@ fn a_python_without_venv_and_pip_fails_cleanly_and_names_both() {
         assert!(problem.detail.contains(part), "{part} in {problem}");
     }
     assert!(problem.todo.contains("apt install python3-venv"));
-    assert_eq!(steps.borrow().len(), 3);
+    // What is not there is a reason in the end, but not announced.
+    assert_eq!(steps.borrow().len(), 2, "{:?}", steps.borrow());
     let left: Vec<_> = fs::read_dir(folder.path().join("ansible"))
         .unwrap()
         .flatten()
