@@ -120,6 +120,16 @@ fn every_error_code_has_its_page_and_every_page_its_code() {
         without_code.is_empty(),
         "pages of no code: {without_code:?}"
     );
+    for code in ErrorCode::ALL {
+        let page = folder.join(format!("{code}.md"));
+        let text = fs::read_to_string(&page).expect("the page can be read");
+        let title = format!("# {code}: {}\n", code.title());
+        assert!(
+            text.starts_with(&title),
+            "{} does not begin with {title:?}",
+            page.display()
+        );
+    }
 }
 
 #[test]
