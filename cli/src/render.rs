@@ -17,4 +17,4 @@ pub use failure::failure;
 pub use fleet::{agents, health, inventory, ledger};
 pub use plan::plan;
 pub use request::{nearest, outcome, request, requests, task_ended, waiting};
-pub use words::{one_line, short_id, state, waits_for_you};
+pub use words::{one_line, state, waits_for_you};

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     exit::Exit,
     failure::Failure,
-    render::{one_line, short_id},
+    render::one_line,
     session::{Need, Session, interrupted},
 };
 
@@ -42,7 +42,7 @@ async fn look(context: &mut Context<'_>, id: RequestId) -> Result<RequestView, F
 }
 
 fn verdict(request: &RequestView) -> Result<Exit, Failure> {
-    let short = short_id(request.request_id);
+    let short = request.request_id.to_string();
     if request.ended {
         return Ok(Exit::of_request(request));
     }
@@ -71,7 +71,7 @@ fn verdict(request: &RequestView) -> Result<Exit, Failure> {
 }
 
 fn not_known(id: RequestId, failure: &Failure) -> Failure {
-    let short = short_id(id);
+    let short = id.to_string();
     Failure {
         exit: Exit::Unknown,
         what: format!(

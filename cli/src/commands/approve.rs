@@ -13,7 +13,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output,
-    render::{self, one_line, short_id},
+    render::{self, one_line},
     session::{Need, Session, interrupted},
 };
 
@@ -117,7 +117,7 @@ fn show(context: &Context<'_>, request: &RequestView) {
     output::one(terminal, request, || {
         let state = render::state(terminal.out, &request.state);
         let because = one_line(&request.because, 300);
-        let short = short_id(request.request_id);
+        let short = request.request_id.to_string();
         let watch = match request.ended {
             true => String::new(),
             false => format!("\nWatch it: chiffon watch {short}"),
@@ -130,7 +130,7 @@ fn show(context: &Context<'_>, request: &RequestView) {
 }
 
 fn nothing_waits(request: &RequestView) -> Failure {
-    let short = short_id(request.request_id);
+    let short = request.request_id.to_string();
     if request.state == "needs_input" {
         return Failure::plain(
             Exit::Waiting,
@@ -147,7 +147,7 @@ fn nothing_waits(request: &RequestView) -> Failure {
 }
 
 fn digest_is_missing(request: &RequestView) -> Failure {
-    let short = short_id(request.request_id);
+    let short = request.request_id.to_string();
     Failure::usage(
         "An approval without a prompt needs --digest, the plan that was read.",
         format!(

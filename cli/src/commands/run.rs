@@ -19,7 +19,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output,
-    render::{self, short_id},
+    render::{self},
     session::{Need, Session},
     terminal::Format,
 };
@@ -218,7 +218,7 @@ async fn interrupted(
     id: RequestId,
     mut follower: Follower<'_>,
 ) -> Result<Exit, Failure> {
-    let short = short_id(id);
+    let short = id.to_string();
     if !session.is_one_shot() {
         context.terminal.say(&format!(
             "\nIt goes on without you. Watch it: chiffon watch {short}\nStop it:  chiffon request cancel {short}"

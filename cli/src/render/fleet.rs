@@ -4,7 +4,7 @@ use chiffon_common::api::{AgentView, Health, HostView, LedgerLine};
 
 use super::{
     table::table,
-    words::{self, one_line, short_id, state},
+    words::{self, one_line, state},
 };
 use crate::terminal::Paint;
 
@@ -77,7 +77,7 @@ pub fn ledger(paint: Paint, lines: &[LedgerLine]) -> String {
     }
     let shown = |line: &LedgerLine| {
         let commit: String = line.commit.chars().take(10).collect();
-        let requests: Vec<String> = line.requests.iter().map(short_id).collect();
+        let requests: Vec<String> = line.requests.iter().map(ToString::to_string).collect();
         let of = match requests.is_empty() {
             true => String::new(),
             false => paint.dim(&format!(" (request {})", requests.join(", "))),

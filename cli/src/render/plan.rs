@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     diff::diff,
-    words::{self, indented, one_line, short_id},
+    words::{self, indented, one_line},
 };
 use crate::terminal::Paint;
 
@@ -34,7 +34,7 @@ pub fn plan(paint: Paint, request: &RequestView) -> Option<String> {
 }
 
 fn head(paint: Paint, request: &RequestView, plan: &Plan) -> String {
-    let id = short_id(request.request_id);
+    let id = request.request_id.to_string();
     let asked = one_line(&request.text, 400);
     let by = one_line(&request.requester, 80);
     let because = one_line(&plan.because, 400);

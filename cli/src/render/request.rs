@@ -9,7 +9,7 @@ use chiffon_common::{
 use super::{
     diff::diff,
     table::table,
-    words::{self, indented, one_line, request_state, short_id, state},
+    words::{self, indented, one_line, request_state, state},
 };
 use crate::{failure::Failure, terminal::Paint};
 
@@ -21,7 +21,7 @@ pub fn requests(paint: Paint, requests: &[RequestView]) -> String {
     }
     let row = |request: &RequestView| {
         vec![
-            short_id(request.request_id),
+            request.request_id.to_string(),
             request_state(paint, request),
             words::time(request.created_at),
             one_line(&request.requester, 24),
@@ -46,7 +46,7 @@ pub fn waiting(paint: Paint, requests: &[RequestView]) -> String {
 }
 
 fn answer_with(request: &RequestView) -> String {
-    let short = short_id(request.request_id);
+    let short = request.request_id.to_string();
     let asked = one_line(&request.text, 60);
     let is_open = |one: &&DecisionView| one.state == "pending";
     match request.decisions.iter().find(is_open) {

@@ -259,5 +259,4 @@ fn errors_say_what_why_and_what_next() {
 fn long_texts_are_cut_where_there_is_one_line() {
     assert_eq!(one_line("a\nb\tc", 10), "a b c");
     assert_eq!(one_line("abcdef", 4), "abc…");
-    assert_eq!(short_id(ID), "0199e2f4-77a1");
 }

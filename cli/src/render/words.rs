@@ -16,11 +16,6 @@ pub fn one_line(text: &str, most: usize) -> String {
     format!("{kept}…")
 }
 
-/// Enough of a request's id to tell it from others: the whole time in it.
-pub fn short_id(id: impl std::fmt::Display) -> String {
-    id.to_string().chars().take(13).collect()
-}
-
 pub(super) fn time(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

@@ -162,24 +162,26 @@ pub(super) async fn list(
     Extract(state): Extract<State>,
     Asked(asked): Asked<ListQuery>,
 ) -> Result<Json<Page<RequestView>>, Refused> {
-    let limit = asked.limit.unwrap_or(50).clamp(1, 500);
+    let limit = asked.limit.unwrap_or(50).clamp(1, 499);
     let after = asked.cursor.as_deref().map(read_cursor).transpose()?;
     let list = ListRequests {
         project_id: asked.project_id,
         state: asked.state,
         open_only: asked.open_only,
         after,
-        limit,
+        // One more than is shown tells whether there is another page.
+        limit: limit + 1,
     };
-    let rows = state
+    let mut rows = state
         .shared
         .store
         .requests(&state.shared.settings.tenant, list)
         .await?;
-    let full = rows.len() == limit as usize;
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
     let next_cursor = rows
         .last()
-        .filter(|_| full)
+        .filter(|_| more)
         .map(|row| format!("{}_{}", row.created_at.as_microsecond(), row.request_id));
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
