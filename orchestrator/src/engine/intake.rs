@@ -3,8 +3,8 @@
 
 use chiffon_arbiter::{Authorisation, Judgement, NewRun, Prior, Run, StageRecord, process};
 use chiffon_common::{
-    Action, CanonicalError, Digest, Event, EventError, MoveRecord, RequestId, ResponsePlan,
-    Subject, TraceId,
+    Action, AuditEntry, CanonicalError, Digest, Event, EventError, MoveRecord, RequestId,
+    ResponsePlan, Subject, TraceId,
 };
 use chiffon_store::{Commit, Error, EventRow, Expected, RoomRow, Write};
 use serde_json::json;
@@ -115,35 +115,10 @@ impl Shared {
                 },
             ));
         }
-        let data =
-            json!({ "stages": stages, "response_plan": plan.plan_id, "source": event.source });
-        let audit = match &run {
-            Some(run) => {
-                writes.extend(rows::writes(None, &rows::Versions::default(), run, now)?);
-                let moved = MoveRecord {
-                    subject: Subject {
-                        kind: "request".to_owned(),
-                        id: run.request.request_id.to_string(),
-                    },
-                    from: None,
-                    to: run.request.state.name().to_owned(),
-                    because: run.request.because.clone(),
-                };
-                let actor = run.request.requester.clone();
-                let cause = Cause {
-                    rule: "control_plane",
-                    ..Cause::by(actor, "accepted")
-                };
-                self.audit_of_moves(run, &cause, vec![moved], data)
-            }
-            None => {
-                let target = Subject {
-                    kind: "event".to_owned(),
-                    id: event.event_id.to_string(),
-                };
-                self.audit_of_fleet("event.judged", target, "not_accepted", Vec::new(), data)
-            }
-        };
+        if let Some(run) = &run {
+            writes.extend(rows::writes(None, &rows::Versions::default(), run, now)?);
+        }
+        let audit = self.audit_of_answer(event, plan, stages, run.as_ref());
         let commit = Commit {
             tenant_id: event.tenant_id.clone(),
             writes,
@@ -156,6 +131,39 @@ impl Shared {
             self.nudges.planning.notify_one();
         }
         Ok(request)
+    }
+
+    /// What every stage said, and the request that came of it, if one did.
+    fn audit_of_answer(
+        &self,
+        event: &Event,
+        plan: &ResponsePlan,
+        stages: &[StageRecord],
+        run: Option<&Run>,
+    ) -> AuditEntry {
+        let data =
+            json!({ "stages": stages, "response_plan": plan.plan_id, "source": event.source });
+        let Some(run) = run else {
+            let target = Subject {
+                kind: "event".to_owned(),
+                id: event.event_id.to_string(),
+            };
+            return self.audit_of_fleet("event.judged", target, "not_accepted", Vec::new(), data);
+        };
+        let moved = MoveRecord {
+            subject: Subject {
+                kind: "request".to_owned(),
+                id: run.request.request_id.to_string(),
+            },
+            from: None,
+            to: run.request.state.name().to_owned(),
+            because: run.request.because.clone(),
+        };
+        let cause = Cause {
+            rule: "control_plane",
+            ..Cause::by(run.request.requester.clone(), "accepted")
+        };
+        self.audit_of_moves(run, &cause, vec![moved], data)
     }
 
     fn new_run(&self, event: &Event) -> Run {
