@@ -97,6 +97,13 @@ pub struct AuditEntry {
     pub data: Value,
 }
 
+impl AuditEntry {
+    /// How many events it is in the event stream: one for each move, and one where nothing moved.
+    pub fn event_count(&self) -> u64 {
+        u64::try_from(self.moves.len()).unwrap_or(u64::MAX).max(1)
+    }
+}
+
 /// A record in its place in its stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditRecord {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::rows::{
     AgentRow, DecisionRow, EventRow, HostRow, LedgerBatchRow, LedgerEntryRow, MetricRow,
-    NewLogLine, OutboxRow, PlanRow, RequestRow, RoomRow, TaskRow, TimerRow,
+    NewLogLine, OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow, TaskRow, TimerRow,
 };
 
 /// What becomes true at once, or not at all.
@@ -103,6 +103,8 @@ pub enum Write {
     Agent(Expected, AgentRow),
     /// A room.
     Room(Expected, RoomRow),
+    /// A project.
+    Project(Expected, ProjectRow),
     /// The plan of a request; replaces an earlier one.
     Plan(PlanRow),
     /// An event; must not exist.

@@ -1,7 +1,9 @@
 //! The contract that every store keeps (DESIGN section 7; R1 to R12).
 
 use async_trait::async_trait;
-use chiffon_common::{EventId, MessageId, ProjectId, RequestId, RoomId, TaskId, TenantId};
+use chiffon_common::{
+    AgentId, Digest, EventId, MessageId, PlanId, ProjectId, RequestId, RoomId, TaskId, TenantId,
+};
 use jiff::Timestamp;
 
 use crate::{
@@ -9,8 +11,8 @@ use crate::{
     commit::{Commit, Receipt},
     rows::{
         AgentRow, AuditSeal, DecisionRow, DueTimer, EventRow, HostRow, LeaseRow, LedgerBatchRow,
-        LedgerEntryRow, LogRow, NumberedAudit, OutboxRow, PlanRow, RequestRow, RoomRow, TaskRow,
-        TimerRow,
+        LedgerEntryRow, LogRow, NumberedAudit, OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow,
+        StreamRow, TaskRow, TimerRow,
     },
 };
 
@@ -36,6 +38,8 @@ pub struct RunRows {
 pub struct ListRequests {
     /// Only of this group.
     pub project_id: Option<ProjectId>,
+    /// Only of this conversation.
+    pub room_id: Option<RoomId>,
     /// Only in this state.
     pub state: Option<String>,
     /// Only those that have not ended.
@@ -44,6 +48,45 @@ pub struct ListRequests {
     pub after: Option<(Timestamp, RequestId)>,
     /// At most this many; taken as 1 where it is less, as 500 where it is more.
     pub limit: u32,
+}
+
+/// Which tasks to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListTasks {
+    /// Only of this request.
+    pub request_id: Option<RequestId>,
+    /// Only those that this agent has or had last.
+    pub agent_id: Option<AgentId>,
+    /// Only in this state.
+    pub state: Option<String>,
+    /// Only those that have not ended.
+    pub open_only: bool,
+    /// After this one in the order (newest first); its creation time and id.
+    pub after: Option<(Timestamp, TaskId)>,
+    /// At most this many; taken as 1 where it is less, as 500 where it is more.
+    pub limit: u32,
+}
+
+/// Which decisions to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListDecisions {
+    /// Only of this request.
+    pub request_id: Option<RequestId>,
+    /// Only in this state.
+    pub state: Option<String>,
+    /// After this one in the order (newest first); its creation time and id.
+    pub after: Option<(Timestamp, String)>,
+    /// At most this many; taken as 1 where it is less, as 500 where it is more.
+    pub limit: u32,
+}
+
+/// What is kept of an idempotency key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredAnswer {
+    /// Digest of what was asked.
+    pub body: Digest,
+    /// The answer to give again.
+    pub answer: serde_json::Value,
 }
 
 /// The store.
@@ -78,6 +121,61 @@ pub trait Store: Send + Sync {
         tenant: &TenantId,
         list: ListRequests,
     ) -> Result<Vec<RequestRow>, Error>;
+
+    /// Tasks, newest first.
+    async fn tasks(&self, tenant: &TenantId, list: ListTasks) -> Result<Vec<TaskRow>, Error>;
+
+    /// Decisions, newest first.
+    async fn decisions(
+        &self,
+        tenant: &TenantId,
+        list: ListDecisions,
+    ) -> Result<Vec<DecisionRow>, Error>;
+
+    /// The request that a decision belongs to.
+    async fn request_of_decision(
+        &self,
+        tenant: &TenantId,
+        decision: &str,
+    ) -> Result<Option<RequestId>, Error>;
+
+    /// Plans, newest first, after this one in the order (its creation time and request); the limit as in
+    /// [`ListRequests`].
+    async fn plans(
+        &self,
+        tenant: &TenantId,
+        after: Option<(Timestamp, RequestId)>,
+        limit: u32,
+    ) -> Result<Vec<PlanRow>, Error>;
+
+    /// The request that has this plan now; a plan that was replaced by a later one is not found.
+    async fn request_of_plan(
+        &self,
+        tenant: &TenantId,
+        plan: PlanId,
+    ) -> Result<Option<RequestId>, Error>;
+
+    /// Projects by their ids, after this one; the limit as in [`ListRequests`].
+    async fn projects(
+        &self,
+        tenant: &TenantId,
+        after: Option<ProjectId>,
+        limit: u32,
+    ) -> Result<Vec<ProjectRow>, Error>;
+
+    /// One project.
+    async fn project(
+        &self,
+        tenant: &TenantId,
+        project: &ProjectId,
+    ) -> Result<Option<ProjectRow>, Error>;
+
+    /// What is kept of an idempotency key.
+    async fn stored_answer(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+    ) -> Result<Option<StoredAnswer>, Error>;
 
     /// Tasks in one of these states, oldest first.
     async fn tasks_in(&self, states: &[&str], limit: u32) -> Result<Vec<TaskRow>, Error>;
@@ -139,6 +237,12 @@ pub trait Store: Send + Sync {
 
     /// Audit records after a number, lowest first; only numbered ones.
     async fn audit_after(&self, seq: u64, limit: u32) -> Result<Vec<NumberedAudit>, Error>;
+
+    /// Places of the event stream whose last event has a number above `after`, lowest first, of all tenants.
+    async fn stream_after(&self, after: u64, limit: u32) -> Result<Vec<StreamRow>, Error>;
+
+    /// The number of the last event; 0 where there is none.
+    async fn stream_head(&self) -> Result<u64, Error>;
 
     /// Audit records of one stream in order.
     async fn audit_stream(&self, stream: &str) -> Result<Vec<NumberedAudit>, Error>;

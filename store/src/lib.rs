@@ -13,12 +13,12 @@ mod sqlite;
 mod verify;
 
 pub use commit::{Check, Commit, Expected, IdempotencyClaim, InboxKey, Receipt, Write};
-pub use contract::{ListRequests, RunRows, Store};
+pub use contract::{ListDecisions, ListRequests, ListTasks, RunRows, Store, StoredAnswer};
 pub use error::Error;
 pub use rows::{
     AgentRow, AuditSeal, DecisionRow, DueTimer, EventRow, HostRow, LeaseRow, LedgerBatchRow,
-    LedgerEntryRow, LogRow, MetricRow, NewLogLine, NumberedAudit, OutboxRow, PlanRow, RequestRow,
-    RoomRow, TaskRow, TimerRow,
+    LedgerEntryRow, LogRow, MetricRow, NewLogLine, NumberedAudit, OutboxRow, PlanRow, ProjectRow,
+    RequestRow, RoomRow, StreamRow, StreamSource, TaskRow, TimerRow,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Options, Sqlite};

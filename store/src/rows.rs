@@ -149,6 +149,25 @@ pub struct RoomRow {
     pub doc: Value,
 }
 
+/// Table `projects`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectRow {
+    /// Owner.
+    pub tenant_id: TenantId,
+    /// Key.
+    pub project_id: ProjectId,
+    /// What people call it; empty where nobody has said so.
+    pub title: String,
+    /// What it is for; empty where nobody has said so.
+    pub description: String,
+    /// Rises by one with every change; 1 at first.
+    pub version: u64,
+    /// When it came into being: by the first request, or by a person's word.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
 /// Table `events`: what came in and what the arbiter answered; written once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventRow {
@@ -306,6 +325,35 @@ pub struct NumberedAudit {
     pub seq: u64,
     /// The record.
     pub record: AuditRecord,
+}
+
+/// One place of the event stream (R42): a numbered source with the events that it stands for. An audit
+/// record stands for as many as [`chiffon_common::AuditEntry::event_count`] says, a run of output lines
+/// for one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamRow {
+    /// Number of its first event; from 1, without holes over all rows.
+    pub first: u64,
+    /// Number of its last event.
+    pub last: u64,
+    /// What it shows.
+    pub source: StreamSource,
+}
+
+/// What an event is made from.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StreamSource {
+    /// An audit record.
+    Record(Box<NumberedAudit>),
+    /// Output lines of one request that were committed together.
+    Lines {
+        /// The request.
+        request_id: RequestId,
+        /// Its group.
+        project_id: ProjectId,
+        /// The lines, oldest first. Empty once they were forgotten: the number stays.
+        lines: Vec<LogRow>,
+    },
 }
 
 /// Table `audit_seals`: one for each numbered batch.

@@ -166,6 +166,7 @@ pub(super) async fn list(
     let after = asked.cursor.as_deref().map(read_cursor).transpose()?;
     let list = ListRequests {
         project_id: asked.project_id,
+        room_id: None,
         state: asked.state,
         open_only: asked.open_only,
         after,

@@ -115,6 +115,7 @@ pub(super) async fn a_list_can_be_narrowed(store: Arc<dyn Store>) {
     for (project, state, open_only) in choices {
         let list = ListRequests {
             project_id: project.map(name),
+            room_id: None,
             state: state.map(str::to_owned),
             open_only,
             after: Some((at(500), rows[0].request_id)),

@@ -1,11 +1,15 @@
 //! One command within the writer's transaction: in which order the parts of a commit are judged and
 //! written. Each table's SQL is left to its own file, transactions to `writer.rs`.
 
+use std::ops::RangeInclusive;
+
 use chiffon_common::{MessageId, TenantId};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::{audit, fleet, forget, keys, leases, ledger, logs, outbox, runs, timers};
+use super::{
+    audit, fleet, forget, keys, leases, ledger, logs, outbox, projects, runs, stream, timers,
+};
 use crate::{
     Error, OutboxRow,
     commit::{Commit, Receipt, Write},
@@ -46,12 +50,23 @@ pub(super) enum Answer {
     Count(u64),
 }
 
-/// What the commands of one transaction share: the numbers of their audit records.
+/// What the commands of one transaction share: the numbers of their audit records and events.
 pub(super) struct Batch<'c> {
     conn: &'c Connection,
     /// The first number of this transaction; absent until a record needs one.
     first_seq: Option<u64>,
     hashes: Vec<String>,
+    /// The last event before this transaction; absent until an event needs a number.
+    last_event: Option<u64>,
+    /// How many events came since.
+    events: u64,
+}
+
+/// Where the numbering of a batch stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mark {
+    records: usize,
+    events: u64,
 }
 
 impl<'c> Batch<'c> {
@@ -60,6 +75,8 @@ impl<'c> Batch<'c> {
             conn,
             first_seq: None,
             hashes: Vec::new(),
+            last_event: None,
+            events: 0,
         }
     }
 
@@ -68,13 +85,17 @@ impl<'c> Batch<'c> {
     }
 
     /// Where the numbering stands, for [`Self::back_to`].
-    pub(super) fn mark(&self) -> usize {
-        self.hashes.len()
+    pub(super) fn mark(&self) -> Mark {
+        Mark {
+            records: self.hashes.len(),
+            events: self.events,
+        }
     }
 
     /// Takes back the numbers given since the mark; otherwise a refusal would leave a hole.
-    pub(super) fn back_to(&mut self, mark: usize) {
-        self.hashes.truncate(mark);
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        self.hashes.truncate(mark.records);
+        self.events = mark.events;
     }
 
     /// The number for the next record, whose hash this is.
@@ -86,6 +107,17 @@ impl<'c> Batch<'c> {
         let seq = first + self.hashes.len() as u64;
         self.hashes.push(hash);
         Ok(seq)
+    }
+
+    /// The numbers for the next so many events, at least one.
+    pub(super) fn place(&mut self, events: u64) -> Result<RangeInclusive<u64>, Error> {
+        let before = match self.last_event {
+            Some(last) => last,
+            None => *self.last_event.insert(stream::head(self.conn)?),
+        };
+        let first = before + self.events + 1;
+        self.events += events.max(1);
+        Ok(first..=before + self.events)
     }
 
     /// Seals the transaction's records, if there are any.
@@ -132,7 +164,7 @@ fn apply_commit(batch: &mut Batch<'_>, commit: &Commit) -> Result<Receipt, Error
         leases::check(conn, tenant, check)?;
     }
     for write in &commit.writes {
-        receipt.epochs.extend(apply_write(conn, tenant, write)?);
+        receipt.epochs.extend(apply_write(batch, tenant, write)?);
     }
     for entry in &commit.audit {
         receipt
@@ -146,7 +178,12 @@ fn apply_commit(batch: &mut Batch<'_>, commit: &Commit) -> Result<Receipt, Error
 }
 
 /// One change; the epoch, where it takes a lease.
-fn apply_write(conn: &Connection, tenant: &TenantId, write: &Write) -> Result<Option<u64>, Error> {
+fn apply_write(
+    batch: &mut Batch<'_>,
+    tenant: &TenantId,
+    write: &Write,
+) -> Result<Option<u64>, Error> {
+    let conn = batch.conn();
     match write {
         Write::Request(expected, row) => runs::write_request(conn, tenant, *expected, row)?,
         Write::Task(expected, row) => runs::write_task(conn, tenant, *expected, row)?,
@@ -155,6 +192,7 @@ fn apply_write(conn: &Connection, tenant: &TenantId, write: &Write) -> Result<Op
         Write::Event(row) => runs::write_event(conn, tenant, row)?,
         Write::Agent(expected, row) => fleet::write_agent(conn, tenant, *expected, row)?,
         Write::Room(expected, row) => fleet::write_room(conn, tenant, *expected, row)?,
+        Write::Project(expected, row) => projects::write(conn, tenant, *expected, row)?,
         Write::Host(row) => fleet::write_host(conn, tenant, row)?,
         Write::Metric(row) => fleet::write_metric(conn, tenant, row)?,
         Write::SetTimer(row) => timers::set(conn, tenant, row)?,
@@ -167,7 +205,7 @@ fn apply_write(conn: &Connection, tenant: &TenantId, write: &Write) -> Result<Op
             expires_at,
         } => return leases::take(conn, tenant, name, owner, *now, *expires_at).map(Some),
         Write::ReleaseLease { name, owner } => leases::release(conn, tenant, name, owner)?,
-        Write::Logs(lines) => logs::append(conn, tenant, lines)?,
+        Write::Logs(lines) => logs::append(batch, tenant, lines)?,
         Write::LedgerEntry(row) => ledger::append(conn, tenant, row)?,
         Write::LedgerBatch(row) => ledger::write_batch(conn, tenant, row)?,
     }

@@ -4,10 +4,10 @@
 use chiffon_common::{AuditEntry, AuditRecord, GENESIS, TenantId};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
-use super::{apply::Batch, columns::owned};
+use super::{apply::Batch, columns::owned, stream};
 use crate::{AuditSeal, Error, NumberedAudit};
 
-/// Chains an entry in its stream and numbers it; the number.
+/// Chains an entry in its stream and numbers it and its events; the number.
 pub(super) fn append(
     batch: &mut Batch<'_>,
     tenant: &TenantId,
@@ -26,6 +26,7 @@ pub(super) fn append(
     let id = entry.audit_id.to_string();
     conn.prepare_cached(sql)?
         .execute(params![seq, tenant.as_str(), id])?;
+    stream::number_record(batch, tenant, &id, entry.event_count())?;
     let sql = "INSERT INTO audit_streams (stream, tenant_id, position, hash) VALUES (?1, ?2, ?3, ?4)
                ON CONFLICT (stream) DO UPDATE SET position = excluded.position, hash = excluded.hash";
     conn.prepare_cached(sql)?.execute(params![
@@ -138,7 +139,8 @@ fn records(
     Ok(found)
 }
 
-fn record(row: &Row<'_>) -> Result<NumberedAudit, Error> {
+/// A numbered record from the first five columns of a row.
+pub(super) fn record(row: &Row<'_>) -> Result<NumberedAudit, Error> {
     let seq: u64 = row.get(0)?;
     let json: String = row.get(4)?;
     let entry = serde_json::from_str(&json)

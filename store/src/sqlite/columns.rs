@@ -20,6 +20,22 @@ pub(super) fn opt_micros(time: Option<Timestamp>) -> Option<i64> {
     time.map(micros)
 }
 
+/// The largest page of a list.
+const PAGE: u32 = 500;
+
+/// How many rows a page may have.
+pub(super) fn page(limit: u32) -> u32 {
+    limit.clamp(1, PAGE)
+}
+
+/// Where a list that runs newest first goes on; its beginning, where nothing was seen yet.
+pub(super) fn cursor<T: ToString>(after: Option<&(Timestamp, T)>) -> (i64, String) {
+    match after {
+        Some((time, id)) => (micros(*time), id.to_string()),
+        None => (i64::MAX, String::new()),
+    }
+}
+
 /// A JSON array of texts, which stands for a list of any length in a fixed SQL text.
 pub(super) fn text_list<T: ToString>(items: impl IntoIterator<Item = T>) -> Result<String, Error> {
     let texts: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();

@@ -1,11 +1,11 @@
 //! Tables `inbox` and `idempotency_keys`: what was handled or answered before (R4, R47).
 
-use chiffon_common::{Digest, TenantId};
+use chiffon_common::TenantId;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{json, micros, parsed};
 use crate::{
-    Error,
+    Error, StoredAnswer,
     commit::{IdempotencyClaim, InboxKey},
 };
 
@@ -31,15 +31,12 @@ pub(super) fn claim(
     tenant: &TenantId,
     claim: &IdempotencyClaim,
 ) -> Result<(), Error> {
-    let sql = "SELECT body, answer FROM idempotency_keys WHERE tenant_id = ?1 AND key = ?2";
-    let used = conn
-        .prepare_cached(sql)?
-        .query_row(params![tenant.as_str(), claim.key], |row| {
-            Ok((parsed::<Digest>(row, 0)?, json(row, 1)?))
-        })
-        .optional()?;
-    match used {
-        Some((body, answer)) if body == claim.body => return Err(Error::Replay { answer }),
+    match answer(conn, tenant, &claim.key)? {
+        Some(used) if used.body == claim.body => {
+            return Err(Error::Replay {
+                answer: used.answer,
+            });
+        }
         Some(_) => return Err(Error::KeyReused),
         None => {}
     }
@@ -53,4 +50,21 @@ pub(super) fn claim(
         micros(claim.at)
     ])?;
     Ok(())
+}
+
+/// What is kept of an idempotency key.
+pub(super) fn answer(
+    conn: &Connection,
+    tenant: &TenantId,
+    key: &str,
+) -> Result<Option<StoredAnswer>, Error> {
+    let sql = "SELECT body, answer FROM idempotency_keys WHERE tenant_id = ?1 AND key = ?2";
+    let mut statement = conn.prepare_cached(sql)?;
+    let found = statement.query_row([tenant.as_str(), key], |row| {
+        Ok(StoredAnswer {
+            body: parsed(row, 0)?,
+            answer: json(row, 1)?,
+        })
+    });
+    Ok(found.optional()?)
 }

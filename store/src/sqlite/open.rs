@@ -202,7 +202,7 @@ mod tests {
         let path = folder.path().join("a.db");
         for _ in 0..2 {
             let conn = writer(&path, Durability::Full, None).unwrap();
-            assert_eq!(applied(&conn).unwrap(), 1);
+            assert_eq!(applied(&conn).unwrap(), 2);
             assert_eq!(application_id(&conn).unwrap(), APPLICATION_ID);
         }
     }

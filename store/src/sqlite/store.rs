@@ -3,20 +3,21 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chiffon_common::{EventId, MessageId, RequestId, RoomId, TaskId, TenantId};
+use chiffon_common::{EventId, MessageId, PlanId, ProjectId, RequestId, RoomId, TaskId, TenantId};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
     Sqlite,
     apply::{Answer, Command},
-    audit, check, fleet, forget, leases, ledger, lists, logs, timers,
+    audit, check, decisions, fleet, forget, keys, leases, ledger, lists, logs, plans, projects,
+    stream, tasks, timers,
     writer::BOUND,
 };
 use crate::{
-    AgentRow, AuditSeal, DueTimer, Error, EventRow, HostRow, LeaseRow, LedgerBatchRow,
-    LedgerEntryRow, ListRequests, LogRow, NumberedAudit, OutboxRow, RequestRow, RoomRow, RunRows,
-    Store, TaskRow,
+    AgentRow, AuditSeal, DecisionRow, DueTimer, Error, EventRow, HostRow, LeaseRow, LedgerBatchRow,
+    LedgerEntryRow, ListDecisions, ListRequests, ListTasks, LogRow, NumberedAudit, OutboxRow,
+    PlanRow, ProjectRow, RequestRow, RoomRow, RunRows, Store, StoredAnswer, StreamRow, TaskRow,
     commit::{Commit, Receipt},
 };
 
@@ -57,8 +58,7 @@ impl Store for Sqlite {
     }
 
     async fn request_of_task(&self, task: TaskId) -> Result<Option<(TenantId, RequestId)>, Error> {
-        self.read(move |conn| lists::request_of_task(conn, task))
-            .await
+        self.read(move |conn| tasks::request_of(conn, task)).await
     }
 
     async fn requests(
@@ -71,9 +71,87 @@ impl Store for Sqlite {
             .await
     }
 
+    async fn tasks(&self, tenant: &TenantId, list: ListTasks) -> Result<Vec<TaskRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| tasks::list(conn, &tenant, &list))
+            .await
+    }
+
+    async fn decisions(
+        &self,
+        tenant: &TenantId,
+        list: ListDecisions,
+    ) -> Result<Vec<DecisionRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| decisions::list(conn, &tenant, &list))
+            .await
+    }
+
+    async fn request_of_decision(
+        &self,
+        tenant: &TenantId,
+        decision: &str,
+    ) -> Result<Option<RequestId>, Error> {
+        let (tenant, decision) = (tenant.clone(), decision.to_owned());
+        self.read(move |conn| decisions::request_of(conn, &tenant, &decision))
+            .await
+    }
+
+    async fn plans(
+        &self,
+        tenant: &TenantId,
+        after: Option<(Timestamp, RequestId)>,
+        limit: u32,
+    ) -> Result<Vec<PlanRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| plans::list(conn, &tenant, after.as_ref(), limit))
+            .await
+    }
+
+    async fn request_of_plan(
+        &self,
+        tenant: &TenantId,
+        plan: PlanId,
+    ) -> Result<Option<RequestId>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| plans::request_of(conn, &tenant, plan))
+            .await
+    }
+
+    async fn projects(
+        &self,
+        tenant: &TenantId,
+        after: Option<ProjectId>,
+        limit: u32,
+    ) -> Result<Vec<ProjectRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| projects::list(conn, &tenant, after.as_ref(), limit))
+            .await
+    }
+
+    async fn project(
+        &self,
+        tenant: &TenantId,
+        project: &ProjectId,
+    ) -> Result<Option<ProjectRow>, Error> {
+        let (tenant, project) = (tenant.clone(), project.clone());
+        self.read(move |conn| projects::one(conn, &tenant, &project))
+            .await
+    }
+
+    async fn stored_answer(
+        &self,
+        tenant: &TenantId,
+        key: &str,
+    ) -> Result<Option<StoredAnswer>, Error> {
+        let (tenant, key) = (tenant.clone(), key.to_owned());
+        self.read(move |conn| keys::answer(conn, &tenant, &key))
+            .await
+    }
+
     async fn tasks_in(&self, states: &[&str], limit: u32) -> Result<Vec<TaskRow>, Error> {
         let states = lists::states(states)?;
-        self.read(move |conn| lists::tasks_in(conn, &states, limit))
+        self.read(move |conn| tasks::in_states(conn, &states, limit))
             .await
     }
 
@@ -173,6 +251,15 @@ impl Store for Sqlite {
 
     async fn audit_after(&self, seq: u64, limit: u32) -> Result<Vec<NumberedAudit>, Error> {
         self.read(move |conn| audit::after(conn, seq, limit)).await
+    }
+
+    async fn stream_after(&self, after: u64, limit: u32) -> Result<Vec<StreamRow>, Error> {
+        self.read(move |conn| stream::after(conn, after, limit))
+            .await
+    }
+
+    async fn stream_head(&self) -> Result<u64, Error> {
+        self.read(stream::head).await
     }
 
     async fn audit_stream(&self, stream: &str) -> Result<Vec<NumberedAudit>, Error> {
