@@ -32,13 +32,16 @@ async fn database() -> (TempDir, Sqlite) {
     (folder, store)
 }
 
+/// Tables whose rows are neither changed nor deleted.
+const GUARDED: [&str; 4] = ["audit_log", "audit_numbers", "audit_seals", "event_numbers"];
+
 /// The file, with every guard taken away.
 fn unguarded(folder: &Path) -> Connection {
     let conn = Connection::open(folder.join("a.db")).unwrap();
     conn.pragma_update(None, "foreign_keys", false).unwrap();
     conn.pragma_update(None, "ignore_check_constraints", true)
         .unwrap();
-    for table in ["audit_log", "audit_numbers", "audit_seals"] {
+    for table in GUARDED {
         for kind in ["update", "delete"] {
             conn.execute_batch(&format!("DROP TRIGGER {table}_no_{kind}"))
                 .unwrap();
@@ -70,7 +73,7 @@ async fn the_guards_stand_until_they_are_taken_away() {
     let (folder, store) = database().await;
     let conn = Connection::open(folder.path().join("a.db")).unwrap();
     conn.pragma_update(None, "foreign_keys", false).unwrap();
-    for table in ["audit_log", "audit_numbers", "audit_seals"] {
+    for table in GUARDED {
         for sql in ["DELETE FROM {}", "UPDATE {} SET tenant_id = 'x'"] {
             let error = conn.execute_batch(&sql.replace("{}", table)).unwrap_err();
             assert!(error.to_string().contains("cannot be"), "{error}");
@@ -79,7 +82,7 @@ async fn the_guards_stand_until_they_are_taken_away() {
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
     unguarded(folder.path());
     let faults = store.check().await.unwrap();
-    assert_eq!(faults.len(), 6, "{faults:?}");
+    assert_eq!(faults.len(), 8, "{faults:?}");
     assert!(faults.contains(&"trigger audit_log_no_delete is missing".to_owned()));
 }
 
@@ -201,4 +204,36 @@ async fn commits_during_the_walk_are_no_fault() {
         }
     };
     tokio::join!(writing, walking);
+}
+
+#[tokio::test]
+async fn an_edited_event_number_is_named() {
+    let id = "(SELECT audit_id FROM audit_numbers WHERE seq = 5)";
+    let edits = [
+        (
+            format!("DELETE FROM event_numbers WHERE audit_id = {id}"),
+            "has no place",
+        ),
+        (
+            format!("DELETE FROM event_numbers WHERE audit_id = {id}"),
+            "event number 6 does not follow 4",
+        ),
+        (
+            "UPDATE event_numbers SET last_event = 20 WHERE last_event = 12".to_owned(),
+            "is not the events 12 to 20",
+        ),
+        (
+            "UPDATE event_numbers SET last_event = 20, first_event = 20 WHERE last_event = 12"
+                .to_owned(),
+            "event number 20 does not follow 11",
+        ),
+    ];
+    for (edit, words) in edits {
+        let (folder, store) = database().await;
+        unguarded(folder.path()).execute_batch(&edit).unwrap();
+        let faults = store.check().await.unwrap();
+        let said = faults.iter().any(|fault| fault.contains(words));
+        assert!(said, "{words:?} is not said: {faults:?}");
+        assert_eq!(verify_audit(&store).await.unwrap().faults, []);
+    }
 }

@@ -9,7 +9,7 @@ use super::open;
 use crate::Error;
 
 /// Each query lists what is wrong, as texts.
-const QUERIES: [&str; 5] = [
+const QUERIES: [&str; 8] = [
     // Pages, indexes, NOT NULL and CHECK constraints, text that must be text.
     "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
     "SELECT 'a row of ' || \"table\" || ' points to a row of ' || parent || ' that is not there'
@@ -23,6 +23,18 @@ const QUERIES: [&str; 5] = [
      LEFT JOIN audit_log l ON l.stream = s.stream AND l.position = s.position AND l.hash = s.hash
      WHERE l.audit_id IS NULL
         OR s.position <> (SELECT max(position) FROM audit_log WHERE stream = s.stream)",
+    "SELECT 'audit record ' || audit_id || ' has no place in the event stream' FROM audit_numbers
+     WHERE audit_id NOT IN (SELECT audit_id FROM event_numbers WHERE audit_id IS NOT NULL)",
+    "SELECT 'event number ' || first_event || ' does not follow ' || before
+     FROM (SELECT first_event, lag(last_event, 1, 0) OVER (ORDER BY last_event) AS before
+           FROM event_numbers)
+     WHERE first_event <> before + 1",
+    // A record that no longer reads is named by the verification.
+    "SELECT 'audit record ' || l.audit_id || ' is not the events ' || first_event || ' to ' || last_event
+     FROM event_numbers e JOIN audit_log l ON l.audit_id = e.audit_id
+     WHERE CASE WHEN json_valid(l.entry)
+                THEN last_event - first_event + 1
+                     <> max(1, coalesce(json_array_length(l.entry, '$.moves'), 1)) END",
 ];
 
 /// What is wrong, in words.
