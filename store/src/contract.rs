@@ -239,6 +239,7 @@ pub trait Store: Send + Sync {
     async fn audit_after(&self, seq: u64, limit: u32) -> Result<Vec<NumberedAudit>, Error>;
 
     /// Places of the event stream whose last event has a number above `after`, lowest first, of all tenants.
+    /// The limit is taken as 1 where it is less, as 1000 where it is more.
     async fn stream_after(&self, after: u64, limit: u32) -> Result<Vec<StreamRow>, Error>;
 
     /// The number of the last event; 0 where there is none.

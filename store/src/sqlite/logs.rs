@@ -12,6 +12,14 @@ use super::{
 };
 use crate::{Error, LogRow, NewLogLine};
 
+/// The last number of a line that is there.
+pub(super) const LAST_LINE: &str =
+    "SELECT coalesce(max(id), 0) FROM execution_logs WHERE request_id = ?1";
+
+/// The last number of a line that has a place in the event stream, there or forgotten.
+pub(super) const LAST_PLACE: &str =
+    "SELECT coalesce(max(last_line), 0) FROM event_numbers WHERE request_id = ?1";
+
 /// Adds lines in order. What one attempt said without another between is one place of the event stream.
 pub(super) fn append(
     batch: &mut Batch<'_>,
@@ -59,11 +67,11 @@ fn insert(
 /// The number of a request's next line. The event stream is asked as well: a number whose line was
 /// forgotten must not come again, or that line's place would show another.
 fn next_id(conn: &Connection, request: &str) -> Result<u64, Error> {
-    let sql = "SELECT 1 + max(
-                   (SELECT coalesce(max(id), 0) FROM execution_logs WHERE request_id = ?1),
-                   (SELECT coalesce(max(last_line), 0) FROM event_numbers WHERE request_id = ?1))";
-    let mut statement = conn.prepare_cached(sql)?;
-    Ok(statement.query_row([request], |row| row.get(0))?)
+    let last = |sql| {
+        conn.prepare_cached(sql)?
+            .query_row([request], |row| row.get::<_, u64>(0))
+    };
+    Ok(1 + last(LAST_LINE)?.max(last(LAST_PLACE)?))
 }
 
 /// Lines after a number, oldest first.

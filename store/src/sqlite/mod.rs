@@ -23,6 +23,8 @@ mod runs;
 mod store;
 mod stream;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod writer;
 

@@ -17,6 +17,9 @@ use crate::{Error, StreamRow, StreamSource};
 /// The largest page: smaller rows than those of the lists, and a follower that is behind asks often.
 const PAGE: u32 = 1000;
 
+/// The last number.
+pub(super) const HEAD: &str = "SELECT coalesce(max(last_event), 0) FROM event_numbers";
+
 /// Parameters: the number after which, and how many places. Its first columns are those of
 /// [`audit::record`].
 pub(super) const PAGE_OF: &str = "SELECT n.seq, l.position, l.previous, l.hash, l.entry,
@@ -74,8 +77,7 @@ pub(super) fn number_lines(
 
 /// The number of the last event; 0 for none.
 pub(super) fn head(conn: &Connection) -> Result<u64, Error> {
-    let sql = "SELECT coalesce(max(last_event), 0) FROM event_numbers";
-    let mut statement = conn.prepare_cached(sql)?;
+    let mut statement = conn.prepare_cached(HEAD)?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
