@@ -9,7 +9,7 @@ use super::{
     crowd::join_all,
     make::{at, commit, done, message_id, request_row},
 };
-use crate::{Commit, Error, Expected, IdempotencyClaim, InboxKey, Store, Write};
+use crate::{Commit, Error, Expected, IdempotencyClaim, InboxKey, Store, StoredAnswer, Write};
 
 pub(super) async fn a_message_is_handled_once(store: Arc<dyn Store>) {
     let key = InboxKey {
@@ -55,6 +55,23 @@ pub(super) async fn an_idempotency_key_gives_the_same_answer_to_the_same_body(
     of_another_tenant.tenant_id = super::make::name("other");
     of_another_tenant.writes.clear();
     done(store.commit(of_another_tenant).await);
+}
+
+pub(super) async fn a_stored_answer_is_read_back(store: Arc<dyn Store>) {
+    let (mine, key) = (super::make::name("default"), "local:ann/42");
+    assert_eq!(done(store.stored_answer(&mine, key).await), None);
+    done(store.commit(claiming(b"a", 1)).await);
+    let kept = StoredAnswer {
+        body: Digest::of_bytes(b"a"),
+        answer: json!({"answer": 1}),
+    };
+    assert_eq!(done(store.stored_answer(&mine, key).await), Some(kept));
+    let other = done(store.stored_answer(&mine, "local:ann/43").await);
+    assert_eq!(other, None);
+    let theirs = super::make::name("other");
+    assert_eq!(done(store.stored_answer(&theirs, key).await), None);
+    done(store.forget(at(1)).await);
+    assert_eq!(done(store.stored_answer(&mine, key).await), None);
 }
 
 pub(super) async fn of_many_claims_of_one_key_one_wins(store: Arc<dyn Store>) {

@@ -64,6 +64,7 @@ async fn thirty(store: &dyn Store) -> Vec<RequestRow> {
     for number in 0..30_i64 {
         let mut row = request_row(at(number / 3));
         row.project_id = name(["default", "lab"][usize::from(number % 2 == 1)]);
+        row.room_id = name(["room", "kitchen"][usize::from(number % 4 == 1)]);
         if number % 5 == 0 {
             (row.state, row.ended) = ("completed".to_owned(), true);
         }
@@ -104,30 +105,29 @@ pub(super) async fn a_list_misses_and_repeats_nothing(store: Arc<dyn Store>) {
 
 pub(super) async fn a_list_can_be_narrowed(store: Arc<dyn Store>) {
     let rows = thirty(&*store).await;
-    let choices: [(Option<&str>, Option<&str>, bool); 6] = [
-        (Some("lab"), None, false),
-        (None, Some("completed"), false),
-        (None, None, true),
-        (Some("lab"), Some("completed"), false),
-        (Some("lab"), None, true),
-        (None, Some("completed"), true),
-    ];
-    for (project, state, open_only) in choices {
+    for choice in 0..16 {
+        let chosen = |bit: u8| choice & (1 << bit) != 0;
         let list = ListRequests {
-            project_id: project.map(name),
-            room_id: None,
-            state: state.map(str::to_owned),
-            open_only,
+            project_id: chosen(0).then(|| name("lab")),
+            room_id: chosen(1).then(|| name("kitchen")),
+            state: chosen(2).then(|| "completed".to_owned()),
+            open_only: chosen(3),
             after: Some((at(500), rows[0].request_id)),
             limit: 100,
         };
         let expected: Vec<_> = rows
             .iter()
-            .filter(|row| project.is_none_or(|project| row.project_id.as_str() == project))
-            .filter(|row| state.is_none_or(|state| row.state == state))
-            .filter(|row| !open_only || !row.ended)
+            .filter(|row| {
+                list.project_id
+                    .as_ref()
+                    .is_none_or(|one| row.project_id == *one)
+            })
+            .filter(|row| list.room_id.as_ref().is_none_or(|one| row.room_id == *one))
+            .filter(|row| list.state.as_ref().is_none_or(|one| row.state == *one))
+            .filter(|row| !list.open_only || !row.ended)
             .cloned()
             .collect();
+        assert_eq!(expected.is_empty(), chosen(2) && chosen(3), "{list:?}");
         let found = done(store.requests(&name("default"), list.clone()).await);
         assert_eq!(found, expected, "{list:?}");
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::make::{at, commit, done, stored_request, task_row};
-use crate::{NewLogLine, Store, Write};
+use super::make::{at, commit, done, line, stored_request, task_row};
+use crate::{Store, Write};
 
 pub(super) async fn lines_are_numbered_within_their_request(store: Arc<dyn Store>) {
     let (one, two) = (
@@ -11,13 +11,7 @@ pub(super) async fn lines_are_numbered_within_their_request(store: Arc<dyn Store
         stored_request(&*store, at(0)).await,
     );
     let task = task_row(one.request_id, at(0)).task_id;
-    let line = |request, text: &str| NewLogLine {
-        request_id: request,
-        task_id: task,
-        attempt: 1,
-        ts: at(1),
-        line: text.to_owned(),
-    };
+    let line = |request, text: &str| line(request, task, text);
     let first = vec![
         line(one.request_id, "a"),
         line(two.request_id, "x"),

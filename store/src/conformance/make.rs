@@ -1,13 +1,17 @@
 //! Rows for the suite, as plain as they can be.
 
 use chiffon_common::{
-    AuditEntry, AuditId, MessageId, Principal, RequestId, Subject, TaskId, TenantId, TraceId,
+    AuditEntry, AuditId, Digest, MessageId, MoveRecord, PlanId, Principal, RequestId, Subject,
+    TaskId, TenantId, TraceId,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{Commit, DecisionRow, Error, Expected, OutboxRow, RequestRow, Store, TaskRow, Write};
+use crate::{
+    Commit, DecisionRow, Error, Expected, NewLogLine, OutboxRow, PlanRow, ProjectRow, RequestRow,
+    Store, TaskRow, Write,
+};
 
 /// A time, in seconds after the suite's beginning.
 pub fn at(seconds: i64) -> Timestamp {
@@ -86,6 +90,46 @@ pub(super) fn decision_row(request: RequestId, created: Timestamp) -> DecisionRo
     }
 }
 
+/// A plan of a request.
+pub(super) fn plan_row(request: RequestId, plan: PlanId, created: Timestamp) -> PlanRow {
+    PlanRow {
+        tenant_id: TenantId::default(),
+        request_id: request,
+        digest: Digest::of_bytes(plan.to_string().as_bytes()),
+        created_at: created,
+        doc: json!({"plan_id": plan.to_string()}),
+    }
+}
+
+/// A new plan id.
+pub(super) fn plan_id() -> PlanId {
+    PlanId::from_uuid(Uuid::now_v7())
+}
+
+/// A project of which nobody has said anything.
+pub(super) fn project_row(project: &str) -> ProjectRow {
+    ProjectRow {
+        tenant_id: TenantId::default(),
+        project_id: name(project),
+        title: String::new(),
+        description: String::new(),
+        version: 1,
+        created_at: at(0),
+        updated_at: at(0),
+    }
+}
+
+/// A line of a request's task.
+pub(super) fn line(request: RequestId, task: TaskId, text: &str) -> NewLogLine {
+    NewLogLine {
+        request_id: request,
+        task_id: task,
+        attempt: 1,
+        ts: at(1),
+        line: text.to_owned(),
+    }
+}
+
 /// A message that is due at once.
 pub fn message(queue: &str, not_before: Timestamp) -> OutboxRow {
     OutboxRow {
@@ -130,6 +174,21 @@ pub fn entry(stream: &str) -> AuditEntry {
     }
 }
 
+/// A record of a stream in which so much moved.
+pub(super) fn moving(stream: &str, moves: usize) -> AuditEntry {
+    let entry = entry(stream);
+    let moved = MoveRecord {
+        subject: entry.target.clone(),
+        from: Some("running".to_owned()),
+        to: "completed".to_owned(),
+        because: "it ended".to_owned(),
+    };
+    AuditEntry {
+        moves: vec![moved; moves],
+        ..entry
+    }
+}
+
 /// Commits, which must succeed.
 #[track_caller]
 pub(super) fn done<T>(result: Result<T, Error>) -> T {
@@ -152,6 +211,11 @@ pub(super) fn assert_malformed<T: std::fmt::Debug>(result: Result<T, Error>) {
         matches!(result, Err(Error::Malformed(_))),
         "{result:?} is not malformed"
     );
+}
+
+/// Commits these writes, which must succeed.
+pub(super) async fn stored(store: &dyn Store, writes: impl IntoIterator<Item = Write>) {
+    done(store.commit(commit(writes)).await);
 }
 
 /// Stores a request and gives it back.

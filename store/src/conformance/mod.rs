@@ -12,6 +12,10 @@ mod lists;
 mod logs;
 mod make;
 mod outbox;
+mod pages;
+mod projects;
+mod stream;
+mod tenants;
 mod timers;
 mod versions;
 
@@ -68,6 +72,7 @@ cases! {
         a_later_plan_replaces_an_earlier_one,
         hosts_and_agents_are_read_back;
     keys: a_message_is_handled_once,
+        a_stored_answer_is_read_back,
         an_idempotency_key_gives_the_same_answer_to_the_same_body,
         of_many_claims_of_one_key_one_wins;
     leases: a_lease_has_one_owner_at_a_time,
@@ -98,6 +103,24 @@ cases! {
         a_list_can_be_narrowed,
         tasks_and_requests_are_found_by_state,
         forgetting_spares_what_is_needed;
+    pages: a_list_of_tasks_misses_and_repeats_nothing,
+        a_list_of_tasks_can_be_narrowed,
+        a_list_of_decisions_misses_and_repeats_nothing,
+        a_list_of_decisions_can_be_narrowed,
+        a_list_of_plans_misses_and_repeats_nothing,
+        a_page_is_neither_empty_nor_endless;
+    tenants: a_list_shows_rows_of_its_tenant_only,
+        a_decision_and_a_plan_lead_to_their_request;
+    projects: a_project_is_made_once_and_changes_from_its_version,
+        a_list_of_projects_misses_and_repeats_nothing;
+    stream: a_record_is_as_many_events_as_moves,
+        a_refused_commit_gives_its_event_numbers_back,
+        lines_that_came_together_are_one_event,
+        lines_stand_before_the_records_of_their_commit,
+        event_numbers_have_no_holes_under_concurrent_commits,
+        forgotten_lines_leave_their_number,
+        lines_of_a_request_of_another_tenant_are_refused,
+        a_page_of_the_stream_has_a_bound;
     crowd: readers_and_writers_never_meet_a_lock,
         a_reader_sees_whole_commits_only,
         a_sound_store_finds_no_fault;

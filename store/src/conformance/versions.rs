@@ -8,8 +8,8 @@ use serde_json::json;
 use super::{
     crowd::join_all,
     make::{
-        assert_conflict, assert_malformed, at, commit, decision_row, done, name, request_row,
-        stored_request, task_row,
+        assert_conflict, assert_malformed, at, commit, decision_row, done, name, project_row,
+        request_row, stored_request, task_row,
     },
 };
 use crate::{AgentRow, EventRow, Expected, HostRow, PlanRow, RoomRow, Store, Write};
@@ -44,12 +44,13 @@ pub(super) async fn a_row_is_made_once_and_then_changes_from_its_version(store: 
         task_row(request.request_id, at(0)),
         decision_row(request.request_id, at(0)),
     );
-    let kinds: [&(dyn Fn(Expected) -> Write + Sync); 5] = [
+    let kinds: [&(dyn Fn(Expected) -> Write + Sync); 6] = [
         &|expected| Write::Request(expected, request.clone()),
         &|expected| Write::Task(expected, task.clone()),
         &|expected| Write::Decision(expected, decision.clone()),
         &|expected| Write::Agent(expected, agent_row()),
         &|expected| Write::Room(expected, room_row()),
+        &|expected| Write::Project(expected, project_row("lab")),
     ];
     for write in kinds {
         assert_conflict(store.commit(commit([write(Expected::Version(1))])).await);
@@ -68,6 +69,8 @@ pub(super) async fn a_row_is_made_once_and_then_changes_from_its_version(store: 
     assert_eq!(done(store.agents(&request.tenant_id).await)[0].version, 3);
     let room = done(store.room(&request.tenant_id, &name("room")).await);
     assert_eq!(room.map(|room| room.version), Some(3));
+    let project = done(store.project(&request.tenant_id, &name("lab")).await);
+    assert_eq!(project.map(|project| project.version), Some(3));
 }
 
 pub(super) async fn of_many_writers_of_one_version_one_wins(store: Arc<dyn Store>) {
