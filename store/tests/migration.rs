@@ -176,12 +176,19 @@ async fn records_of_before_get_their_event_numbers_in_order() {
     first.request(&request);
     first.line(&request, 1);
     first.line(&request, 2);
-    for (number, moves) in [0, 3, 1, 0, 2, 1].into_iter().enumerate() {
-        let mut entry = moving(["a", "b", "other/c"][number % 3], moves);
-        if number % 3 == 2 {
+    let mut entries: Vec<_> = [0, 3, 1, 0, 2, 1]
+        .into_iter()
+        .enumerate()
+        .map(|(number, moves)| moving(["a", "b", "other/c"][number % 3], moves))
+        .collect();
+    // Their ids, which rise with the time, are to tell nothing of the order of their numbers.
+    let ids: Vec<_> = entries.iter().rev().map(|entry| entry.audit_id).collect();
+    for (entry, id) in entries.iter_mut().zip(ids) {
+        entry.audit_id = id;
+        if entry.stream == "other/c" {
             entry.tenant_id = "other".parse().unwrap();
         }
-        first.record(&entry);
+        first.record(entry);
     }
     let (_folder, store) = first.migrated();
     let store = store.unwrap();
