@@ -110,6 +110,7 @@ cases! {
         a_list_of_plans_misses_and_repeats_nothing,
         a_page_is_neither_empty_nor_endless;
     tenants: a_list_shows_rows_of_its_tenant_only,
+        a_row_of_another_tenants_request_is_refused,
         a_decision_and_a_plan_lead_to_their_request;
     projects: a_project_is_made_once_and_changes_from_its_version,
         a_list_of_projects_misses_and_repeats_nothing;

@@ -3,7 +3,8 @@
 use std::{slice::from_ref, sync::Arc};
 
 use super::make::{
-    at, commit, decision_row, done, name, plan_id, plan_row, request_row, stored, task_row,
+    assert_malformed, at, commit, decision_row, done, name, plan_id, plan_row, request_row, stored,
+    task_row,
 };
 use crate::{
     Commit, DecisionRow, Expected, ListDecisions, ListTasks, PlanRow, Store, TaskRow, Write,
@@ -81,6 +82,25 @@ pub(super) async fn a_list_shows_rows_of_its_tenant_only(store: Arc<dyn Store>) 
         let plans = done(store.plans(&tenant, None, 10).await);
         assert_eq!(plans, from_ref(&own.2));
     }
+}
+
+pub(super) async fn a_row_of_another_tenants_request_is_refused(store: Arc<dyn Store>) {
+    let (task, ..) = of_tenant(&*store, "other").await;
+    let request = task.request_id;
+    let rows = [
+        Write::Task(Expected::Absent, task_row(request, at(1))),
+        Write::Decision(Expected::Absent, decision_row(request, at(1))),
+        Write::Plan(plan_row(request, plan_id(), at(1))),
+    ];
+    for row in rows {
+        assert_malformed(store.commit(commit([row])).await);
+    }
+    let run = done(store.run(&name("other"), request).await);
+    let run = run.expect("the request is there");
+    assert_eq!(run.tasks, [task]);
+    assert_eq!(run.decisions.len(), 1);
+    let mine = done(store.plans(&name("default"), None, 10).await);
+    assert_eq!(mine, []);
 }
 
 pub(super) async fn a_decision_and_a_plan_lead_to_their_request(store: Arc<dyn Store>) {

@@ -7,6 +7,18 @@ use rusqlite::{Connection, params};
 use super::columns::{changed_one, micros, owned};
 use crate::{DecisionRow, Error, EventRow, PlanRow, RequestRow, TaskRow, commit::Expected};
 
+/// Refuses what belongs to a request that its tenant does not have.
+fn has_request(conn: &Connection, tenant: &TenantId, request: &str) -> Result<(), Error> {
+    let sql = "SELECT 1 FROM requests WHERE request_id = ?1 AND tenant_id = ?2";
+    let mut statement = conn.prepare_cached(sql)?;
+    if statement.exists([request, tenant.as_str()])? {
+        return Ok(());
+    }
+    Err(Error::Malformed(format!(
+        "tenant {tenant} has no request {request}"
+    )))
+}
+
 /// Writes a request.
 pub(super) fn write_request(
     conn: &Connection,
@@ -74,6 +86,7 @@ pub(super) fn write_task(
     let (updated, doc) = (micros(row.updated_at), row.doc.to_string());
     let changed = match expected {
         Expected::Absent => {
+            has_request(conn, tenant, &request)?;
             let sql = "INSERT INTO tasks (task_id, tenant_id, request_id, state, ended, agent_id,
                            attempt, updated_at, doc, created_at, version)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1) ON CONFLICT DO NOTHING";
@@ -124,6 +137,7 @@ pub(super) fn write_decision(
     let (deadline, doc) = (micros(row.deadline), row.doc.to_string());
     let changed = match expected {
         Expected::Absent => {
+            has_request(conn, tenant, &request)?;
             let sql = "INSERT INTO decisions (decision_id, tenant_id, request_id, state, deadline,
                            doc, created_at, version)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1) ON CONFLICT DO NOTHING";
@@ -164,6 +178,7 @@ pub(super) fn write_plan(conn: &Connection, tenant: &TenantId, row: &PlanRow) ->
                    created_at = excluded.created_at, doc = excluded.doc
                WHERE tenant_id = excluded.tenant_id";
     let request = row.request_id.to_string();
+    has_request(conn, tenant, &request)?;
     let written = conn.prepare_cached(sql)?.execute(params![
         request,
         tenant.as_str(),
