@@ -2,11 +2,13 @@
 //! examples first (C11).
 
 mod complaint;
+mod explain;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::terminal::{Format, Wishes};
 pub use complaint::{failure, format_wished};
+pub use explain::Explain;
 
 /// The states of a request.
 const STATES: [&str; 11] = [
@@ -103,6 +105,7 @@ pub enum Command {
     Status(Status),
     #[command(subcommand)]
     Audit(Audit),
+    Explain(Explain),
     Version(Version),
 }
 

@@ -6,6 +6,7 @@ mod approve;
 mod audit;
 mod catalogue;
 mod doctor;
+mod explain;
 mod follow;
 mod inventory;
 mod log;
@@ -33,6 +34,7 @@ use crate::{
     settings::{Flag, Settings},
     terminal::Terminal,
 };
+pub use explain::explain;
 pub use version::version;
 
 /// What every command works with.
@@ -84,6 +86,7 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Doctor(_) => doctor::doctor(context).await,
         Command::Status(_) => status::status(context).await,
         Command::Audit(args) => audit::audit(context, args).await,
+        Command::Explain(args) => explain(context.terminal, args),
         Command::Version(_) => Ok(version(context.terminal)),
     }
 }

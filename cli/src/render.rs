@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod diff;
+mod explain;
 mod failure;
 mod fleet;
 mod plan;
@@ -13,6 +14,7 @@ mod tests;
 mod words;
 
 pub use catalogue::{broken, entries, entry};
+pub use explain::{error_codes, page};
 pub use failure::failure;
 pub use fleet::{agents, health, inventory, ledger};
 pub use plan::plan;

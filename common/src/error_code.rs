@@ -1,7 +1,7 @@
 //! The error codes that people and programs see (document 004: 5001 to 5999), one page each under docs/errors.
 //!
 //! Adding a code: 1. a line in the table below, within its range, 2. its page `docs/errors/<number>.md`
-//! (a test holds the two against each other). A number is never used again for something else.
+//! (it is embedded, and a test holds the two against each other). A number is never used again for something else.
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,15 @@ macro_rules! codes {
             /// One line for people.
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$name => $title,)+ }
+            }
+
+            /// Its page: what happened, why, what to do (Markdown).
+            pub const fn page(self) -> &'static str {
+                match self {
+                    $(Self::$name => {
+                        include_str!(concat!("../../docs/errors/", stringify!($number), ".md"))
+                    })+
+                }
             }
 
             /// The code of a number.
@@ -169,6 +178,14 @@ mod tests {
         for code in ErrorCode::ALL {
             assert_eq!(ErrorCode::from_number(code.number()), Some(*code));
             assert!((5001..=5999).contains(&code.number()));
+        }
+    }
+
+    #[test]
+    fn each_code_carries_its_own_page() {
+        for code in ErrorCode::ALL {
+            let title = format!("# {code}: {}\n", code.title());
+            assert!(code.page().starts_with(&title), "{code}");
         }
     }
 }
