@@ -2,10 +2,12 @@
 //! examples first (C11).
 
 mod complaint;
+mod config;
 mod explain;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use self::config::Config;
 use crate::terminal::{Format, Wishes};
 pub use complaint::{failure, format_wished};
 pub use explain::Explain;
@@ -105,6 +107,8 @@ pub enum Command {
     Status(Status),
     #[command(subcommand)]
     Audit(Audit),
+    #[command(subcommand)]
+    Config(Config),
     Explain(Explain),
     Version(Version),
 }

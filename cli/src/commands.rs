@@ -5,6 +5,7 @@ mod answer;
 mod approve;
 mod audit;
 mod catalogue;
+mod config;
 mod doctor;
 mod explain;
 mod follow;
@@ -23,6 +24,7 @@ use std::future::Future;
 
 use chiffon_common::api::Health;
 
+pub use self::config::config;
 use crate::{
     args::{Cli, Command, Inventory},
     env::Env,
@@ -86,6 +88,7 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Doctor(_) => doctor::doctor(context).await,
         Command::Status(_) => status::status(context).await,
         Command::Audit(args) => audit::audit(context, args).await,
+        Command::Config(args) => config(context.env, context.terminal, args),
         Command::Explain(args) => explain(context.terminal, args),
         Command::Version(_) => Ok(version(context.terminal)),
     }

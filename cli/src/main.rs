@@ -52,7 +52,8 @@ fn begin(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     };
     let terminal = Terminal::new(&env, cli.global.wishes());
     let ended = match &cli.command {
-        // These touch no data folder and need no runtime.
+        // These make no data folder and need no runtime.
+        Command::Config(args) => commands::config(&env, &terminal, args),
         Command::Explain(args) => commands::explain(&terminal, args),
         Command::Version(_) => Ok(commands::version(&terminal)),
         _ => with_runtime(&cli, &env, &terminal),

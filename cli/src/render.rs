@@ -8,6 +8,7 @@ mod failure;
 mod fleet;
 mod plan;
 mod request;
+mod settings;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -19,4 +20,5 @@ pub use failure::failure;
 pub use fleet::{agents, health, inventory, ledger};
 pub use plan::plan;
 pub use request::{nearest, outcome, request, requests, task_ended, waiting};
+pub use settings::{settings, settings_with_origin};
 pub use words::{one_line, state, waits_for_you};

@@ -1,9 +1,11 @@
 //! The configuration (DESIGN section 10): built-in defaults, then `chiffon.yaml`, then `CHIFFON_...`, then
 //! flags. An unknown key and a value that is not permitted are errors that name file, key and what to
-//! do. Which keys there are stands in `keys`; reading the sources is left to `sources`, the file to `file`.
+//! do. Which keys there are stands in `keys`; reading the sources is left to `sources`, the file to `file`,
+//! telling what is in force to `shown`.
 
 mod file;
 mod keys;
+mod shown;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -17,7 +19,10 @@ use chiffon_common::{ErrorCode, Problem};
 
 use crate::env::Env;
 pub use keys::commented_defaults;
-use sources::Sources;
+#[cfg(test)]
+pub use keys::variable;
+pub use shown::Setting;
+use sources::{Said, Sources};
 
 /// How much the log says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +84,32 @@ impl Settings {
     /// # Errors
     /// 5801 for an unknown key, 5802 for a value that is not permitted or a file that is no YAML.
     pub fn load(file: &Path, env: &Env, flags: &[Flag]) -> Result<Self, Problem> {
+        Self::of(&Sources::read(file, env, flags)?)
+    }
+
+    /// Every key with its value in force, in the order of the reference.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load): of a configuration that is not permitted, nothing is in force.
+    pub fn in_force(file: &Path, env: &Env, flags: &[Flag]) -> Result<Vec<Setting>, Problem> {
         let sources = Sources::read(file, env, flags)?;
+        Self::of(&sources)?;
+        Ok(shown::settings(&sources))
+    }
+
+    /// Everything that is wrong with the file, which may be missing, and with the environment; also what another source
+    /// would win over. Of a file that is no YAML only the first fault is known.
+    pub fn faults(file: &Path, env: &Env) -> Vec<Problem> {
+        let mut faults = Vec::new();
+        for said in [Said::by_file(file), Said::by_environment(env)] {
+            faults.extend(said.faults);
+            let alone = |leaf| Sources::only(leaf).and_then(|sources| Self::of(&sources));
+            faults.extend(said.leaves.into_iter().filter_map(|leaf| alone(leaf).err()));
+        }
+        faults
+    }
+
+    fn of(sources: &Sources) -> Result<Self, Problem> {
         Ok(Self {
             listen: sources.parsed("http.listen", loopback)?,
             question_hours: sources.number("approvals.question_hours", 1..=8_760)?,

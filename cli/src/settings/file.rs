@@ -14,16 +14,20 @@ const MOST_BYTES: u64 = 1 << 20;
 
 const FORM: &str = "Write `section:` and, indented below it, `key: value`.";
 
-/// The sections of the file; none where it is missing or holds only comments.
-pub(super) fn read(path: &Path) -> Result<Map<String, Value>, Problem> {
-    let Some(text) = text_of(path)? else {
-        return Ok(Map::new());
+/// The sections of the file, without those parts that are none; no sections where it is missing or holds
+/// only comments.
+pub(super) fn read(path: &Path) -> (Map<String, Value>, Vec<Problem>) {
+    let text = match text_of(path) {
+        Ok(text) => text.unwrap_or_default(),
+        Err(problem) => return (Map::new(), vec![problem]),
     };
-    parse(&text).map_err(|fault| {
+    let (sections, faults) = parse(&text);
+    let problem = |fault: Fault| {
         let line = fault.line.map(|line| format!(" line {line}"));
         let place = format!("{}{}", path.display(), line.unwrap_or_default());
         invalid(format!("{place}: {}.", visible(&fault.reason)), FORM)
-    })
+    };
+    (sections, faults.into_iter().map(problem).collect())
 }
 
 /// What is wrong, and in which line from 1.
@@ -53,43 +57,58 @@ fn text_of(path: &Path) -> Result<Option<String>, Problem> {
     Err(invalid(detail, "Keep only the keys that you changed."))
 }
 
-fn parse(text: &str) -> Result<Map<String, Value>, Fault> {
+fn parse(text: &str) -> (Map<String, Value>, Vec<Fault>) {
     type Sections = BTreeMap<String, Spanned<serde_json::Value>>;
     let read = serde_saphyr::from_str_with_options::<Option<Sections>>(text, options());
-    let sections = read.map_err(|error| fault(&error))?.unwrap_or_default();
-    let mut map = Map::new();
+    let sections = match read {
+        Ok(sections) => sections.unwrap_or_default(),
+        // Where the form is broken, the reader cannot tell what the rest would be.
+        Err(error) => return (Map::new(), vec![fault(&error)]),
+    };
+    let (mut map, mut faults) = (Map::new(), Vec::new());
     for (name, section) in sections {
         let line = Some(section.referenced.line()).filter(|line| *line > 0);
-        let value = section.value;
-        hold_mappings(&name, &value).map_err(|reason| Fault { line, reason })?;
-        let value = serde_json::from_value(value).map_err(|error| Fault {
-            line,
-            reason: error.to_string(),
-        })?;
-        map.insert(name, value);
+        let mut reasons = Vec::new();
+        let kept = only_mappings(&name, section.value, &mut reasons);
+        faults.extend(reasons.into_iter().map(|reason| Fault { line, reason }));
+        match kept.map(serde_json::from_value).transpose() {
+            Ok(value) => map.extend(value.map(|value| (name, value))),
+            Err(error) => {
+                let reason = error.to_string();
+                faults.push(Fault { line, reason });
+            }
+        }
     }
-    Ok(map)
+    (map, faults)
 }
 
-/// Sections hold keys: a list or a text in place of one would only be called an unknown key later.
-fn hold_mappings(name: &str, value: &serde_json::Value) -> Result<(), String> {
+/// Sections hold keys: a list or a text in place of one would only be called an unknown key later. It is
+/// taken away, with its reason, and the rest stays.
+fn only_mappings(
+    name: &str,
+    value: serde_json::Value,
+    reasons: &mut Vec<String>,
+) -> Option<serde_json::Value> {
     use serde_json::Value;
     let kind = match value {
-        _ if !keys::is_section(name) => return Ok(()),
-        Value::Null => return Ok(()),
+        _ if !keys::is_section(name) => return Some(value),
+        Value::Null => return Some(value),
         Value::Object(inner) => {
-            let mut inner = inner.iter();
-            return inner
-                .try_for_each(|(key, value)| hold_mappings(&format!("{name}.{key}"), value));
+            let inner = inner.into_iter().filter_map(|(key, value)| {
+                let value = only_mappings(&format!("{name}.{key}"), value, reasons)?;
+                Some((key, value))
+            });
+            return Some(Value::Object(inner.collect()));
         }
         Value::Array(_) => "a list",
         Value::String(_) => "text",
         Value::Number(_) => "a number",
         Value::Bool(_) => "yes or no",
     };
-    Err(format!(
+    reasons.push(format!(
         "{name} is {kind}, but it is a section and holds keys"
-    ))
+    ));
+    None
 }
 
 fn options() -> Options {

@@ -2,6 +2,9 @@
 //!
 //! Adding a key: 1. a line in [`KEYS`], 2. its field in [`Settings`](super::Settings) and its line in `load`.
 
+/// How our variables in the environment begin.
+pub(super) const PREFIX: &str = "CHIFFON_";
+
 /// One key.
 #[derive(Debug)]
 pub(super) struct Key {
@@ -13,6 +16,8 @@ pub(super) struct Key {
     pub permitted: &'static str,
     /// What it means, with its unit.
     pub meaning: &'static str,
+    /// Whether its value is never shown.
+    pub secret: bool,
 }
 
 pub(super) const KEYS: &[Key] = &[
@@ -21,50 +26,63 @@ pub(super) const KEYS: &[Key] = &[
         default: "127.0.0.1:8420",
         permitted: "an address of this machine itself with a port, such as 127.0.0.1:8420",
         meaning: "Where the HTTP API of `chiffon up` listens.",
+        secret: false,
     },
     Key {
         name: "approvals.question_hours",
         default: "48",
         permitted: "a whole number from 1 to 8760",
         meaning: "How long a question to a person stays open, in hours; then the answer is no.",
+        secret: false,
     },
     Key {
         name: "approvals.good_for_minutes",
         default: "60",
         permitted: "a whole number from 1 to 10080",
         meaning: "How long an approval may wait for its first step, in minutes.",
+        secret: false,
     },
     Key {
         name: "agents.infrastructure.slots",
         default: "4",
         permitted: "a whole number from 1 to 64",
         meaning: "How many playbooks may run at once.",
+        secret: false,
     },
     Key {
         name: "agents.heartbeat_seconds",
         default: "5",
         permitted: "a whole number from 1 to 60",
         meaning: "How often an agent says that it is alive, in seconds.",
+        secret: false,
     },
     Key {
         name: "catalogue.folders",
         default: "[]",
         permitted: "a list of absolute folders (in the environment: separated by `:`)",
         meaning: "Ansible repositories of your own; their playbooks are tier 2 until you say otherwise.",
+        secret: false,
     },
     Key {
         name: "log.level",
         default: "error",
         permitted: "error, warn, info or debug",
         meaning: "How much the log on standard error says.",
+        secret: false,
     },
     Key {
         name: "log.format",
         default: "text",
         permitted: "text or json",
         meaning: "How the log is written.",
+        secret: false,
     },
 ];
+
+/// The environment variable of a key.
+pub fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase().replace('.', "__"))
+}
 
 pub(super) fn key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
@@ -96,9 +114,11 @@ pub(super) fn nearest(unknown: &str) -> Option<&'static str> {
 
 /// The first `chiffon.yaml`: everything there is, as comments.
 pub fn commented_defaults() -> String {
-    let mut text = String::from(
+    let example = KEYS.first().map_or("", |key| key.name);
+    let mut text = format!(
         "# Chiffon's configuration. Every line that is commented out shows the default.\n\
-         # An environment variable wins over this file: http.listen is CHIFFON_HTTP__LISTEN.\n",
+         # An environment variable wins over this file: {example} is {}.\n",
+        variable(example)
     );
     for key in KEYS {
         text += &format!("\n# {}\n# Permitted: {}.\n", key.meaning, key.permitted);

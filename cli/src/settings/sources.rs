@@ -9,39 +9,120 @@ use std::{
 };
 
 use chiffon_common::{ErrorCode, Problem};
-use config::{Environment, Map, Source, Value, ValueKind};
+use config::{Map, Value, ValueKind};
 
-use super::{Flag, file, invalid, keys};
+use super::{
+    Flag, file, invalid,
+    keys::{self, Key, PREFIX},
+};
 use crate::env::Env;
 
 /// Variables of the same prefix that are no settings.
 const NO_SETTINGS: [&str; 3] = ["CHIFFON_HOME", "CHIFFON_NO_COLOR", "CHIFFON_RUN"];
 
-#[derive(Debug, Clone)]
-enum Origin {
+/// What is shown in place of a secret value.
+pub(super) const SECRET: &str = "[secret]";
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
     Default,
     File(PathBuf),
-    Environment,
+    /// The variable.
+    Environment(String),
     Flag(&'static str),
 }
 
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Environment(variable) => f.write_str(variable),
+            Self::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
 /// Where a key was found, for a sentence.
-struct Place<'a>(&'a Origin, &'a str);
+struct Place<'a>(&'a Origin);
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(origin, key) = self;
-        match origin {
+        match self.0 {
             Origin::Default => write!(f, "the built-in defaults"),
             Origin::File(path) => write!(f, "{}", path.display()),
-            Origin::Environment => {
-                write!(
-                    f,
-                    "the environment (CHIFFON_{})",
-                    key.to_uppercase().replace('.', "__")
-                )
-            }
+            Origin::Environment(variable) => write!(f, "the environment ({variable})"),
             Origin::Flag(flag) => write!(f, "the flag {flag}"),
+        }
+    }
+}
+
+/// One value that a source has.
+pub(super) struct Leaf {
+    /// Dotted.
+    name: String,
+    value: Value,
+    origin: Origin,
+}
+
+/// What one source has, and what of it cannot be understood.
+pub(super) struct Said {
+    pub leaves: Vec<Leaf>,
+    pub faults: Vec<Problem>,
+}
+
+impl Said {
+    /// By the file, which may be missing.
+    pub(super) fn by_file(path: &Path) -> Self {
+        let (sections, faults) = file::read(path);
+        let mut found = Vec::new();
+        flatten(String::new(), sections, &mut found);
+        // The map has no order, and the same file shall give the same first fault.
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let leaf = |(name, value)| Leaf {
+            name,
+            value,
+            origin: Origin::File(path.to_owned()),
+        };
+        let leaves = found.into_iter().map(leaf).collect();
+        Self { leaves, faults }
+    }
+
+    /// By the environment.
+    pub(super) fn by_environment(env: &Env) -> Self {
+        let (mut leaves, mut faults) = (Vec::new(), Vec::new());
+        for (variable, value) in env.iter() {
+            let ours = variable.strip_prefix(PREFIX);
+            let Some(name) = ours.filter(|_| !NO_SETTINGS.contains(&variable)) else {
+                continue;
+            };
+            match value.to_str() {
+                // Set to nothing is not set.
+                Some("") => {}
+                Some(text) => leaves.push(Leaf {
+                    name: name.to_lowercase().replace("__", "."),
+                    value: Value::new(None, ValueKind::String(text.to_owned())),
+                    origin: Origin::Environment(variable.to_owned()),
+                }),
+                None => {
+                    let detail = format!("{variable} in the environment is no text.");
+                    faults.push(invalid(detail, "Set it to text, or unset it."));
+                }
+            }
+        }
+        Self { leaves, faults }
+    }
+
+    fn by_flag(flag: &Flag) -> Self {
+        let leaf = Leaf {
+            name: flag.key.to_owned(),
+            value: Value::new(None, ValueKind::String(flag.value.clone())),
+            origin: Origin::Flag(flag.flag),
+        };
+        Self {
+            leaves: vec![leaf],
+            faults: Vec::new(),
         }
     }
 }
@@ -52,42 +133,56 @@ pub(super) struct Sources {
 }
 
 impl Sources {
+    /// All sources in their order. What is not understood ends it.
     pub(super) fn read(path: &Path, env: &Env, flags: &[Flag]) -> Result<Self, Problem> {
-        let mut sources = Self {
-            values: BTreeMap::new(),
-        };
-        for key in keys::KEYS {
-            if let Ok(value) = serde_saphyr::from_str(key.default) {
-                sources.put(key.name, value, &Origin::Default)?;
-            }
-        }
-        sources.lay(file::read(path)?, &Origin::File(path.to_owned()))?;
-        sources.lay(from_environment(env)?, &Origin::Environment)?;
+        let mut sources = Self::defaults();
+        sources.lay(Said::by_file(path))?;
+        sources.lay(Said::by_environment(env))?;
         for flag in flags {
-            let value = Value::new(None, ValueKind::String(flag.value.clone()));
-            sources.put(flag.key, value, &Origin::Flag(flag.flag))?;
+            sources.lay(Said::by_flag(flag))?;
         }
         Ok(sources)
     }
 
-    fn lay(&mut self, map: Map<String, Value>, origin: &Origin) -> Result<(), Problem> {
-        let mut leaves = Vec::new();
-        flatten(String::new(), map, &mut leaves);
-        for (name, value) in leaves {
-            self.put(&name, value, origin)?;
+    /// What is built in.
+    fn defaults() -> Self {
+        let built_in = |key: &Key| {
+            let value = serde_saphyr::from_str(key.default).ok()?;
+            Some((key.name.to_owned(), (value, Origin::Default)))
+        };
+        Self {
+            values: keys::KEYS.iter().filter_map(built_in).collect(),
+        }
+    }
+
+    /// One value over the defaults: whatever is wrong then is wrong with this value.
+    pub(super) fn only(leaf: Leaf) -> Result<Self, Problem> {
+        let mut sources = Self::defaults();
+        sources.put(leaf)?;
+        Ok(sources)
+    }
+
+    fn lay(&mut self, said: Said) -> Result<(), Problem> {
+        if let Some(fault) = said.faults.into_iter().next() {
+            return Err(fault);
+        }
+        said.leaves.into_iter().try_for_each(|leaf| self.put(leaf))
+    }
+
+    fn put(&mut self, leaf: Leaf) -> Result<(), Problem> {
+        if keys::key(&leaf.name).is_none() {
+            return Err(unknown(&leaf));
+        }
+        // `key:` with nothing after it is what is left when somebody takes a value away.
+        if leaf.value.kind != ValueKind::Nil {
+            self.values.insert(leaf.name, (leaf.value, leaf.origin));
         }
         Ok(())
     }
 
-    fn put(&mut self, name: &str, value: Value, origin: &Origin) -> Result<(), Problem> {
-        if keys::key(name).is_none() {
-            return Err(unknown(name, &Place(origin, name)));
-        }
-        // `key:` with nothing after it is what is left when somebody takes a value away.
-        if value.kind != ValueKind::Nil {
-            self.values.insert(name.to_owned(), (value, origin.clone()));
-        }
-        Ok(())
+    /// The winning value of a key, and where it comes from.
+    pub(super) fn winner(&self, key: &Key) -> Option<&(Value, Origin)> {
+        self.values.get(key.name)
     }
 
     /// A number within bounds.
@@ -131,25 +226,31 @@ impl Sources {
     }
 
     fn value<T>(&self, name: &str, read: impl Fn(Value) -> Option<T>) -> Result<T, Problem> {
-        let permitted = keys::key(name).map_or("", |key| key.permitted);
+        let key = keys::key(name);
+        let permitted = key.map_or("", |key| key.permitted);
         let Some((value, origin)) = self.values.get(name) else {
             return Err(invalid(format!("{name} has no value"), permitted));
         };
         read(value.clone()).ok_or_else(|| {
-            let shown = chiffon_common::visible(&shown(value));
-            let place = Place(origin, name);
+            let shown = match key {
+                Some(key) if key.secret => SECRET.to_owned(),
+                _ => chiffon_common::visible(&shown(value)),
+            };
+            let place = Place(origin);
             let detail = format!("{name} in {place} is {shown}, which is not permitted.");
             invalid(detail, &format!("Permitted: {permitted}."))
         })
     }
 }
 
-fn unknown(name: &str, place: &Place<'_>) -> Problem {
+fn unknown(leaf: &Leaf) -> Problem {
+    let name = &leaf.name;
     let shown: String = chiffon_common::visible(&name.chars().take(80).collect::<String>());
     let todo = match keys::nearest(name) {
         Some(near) => format!("Did you mean {near}?"),
-        None => "Remove it; a new chiffon.yaml lists the keys there are.".to_owned(),
+        None => "Remove it; `chiffon config show` lists the keys there are.".to_owned(),
     };
+    let place = Place(&leaf.origin);
     let detail = format!("There is no key {shown:?}, but {place} has it.");
     Problem::new(ErrorCode::UnknownKey, detail, todo)
 }
@@ -169,27 +270,6 @@ fn flatten(prefix: String, map: Map<String, Value>, leaves: &mut Vec<(String, Va
             _ => leaves.push((name, value)),
         }
     }
-}
-
-fn from_environment(env: &Env) -> Result<Map<String, Value>, Problem> {
-    let mut ours = Map::new();
-    for (name, value) in env.iter() {
-        if !name.starts_with("CHIFFON_") || NO_SETTINGS.contains(&name) || value.is_empty() {
-            continue;
-        }
-        let Some(text) = value.to_str() else {
-            let detail = format!("{name} in the environment is no text.");
-            return Err(invalid(detail, "Set it to text, or unset it."));
-        };
-        ours.insert(name.to_owned(), text.to_owned());
-    }
-    let source = Environment::with_prefix("CHIFFON")
-        .prefix_separator("_")
-        .separator("__")
-        .source(Some(ours));
-    source
-        .collect()
-        .map_err(|error| invalid(error.to_string(), "Unset that variable."))
 }
 
 fn shown(value: &Value) -> String {

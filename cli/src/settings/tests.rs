@@ -160,6 +160,85 @@ fn a_bomb_and_a_huge_file_are_refused_at_once() {
 }
 
 #[test]
+fn every_fault_is_found_and_not_only_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chiffon.yaml");
+    let yaml = "\
+http:
+  lisen: 127.0.0.1:1
+  listen: 0.0.0.0:80
+log: loud
+agents:
+  infrastructure: 4
+  heartbeat_seconds: 0
+approvals:
+  question_hours: 24
+";
+    std::fs::write(&file, yaml).unwrap();
+    let env = Env::from([
+        ("CHIFFON_HTTP__LISTEN", "127.0.0.1:1"),
+        ("CHIFFON_LOG__LEVL", "info"),
+        ("CHIFFON_LOG__FORMAT", "xml"),
+    ]);
+    let found: Vec<String> = Settings::faults(&file, &env)
+        .into_iter()
+        .map(|fault| fault.detail)
+        .collect();
+    let wanted = [
+        "agents.infrastructure is a number",
+        "log is text",
+        "agents.heartbeat_seconds in",
+        "\"http.lisen\"",
+        // Although the environment would win over it.
+        "http.listen in",
+        "(CHIFFON_LOG__FORMAT)",
+        "(CHIFFON_LOG__LEVL)",
+    ];
+    assert_eq!(found.len(), wanted.len(), "{found:#?}");
+    for wanted in wanted {
+        let times = found.iter().filter(|one| one.contains(wanted)).count();
+        assert_eq!(times, 1, "{wanted}: {found:#?}");
+    }
+    std::fs::write(&file, "log:\n  level: debug\n").unwrap();
+    assert_eq!(Settings::faults(&file, &Env::default()), []);
+    let missing = folder.path().join("none.yaml");
+    assert_eq!(Settings::faults(&missing, &Env::default()), []);
+}
+
+#[test]
+fn what_is_in_force_tells_where_it_comes_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("chiffon.yaml");
+    std::fs::write(&file, "log:\n  level: debug\n  format: json\n").unwrap();
+    let env = Env::from([
+        ("CHIFFON_LOG__FORMAT", "text"),
+        ("CHIFFON_AGENTS__HEARTBEAT_SECONDS", "9"),
+    ]);
+    let flags = [listen_flag("127.0.0.1:4")];
+    let settings = Settings::in_force(&file, &env, &flags).unwrap();
+    assert_eq!(settings.len(), keys::KEYS.len());
+    let check = |key: &str, value: serde_json::Value, origin: &str| {
+        let found = settings.iter().find(|one| one.key == key).unwrap();
+        assert_eq!((&found.value, found.origin.as_str()), (&value, origin));
+    };
+    check("http.listen", "127.0.0.1:4".into(), "--listen");
+    check("log.level", "debug".into(), &file.to_string_lossy());
+    check("log.format", "text".into(), "CHIFFON_LOG__FORMAT");
+    let nine = serde_json::json!(9);
+    check(
+        "agents.heartbeat_seconds",
+        nine,
+        "CHIFFON_AGENTS__HEARTBEAT_SECONDS",
+    );
+    check("approvals.question_hours", 48.into(), "default");
+    check("catalogue.folders", serde_json::json!([]), "default");
+
+    std::fs::write(&file, "log:\n  level: loud\n").unwrap();
+    let refused = Settings::in_force(&file, &env, &[]).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::InvalidValue);
+}
+
+#[test]
 fn an_empty_section_is_nothing_and_folders_come_as_list_or_path() {
     assert!(load("http:\n#  listen: x\n", &Env::default(), &[]).is_ok());
     let env = Env::from([("CHIFFON_CATALOGUE__FOLDERS", "/a:/b")]);
