@@ -2,6 +2,7 @@
 //! examples first (C11).
 
 mod complaint;
+mod completions;
 mod config;
 mod explain;
 
@@ -10,6 +11,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use self::config::Config;
 use crate::terminal::{Format, Wishes};
 pub use complaint::{failure, format_wished};
+pub use completions::Completions;
 pub use explain::Explain;
 
 /// The states of a request.
@@ -110,6 +112,7 @@ pub enum Command {
     #[command(subcommand)]
     Config(Config),
     Explain(Explain),
+    Completions(Completions),
     Version(Version),
 }
 

@@ -5,6 +5,7 @@ mod answer;
 mod approve;
 mod audit;
 mod catalogue;
+mod completions;
 mod config;
 mod doctor;
 mod explain;
@@ -36,6 +37,7 @@ use crate::{
     settings::{Flag, Settings},
     terminal::Terminal,
 };
+pub use completions::completions;
 pub use explain::explain;
 pub use version::version;
 
@@ -89,6 +91,7 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Status(_) => status::status(context).await,
         Command::Audit(args) => audit::audit(context, args).await,
         Command::Config(args) => config(context.env, context.terminal, args),
+        Command::Completions(args) => completions(context.terminal, args),
         Command::Explain(args) => explain(context.terminal, args),
         Command::Version(_) => Ok(version(context.terminal)),
     }

@@ -4,6 +4,7 @@
 mod args;
 mod client;
 mod commands;
+mod completion;
 mod env;
 mod exit;
 mod failure;
@@ -38,6 +39,9 @@ fn main() -> ExitCode {
     {
         return chiffon_agent_infra::supervise(arguments);
     }
+    if let Some(ended) = completion::answered() {
+        return ended;
+    }
     ExitCode::from(begin(std::env::args_os()).code())
 }
 
@@ -54,6 +58,7 @@ fn begin(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let ended = match &cli.command {
         // These make no data folder and need no runtime.
         Command::Config(args) => commands::config(&env, &terminal, args),
+        Command::Completions(args) => commands::completions(&terminal, args),
         Command::Explain(args) => commands::explain(&terminal, args),
         Command::Version(_) => Ok(commands::version(&terminal)),
         _ => with_runtime(&cli, &env, &terminal),

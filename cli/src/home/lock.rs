@@ -10,6 +10,7 @@ use std::{
 
 use chiffon_common::Problem;
 use jiff::Timestamp;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::{Home, create::write_private, fault};
@@ -41,6 +42,22 @@ pub struct Running {
     pub since: Timestamp,
 }
 
+impl Running {
+    /// The fleet that uses this folder now, found without making or taking anything.
+    pub fn of(home: &Home) -> Option<Self> {
+        let text = fs::read_to_string(home.told()).ok()?;
+        let running: Self = serde_json::from_str(&text).ok()?;
+        // First of all, so that the lock of one that was killed is not ours for a moment, against one that starts.
+        let pid = Pid::from_raw(running.pid.try_into().ok()?)?;
+        test_kill_process(pid).ok()?;
+        let lock = File::open(lock_file(home)).ok()?;
+        match lock.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(running),
+            _ => None,
+        }
+    }
+}
+
 /// The lock, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -61,7 +78,7 @@ pub enum Held {
 impl Lock {
     /// Asks for the lock of a folder that exists. Does not wait.
     pub fn try_take(home: &Home) -> Result<Held, Problem> {
-        let path = home.path().join("chiffon.lock");
+        let path = lock_file(home);
         let opened = File::options()
             .read(true)
             .write(true)
@@ -90,6 +107,10 @@ impl Lock {
         let text = serde_json::to_string_pretty(running).unwrap_or_default();
         write_private(&self.told, text.as_bytes())
     }
+}
+
+fn lock_file(home: &Home) -> PathBuf {
+    home.path().join("chiffon.lock")
 }
 
 impl Drop for Lock {

@@ -120,7 +120,7 @@ fn the_second_learns_where_the_first_is_and_a_stale_word_is_not_believed() {
     let place = made();
     let home = &place.home;
     let running = Running {
-        pid: 7,
+        pid: std::process::id(),
         address: "127.0.0.1:9".parse().unwrap(),
         kind: Kind::Up,
         version: "0".to_owned(),
@@ -136,6 +136,7 @@ fn the_second_learns_where_the_first_is_and_a_stale_word_is_not_believed() {
         Held::Theirs(Some(told)) => assert_eq!(told, running),
         other => panic!("{other:?}"),
     }
+    assert_eq!(Running::of(home).as_ref(), Some(&running));
     drop(lock);
     assert!(!home.path().join("up.json").exists());
     // As after kill -9: the word is there, the lock is not.
@@ -144,7 +145,9 @@ fn the_second_learns_where_the_first_is_and_a_stale_word_is_not_believed() {
         serde_json::to_string(&running).unwrap(),
     )
     .unwrap();
+    assert_eq!(Running::of(home), None);
     assert!(matches!(Lock::try_take(home).unwrap(), Held::Ours(_)));
+    assert_eq!(Running::of(home), None, "the stale word is gone");
 }
 
 #[test]
