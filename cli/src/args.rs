@@ -5,6 +5,7 @@ mod complaint;
 mod completions;
 mod config;
 mod explain;
+mod man;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -13,6 +14,7 @@ use crate::terminal::{Format, Wishes};
 pub use complaint::{failure, format_wished};
 pub use completions::Completions;
 pub use explain::Explain;
+pub use man::Man;
 
 /// The states of a request.
 const STATES: [&str; 11] = [
@@ -113,6 +115,7 @@ pub enum Command {
     Config(Config),
     Explain(Explain),
     Completions(Completions),
+    Man(Man),
     Version(Version),
 }
 

@@ -12,6 +12,7 @@ mod explain;
 mod follow;
 mod inventory;
 mod log;
+mod man;
 mod request;
 mod run;
 mod status;
@@ -39,6 +40,7 @@ use crate::{
 };
 pub use completions::completions;
 pub use explain::explain;
+pub use man::man;
 pub use version::version;
 
 /// What every command works with.
@@ -93,6 +95,7 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Config(args) => config(context.env, context.terminal, args),
         Command::Completions(args) => completions(context.terminal, args),
         Command::Explain(args) => explain(context.terminal, args),
+        Command::Man(args) => man(context.terminal, args),
         Command::Version(_) => Ok(version(context.terminal)),
     }
 }

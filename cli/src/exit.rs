@@ -30,6 +30,36 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All of them, in the order of the numbers.
+    pub const ALL: [Self; 10] = [
+        Self::Ok,
+        Self::Failure,
+        Self::Usage,
+        Self::NotFound,
+        Self::Denied,
+        Self::Conflict,
+        Self::Waiting,
+        Self::Unknown,
+        Self::Timeout,
+        Self::Interrupted,
+    ];
+
+    /// What it says, for the manual.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Ok => "It was done.",
+            Self::Failure => "It failed.",
+            Self::Usage => "The command line, the configuration or the sentence is not permitted.",
+            Self::NotFound => "There is nothing of this name or id.",
+            Self::Denied => "Not permitted: no valid token, not approved, rejected.",
+            Self::Conflict => "Something else came first: answered already, ended already, in use.",
+            Self::Waiting => "It waits for a person: an approval, an answer, a clearer sentence.",
+            Self::Unknown => "Nobody knows how it ended; look at the host.",
+            Self::Timeout => "It took longer than it may.",
+            Self::Interrupted => "Ctrl-C.",
+        }
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         self as u8
@@ -79,6 +109,20 @@ pub fn waits_for_a_person(request: &RequestView) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_help_names_every_exit_code() {
+        assert!(Exit::ALL.is_sorted_by(|a, b| a.code() < b.code()));
+        let help = crate::args::command().render_long_help().to_string();
+        let (_, codes) = help.split_once("Exit codes:").unwrap();
+        for exit in Exit::ALL {
+            assert!(
+                codes.contains(&format!(" {} ", exit.code()))
+                    || codes.contains(&format!("\n{} ", exit.code())),
+                "{exit:?}"
+            );
+        }
+    }
 
     #[test]
     fn errors_have_the_documented_exit_codes() {

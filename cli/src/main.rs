@@ -14,6 +14,8 @@ mod interrupt;
 mod logging;
 mod output;
 mod progress;
+#[cfg(test)]
+mod reference;
 mod render;
 mod session;
 mod settings;
@@ -60,6 +62,7 @@ fn begin(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Config(args) => commands::config(&env, &terminal, args),
         Command::Completions(args) => commands::completions(&terminal, args),
         Command::Explain(args) => commands::explain(&terminal, args),
+        Command::Man(args) => commands::man(&terminal, args),
         Command::Version(_) => Ok(commands::version(&terminal)),
         _ => with_runtime(&cli, &env, &terminal),
     };
