@@ -1,10 +1,11 @@
 //! The configuration (DESIGN section 10): built-in defaults, then `chiffon.yaml`, then `CHIFFON_...`, then
 //! flags. An unknown key and a value that is not permitted are errors that name file, key and what to
-//! do. Which keys there are stands in `keys`; reading the sources is left to `sources`, the file to `file`,
-//! telling what is in force to `shown`.
+//! do. Which keys there are stands in `keys`; laying the sources over each other is left to
+//! `sources`, reading one to `said`, the file to `file`, telling what is in force to `shown`.
 
 mod file;
 mod keys;
+mod said;
 mod shown;
 mod sources;
 #[cfg(test)]
@@ -21,8 +22,9 @@ use crate::env::Env;
 pub use keys::commented_defaults;
 #[cfg(test)]
 pub use keys::variable;
+use said::Said;
 pub use shown::Setting;
-use sources::{Said, Sources};
+use sources::Sources;
 
 /// How much the log says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
