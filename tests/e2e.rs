@@ -16,6 +16,8 @@ mod endings;
 mod first_use;
 #[path = "e2e/fresh.rs"]
 mod fresh;
+#[path = "e2e/reference.rs"]
+mod reference;
 #[path = "e2e/ssh.rs"]
 mod ssh;
 #[path = "e2e/up.rs"]
