@@ -12,6 +12,6 @@ pub use process::{Authorisation, Judgement, Policy, Prior, Stage, StageRecord, p
 pub use run::{
     Answered, Approval, Cancelling, Context, Decision, DecisionKind, DecisionState, Effect, Ids,
     Moved, NewRun, Outcome, Refusal, Reported, Request, RequestState, Run, RunEvent, RunPolicy,
-    Sent, Task, TaskState, TimerKind, TimerName, TimerSubject, WaitingOn, apply, may_start,
-    secrets_of,
+    Sent, Task, TaskState, TimerKind, TimerName, TimerSubject, WaitingOn, apply, bead_state,
+    may_start, secrets_of,
 };

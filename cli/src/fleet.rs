@@ -124,6 +124,8 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
     Ok(Config {
         home: home.path().to_owned(),
         listen,
+        hosts: settings.hosts.clone(),
+        limits: settings.limits.clone(),
         token: read_token(home)?,
         principal: Principal {
             id: format!("local:{}", user::name()),

@@ -17,6 +17,7 @@ use std::{
 };
 
 use chiffon_common::{ErrorCode, Problem};
+use chiffon_orchestrator::HttpLimits;
 
 use crate::env::Env;
 pub use keys::commented_defaults;
@@ -53,6 +54,10 @@ pub enum LogFormat {
 pub struct Settings {
     /// `http.listen`: where the HTTP API listens.
     pub listen: SocketAddr,
+    /// `http.hosts`: names of the server beside those of loopback.
+    pub hosts: Vec<String>,
+    /// `http.requests_per_second`, `http.burst`, `http.connections`, `http.streams`.
+    pub limits: HttpLimits,
     /// `approvals.question_hours`: how long a question to a person stays open.
     pub question_hours: u32,
     /// `approvals.good_for_minutes`: how long an approval may wait for its first step.
@@ -114,6 +119,13 @@ impl Settings {
     fn of(sources: &Sources) -> Result<Self, Problem> {
         Ok(Self {
             listen: sources.parsed("http.listen", loopback)?,
+            hosts: sources.names("http.hosts")?,
+            limits: HttpLimits {
+                requests_per_second: sources.count("http.requests_per_second", 100_000)?,
+                burst: sources.count("http.burst", 100_000)?,
+                connections: sources.count("http.connections", 65_536)?,
+                streams: sources.count("http.streams", 65_536)?,
+            },
             question_hours: sources.number("approvals.question_hours", 1..=8_760)?,
             good_for_minutes: sources.number("approvals.good_for_minutes", 1..=10_080)?,
             slots: sources.number("agents.infrastructure.slots", 1..=64)?,

@@ -16,6 +16,7 @@ pub const GENESIS: &str = "sha256:0000000000000000000000000000000000000000000000
 
 /// Who acts: as the way in authenticated them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Principal {
     /// `local:<user>`, `agent:<id>`, `chiffon` for the orchestrator itself.
     pub id: String,
@@ -25,6 +26,7 @@ pub struct Principal {
 
 /// What a rule of policy said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyResult {
     /// `allow` or `deny`.
     pub decision: String,
@@ -36,6 +38,7 @@ pub struct PolicyResult {
 
 /// What a record is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Subject {
     /// `request`, `task`, `decision`, `agent`, `event`, ...
     pub kind: String,
@@ -45,6 +48,7 @@ pub struct Subject {
 
 /// One move of a lifecycle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct MoveRecord {
     /// Whose.
     pub subject: Subject,
@@ -58,6 +62,7 @@ pub struct MoveRecord {
 
 /// What the caller knows of a record before it is chained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditEntry {
     /// Version of this form; 1.
     pub v: u32,
@@ -106,6 +111,7 @@ impl AuditEntry {
 
 /// A record in its place in its stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditRecord {
     /// What was recorded.
     pub entry: AuditEntry,

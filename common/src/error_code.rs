@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Whether trying again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Retry {
     /// The same again may succeed: the cause passes by itself.
     MayHelp,
@@ -79,6 +80,10 @@ codes! {
     RequestTooLong = 5009, 422, AfterChange, "the request is too long";
     IdempotencyMismatch = 5010, 422, AfterChange, "this idempotency key was used for another request";
     IdempotencyInFlight = 5011, 409, MayHelp, "the first request with this idempotency key is still being handled";
+    PreconditionFailed = 5012, 412, AfterChange, "somebody else has changed it since it was read";
+    PreconditionRequired = 5013, 428, AfterChange, "the header If-Match is required here";
+    TooManyRequests = 5014, 429, MayHelp, "too many requests in too short a time";
+    RequestTimeout = 5015, 408, MayHelp, "the body took too long to arrive";
     // 51xx planning and providers
     NothingMatches = 5101, 422, AfterChange, "no catalogue entry fits the request";
     UnknownHost = 5102, 422, AfterChange, "the host is not in the inventory";
@@ -166,6 +171,28 @@ impl<'de> Deserialize<'de> for ErrorCode {
         // A code of a later version is still an error; its number stays in the text beside it.
         Ok(Self::from_number(number).unwrap_or(Self::Internal))
     }
+}
+
+#[cfg(feature = "openapi")]
+mod schema {
+    //! A code is its number on the wire.
+
+    use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+
+    impl utoipa::PartialSchema for super::ErrorCode {
+        fn schema() -> RefOr<Schema> {
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .description(Some(
+                    "A stable error code; `chiffon explain` shows its page.",
+                ))
+                .minimum(Some(5001))
+                .maximum(Some(5999))
+                .into()
+        }
+    }
+
+    impl utoipa::ToSchema for super::ErrorCode {}
 }
 
 #[cfg(test)]

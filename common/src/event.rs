@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventId, ProjectId, RoomId, TenantId};
+use crate::{EntryId, EventId, HostName, Parameters, ProjectId, RequestId, RoomId, TenantId};
 
 /// Longest sentence in characters. Long enough for a pasted log with a question below it, short
 /// enough that ranking it against a large catalogue stays a matter of milliseconds.
@@ -51,7 +51,7 @@ pub struct Actor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
-    /// `text`: a sentence.
+    /// `text`: a sentence; `entry`: an entry of the catalogue, named in `call`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The sentence.
@@ -59,6 +59,25 @@ pub struct Content {
     /// Whether Chiffon was spoken to, which a chat room may leave open.
     #[serde(default)]
     pub mentions_chiffon: bool,
+    /// The entry that is to run, where no sentence has to be understood; `text` is its explicit form then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<EntryCall>,
+    /// The request that this one repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<RequestId>,
+}
+
+/// An entry with hosts and parameters, named by a program or by `catalogue run`. Whether they fit is the
+/// catalogue's to say, when it is planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntryCall {
+    /// The entry.
+    pub entry: EntryId,
+    /// Where; empty where the inventory has one host only.
+    pub hosts: Vec<HostName>,
+    /// Its parameters.
+    pub parameters: Parameters,
 }
 
 /// Why an event is refused by the first stage, schema validation.

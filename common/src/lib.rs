@@ -20,8 +20,11 @@ mod plan;
 mod problem;
 mod redact;
 mod response;
+#[cfg(feature = "openapi")]
+mod schema;
 mod seal;
 mod text;
+mod trace;
 
 pub use audit::{AuditEntry, AuditRecord, GENESIS, MoveRecord, PolicyResult, Principal, Subject};
 pub use bundle::{Bundle, BundleError, BundleFile};
@@ -29,7 +32,7 @@ pub use canonical::{CanonicalError, to_canonical};
 pub use digest::{Digest, DigestError};
 pub use envelope::{Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, MessageType};
 pub use error_code::{ErrorCode, Retry};
-pub use event::{Actor, Content, Event, EventError, MAX_TEXT_CHARS};
+pub use event::{Actor, Content, EntryCall, Event, EventError, MAX_TEXT_CHARS};
 pub use ids::{
     AgentId, AuditId, BootId, DecisionId, EventId, IdError, Incarnation, MessageId, PlanId,
     ProjectId, RequestId, RoomId, TaskId, TenantId, TraceId,
@@ -44,8 +47,9 @@ pub use plan::{
     Cost, Fidelity, OnInterrupt, Parameters, Plan, PlanSubject, ResourcesRequired, Step, StepNo,
     Tier, Undo,
 };
-pub use problem::Problem;
+pub use problem::{FieldError, Problem, pointer_part};
 pub use redact::{MIN_SECRET_BYTES, REDACTED, RedactStream, Redactor};
 pub use response::{Action, Intent, ReasonCode, ResponsePlan};
 pub use seal::{PublicKey, Seal, SealClaims, SealError, Signature, Signer, TrustedKeys};
 pub use text::visible;
+pub use trace::{TraceParent, TraceParentError};

@@ -17,6 +17,7 @@ use crate::{
 /// Which kind of agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum AgentKind {
     /// Runs Ansible.
     Infrastructure,
@@ -211,6 +212,7 @@ pub struct WorkResult {
 
 /// What a run used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResourceUsage {
     /// Processor time of all its processes, in hours.
     pub cpu_hours: f64,
@@ -220,6 +222,7 @@ pub struct ResourceUsage {
 
 /// How it went on one host.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HostSummary {
     /// The word for it.
     pub outcome: HostOutcome,
@@ -239,12 +242,14 @@ pub struct HostSummary {
     pub answer: Option<String>,
     /// The same for programs, redacted.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub data: Map<String, Value>,
 }
 
 /// The word for how it went on a host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum HostOutcome {
     /// Everything was as asked already.
     Ok,
@@ -290,6 +295,7 @@ pub struct Heartbeat {
 
 /// A host's state. Sizes are in bytes, loads are plain numbers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResourceMetrics {
     /// Host name as the kernel gives it.
     pub hostname: String,
@@ -313,6 +319,7 @@ pub struct ResourceMetrics {
 
 /// One filesystem.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DiskMetrics {
     /// Where it is mounted.
     pub mount: String,

@@ -17,11 +17,14 @@ pub struct NameError {
 }
 
 macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident, $what:literal, $check:ident, $rule:literal);+ $(;)?) => {$(
+    ($($(#[$doc:meta])* $name:ident, $what:literal, $check:ident, $max:literal, $pattern:literal, $rule:literal);+ $(;)?) => {$(
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
+
+        #[cfg(feature = "openapi")]
+        crate::schema::text_schema!($name, $max, $pattern);
 
         impl $name {
             /// The text of the name.
@@ -66,13 +69,13 @@ macro_rules! names {
 
 names! {
     /// A host of the inventory (S3).
-    HostName, "host name", is_host_name,
+    HostName, "host name", is_host_name, 253, r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$",
         "lower-case letters, digits and inner hyphens, in parts separated by dots, 253 characters at most";
     /// An entry of the catalogue, which is also the file name of its playbook.
-    EntryId, "catalogue entry", is_entry_id,
+    EntryId, "catalogue entry", is_entry_id, 64, "^[a-z][a-z0-9_]*$",
         "a lower-case letter, then lower-case letters, digits and underscores, 64 characters at most";
     /// A declared parameter of an entry; never one that Ansible itself would obey (S2).
-    ParameterName, "parameter name", is_parameter_name,
+    ParameterName, "parameter name", is_parameter_name, 64, "^[A-Za-z][A-Za-z0-9_]*$",
         "a letter, then letters, digits and underscores, 64 characters at most, and no name that Ansible reserves (ansible_*, hostvars, ...)";
 }
 

@@ -66,6 +66,7 @@ impl FromStr for Tier {
 /// How much a check run tells about the real one. Ordered from most to least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Fidelity {
     /// The check run shows exactly what the run would do.
     Exact,
@@ -80,6 +81,7 @@ pub enum Fidelity {
 /// What happens when an attempt was interrupted: the catalogue's word for the entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum OnInterrupt {
     /// Running it again is harmless.
     Retry,
@@ -92,6 +94,7 @@ pub enum OnInterrupt {
 /// What a step needs of the agent's host (document 004, section 4).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ResourcesRequired {
     /// Needs a GPU.
     pub gpu: bool,
@@ -101,6 +104,7 @@ pub struct ResourcesRequired {
 
 /// What a plan costs before it runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Cost {
     /// Money asked of providers for planning, in US dollars.
     pub provider_usd: f64,
@@ -111,12 +115,14 @@ pub struct Cost {
 /// How a step can be taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Undo {
     /// By another entry with these parameters.
     Entry {
         /// The entry.
         entry: EntryId,
         /// Its parameters.
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
         parameters: Parameters,
     },
     /// Not at all, and why.
@@ -128,8 +134,10 @@ pub enum Undo {
 
 /// One step: a catalogue entry on hosts with parameters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Step {
     /// Position within the plan, from 0.
+    #[cfg_attr(feature = "openapi", schema(value_type = u32))]
     pub no: StepNo,
     /// The catalogue entry.
     pub entry: EntryId,
@@ -138,8 +146,10 @@ pub struct Step {
     /// Where it runs; at least one.
     pub hosts: Vec<HostName>,
     /// Checked parameters.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub parameters: Parameters,
     /// Steps that must be completed first; each lower than `no`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<u32>))]
     pub depends_on: Vec<StepNo>,
     /// Risk tier of the entry, raised by what the scan found.
     pub tier: Tier,
@@ -165,6 +175,7 @@ pub struct Step {
 
 /// The plan of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Plan {
     /// Its id.
     pub plan_id: PlanId,
@@ -232,4 +243,26 @@ mod tests {
         assert!(serde_json::from_str::<Tier>("3").is_err());
         assert_eq!(serde_json::to_string(&Tier::Two).unwrap(), "2");
     }
+}
+
+#[cfg(feature = "openapi")]
+mod schema {
+    //! A tier is a number on the wire.
+
+    use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+
+    impl utoipa::PartialSchema for super::Tier {
+        fn schema() -> RefOr<Schema> {
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .description(Some(
+                    "Risk: 0 reads only, 1 controlled change, 2 high impact.",
+                ))
+                .minimum(Some(0))
+                .maximum(Some(2))
+                .into()
+        }
+    }
+
+    impl utoipa::ToSchema for super::Tier {}
 }

@@ -4,6 +4,7 @@
 pub mod catalogue;
 mod clock;
 mod engine;
+mod events;
 mod http;
 pub mod inventory;
 pub mod ledger;
@@ -11,4 +12,5 @@ pub mod planner;
 mod start;
 
 pub use clock::{Clock, SystemClock};
+pub use http::{HttpLimits, openapi};
 pub use start::{Config, Orchestrator, Parts, start};

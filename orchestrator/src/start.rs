@@ -23,6 +23,10 @@ pub struct Config {
     pub home: PathBuf,
     /// Where the API listens; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Names of this server beside those of loopback, for whoever puts a proxy in front.
+    pub hosts: Vec<String>,
+    /// How much a caller may ask for.
+    pub limits: http::HttpLimits,
     /// The token that every request must carry.
     pub token: String,
     /// Who the token stands for.
@@ -111,9 +115,17 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         draining: draining.clone(),
         principal: config.principal,
         token: config.token.into(),
+        hosts: config
+            .hosts
+            .iter()
+            .map(|host| host.to_ascii_lowercase())
+            .collect(),
+        limiters: Arc::new(http::Limiters::new(&config.limits)),
+        in_hand: http::InHand::default(),
         ending: CancellationToken::new(),
     };
-    let server = http::Server::start(listener, state)?;
+    let connections = config.limits.connections.get() as usize;
+    let server = http::Server::start(listener, state, connections)?;
     Ok(Orchestrator {
         server,
         jobs,

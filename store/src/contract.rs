@@ -46,7 +46,7 @@ pub struct ListRequests {
     pub open_only: bool,
     /// After this one in the order (newest first); its creation time and id.
     pub after: Option<(Timestamp, RequestId)>,
-    /// At most this many; taken as 1 where it is less, as 500 where it is more.
+    /// At most this many; taken as 1 where it is less, as 1,000 where it is more.
     pub limit: u32,
 }
 
@@ -63,7 +63,7 @@ pub struct ListTasks {
     pub open_only: bool,
     /// After this one in the order (newest first); its creation time and id.
     pub after: Option<(Timestamp, TaskId)>,
-    /// At most this many; taken as 1 where it is less, as 500 where it is more.
+    /// At most this many; taken as 1 where it is less, as 1,000 where it is more.
     pub limit: u32,
 }
 
@@ -76,7 +76,7 @@ pub struct ListDecisions {
     pub state: Option<String>,
     /// After this one in the order (newest first); its creation time and id.
     pub after: Option<(Timestamp, String)>,
-    /// At most this many; taken as 1 where it is less, as 500 where it is more.
+    /// At most this many; taken as 1 where it is less, as 1,000 where it is more.
     pub limit: u32,
 }
 

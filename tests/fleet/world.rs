@@ -23,7 +23,7 @@ use chiffon_common::{
     ResourceUsage, ResultStatus, Signer, TrustedKeys,
 };
 use chiffon_orchestrator::{
-    Config, Orchestrator, Parts, SystemClock,
+    Config, HttpLimits, Orchestrator, Parts, SystemClock,
     catalogue::{Root, Trust, extract_shipped},
 };
 use chiffon_store::{Sqlite, Store};
@@ -150,6 +150,7 @@ pub struct World {
     pub bus: Arc<dyn Bus>,
     pub worker: Arc<Double>,
     pub lifecycles: RunPolicy,
+    pub limits: HttpLimits,
     orchestrator: Option<Orchestrator>,
     agent: Option<AgentHandle>,
     client: reqwest::Client,
@@ -174,6 +175,7 @@ impl World {
             bus,
             worker: Double::new(act),
             lifecycles: RunPolicy::default(),
+            limits: HttpLimits::default(),
             orchestrator: None,
             agent: None,
             client: reqwest::Client::builder()
@@ -195,6 +197,8 @@ impl World {
         let config = Config {
             home: self.home.path().to_owned(),
             listen: "127.0.0.1:0".parse().unwrap(),
+            hosts: Vec::new(),
+            limits: self.limits.clone(),
             token: TOKEN.to_owned(),
             principal: Principal {
                 id: "local:anna".to_owned(),

@@ -20,6 +20,8 @@ fn event(text: &str) -> Event {
             kind: "text".to_owned(),
             text: text.to_owned(),
             mentions_chiffon: true,
+            call: None,
+            retry_of: None,
         },
         ts: "2026-01-19T12:34:56Z".parse().unwrap(),
     }

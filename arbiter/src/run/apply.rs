@@ -1,6 +1,8 @@
 //! The one door: an event meets a slice.
 
-use chiffon_common::{EventId, Principal, ProjectId, RequestId, RoomId, TenantId, TraceId};
+use chiffon_common::{
+    EntryCall, EventId, Principal, ProjectId, RequestId, RoomId, TenantId, TraceId,
+};
 use jiff::Timestamp;
 
 use super::{
@@ -68,6 +70,10 @@ pub struct NewRun {
     pub requester: Principal,
     /// The sentence.
     pub text: String,
+    /// The entry it names, where no sentence has to be understood.
+    pub call: Option<EntryCall>,
+    /// The request that it repeats.
+    pub retry_of: Option<RequestId>,
 }
 
 impl Run {
@@ -88,6 +94,8 @@ impl Run {
                 trace_id: new.trace_id,
                 requester: new.requester,
                 text: new.text,
+                call: new.call,
+                retry_of: new.retry_of,
                 created_at: now,
                 state: RequestState::Received,
                 because: "taken".to_owned(),

@@ -26,7 +26,7 @@ pub use event::{Answered, Effect, Outcome, Refusal, Reported, RunEvent};
 pub use request::secrets_of;
 pub use state::{
     Approval, Cancelling, Decision, DecisionKind, DecisionState, Request, RequestState, Run, Sent,
-    Task, TaskState, WaitingOn,
+    Task, TaskState, WaitingOn, bead_state,
 };
 pub use task::may_start;
 pub use timer::{TimerKind, TimerName, TimerSubject};

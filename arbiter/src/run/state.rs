@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use chiffon_common::{
-    AgentId, DecisionId, Digest, EventId, HostName, Incarnation, Mode, Plan, Principal, Problem,
-    ProjectId, RequestId, RoomId, StepNo, TaskId, TenantId, Tier, TraceId, api::Nearest,
+    AgentId, DecisionId, Digest, EntryCall, EventId, HostName, Incarnation, Mode, Plan, Principal,
+    Problem, ProjectId, RequestId, RoomId, StepNo, TaskId, TenantId, Tier, TraceId, api::Nearest,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,12 @@ pub struct Request {
     pub requester: Principal,
     /// The sentence.
     pub text: String,
+    /// The entry it names, where no sentence has to be understood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<EntryCall>,
+    /// The request that it repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<RequestId>,
     /// When it came.
     pub created_at: Timestamp,
     /// Where it stands.
@@ -341,12 +347,7 @@ impl TaskState {
 
     /// The word that work-item users know it by (document 001).
     pub fn bead_name(&self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Dispatched { .. } | Self::Accepted { .. } | Self::Running { .. } => "in_progress",
-            Self::Waiting { .. } | Self::Unknown { .. } | Self::Interrupted { .. } => "blocked",
-            Self::Completed | Self::Failed { .. } | Self::Cancelled => "closed",
-        }
+        bead_state(self.name())
     }
 
     /// The question that is asked about it.
@@ -474,5 +475,16 @@ impl DecisionState {
     /// Whether nothing moves it any more.
     pub fn ended(&self) -> bool {
         !matches!(self, Self::Pending)
+    }
+}
+
+/// The word that work-item users know a task's state by (document 001); for records, which hold names only.
+pub fn bead_state(state: &str) -> &'static str {
+    match state {
+        "open" => "open",
+        "dispatched" | "accepted" | "running" => "in_progress",
+        "completed" | "failed" | "cancelled" => "closed",
+        // Waiting, unknown, interrupted, and whatever a later version adds that does not move.
+        _ => "blocked",
     }
 }

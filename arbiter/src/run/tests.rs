@@ -83,6 +83,8 @@ impl World {
             trace_id: chiffon_common::TraceId::from_uuid(Uuid::from_u128(2)),
             requester: person("local:anna"),
             text: "write".to_owned(),
+            call: None,
+            retry_of: None,
         };
         Self {
             run: Run::received(new, now, &policy),

@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeMap,
+    num::NonZeroU32,
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
@@ -86,6 +87,30 @@ impl Sources {
         })
     }
 
+    /// A whole number from 1 to `most`.
+    pub(super) fn count(&self, name: &str, most: u32) -> Result<NonZeroU32, Problem> {
+        let number = self.number(name, 1..=most)?;
+        Ok(NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
+    }
+
+    /// A list of host names.
+    pub(super) fn names(&self, name: &str) -> Result<Vec<String>, Problem> {
+        let is_name = |text: &String| {
+            let is_permitted = |c: char| c.is_ascii_alphanumeric() || "-.[]".contains(c);
+            !text.is_empty() && text.len() <= 253 && text.chars().all(is_permitted)
+        };
+        self.value(name, |value| {
+            let texts: Vec<String> = match value.kind {
+                ValueKind::String(text) => {
+                    text.split(',').map(|one| one.trim().to_owned()).collect()
+                }
+                _ => texts(value)?,
+            };
+            let names: Vec<String> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+            names.iter().all(is_name).then_some(names)
+        })
+    }
+
     /// A text that means something.
     pub(super) fn parsed<T>(
         &self,
@@ -100,13 +125,7 @@ impl Sources {
         self.value(name, |value| {
             let texts: Vec<String> = match value.kind {
                 ValueKind::String(text) => text.split(':').map(str::to_owned).collect(),
-                _ => {
-                    let items = value.into_array().ok()?;
-                    items
-                        .into_iter()
-                        .map(|item| item.into_string().ok())
-                        .collect::<Option<_>>()?
-                }
+                _ => texts(value)?,
             };
             let paths = texts
                 .into_iter()
@@ -158,4 +177,13 @@ fn shown(value: &Value) -> String {
         }
         other => other.to_string(),
     }
+}
+
+/// The items of a list, where each is a text.
+fn texts(value: Value) -> Option<Vec<String>> {
+    let items = value.into_array().ok()?;
+    items
+        .into_iter()
+        .map(|item| item.into_string().ok())
+        .collect()
 }

@@ -1,7 +1,7 @@
 //! Holding parameters against the declaration of an entry: the one gate through which values of persons,
 //! models and programs pass (S2). Nothing undeclared passes, nothing is guessed, no default is filled in.
 
-use chiffon_common::{ErrorCode, Parameters, Problem, forbidden_key};
+use chiffon_common::{ErrorCode, FieldError, Parameters, Problem, forbidden_key};
 use serde_json::Value;
 
 use super::{
@@ -47,17 +47,21 @@ struct Check<'e> {
 }
 
 impl Check<'_> {
-    fn problem(&mut self, code: ErrorCode, detail: String) {
+    /// `name` is the parameter, with dots where it lies within another.
+    fn problem(&mut self, code: ErrorCode, name: &str, detail: String) {
         let todo = format!(
             "`chiffon catalogue show {}` lists its parameters",
             self.entry.id
         );
-        self.problems.push(Problem::new(code, detail, todo));
+        let pointer = pointer(name);
+        let field = FieldError::body(pointer, detail.clone());
+        self.problems
+            .push(Problem::new(code, detail, todo).at(field));
     }
 
     fn invalid(&mut self, name: &str, what: impl std::fmt::Display) {
         let detail = format!("{name:?} of {}: {what}", self.entry.id);
-        self.problem(ErrorCode::ParameterInvalid, detail);
+        self.problem(ErrorCode::ParameterInvalid, name, detail);
     }
 
     /// What holds for every value, before any declaration is looked at.
@@ -111,9 +115,10 @@ impl Check<'_> {
         let detail = format!("{:?} is a name that Ansible itself obeys", shown(key));
         let problem = Problem::new(
             ErrorCode::ParameterForbidden,
-            detail,
+            detail.clone(),
             "such names belong into the inventory or the playbook, never into parameters",
-        );
+        )
+        .at(FieldError::body(pointer(&shown(key)), detail));
         self.problems.push(problem);
     }
 
@@ -136,8 +141,9 @@ impl Check<'_> {
         for parameter in declared.iter().filter(|p| p.required) {
             let name = parameter.name.as_str();
             if given.get(name).is_none_or(Value::is_null) {
-                let detail = format!("{} needs {:?}", self.entry.id, joined(path, name));
-                self.problem(ErrorCode::ParameterMissing, detail);
+                let name = joined(path, name);
+                let detail = format!("{} needs {name:?}", self.entry.id);
+                self.problem(ErrorCode::ParameterMissing, &name, detail);
             }
         }
         checked
@@ -152,7 +158,7 @@ impl Check<'_> {
         };
         let name = joined(path, &shown(key));
         let detail = format!("{} declares no parameter {name:?}{hint}", self.entry.id);
-        self.problem(ErrorCode::ParameterUndeclared, detail);
+        self.problem(ErrorCode::ParameterUndeclared, &name, detail);
     }
 
     fn value(&mut self, declared: &Parameter, value: &Value, name: &str) -> Option<Value> {
@@ -281,6 +287,14 @@ fn wanted(kind: Kind) -> &'static str {
         Kind::Dict => "a mapping",
         Kind::Raw => "a value",
     }
+}
+
+/// Where a parameter lies in the body of `catalogue run`.
+fn pointer(name: &str) -> String {
+    let parts = name.split('.').map(chiffon_common::pointer_part);
+    parts.fold("/parameters".to_owned(), |path, part| {
+        format!("{path}/{part}")
+    })
 }
 
 fn joined(path: &str, key: &str) -> String {

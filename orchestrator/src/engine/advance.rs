@@ -1,11 +1,14 @@
 //! One event meets one stored slice: load, judge, commit; again if somebody else was faster.
 
 use chiffon_arbiter::{Context, Effect, Moved, Refusal, Run, RunEvent, apply};
-use chiffon_common::{Principal, RequestId};
+use chiffon_common::{Principal, RequestId, TraceId};
 use chiffon_store::{Commit, Error, InboxKey, NewLogLine, TimerRow, Write};
 use serde_json::Value;
 
-use super::{Shared, audit::chiffon, outgoing::OutgoingError, rows};
+use super::{
+    KeptAnswer, KeyClaim, Shared, audit::chiffon, outgoing::OutgoingError, rows,
+    views::request_view,
+};
 
 /// How often a slice is read again because somebody else changed it. Each round lets somebody win, so
 /// this many losses in a row mean a fault, not bad luck.
@@ -21,6 +24,10 @@ pub(crate) struct Cause {
     pub(crate) lines: Vec<NewLogLine>,
     pub(crate) timer: Option<TimerRow>,
     pub(crate) data: Value,
+    /// The trace of whoever asked; that of the request where there is none.
+    pub(crate) trace: Option<TraceId>,
+    /// The key under which the answer is kept.
+    pub(crate) claim: Option<KeyClaim>,
 }
 
 impl Cause {
@@ -39,6 +46,8 @@ impl Cause {
             lines: Vec::new(),
             timer: None,
             data: Value::Null,
+            trace: None,
+            claim: None,
         }
     }
 }
@@ -118,7 +127,7 @@ impl Shared {
                     (commit, Advanced::Refused(refusal), Vec::new())
                 }
             };
-            match self.store.commit(commit).await {
+            match self.commit(commit).await {
                 Ok(_) => {
                     self.after(request, &effects);
                     return Ok(advanced);
@@ -160,10 +169,18 @@ impl Shared {
         } else {
             vec![self.audit_of_moves(&moved.run, cause, moved.moves.clone(), cause.data.clone())]
         };
+        let answered = |claim: &KeyClaim| {
+            let view = request_view(&moved.run, now, None);
+            let answer = KeptAnswer {
+                status: 200,
+                body: serde_json::to_value(view)?,
+            };
+            claim.with(&answer, now)
+        };
         Ok(Commit {
             tenant_id: self.settings.tenant.clone(),
             inbox: cause.inbox.clone(),
-            idempotency: None,
+            idempotency: cause.claim.as_ref().map(answered).transpose()?,
             checks: Vec::new(),
             writes,
             audit,

@@ -9,9 +9,10 @@ use std::{
 };
 
 use chiffon_arbiter::{Agent, AgentEffect, AgentEvent, AgentMoved, RunEvent, advance_agent};
-use chiffon_common::{AgentId, Heartbeat, Subject};
+use chiffon_common::{AgentId, Heartbeat, Subject, api::AgentStatus};
 use chiffon_store::{AgentRow, Commit, Error, Expected, MetricRow, TimerRow, Write};
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{AdvanceError, Cause, Shared};
@@ -117,14 +118,14 @@ impl Shared {
             }
         }
         if due || !moved.moves.is_empty() || !moved.effects.is_empty() {
-            let version = stored.as_ref().map(|(_, version)| *version);
             let metric = beat
                 .resources
                 .as_ref()
                 .filter(|_| due)
                 .map(serde_json::to_value)
                 .transpose()?;
-            self.store_agent(version, &moved, None, metric).await?;
+            self.store_agent(stored.map(|(_, row)| row), &moved, None, metric)
+                .await?;
             self.registry.wrote(&beat.agent, now);
         }
         if beat.running.is_empty()
@@ -152,13 +153,8 @@ impl Shared {
         });
         match moved {
             Some(moved) => {
-                self.store_agent(
-                    stored.map(|(_, version)| version),
-                    &moved,
-                    Some(timer),
-                    None,
-                )
-                .await
+                self.store_agent(stored.map(|(_, row)| row), &moved, Some(timer), None)
+                    .await
             }
             None => {
                 let writes = vec![Write::ClearTimer {
@@ -170,22 +166,22 @@ impl Shared {
                     writes,
                     ..Commit::default()
                 };
-                Ok(self.store.commit(commit).await.map(drop)?)
+                Ok(self.commit(commit).await.map(drop)?)
             }
         }
     }
 
-    async fn stored_agent(&self, id: &AgentId) -> Result<Option<(Agent, u64)>, AdvanceError> {
+    async fn stored_agent(&self, id: &AgentId) -> Result<Option<(Agent, AgentRow)>, AdvanceError> {
         let rows = self.store.agents(&self.settings.tenant).await?;
         let row = rows.into_iter().find(|row| row.agent_id == *id);
         Ok(row
-            .map(|row| serde_json::from_value(row.doc).map(|agent| (agent, row.version)))
+            .map(|row| Agent::deserialize(&row.doc).map(|agent| (agent, row)))
             .transpose()?)
     }
 
     async fn store_agent(
         &self,
-        version: Option<u64>,
+        was: Option<AgentRow>,
         moved: &AgentMoved,
         taken: Option<TimerRow>,
         metric: Option<Value>,
@@ -197,15 +193,19 @@ impl Shared {
             agent_id: agent.agent_id.clone(),
             kind: kind_name(agent)?,
             state: agent.state.name().to_owned(),
-            status: "active".to_owned(),
-            version: version.map_or(1, |version| version + 1),
+            // A person's word, which no heartbeat takes back.
+            status: was.as_ref().map_or_else(
+                || AgentStatus::Active.name().to_owned(),
+                |was| was.status.clone(),
+            ),
+            version: was.as_ref().map_or(1, |was| was.version + 1),
             last_seen: agent.last_seen,
             doc: serde_json::to_value(agent)?,
         };
         let slice = format!("agent:{}", agent.agent_id);
         let mut writes: Vec<_> = taken.map(Write::TakeTimer).into_iter().collect();
         writes.push(Write::Agent(
-            version.map_or(Expected::Absent, Expected::Version),
+            was.map_or(Expected::Absent, |was| Expected::Version(was.version)),
             row,
         ));
         writes.push(match agent.due {
@@ -246,7 +246,6 @@ impl Shared {
             )]
         };
         match self
-            .store
             .commit(Commit {
                 tenant_id,
                 writes,
@@ -288,7 +287,7 @@ impl Shared {
                     outbox,
                     ..Commit::default()
                 };
-                self.store.commit(commit).await?;
+                self.commit(commit).await?;
                 self.nudges.relay.notify_one();
             }
         }

@@ -61,7 +61,7 @@ impl Shared {
             }),
             result: if failed { "failed" } else { "ok" }.to_owned(),
             reason_code: cause.reason_code.to_owned(),
-            trace_id: run.request.trace_id,
+            trace_id: cause.trace.unwrap_or(run.request.trace_id),
             ts: self.clock.now(),
             moves,
             data,

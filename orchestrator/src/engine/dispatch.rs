@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use chiffon_arbiter::{Run, RunEvent, Sent, Task, TaskState, WaitingOn, may_start};
-use chiffon_common::{AgentId, AgentKind, ErrorCode, Mode, Problem, Step, Tier};
+use chiffon_common::{AgentId, AgentKind, ErrorCode, Mode, Problem, Step, Tier, api::AgentStatus};
 use chiffon_store::{Error, TaskRow};
+use serde_json::json;
 use std::time::Duration;
 
 use super::{AdvanceError, Cause, Shared, outgoing::step_of, shared::nudged};
@@ -62,8 +63,16 @@ impl Shared {
             .tasks_in(&["dispatched", "accepted", "running"], 10_000)
             .await?;
         let now = self.clock.now();
+        let agents = self.store.agents(&self.settings.tenant).await?;
+        let inactive = AgentStatus::Inactive.name();
         let mut slots = Slots::new();
         for (id, heard) in self.registry.all() {
+            let is_out = agents
+                .iter()
+                .any(|row| row.agent_id == id && row.status == inactive);
+            if is_out {
+                continue;
+            }
             let patience =
                 jiff::SignedDuration::from_secs(i64::from(heard.beat.interval_seconds.max(1)) * 3);
             let alive = now.duration_since(heard.at) <= patience;
@@ -140,10 +149,11 @@ impl Shared {
             sent,
             leases: leases(task, step),
         };
-        match self
-            .advance(row.request_id, event, Cause::own("dispatched"))
-            .await
-        {
+        let cause = Cause {
+            data: json!({ "agent_id": agent }),
+            ..Cause::own("dispatched")
+        };
+        match self.advance(row.request_id, event, cause).await {
             Ok(_) => {
                 *free -= 1;
                 Ok(())

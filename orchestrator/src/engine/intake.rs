@@ -4,12 +4,12 @@
 use chiffon_arbiter::{Authorisation, Judgement, NewRun, Prior, Run, StageRecord, process};
 use chiffon_common::{
     Action, AuditEntry, CanonicalError, Digest, Event, EventError, MoveRecord, RequestId,
-    ResponsePlan, Subject, TraceId,
+    ResponsePlan, Subject, TraceId, api::RequestAccepted,
 };
-use chiffon_store::{Commit, Error, EventRow, Expected, RoomRow, Write};
+use chiffon_store::{Commit, Error, EventRow, Expected, ProjectRow, RoomRow, Write};
 use serde_json::json;
 
-use super::{Cause, Shared, rows};
+use super::{Cause, KeptAnswer, KeyClaim, Shared, rows};
 
 /// Rounds against others who bring the same event or open the same room at the same time.
 const ROUNDS: usize = 8;
@@ -21,6 +21,19 @@ pub(crate) struct Intake {
     pub(crate) request: Option<RequestId>,
     /// The stored answer.
     pub(crate) plan: ResponsePlan,
+}
+
+/// An event on its way in.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    /// What was said.
+    pub(crate) event: Event,
+    /// What the authoriser says.
+    pub(crate) authorisation: Authorisation,
+    /// The trace that all of it belongs to.
+    pub(crate) trace: TraceId,
+    /// The key under which the answer is kept.
+    pub(crate) claim: Option<KeyClaim>,
 }
 
 /// Why an event was not taken. Nothing was stored.
@@ -40,19 +53,17 @@ pub(crate) enum IntakeError {
 
 impl Shared {
     /// Takes an event. When this returns, the answer is durable.
-    pub(crate) async fn intake(
-        &self,
-        mut event: Event,
-        authorisation: &Authorisation,
-    ) -> Result<Intake, IntakeError> {
+    pub(crate) async fn intake(&self, mut incoming: Incoming) -> Result<Intake, IntakeError> {
         for _round in 0..ROUNDS {
+            let event = &mut incoming.event;
             let stored = self.store.event(&event.tenant_id, &event.event_id).await?;
             if let Some(stored) = &stored {
                 // The time is our own clock's, not part of what was asked.
                 event.ts = serde_json::from_value::<Event>(stored.event.clone())?.ts;
             }
             let prior = stored.as_ref().map(prior).transpose()?;
-            match process(&event, prior.as_ref(), &self.settings.policy, authorisation)? {
+            let policy = &self.settings.policy;
+            match process(event, prior.as_ref(), policy, &incoming.authorisation)? {
                 Judgement::Malformed(error) => return Err(IntakeError::Malformed(error)),
                 Judgement::Conflict => return Err(IntakeError::Conflict),
                 Judgement::Repeated { plan } => {
@@ -62,7 +73,7 @@ impl Shared {
                     });
                 }
                 Judgement::Fresh { plan, stages } => {
-                    match self.store_answer(&event, &plan, &stages).await {
+                    match self.store_answer(&incoming, &plan, &stages).await {
                         Ok(request) => return Ok(Intake { request, plan }),
                         Err(IntakeError::Store(Error::Conflict { .. })) => {}
                         Err(error) => return Err(error),
@@ -71,22 +82,23 @@ impl Shared {
             }
         }
         Err(IntakeError::Store(Error::Conflict {
-            what: format!("event {}", event.event_id),
+            what: format!("event {}", incoming.event.event_id),
         }))
     }
 
     async fn store_answer(
         &self,
-        event: &Event,
+        incoming: &Incoming,
         plan: &ResponsePlan,
         stages: &[StageRecord],
     ) -> Result<Option<RequestId>, IntakeError> {
         let now = self.clock.now();
+        let event = &incoming.event;
         let wants_work = plan
             .actions
             .iter()
             .any(|action| matches!(action, Action::StartAgentJob { .. }));
-        let run = wants_work.then(|| self.new_run(event));
+        let run = wants_work.then(|| self.new_run(incoming));
         let request = run.as_ref().map(|run| run.request.request_id);
         let mut writes = vec![Write::Event(EventRow {
             tenant_id: event.tenant_id.clone(),
@@ -97,40 +109,60 @@ impl Shared {
             event: serde_json::to_value(event)?,
             plan: serde_json::to_value(plan)?,
         })];
-        if self
-            .store
-            .room(&event.tenant_id, &event.room_id)
-            .await?
-            .is_none()
-        {
-            writes.push(Write::Room(
-                Expected::Absent,
-                RoomRow {
-                    tenant_id: event.tenant_id.clone(),
-                    room_id: event.room_id.clone(),
-                    project_id: event.project_id.clone(),
-                    version: 1,
-                    updated_at: now,
-                    doc: json!({}),
-                },
-            ));
-        }
+        writes.extend(self.places_of(event).await?);
         if let Some(run) = &run {
             writes.extend(rows::writes(None, &rows::Versions::default(), run, now)?);
         }
         let audit = self.audit_of_answer(event, plan, stages, run.as_ref());
+        let idempotency = match (&incoming.claim, request) {
+            (Some(claim), Some(request)) => Some(claim.with(&accepted(request)?, now)?),
+            _ => None,
+        };
         let commit = Commit {
             tenant_id: event.tenant_id.clone(),
+            idempotency,
             writes,
             audit: vec![audit],
             ..Commit::default()
         };
-        self.store.commit(commit).await?;
+        self.commit(commit).await?;
         if let Some(request) = request {
             self.changed(request);
             self.nudges.planning.notify_one();
         }
         Ok(request)
+    }
+
+    /// The room and the project of an event, where it is the first of them.
+    async fn places_of(&self, event: &Event) -> Result<Vec<Write>, IntakeError> {
+        let (store, now) = (&self.store, self.clock.now());
+        let mut writes = Vec::new();
+        let room = store.room(&event.tenant_id, &event.room_id).await?;
+        if room.is_none() {
+            let row = RoomRow {
+                tenant_id: event.tenant_id.clone(),
+                room_id: event.room_id.clone(),
+                project_id: event.project_id.clone(),
+                version: 1,
+                updated_at: now,
+                doc: json!({}),
+            };
+            writes.push(Write::Room(Expected::Absent, row));
+        }
+        let project = store.project(&event.tenant_id, &event.project_id).await?;
+        if project.is_none() {
+            let row = ProjectRow {
+                tenant_id: event.tenant_id.clone(),
+                project_id: event.project_id.clone(),
+                title: String::new(),
+                description: String::new(),
+                version: 1,
+                created_at: now,
+                updated_at: now,
+            };
+            writes.push(Write::Project(Expected::Absent, row));
+        }
+        Ok(writes)
     }
 
     /// What every stage said, and the request that came of it, if one did.
@@ -161,27 +193,43 @@ impl Shared {
         };
         let cause = Cause {
             rule: "control_plane",
+            trace: Some(run.request.trace_id),
             ..Cause::by(run.request.requester.clone(), "accepted")
         };
         self.audit_of_moves(run, &cause, vec![moved], data)
     }
 
-    fn new_run(&self, event: &Event) -> Run {
+    fn new_run(&self, incoming: &Incoming) -> Run {
+        let event = &incoming.event;
         let new = NewRun {
             request_id: RequestId::from_uuid(self.clock.fresh_id()),
             tenant_id: event.tenant_id.clone(),
             project_id: event.project_id.clone(),
             room_id: event.room_id.clone(),
             event_id: event.event_id.clone(),
-            trace_id: TraceId::from_uuid(self.clock.fresh_id()),
+            trace_id: incoming.trace,
             requester: chiffon_common::Principal {
                 id: event.actor.id.clone(),
                 kind: event.actor.kind.clone(),
             },
             text: event.content.text.clone(),
+            call: event.content.call.clone(),
+            retry_of: event.content.retry_of,
         };
         Run::received(new, self.clock.now(), &self.settings.lifecycles)
     }
+}
+
+/// The answer to a request that was taken: the same whenever the same is asked again.
+pub(crate) fn accepted(request_id: RequestId) -> Result<KeptAnswer, serde_json::Error> {
+    let body = RequestAccepted {
+        request_id,
+        state: "received".to_owned(),
+    };
+    Ok(KeptAnswer {
+        status: 202,
+        body: serde_json::to_value(body)?,
+    })
 }
 
 fn prior(row: &EventRow) -> Result<Prior, serde_json::Error> {

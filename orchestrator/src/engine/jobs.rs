@@ -36,6 +36,7 @@ impl Jobs {
         job!(dispatch);
         job!(scribe);
         job!(forget);
+        job!(tell_events);
         Self(jobs)
     }
 

@@ -7,7 +7,9 @@
 mod advance;
 mod agents;
 mod audit;
+mod claim;
 mod dispatch;
+mod edits;
 mod heal;
 mod inbound;
 mod intake;
@@ -26,10 +28,13 @@ mod verify;
 mod views;
 
 pub(crate) use advance::{AdvanceError, Advanced, Cause};
-pub(crate) use intake::IntakeError;
+pub(crate) use agents::Heard;
+pub(crate) use claim::{KeptAnswer, KeyClaim};
+pub(crate) use edits::{Editor, agent_of};
+pub(crate) use intake::{Incoming, IntakeError, accepted};
 pub(crate) use jobs::Jobs;
 pub(crate) use library::Library;
 pub(crate) use rows::slice_of;
-pub(crate) use shared::{Settings, Shared};
+pub(crate) use shared::{Settings, Shared, nudged};
 pub(crate) use verify::store_problem;
-pub(crate) use views::{request_line, request_view};
+pub(crate) use views::{decision_view, request_line, request_view, shown_plan, task_view};

@@ -63,7 +63,12 @@ impl Shared {
 
     async fn propose(&self, run: &Run) -> Result<RunEvent, Problem> {
         let loaded = self.library.current().await?;
-        match loaded.planner.plan(&run.request.text, loaded.inventory()?) {
+        let inventory = loaded.inventory()?;
+        let proposal = match &run.request.call {
+            Some(call) => loaded.planner.plan_call(call, inventory),
+            None => loaded.planner.plan(&run.request.text, inventory),
+        };
+        match proposal {
             Proposal::Ask(question) => Ok(RunEvent::AskedBack {
                 question: question.problem.detail.clone(),
                 nearest: question.nearest,

@@ -193,6 +193,6 @@ impl Shared {
             writes: vec![Write::LedgerBatch(batch)],
             ..Commit::default()
         };
-        self.store.commit(commit).await.map(drop)
+        self.commit(commit).await.map(drop)
     }
 }

@@ -9,12 +9,12 @@ use std::{
 use chiffon_arbiter::{Ids, Policy, RunPolicy};
 use chiffon_bus::Bus;
 use chiffon_common::{Digest, RequestId, Signer, TenantId};
-use chiffon_store::Store;
+use chiffon_store::{Commit, Receipt, Store};
 use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast};
 
 use super::{Library, agents::Registry};
-use crate::Clock;
+use crate::{Clock, events::Hub};
 
 /// A request has changed; carries no data beyond that.
 pub(crate) type Changed = RequestId;
@@ -52,6 +52,7 @@ pub(crate) struct Nudges {
     pub(crate) relay: Notify,
     pub(crate) timers: Notify,
     pub(crate) record: Notify,
+    pub(crate) events: Notify,
 }
 
 /// Shared by all parts of the engine.
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) nudges: Nudges,
     pub(crate) changes: broadcast::Sender<Changed>,
+    pub(crate) hub: Hub,
     /// When this orchestrator began to listen: nobody's silence is older.
     pub(crate) started_at: Timestamp,
     /// Why the ledger cannot be written, while it cannot.
@@ -93,12 +95,22 @@ impl Shared {
             registry: Registry::default(),
             nudges: Nudges::default(),
             changes: broadcast::Sender::new(CHANGES_KEPT),
+            hub: Hub::default(),
         }
     }
 
     /// Fresh ids for one event.
     pub(crate) fn ids(&self, count: usize) -> Ids {
         Ids::new((0..count).map(|_| self.clock.fresh_id()).collect())
+    }
+
+    /// Commits, and wakes whoever tells of it.
+    pub(crate) async fn commit(&self, commit: Commit) -> Result<Receipt, chiffon_store::Error> {
+        let done = self.store.commit(commit).await;
+        if done.is_ok() {
+            self.nudges.events.notify_one();
+        }
+        done
     }
 
     /// Tells followers. Nobody listening is no fault.

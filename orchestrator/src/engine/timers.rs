@@ -115,7 +115,7 @@ impl Shared {
             writes: vec![Write::SetTimer(TimerRow { due_at, ..timer })],
             ..Commit::default()
         };
-        if let Err(error) = self.store.commit(commit).await {
+        if let Err(error) = self.commit(commit).await {
             tracing::warn!(%error, "timer could not be postponed");
         }
     }
@@ -130,6 +130,6 @@ impl Shared {
             }],
             ..Commit::default()
         };
-        Ok(self.store.commit(commit).await.map(drop)?)
+        Ok(self.commit(commit).await.map(drop)?)
     }
 }

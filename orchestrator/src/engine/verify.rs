@@ -58,17 +58,34 @@ impl Shared {
             .is_ok_and(|entries| !entries.is_empty())
     }
 
-    /// The newest commits of the ledger, newest first, from the stored rows.
-    pub(crate) async fn ledger_lines(&self, limit: u32) -> Result<Vec<LedgerLine>, Problem> {
+    /// Commits of the ledger, newest first, from the stored rows: those before a batch, or the newest. With
+    /// the batch before which there are more.
+    pub(crate) async fn ledger_lines(
+        &self,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<(Vec<LedgerLine>, Option<u64>), Problem> {
         let tenant = &self.settings.tenant;
         let store = |error| store_problem(&error);
-        let Some(last) = self.store.last_ledger_batch(tenant).await.map_err(store)? else {
-            return Ok(Vec::new());
+        let end = match before {
+            Some(before) => before,
+            None => {
+                let last = self.store.last_ledger_batch(tenant).await.map_err(store)?;
+                last.map_or(1, |last| last.batch_no + 1)
+            }
         };
-        let after = last.batch_no.saturating_sub(u64::from(limit));
+        // Batches are numbered without holes, from 1.
+        let first = end.saturating_sub(u64::from(limit)).max(1);
+        let count = u32::try_from(end.saturating_sub(first))
+            .unwrap_or(limit)
+            .min(limit);
+        let next = Some(first).filter(|first| *first > 1 && count > 0);
+        if count == 0 {
+            return Ok((Vec::new(), None));
+        }
         let batches = self
             .store
-            .ledger_batches(tenant, after, limit)
+            .ledger_batches(tenant, first - 1, count)
             .await
             .map_err(store)?;
         let mut lines = Vec::new();
@@ -97,7 +114,7 @@ impl Shared {
                 requests,
             });
         }
-        Ok(lines)
+        Ok((lines, next))
     }
 
     async fn verify_ledger(&self, report: &mut AuditReport) -> Result<(), Problem> {

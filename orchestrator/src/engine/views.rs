@@ -28,7 +28,7 @@ pub(crate) fn request_view(
     let mut decisions: Vec<_> = run.decisions.values().collect();
     decisions.sort_by_key(|decision| (decision.created_at, decision.decision_id));
     RequestView {
-        plan: run.plan.as_ref().map(|plan| shown(run, plan)),
+        plan: run.plan.as_ref().map(|plan| shown_plan(run, plan)),
         tasks: tasks
             .into_iter()
             .filter_map(|task| task_view(run, task))
@@ -64,8 +64,10 @@ pub(crate) fn request_line(run: &Run, updated_at: Timestamp) -> RequestView {
         room_id: request.room_id.clone(),
         requester: request.requester.id.clone(),
         text: request.text.clone(),
+        retry_of: request.retry_of,
         state: request.state.name().to_owned(),
         ended: request.state.ended(),
+        waits_for_person: waits_for_person(run),
         because: cancelling.map_or_else(
             || request.because.clone(),
             |c| format!("being cancelled by {}", c.by),
@@ -81,9 +83,18 @@ pub(crate) fn request_line(run: &Run, updated_at: Timestamp) -> RequestView {
     }
 }
 
+/// Whether a person is asked for something. In a list only what the request's own state says is known.
+fn waits_for_person(run: &Run) -> bool {
+    let asks = |decision: &Decision| !decision.state.ended();
+    match &run.request.state {
+        RequestState::NeedsInput { .. } | RequestState::AwaitingApproval { .. } => true,
+        _ => run.decisions.values().any(asks),
+    }
+}
+
 /// Secret values are never shown; the digest is over the real ones. Where a step has a task, its undo
 /// says the id under which the run keeps what is needed.
-fn shown(run: &Run, plan: &Plan) -> Plan {
+pub(crate) fn shown_plan(run: &Run, plan: &Plan) -> Plan {
     let secrets = secrets_of(plan);
     let mut plan = plan.clone();
     plan.because = secrets.redact(&plan.because);
@@ -110,11 +121,13 @@ fn shown(run: &Run, plan: &Plan) -> Plan {
     plan
 }
 
-fn task_view(run: &Run, task: &Task) -> Option<TaskView> {
+/// One task of a slice; nothing where the slice has no step for it.
+pub(crate) fn task_view(run: &Run, task: &Task) -> Option<TaskView> {
     let step = run.plan.as_ref()?.steps.get(task.step as usize)?;
     let outcome = task.outcome.as_ref();
     Some(TaskView {
         task_id: task.task_id,
+        request_id: run.request.request_id,
         step: task.step,
         title: step.title.clone(),
         entry: step.entry.clone(),
@@ -127,6 +140,7 @@ fn task_view(run: &Run, task: &Task) -> Option<TaskView> {
         state: task.state.name().to_owned(),
         bead_state: task.state.bead_name().to_owned(),
         because: waiting_words(task).unwrap_or_else(|| task.because.clone()),
+        created_at: task.created_at,
         attempt: task.attempt,
         agent: task.state.sent().map(|sent| sent.agent.clone()),
         progress: task.progress,
@@ -162,7 +176,8 @@ fn waiting_words(task: &Task) -> Option<String> {
     })
 }
 
-fn decision_view(run: &Run, decision: &Decision) -> DecisionView {
+/// One question of a slice.
+pub(crate) fn decision_view(run: &Run, decision: &Decision) -> DecisionView {
     let (digest, tier) = match &decision.kind {
         DecisionKind::Approval { digest, tier, .. } => (Some(*digest), Some(*tier)),
         DecisionKind::Interrupted { .. } | DecisionKind::UnknownOutcome { .. } => (None, None),
@@ -181,10 +196,12 @@ fn decision_view(run: &Run, decision: &Decision) -> DecisionView {
         request_id: run.request.request_id,
         kind: decision.kind.name().to_owned(),
         state: decision.state.name().to_owned(),
+        requester: run.request.requester.id.clone(),
         question: decision.question.clone(),
         options: decision.options.clone(),
         digest,
         tier,
+        created_at: decision.created_at,
         deadline: decision.deadline,
         resolved_by,
         choice,

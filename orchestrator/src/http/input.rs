@@ -1,68 +1,158 @@
-//! Bodies and queries read with our own errors instead of the framework's.
+//! Bodies, queries and path ids read within bounds and with our own errors, which point at what does not fit
+//! (A2, S77). What the values mean is left to the handlers.
+
+use std::{str::FromStr, time::Duration};
 
 use axum::{
-    body::Bytes,
-    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
-    http::{StatusCode, header, request::Parts},
+    body::{Body as Stream, HttpBody},
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    http::{HeaderMap, header, request::Parts},
 };
-use chiffon_common::{ErrorCode, Problem, RequestId};
+use chiffon_common::{ErrorCode, FieldError, Problem, pointer_part, visible};
+use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout_at};
 
-use super::problem::Refused;
+use super::problem::{Refused, missing};
 
-/// A JSON body.
-pub(super) struct Body<T>(pub(super) T);
+/// Largest body in bytes. The longest permitted sentence is 8,000 characters; longer content belongs into a file.
+pub(super) const BODY_BYTES: usize = 256 * 1024;
+/// What is read of a body that is too large, so that its sender hears the answer instead of a cut line.
+const DISCARDED: usize = 16 * 1024 * 1024;
+/// How long a body may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(10);
+
+/// A JSON body with its bytes' meaning only; `bytes` are what an idempotency key is held against.
+pub(super) struct Body<T> {
+    pub(super) value: T,
+    pub(super) bytes: Vec<u8>,
+}
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Refused;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
-        let kind = request
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        let essence = kind.split(';').next().unwrap_or_default().trim();
-        if !essence.eq_ignore_ascii_case("application/json") {
-            let detail = format!(
-                "the body is {:?}, not application/json",
-                chiffon_common::visible(kind)
-            );
-            return Err(Refused(Problem::new(
-                ErrorCode::UnsupportedMediaType,
-                detail,
-                "send the header `Content-Type: application/json`",
-            )));
-        }
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(|rejection| body_problem(&rejection))?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            let detail = format!("the body does not fit: {error}");
-            Refused(Problem::new(
-                ErrorCode::MalformedMessage,
-                detail,
-                "correct the body and send it again",
-            ))
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
+        is_json(request.headers())?;
+        let bytes = whole(request.into_body()).await?;
+        Ok(Self {
+            value: parsed(&bytes)?,
+            bytes,
         })
     }
 }
 
-fn body_problem(rejection: &BytesRejection) -> Refused {
-    Refused(if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let detail = format!("the body is larger than {} bytes", super::BODY_BYTES);
-        Problem::new(
-            ErrorCode::TooLarge,
-            detail,
-            "send less; put long content into a file on the host",
-        )
-    } else {
-        Problem::new(
-            ErrorCode::MalformedMessage,
-            "the body could not be read",
-            "send it again",
-        )
-    })
+/// No body, or an empty object: for calls that say everything by their address.
+pub(super) struct Nothing {
+    pub(super) bytes: Vec<u8>,
+}
+
+impl<S: Send + Sync> FromRequest<S> for Nothing {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Empty {}
+        let declared = is_json(request.headers());
+        let bytes = whole(request.into_body()).await?;
+        if !bytes.is_empty() {
+            declared?;
+            let Empty {} = parsed(&bytes)?;
+        }
+        Ok(Self { bytes })
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> Result<(), Refused> {
+    let kind = headers
+        .get(header::CONTENT_TYPE)
+        .map(|value| value.to_str().unwrap_or("?"))
+        .unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let detail = format!("the body is {:?}, not application/json", visible(kind));
+    let todo = "send the header `Content-Type: application/json`";
+    let field = FieldError::header("content-type", "not application/json");
+    Err(Problem::new(ErrorCode::UnsupportedMediaType, detail, todo)
+        .at(field)
+        .into())
+}
+
+async fn whole(body: Stream) -> Result<Vec<u8>, Refused> {
+    let mut bytes = Vec::with_capacity(body.size_hint().lower().min(4096) as usize);
+    let mut length = 0;
+    let mut pieces = body.into_data_stream();
+    let until = Instant::now() + ARRIVAL;
+    loop {
+        let piece = match timeout_at(until, pieces.next()).await {
+            Ok(Some(Ok(piece))) => piece,
+            Ok(None) if length > BODY_BYTES => return Err(too_large()),
+            Ok(None) => return Ok(bytes),
+            // What is too large is too large, however it goes on.
+            Ok(Some(Err(_))) | Err(_) if length > BODY_BYTES => return Err(too_large()),
+            Ok(Some(Err(_))) => {
+                let detail = "the body ended in the middle";
+                return Err(
+                    Problem::new(ErrorCode::MalformedMessage, detail, "send it again").into(),
+                );
+            }
+            Err(_) => {
+                let detail = format!("the body was not whole within {} s", ARRIVAL.as_secs());
+                let todo = "send it again, in one piece";
+                return Err(Problem::new(ErrorCode::RequestTimeout, detail, todo).into());
+            }
+        };
+        length += piece.len();
+        if length <= BODY_BYTES {
+            bytes.extend_from_slice(&piece);
+        } else if length > DISCARDED {
+            return Err(too_large());
+        }
+    }
+}
+
+fn too_large() -> Refused {
+    let detail = format!("the body is larger than {BODY_BYTES} bytes");
+    let todo = "send less; put long content into a file on the host";
+    Problem::new(ErrorCode::TooLarge, detail, todo).into()
+}
+
+/// The depth is bounded by the parser (128); every object that is not free in its keys refuses unknown ones.
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_path_to_error::deserialize(&mut reader);
+    let ended = reader.end();
+    match (read, ended) {
+        (Ok(value), Ok(())) => Ok(value),
+        (Err(error), _) => {
+            let pointer = pointer(error.path());
+            Err(unfit_body(&pointer, error.inner()))
+        }
+        (Ok(_), Err(error)) => Err(unfit_body("", &error)),
+    }
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let part = |segment: &Segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", pointer_part(&visible(key))),
+        Segment::Enum { variant } => format!("/{}", pointer_part(variant)),
+        Segment::Unknown => String::new(),
+    };
+    path.iter().map(part).collect()
+}
+
+fn unfit_body(pointer: &str, error: &serde_json::Error) -> Refused {
+    let why = visible(&error.to_string());
+    let detail = format!("the body does not fit: {why}");
+    let field = FieldError::body(pointer, why);
+    let todo = "correct the body and send it again";
+    Problem::new(ErrorCode::MalformedMessage, detail, todo)
+        .at(field)
+        .into()
 }
 
 /// A query string.
@@ -74,19 +164,46 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
         let query = Query::<T>::from_request_parts(parts, state).await;
         query.map(|Query(value)| Self(value)).map_err(|rejection| {
-            Refused(Problem::new(
-                ErrorCode::MalformedMessage,
-                format!("the query does not fit: {rejection}"),
-                "correct the query and send it again",
-            ))
+            let said = visible(&rejection.body_text());
+            let why = said
+                .strip_prefix("Failed to deserialize query string: ")
+                .unwrap_or(&said);
+            let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            let name = why.split(": ").next().filter(is_name).unwrap_or_default();
+            unfit_query(name, why)
         })
     }
 }
 
-/// The id of a request in the address.
-pub(super) struct Id(pub(super) RequestId);
+/// A query that does not fit, with the parameter where it is known.
+pub(super) fn unfit_query(name: &str, why: &str) -> Refused {
+    let field = FieldError::query(name, why);
+    let detail = format!("the query does not fit: {why}");
+    let todo = "correct the query and send it again";
+    Problem::new(ErrorCode::MalformedMessage, detail, todo)
+        .at(field)
+        .into()
+}
 
-impl<S: Send + Sync> FromRequestParts<S> for Id {
+/// How many elements a page has: what was asked for, within 1 to 500.
+pub(super) fn page_size(asked: Option<u32>, default: u32) -> Result<u32, Refused> {
+    match asked {
+        None => Ok(default),
+        Some(size @ 1..=500) => Ok(size),
+        Some(_) => Err(unfit_query("limit", "a page has 1 to 500 elements")),
+    }
+}
+
+/// A noun that has addresses of its own, for the error where there is none of an id.
+pub(super) trait Named: FromStr {
+    /// What there is none of, and how to see those that there are.
+    const MISSING: (&'static str, &'static str);
+}
+
+/// An id in the address. One that is malformed names nothing, so the answer is that of one that is not there.
+pub(super) struct Id<T>(pub(super) T);
+
+impl<T: Named, S: Send + Sync> FromRequestParts<S> for Id<T> {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
@@ -94,7 +211,33 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
             .await
             .map(|Path(text)| text);
         let id = text.ok().and_then(|text| text.parse().ok());
-        id.map(Self)
-            .ok_or_else(|| Refused(super::problem::no_request()))
+        id.map(Self).ok_or_else(|| none_such::<T>())
     }
+}
+
+/// The answer where there is none of an id.
+pub(super) fn none_such<T: Named>() -> Refused {
+    let (what, todo) = T::MISSING;
+    missing(what, todo)
+        .at(FieldError::path("id", "names nothing"))
+        .into()
+}
+
+macro_rules! named {
+    ($($kind:ident: $what:literal, $todo:literal;)+) => {$(
+        impl Named for chiffon_common::$kind {
+            const MISSING: (&'static str, &'static str) = ($what, $todo);
+        }
+    )+};
+}
+
+named! {
+    RequestId: "request of this id", "`chiffon request list` shows all";
+    TaskId: "task of this id", "GET /api/v1/tasks lists them";
+    DecisionId: "decision of this id", "`chiffon decision list` shows those that wait";
+    PlanId: "plan of this id", "GET /api/v1/plans lists them";
+    AgentId: "agent of this id", "`chiffon fleet` shows all";
+    ProjectId: "project of this id", "GET /api/v1/projects lists them";
+    EntryId: "catalogue entry of this id", "`chiffon catalogue list` shows all";
+    HostName: "host of this name", "`chiffon inventory show` lists them";
 }

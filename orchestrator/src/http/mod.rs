@@ -1,34 +1,49 @@
 //! The public HTTP API: the only door for web page and command line.
 //!
-//! Handlers read, ask the engine, and shape the answer; they decide nothing. Folders would be the URL
-//! tree; there are few enough addresses yet for one file each group.
+//! Handlers read, ask the engine, and shape the answer; they decide nothing. One noun a file. The layers around
+//! all of them, from outside: `frame` (trace, headers, the form of errors), panics, `guard` (host, origin, rates,
+//! token). The OpenAPI document is made from the same routes (`openapi`), so the two cannot part.
 
-mod auth;
-mod fleet;
-mod history;
+mod agents;
+mod audit;
+mod catalogue;
+mod cursor;
+mod decisions;
+mod docs;
+mod etag;
+mod events;
+mod follow;
+mod frame;
+mod guard;
+mod health;
+mod idempotency;
 mod input;
+mod inventory;
+mod ledger;
+mod limits;
+mod openapi;
+mod plans;
 mod problem;
+mod projects;
 mod requests;
 mod server;
+mod take;
+mod tasks;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware,
-    routing::{get, post},
-};
+use axum::{Router, middleware};
 use chiffon_common::Principal;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::engine::Shared;
 
+pub(crate) use idempotency::InHand;
+pub use limits::HttpLimits;
+pub(crate) use limits::Limiters;
+pub use openapi::openapi;
 pub(crate) use server::{Server, bind};
-
-/// Largest body in bytes. The longest permitted sentence is 8,000 characters.
-const BODY_BYTES: usize = 256 * 1024;
 
 /// What handlers hold.
 #[derive(Clone)]
@@ -38,40 +53,27 @@ pub(crate) struct State {
     pub(crate) principal: Principal,
     /// The token.
     pub(crate) token: Arc<str>,
+    /// Names of this server beside those of loopback, in lower case.
+    pub(crate) hosts: Arc<[String]>,
+    /// What is counted.
+    pub(crate) limiters: Arc<Limiters>,
+    /// Idempotency keys that are being handled.
+    pub(crate) in_hand: InHand,
     /// Cancelled when nothing new is taken any more.
     pub(crate) draining: CancellationToken,
-    /// Cancelled when the server is to end; long polls answer at once then.
+    /// Cancelled when the server is to end; long polls and streams end at once then.
     pub(crate) ending: CancellationToken,
 }
 
-/// Every address.
+/// Every address, with what stands around it.
 pub(crate) fn router(state: State) -> Router {
-    Router::new()
-        .route("/request", post(requests::create))
-        .route("/request/{id}", get(requests::show))
-        .route("/approve", post(requests::answer))
-        .route("/cancel/{id}", post(requests::cancel))
-        .route("/health", get(fleet::health))
-        .route(
-            "/api/v1/requests",
-            get(requests::list).post(requests::create),
-        )
-        .route("/api/v1/requests/{id}", get(requests::show))
-        .route("/api/v1/requests/{id}/cancel", post(requests::cancel))
-        .route("/api/v1/requests/{id}/follow", get(requests::follow))
-        .route("/api/v1/agents", get(fleet::agents))
-        .route("/api/v1/catalogue", get(fleet::catalogue))
-        .route("/api/v1/inventory", get(fleet::inventory))
-        .route("/api/v1/audit", get(history::audit))
-        .route("/api/v1/audit/verify", post(history::verify))
-        .route("/api/v1/ledger", get(history::ledger))
+    let (routes, _) = openapi::routes();
+    routes
+        .merge(docs::routes())
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(middleware::from_fn_with_state(
-            state.clone(),
-            auth::require_token,
-        ))
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn_with_state(state.clone(), guard::guard))
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(middleware::from_fn_with_state(state.clone(), frame::frame))
         .with_state(state)
 }

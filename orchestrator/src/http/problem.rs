@@ -1,123 +1,207 @@
 //! Every error answer: RFC 9457 problem+json with code, reason and next step (A2). The status is chosen here,
-//! in the last step.
+//! in the last step; the trace comes from the frame around the call.
 
 use std::any::Any;
 
 use axum::{
-    http::{HeaderValue, Method, StatusCode, Uri, header},
+    body::Body,
+    http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use chiffon_arbiter::Refusal;
-use chiffon_common::{ErrorCode, Problem, api::ProblemBody};
+use chiffon_common::{ErrorCode, Problem, TraceId, api::ProblemBody, visible};
 
-use crate::engine::{AdvanceError, IntakeError, store_problem};
+use super::frame::code_of;
+use crate::engine::{AdvanceError, IntakeError, KeptAnswer, store_problem};
 
-/// An error on its way out.
+/// What does not go on as asked: an error on its way out, or the answer that was given before.
 #[derive(Debug)]
-pub(crate) struct Refused(pub(crate) Problem);
+pub(crate) enum Refused {
+    /// An error.
+    Problem(Box<Problem>),
+    /// An error that passes: after so many seconds.
+    Later(Box<Problem>, u64),
+    /// The same was asked before; the answer of then.
+    Replay(Box<KeptAnswer>),
+}
+
+/// What the frame makes a body of.
+#[derive(Debug, Clone)]
+struct Raised {
+    problem: Problem,
+    retry_after: Option<u64>,
+}
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let Problem { code, detail, todo } = self.0;
-        let trace_id = uuid::Uuid::now_v7().to_string();
-        if code.http_status() >= 500 {
-            tracing::warn!(%code, detail, trace.id = trace_id, "answered with an error");
-        }
-        let body = ProblemBody {
-            kind: format!("urn:chiffon:error:{code}"),
-            title: code.title().to_owned(),
-            status: code.http_status(),
-            detail,
-            todo,
-            code,
-            retry: code.retry(),
-            trace_id,
+        let (problem, retry_after) = match self {
+            Self::Replay(kept) => return replayed(&kept),
+            Self::Problem(problem) => (*problem, None),
+            Self::Later(problem, seconds) => (*problem, Some(seconds)),
         };
-        let status =
-            StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let json = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = (status, json).into_response();
-        let kind = HeaderValue::from_static("application/problem+json");
-        response.headers_mut().insert(header::CONTENT_TYPE, kind);
-        if matches!(
-            status,
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
-        ) {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
+        let mut response = status_of(problem.code).into_response();
+        response.extensions_mut().insert(Raised {
+            problem,
+            retry_after,
+        });
         response
     }
 }
 
+/// A stored answer, told apart from a new one by its header.
+pub(super) fn replayed(kept: &KeptAnswer) -> Response {
+    let status = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
+    let mut response = (status, axum::Json(&kept.body)).into_response();
+    let name = HeaderName::from_static("idempotency-replayed");
+    response
+        .headers_mut()
+        .insert(name, HeaderValue::from_static("true"));
+    response
+}
+
+fn status_of(code: ErrorCode) -> StatusCode {
+    StatusCode::from_u16(code.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The last step of every answer: an error gets its body, also one that the framework raised by itself.
+pub(super) fn finished(mut response: Response, trace: TraceId, instance: &str) -> Response {
+    let status = response.status();
+    let raised = response.extensions_mut().remove::<Raised>();
+    let is_bare = status.is_client_error() || status.is_server_error();
+    let raised = raised.or_else(|| {
+        let reason = status.canonical_reason().unwrap_or("refused");
+        let problem = Problem::new(
+            code_of(status),
+            reason,
+            "look at the documentation of the API",
+        );
+        is_bare.then_some(Raised {
+            problem,
+            retry_after: None,
+        })
+    });
+    let Some(raised) = raised else {
+        return response;
+    };
+    let trace_id = trace.as_uuid().as_simple().to_string();
+    let code = raised.problem.code;
+    if status.is_server_error() {
+        tracing::warn!(%code, detail = raised.problem.detail, trace.id = trace_id, "answered with an error");
+    }
+    let body = ProblemBody {
+        kind: format!("/errors/{code}"),
+        title: code.title().to_owned(),
+        status: status.as_u16(),
+        detail: raised.problem.detail,
+        instance: instance.to_owned(),
+        todo: raised.problem.todo,
+        code,
+        retry: code.retry(),
+        trace_id,
+        errors: raised.problem.errors,
+    };
+    *response.body_mut() = Body::from(serde_json::to_vec(&body).unwrap_or_default());
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    let kind = HeaderValue::from_static("application/problem+json");
+    headers.insert(header::CONTENT_TYPE, kind);
+    let passes = matches!(
+        status,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+    );
+    if let Some(seconds) = raised.retry_after.or(passes.then_some(1)) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
 impl From<Problem> for Refused {
     fn from(problem: Problem) -> Self {
-        Self(problem)
+        Self::Problem(Box::new(problem))
     }
 }
 
 impl From<chiffon_store::Error> for Refused {
     fn from(error: chiffon_store::Error) -> Self {
-        Self(store_problem(&error))
+        match error {
+            chiffon_store::Error::Replay { answer } => replay_of(answer),
+            chiffon_store::Error::KeyReused => key_reused().into(),
+            error => store_problem(&error).into(),
+        }
     }
+}
+
+/// What is stored under a key is what this program wrote there.
+pub(super) fn replay_of(answer: serde_json::Value) -> Refused {
+    match serde_json::from_value(answer) {
+        Ok(kept) => Refused::Replay(Box::new(kept)),
+        Err(error) => internal(&error).into(),
+    }
+}
+
+/// The key belongs to another question.
+pub(super) fn key_reused() -> Problem {
+    Problem::new(
+        ErrorCode::IdempotencyMismatch,
+        "this idempotency key was used before, for another request",
+        "use a new key for a new request",
+    )
+}
+
+/// A fault of Chiffon itself.
+pub(super) fn internal(error: &dyn std::error::Error) -> Problem {
+    let why = error
+        .source()
+        .map_or_else(String::new, |source| format!(": {source}"));
+    Problem::new(
+        ErrorCode::Internal,
+        format!("{error}{why}"),
+        "please report this with the log of the orchestrator",
+    )
 }
 
 impl From<AdvanceError> for Refused {
     fn from(error: AdvanceError) -> Self {
-        Self(match error {
-            AdvanceError::NoRequest => no_request(),
-            AdvanceError::Store(error) => store_problem(&error),
+        match error {
+            AdvanceError::NoRequest => no_request().into(),
+            AdvanceError::Store(error) => error.into(),
             AdvanceError::Unreadable(_)
             | AdvanceError::Unwritable(_)
-            | AdvanceError::Outgoing(_) => {
-                let why = std::error::Error::source(&error)
-                    .map_or_else(String::new, |source| format!(": {source}"));
-                Problem::new(
-                    ErrorCode::Internal,
-                    format!("{error}{why}"),
-                    "please report this with the log of the orchestrator",
-                )
-            }
-        })
+            | AdvanceError::Outgoing(_) => internal(&error).into(),
+        }
     }
 }
 
 impl From<IntakeError> for Refused {
     fn from(error: IntakeError) -> Self {
-        use chiffon_common::EventError;
-        Self(match error {
-            IntakeError::Malformed(why) => {
-                let (code, todo) = match why {
-                    EventError::Empty => (
-                        ErrorCode::EmptyRequest,
-                        "say in a sentence what is to be done, for example: chiffon run \"How full are the disks on this machine?\"",
-                    ),
-                    EventError::Binary(_) => (ErrorCode::BinaryRequest, "send plain text in UTF-8"),
-                    EventError::TooLong { .. } => (
-                        ErrorCode::RequestTooLong,
-                        "shorten it; put long content into a file on the host",
-                    ),
-                    EventError::Version(_) | EventError::Field(_) => (
-                        ErrorCode::MalformedMessage,
-                        "correct the field and send it again",
-                    ),
-                };
-                Problem::new(code, why.to_string(), todo)
-            }
-            IntakeError::Conflict => Problem::new(
-                ErrorCode::IdempotencyMismatch,
-                "this idempotency key was used before, for another request",
-                "use a new key for a new request",
-            ),
-            IntakeError::Store(error) => store_problem(&error),
-            IntakeError::Canonical(_) | IntakeError::Unwritable(_) => Problem::new(
-                ErrorCode::Internal,
-                error.to_string(),
-                "please report this with the log of the orchestrator",
-            ),
-        })
+        match error {
+            IntakeError::Malformed(why) => malformed_event(&why).into(),
+            IntakeError::Conflict => key_reused().into(),
+            IntakeError::Store(error) => error.into(),
+            IntakeError::Canonical(_) | IntakeError::Unwritable(_) => internal(&error).into(),
+        }
     }
+}
+
+fn malformed_event(why: &chiffon_common::EventError) -> Problem {
+    use chiffon_common::{EventError, FieldError};
+    let (code, todo) = match why {
+        EventError::Empty => (
+            ErrorCode::EmptyRequest,
+            "say in a sentence what is to be done, for example: chiffon run \"How full are the disks on this machine?\"",
+        ),
+        EventError::Binary(_) => (ErrorCode::BinaryRequest, "send plain text in UTF-8"),
+        EventError::TooLong { .. } => (
+            ErrorCode::RequestTooLong,
+            "shorten it; put long content into a file on the host",
+        ),
+        EventError::Version(_) | EventError::Field(_) => (
+            ErrorCode::MalformedMessage,
+            "correct the field and send it again",
+        ),
+    };
+    let field = FieldError::body("/text", why.to_string());
+    Problem::new(code, why.to_string(), todo).at(field)
 }
 
 impl From<Refusal> for Refused {
@@ -157,41 +241,42 @@ impl From<Refusal> for Refused {
             ),
             Refusal::NotApproved => (ErrorCode::NotApproved, "approve the plan first"),
         };
-        Self(Problem::new(code, refusal.to_string(), todo))
+        Problem::new(code, refusal.to_string(), todo).into()
     }
 }
 
 /// The problem of a request that is not there.
 pub(crate) fn no_request() -> Problem {
-    Problem::new(
-        ErrorCode::NotFound,
-        "there is no request of this id",
-        "`chiffon request list` shows all",
-    )
+    missing("request of this id", "`chiffon request list` shows all")
+}
+
+/// The problem of something that is not there.
+pub(super) fn missing(what: &str, todo: &str) -> Problem {
+    Problem::new(ErrorCode::NotFound, format!("there is no {what}"), todo)
 }
 
 pub(super) async fn not_found(uri: Uri) -> Refused {
-    let detail = format!(
-        "there is nothing at {}",
-        chiffon_common::visible(uri.path())
-    );
-    Refused(Problem::new(
+    let detail = format!("there is nothing at {}", visible(uri.path()));
+    Problem::new(
         ErrorCode::NotFound,
         detail,
-        "look at the documentation of the API",
-    ))
+        "the addresses there are stand in /api/v1/openapi.json",
+    )
+    .into()
 }
 
 pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Refused {
     let detail = format!(
-        "{} does not take {method}",
-        chiffon_common::visible(uri.path())
+        "{} does not take {}",
+        visible(uri.path()),
+        visible(method.as_str())
     );
-    Refused(Problem::new(
+    Problem::new(
         ErrorCode::MethodNotAllowed,
         detail,
-        "look at the documentation of the API",
-    ))
+        "the header `Allow` names the methods it takes",
+    )
+    .into()
 }
 
 /// A panic in a handler answers like every other fault; what it said goes to the log alone.
@@ -206,5 +291,5 @@ pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
         "a fault of Chiffon itself",
         "please report this with the log of the orchestrator",
     );
-    Refused(problem).into_response()
+    Refused::from(problem).into_response()
 }

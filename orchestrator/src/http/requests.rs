@@ -1,143 +1,125 @@
-//! Requests: ask, look, answer, cancel, follow.
+//! Requests: ask, look, cancel, ask again.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use axum::{
     Json,
     extract::State as Extract,
-    http::{HeaderMap, StatusCode},
+    http::HeaderMap,
+    response::{IntoResponse, Response},
 };
-use chiffon_arbiter::{Answered, Authorisation, Run, RunEvent};
+use chiffon_arbiter::{Request, Run, RunEvent};
 use chiffon_common::{
-    Actor, Content, Digest, ErrorCode, Event, EventId, Problem, ProjectId, RequestId,
-    api::{Answer, Follow, LogLine, NewRequest, Page, RequestAccepted, RequestView},
+    Content, ErrorCode, Problem, ProjectId, RequestId, RoomId,
+    api::{NewRequest, Page, RequestAccepted, RequestView},
 };
-use chiffon_store::ListRequests;
-use jiff::Timestamp;
+use chiffon_store::{ListDecisions, ListRequests};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
     State,
-    input::{Asked, Body, Id},
-    problem::{Refused, no_request},
+    cursor::{List, page, read_timed, timed},
+    etag::versioned,
+    frame::Trace,
+    idempotency::{Call, Held, hold},
+    input::{Asked, Body, Id, Nothing, page_size, unfit_query},
+    problem::{Refused, internal, no_request},
+    take::{Asking, take},
 };
-use crate::engine::{Advanced, Cause, request_line, request_view};
+use crate::engine::{AdvanceError, Advanced, Cause, request_line, request_view, slice_of};
 
-/// How long a follower waits for something new. Below the idle limits of common proxies.
-const FOLLOW: Duration = Duration::from_secs(25);
-/// Lines in one answer to a follower.
-const LINES: u32 = 1000;
+/// The states of a request, for the filter.
+const STATES: [&str; 11] = [
+    "received",
+    "planning",
+    "previewing",
+    "needs_input",
+    "awaiting_approval",
+    "running",
+    "completed",
+    "failed",
+    "rejected",
+    "expired",
+    "cancelled",
+];
 
+/// Asks for something in a sentence.
+///
+/// When this answers, the request is durable: it reaches exactly one terminal state, whichever process dies.
+#[utoipa::path(
+    post, path = "/api/v1/requests", tag = "requests", operation_id = "create_request",
+    request_body = NewRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same request again")),
+    responses((status = 202, description = "Taken", body = RequestAccepted))
+)]
 pub(super) async fn create(
     Extract(state): Extract<State>,
+    trace: Trace,
     headers: HeaderMap,
-    Body(new): Body<NewRequest>,
-) -> Result<(StatusCode, Json<RequestAccepted>), Refused> {
-    if state.draining.is_cancelled() {
-        let detail = "Chiffon is shutting down and takes nothing new";
-        let todo = "ask again when it is back; nothing was taken";
-        return Err(Refused(Problem::new(ErrorCode::ShuttingDown, detail, todo)));
-    }
-    let key = idempotency_key(&headers, &new)?;
-    let event = event(&state, new, key.as_deref())?;
-    let taken = state.shared.intake(event, &Authorisation::Allow).await?;
-    let request_id = taken.request.ok_or_else(|| {
-        let detail = format!("the request was not accepted: {:?}", taken.plan.reason_code);
-        Refused(Problem::new(
-            ErrorCode::Forbidden,
-            detail,
-            "ask as a person who may",
-        ))
-    })?;
-    let (run, _) = state.shared.load(request_id).await?;
-    let accepted = RequestAccepted {
-        request_id,
-        state: run.request.state.name().to_owned(),
+    Body { value: new, bytes }: Body<NewRequest>,
+) -> Result<Response, Refused> {
+    let call = Call {
+        operation: "request",
+        headers: &headers,
+        body: &bytes,
+        key: new.idempotency_key.as_deref(),
     };
-    Ok((StatusCode::ACCEPTED, Json(accepted)))
+    let held = hold(&state, &call).await?;
+    let content = Content {
+        kind: "text".to_owned(),
+        text: new.text,
+        mentions_chiffon: true,
+        call: None,
+        retry_of: None,
+    };
+    let asking = Asking {
+        content,
+        project_id: new.project_id,
+        room_id: new.room_id,
+        trace,
+        held,
+    };
+    take(&state, asking).await
 }
 
-fn idempotency_key(headers: &HeaderMap, new: &NewRequest) -> Result<Option<String>, Refused> {
-    let header = headers
-        .get("idempotency-key")
-        .map(|value| value.to_str().map(str::to_owned))
-        .transpose();
-    let header = header.unwrap_or(Some(String::new()));
-    let key = header.or_else(|| new.idempotency_key.clone());
-    let fits =
-        |key: &String| !key.is_empty() && key.len() <= 255 && !key.chars().any(char::is_control);
-    if key.as_ref().is_some_and(|key| !fits(key)) {
-        let detail = "an idempotency key has 1 to 255 characters without control characters";
-        return Err(Refused(Problem::new(
-            ErrorCode::MalformedMessage,
-            detail,
-            "use a UUID",
-        )));
-    }
-    Ok(key)
-}
-
-fn event(state: &State, new: NewRequest, key: Option<&str>) -> Result<Event, Refused> {
-    let internal = |error: &dyn std::error::Error| {
-        Refused(Problem::new(
-            ErrorCode::Internal,
-            error.to_string(),
-            "please report this",
-        ))
-    };
-    // Two people's keys never meet, whatever characters they use.
-    let id = key.map_or_else(
-        || format!("http:{}", state.shared.clock.fresh_id()),
-        |key| {
-            format!(
-                "key:{}",
-                Digest::of_parts([state.principal.id.as_bytes(), key.as_bytes()]).hex()
-            )
-        },
-    );
-    let event_id = id.parse::<EventId>().map_err(|error| internal(&error))?;
-    let room_id = match new.room_id {
-        Some(room) => room,
-        None => "api"
-            .parse()
-            .map_err(|error: chiffon_common::IdError| internal(&error))?,
-    };
-    Ok(Event {
-        v: 0,
-        event_id,
-        tenant_id: state.shared.settings.tenant.clone(),
-        source: "http".to_owned(),
-        room_id,
-        project_id: new.project_id.unwrap_or_default(),
-        actor: Actor {
-            id: state.principal.id.clone(),
-            kind: state.principal.kind.clone(),
-        },
-        content: Content {
-            kind: "text".to_owned(),
-            text: new.text,
-            mentions_chiffon: true,
-        },
-        ts: state.shared.clock.now(),
-    })
-}
-
+/// Shows one request in full: plan, tasks, questions, outcome.
+#[utoipa::path(
+    get, path = "/api/v1/requests/{id}", tag = "requests", operation_id = "show_request",
+    params(("id" = RequestId, Path), ("If-None-Match" = Option<String>, Header)),
+    responses(
+        (status = 200, description = "The request", body = RequestView, headers(("ETag" = String))),
+        (status = 304, description = "It has not changed since")
+    )
+)]
 pub(super) async fn show(
     Extract(state): Extract<State>,
-    Id(id): Id,
-) -> Result<Json<RequestView>, Refused> {
-    Ok(Json(view(&state, id).await?.0))
+    headers: HeaderMap,
+    Id(id): Id<RequestId>,
+) -> Result<Response, Refused> {
+    let (view, version) = view(&state, id).await?;
+    // The ledger's commit comes after the last move and moves nothing.
+    let tag = format!(
+        "{version}{}",
+        if view.ledger_commit.is_some() {
+            ".1"
+        } else {
+            ""
+        }
+    );
+    Ok(versioned(&headers, &tag, &view))
 }
 
-async fn view(state: &State, id: RequestId) -> Result<(RequestView, u64), Refused> {
+/// One request with its version.
+pub(super) async fn view(state: &State, id: RequestId) -> Result<(RequestView, u64), Refused> {
     let shared = &state.shared;
     let rows = shared
         .store
         .run(&shared.settings.tenant, id)
         .await?
-        .ok_or_else(|| Refused(no_request()))?;
+        .ok_or_else(no_request)?;
     let (version, updated_at) = (rows.request.version, rows.request.updated_at);
-    let (run, _) = crate::engine::slice_of(&rows).map_err(crate::engine::AdvanceError::from)?;
+    let (run, _) = slice_of(&rows).map_err(AdvanceError::from)?;
     let commit = if run.request.state.ended() {
         shared.store.ledger_commit(id).await?
     } else {
@@ -146,47 +128,72 @@ async fn view(state: &State, id: RequestId) -> Result<(RequestView, u64), Refuse
     Ok((request_view(&run, updated_at, commit), version))
 }
 
-/// The query of a list.
-#[derive(Debug, Deserialize)]
+/// Which requests to list.
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Only of this project.
     project_id: Option<ProjectId>,
+    /// Only of this room.
+    room_id: Option<RoomId>,
+    /// Only in this state.
     state: Option<String>,
+    /// Only those that have not ended.
     #[serde(default)]
     open_only: bool,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<u32>,
+    /// `next_cursor` of the page before.
     cursor: Option<String>,
 }
 
+/// Lists requests, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/requests", tag = "requests", operation_id = "list_requests",
+    params(ListQuery),
+    responses((status = 200, description = "A page", body = Page<RequestView>))
+)]
 pub(super) async fn list(
     Extract(state): Extract<State>,
     Asked(asked): Asked<ListQuery>,
 ) -> Result<Json<Page<RequestView>>, Refused> {
-    let limit = asked.limit.unwrap_or(50).clamp(1, 499);
-    let after = asked.cursor.as_deref().map(read_cursor).transpose()?;
+    let limit = page_size(asked.limit, 50)?;
+    if asked
+        .state
+        .as_deref()
+        .is_some_and(|state| !STATES.contains(&state))
+    {
+        let why = format!("a request is in one of the states {}", STATES.join(", "));
+        return Err(unfit_query("state", &why));
+    }
+    let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
+    let filters = [
+        text(asked.project_id.as_ref().map(ProjectId::as_str)),
+        text(asked.room_id.as_ref().map(RoomId::as_str)),
+        text(asked.state.as_deref()),
+        asked.open_only.to_string(),
+    ];
+    let cursors = List::new("requests", &filters.each_ref().map(String::as_str));
     let list = ListRequests {
         project_id: asked.project_id,
-        room_id: None,
+        room_id: asked.room_id,
         state: asked.state,
         open_only: asked.open_only,
-        after,
+        after: cursors.place(asked.cursor.as_deref(), read_timed)?,
         // One more than is shown tells whether there is another page.
         limit: limit + 1,
     };
-    let mut rows = state
-        .shared
-        .store
-        .requests(&state.shared.settings.tenant, list)
-        .await?;
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    let next_cursor = rows
-        .last()
-        .filter(|_| more)
-        .map(|row| format!("{}_{}", row.created_at.as_microsecond(), row.request_id));
+    let shared = &state.shared;
+    let rows = shared.store.requests(&shared.settings.tenant, list).await?;
+    let (rows, next_cursor) = page(rows, limit, |row| {
+        cursors.cursor(&timed(row.created_at, row.request_id))
+    });
+    let asking = waiting_requests(&state).await?;
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
-        let request = serde_json::from_value(row.doc).map_err(crate::engine::AdvanceError::from)?;
+        let request: Request = serde_json::from_value(row.doc).map_err(|error| internal(&error))?;
         let run = Run {
             request,
             plan: None,
@@ -194,160 +201,136 @@ pub(super) async fn list(
             decisions: Default::default(),
             timers: Default::default(),
         };
-        items.push(request_line(&run, row.updated_at));
+        let mut line = request_line(&run, row.updated_at);
+        line.waits_for_person |= asking.contains(&row.request_id);
+        items.push(line);
     }
     Ok(Json(Page { items, next_cursor }))
 }
 
-fn read_cursor(text: &str) -> Result<(Timestamp, RequestId), Refused> {
-    let read = || {
-        let (at, id) = text.split_once('_')?;
-        Some((
-            Timestamp::from_microsecond(at.parse().ok()?).ok()?,
-            id.parse().ok()?,
-        ))
+/// The requests about which a question is open, also while they run.
+async fn waiting_requests(state: &State) -> Result<BTreeSet<RequestId>, Refused> {
+    let shared = &state.shared;
+    let list = ListDecisions {
+        state: Some("pending".to_owned()),
+        limit: 500,
+        ..ListDecisions::default()
     };
-    read().ok_or_else(|| {
-        Refused(Problem::new(
-            ErrorCode::MalformedMessage,
-            "the cursor is not one of this list",
-            "begin again without a cursor",
-        ))
-    })
+    let rows = shared
+        .store
+        .decisions(&shared.settings.tenant, list)
+        .await?;
+    Ok(rows.into_iter().map(|row| row.request_id).collect())
 }
 
-pub(super) async fn answer(
-    Extract(state): Extract<State>,
-    Body(answer): Body<Answer>,
-) -> Result<Json<RequestView>, Refused> {
-    let (run, _) = state.shared.load(answer.request_id).await?;
-    let decision = match answer.decision_id {
-        Some(decision) => decision,
-        None => pending(&run, &answer)?,
-    };
-    let event = RunEvent::Answered(Answered {
-        decision,
-        choice: answer.choice.unwrap_or_else(|| "approve".to_owned()),
-        by: state.principal.clone(),
-        digest: answer.digest,
-        confirm: answer.confirm,
-        comment: answer.comment,
-    });
-    bring(&state, answer.request_id, event, "answered").await
-}
-
-/// The question that is meant where none is named: the one that waits, or else the last that did.
-fn pending(run: &Run, answer: &Answer) -> Result<chiffon_common::DecisionId, Refused> {
-    let mut pending: Vec<_> = run.decisions.values().collect();
-    pending.sort_by_key(|decision| (!decision.state.ended(), decision.created_at));
-    let open = pending
-        .iter()
-        .filter(|decision| !decision.state.ended())
-        .count();
-    if open > 1 && answer.digest.is_none() {
-        let detail = "several questions wait for an answer";
-        return Err(Refused(Problem::new(
-            ErrorCode::Conflict,
-            detail,
-            "name one by decision_id; `chiffon request show` lists them",
-        )));
-    }
-    let last = pending.last().map(|decision| decision.decision_id);
-    last.ok_or_else(|| {
-        let detail = format!(
-            "the request is {} and asks nothing",
-            run.request.state.name()
-        );
-        Refused(Problem::new(
-            ErrorCode::DecisionClosed,
-            detail,
-            "look at it with `chiffon request show`",
-        ))
-    })
-}
-
+/// Stops a request, wherever it is. Asked for twice is asked for once.
+#[utoipa::path(
+    post, path = "/api/v1/requests/{id}/cancel", tag = "requests", operation_id = "cancel_request",
+    params(("id" = RequestId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses(
+        (status = 200, description = "It is cancelled, or being cancelled", body = RequestView),
+        (status = 409, description = "It has ended already")
+    )
+)]
 pub(super) async fn cancel(
     Extract(state): Extract<State>,
-    Id(id): Id,
+    trace: Trace,
+    headers: HeaderMap,
+    Id(id): Id<RequestId>,
+    Nothing { bytes }: Nothing,
 ) -> Result<Json<RequestView>, Refused> {
+    let operation = format!("cancel:{id}");
+    let call = Call {
+        operation: &operation,
+        headers: &headers,
+        body: &bytes,
+        key: None,
+    };
+    let held = hold(&state, &call).await?;
     let by = state.principal.clone();
-    bring(&state, id, RunEvent::CancelAsked { by }, "cancel_asked").await
+    bring(
+        &state,
+        id,
+        RunEvent::CancelAsked { by },
+        "cancel_asked",
+        trace,
+        held,
+    )
+    .await
 }
 
-async fn bring(
+/// Asks for the same again, as a new request with its own plan and approval.
+#[utoipa::path(
+    post, path = "/api/v1/requests/{id}/retry", tag = "requests", operation_id = "retry_request",
+    params(("id" = RequestId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    responses(
+        (status = 202, description = "Taken", body = RequestAccepted),
+        (status = 409, description = "It has not ended yet")
+    )
+)]
+pub(super) async fn retry(
+    Extract(state): Extract<State>,
+    trace: Trace,
+    headers: HeaderMap,
+    Id(id): Id<RequestId>,
+    Nothing { bytes }: Nothing,
+) -> Result<Response, Refused> {
+    let operation = format!("retry:{id}");
+    let call = Call {
+        operation: &operation,
+        headers: &headers,
+        body: &bytes,
+        key: None,
+    };
+    let held = hold(&state, &call).await?;
+    let (run, _) = state.shared.load(id).await?;
+    let request = run.request;
+    if !request.state.ended() {
+        let detail = format!("the request is {} and has not ended", request.state.name());
+        let todo = "cancel it first, or answer what it asks";
+        return Err(Problem::new(ErrorCode::Conflict, detail, todo).into());
+    }
+    let content = Content {
+        kind: if request.call.is_some() {
+            "entry"
+        } else {
+            "text"
+        }
+        .to_owned(),
+        text: request.text,
+        mentions_chiffon: true,
+        call: request.call,
+        retry_of: Some(id),
+    };
+    let asking = Asking {
+        content,
+        project_id: Some(request.project_id),
+        room_id: Some(request.room_id),
+        trace,
+        held,
+    };
+    Ok(take(&state, asking).await?.into_response())
+}
+
+/// Brings an event to a request, and shows how it stands then.
+pub(super) async fn bring(
     state: &State,
     id: RequestId,
     event: RunEvent,
     reason: &'static str,
+    trace: Trace,
+    held: Option<Held>,
 ) -> Result<Json<RequestView>, Refused> {
-    let cause = Cause::by(state.principal.clone(), reason);
+    let cause = Cause {
+        trace: Some(trace.0),
+        claim: held.as_ref().map(|held| held.claim.clone()),
+        ..Cause::by(state.principal.clone(), reason)
+    };
     match state.shared.advance(id, event, cause).await? {
-        // Asked for twice is asked for once.
         Advanced::Refused(chiffon_arbiter::Refusal::Nothing)
         | Advanced::Moved
         | Advanced::HandledBefore => {}
         Advanced::Refused(refusal) => return Err(refusal.into()),
     }
     Ok(Json(view(state, id).await?.0))
-}
-
-/// Where a follower stands.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct FollowQuery {
-    #[serde(default)]
-    after: u64,
-    #[serde(default)]
-    version: u64,
-}
-
-/// Answers at once if there is something newer than the follower has, else as soon as there is.
-pub(super) async fn follow(
-    Extract(state): Extract<State>,
-    Id(id): Id,
-    Asked(asked): Asked<FollowQuery>,
-) -> Result<Json<Follow>, Refused> {
-    // Listening begins before looking, so nothing falls between the two.
-    let mut changes = state.shared.changes.subscribe();
-    let waited = tokio::time::sleep(FOLLOW);
-    tokio::pin!(waited);
-    loop {
-        let found = look(&state, id, &asked).await?;
-        let newer = found.version > asked.version || !found.lines.is_empty();
-        if newer || waited.is_elapsed() || state.ending.is_cancelled() {
-            return Ok(Json(found));
-        }
-        loop {
-            tokio::select! {
-                () = &mut waited => break,
-                () = state.ending.cancelled() => break,
-                changed = changes.recv() => match changed {
-                    Ok(other) if other != id => {}
-                    // Lagging behind means that anything may have changed.
-                    Ok(_) | Err(_) => break,
-                },
-            }
-        }
-    }
-}
-
-async fn look(state: &State, id: RequestId, asked: &FollowQuery) -> Result<Follow, Refused> {
-    let (request, version) = view(state, id).await?;
-    // The ledger's commit comes after the last move and moves nothing: it counts as one version more.
-    let version = version * 2 + u64::from(request.ledger_commit.is_some());
-    let rows = state.shared.store.logs(id, asked.after, LINES).await?;
-    let last_line = rows.last().map_or(asked.after, |row| row.id);
-    let line = |row: chiffon_store::LogRow| LogLine {
-        id: row.id,
-        task_id: row.task_id,
-        attempt: row.attempt,
-        ts: row.ts,
-        line: row.line,
-    };
-    Ok(Follow {
-        request,
-        version,
-        lines: rows.into_iter().map(line).collect(),
-        last_line,
-    })
 }

@@ -1,19 +1,38 @@
-//! The listener: bound before anything is promised, ended within a bound (R46).
+//! The listener: bound before anything is promised, bounded in connections and in the time that a header may
+//! take, ended within a bound (R46, S77).
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use axum::{Router, extract::Request};
 use chiffon_common::{ErrorCode, Problem};
-use tokio::{net::TcpListener, task::JoinHandle};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::{GracefulConnection, GracefulShutdown},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
-use super::{State, router};
+use super::{State, guard::Peer, router};
+
+/// How long a header may take to arrive; an idle connection is closed after the same time.
+const HEADER: Duration = Duration::from_secs(30);
+/// Header fields of one request; hyper's own bound on their size (about 400 KiB) stands beside it.
+const HEADERS: usize = 64;
+/// Pause after a connection could not be taken: no file handles, and the next try would say the same.
+const AFTER_FAULT: Duration = Duration::from_millis(100);
 
 /// A running server.
 #[derive(Debug)]
 pub(crate) struct Server {
     address: SocketAddr,
     ending: CancellationToken,
-    task: JoinHandle<io::Result<()>>,
+    task: JoinHandle<()>,
 }
 
 /// Binds the address, or says why it cannot be had.
@@ -35,7 +54,11 @@ pub(crate) async fn bind(listen: SocketAddr) -> Result<TcpListener, Problem> {
 
 impl Server {
     /// Serves on a bound listener.
-    pub(crate) fn start(listener: TcpListener, state: State) -> Result<Self, Problem> {
+    pub(crate) fn start(
+        listener: TcpListener,
+        state: State,
+        connections: usize,
+    ) -> Result<Self, Problem> {
         let address = listener.local_addr().map_err(|error| {
             Problem::new(
                 ErrorCode::Internal,
@@ -45,9 +68,18 @@ impl Server {
         })?;
         let ending = state.ending.clone();
         let ended = ending.clone();
-        let serve = axum::serve(listener, router(state))
-            .with_graceful_shutdown(async move { ended.cancelled().await });
-        let task = tokio::spawn(async move { serve.await });
+        let router = router(state);
+        let task = tokio::spawn(async move {
+            let places = Arc::new(Semaphore::new(connections));
+            let open = GracefulShutdown::new();
+            tokio::select! {
+                () = accept(&listener, &router, &places, &open) => {}
+                () = ended.cancelled() => {}
+            }
+            // Nobody new may wait in the queue of a listener that takes nobody.
+            drop(listener);
+            open.shutdown().await;
+        });
         Ok(Self {
             address,
             ending,
@@ -60,11 +92,60 @@ impl Server {
         self.address
     }
 
-    /// Ends it: long polls answer at once, the rest has `grace`, then connections are dropped.
+    /// Ends it: long polls and streams end at once, the rest has `grace`, then connections are dropped.
     pub(crate) async fn stop(mut self, grace: Duration) {
         self.ending.cancel();
         if tokio::time::timeout(grace, &mut self.task).await.is_err() {
             self.task.abort();
         }
     }
+}
+
+/// Takes connections for ever. Where no place is free, the next waits in the kernel's queue.
+async fn accept(
+    listener: &TcpListener,
+    router: &Router,
+    places: &Arc<Semaphore>,
+    open: &GracefulShutdown,
+) {
+    loop {
+        let Ok(place) = Arc::clone(places).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let connection = open.watch(serve(stream, peer, router.clone()));
+                tokio::spawn(async move {
+                    // A peer that goes away, or speaks no HTTP, is no fault of this server.
+                    if let Err(error) = connection.await {
+                        tracing::debug!(%error, "connection ended");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "connection could not be taken");
+                tokio::time::sleep(AFTER_FAULT).await;
+            }
+        }
+    }
+}
+
+fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+) -> impl GracefulConnection<Error = hyper::Error> + Send {
+    // Answers are small, and an event must not wait for the next one.
+    let _without_it_slower = stream.set_nodelay(true);
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(Peer(peer.ip()));
+        router.clone().oneshot(request)
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(stream), service)
 }

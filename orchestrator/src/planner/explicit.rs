@@ -1,7 +1,7 @@
 //! The explicit form, `<entry> key=value key="quoted value" key:=<json> on host1,host2`: exact, without any
 //! guessing, for programs and for `catalogue run`.
 
-use chiffon_common::{ErrorCode, Parameters, Problem};
+use chiffon_common::{EntryCall, ErrorCode, HostName, Parameters, Problem};
 use serde_json::Value;
 
 /// What stands in the explicit form.
@@ -120,6 +120,41 @@ fn mistake(what: &str) -> Problem {
     )
 }
 
+/// The form of a call, for people; with the values that are given, so secret ones are masked before.
+pub(crate) fn written(call: &EntryCall) -> String {
+    let mut text = call.entry.to_string();
+    for (name, value) in &call.parameters {
+        text += &match value {
+            Value::String(value) => format!(" {name}={}", quoted(value)),
+            other => format!(" {name}:={other}"),
+        };
+    }
+    if !call.hosts.is_empty() {
+        let hosts: Vec<&str> = call.hosts.iter().map(HostName::as_str).collect();
+        text += &format!(" on {}", hosts.join(","));
+    }
+    text
+}
+
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "._-/:@+,%~".contains(c);
+    if !value.is_empty() && value.chars().all(is_plain) {
+        return value.to_owned();
+    }
+    let mut quoted = String::from("\"");
+    for c in value.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -143,6 +178,25 @@ mod tests {
             json!(read_one("x a={{x}} b=").parameters),
             json!({"a": "{{x}}", "b": ""})
         );
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let call = EntryCall {
+            entry: "write_file".parse().unwrap(),
+            hosts: vec!["nas".parse().unwrap(), "tower".parse().unwrap()],
+            parameters: Parameters::from_iter([
+                ("content".to_owned(), json!("a \"b\" \\ on nas\n\tc")),
+                ("empty".to_owned(), json!("")),
+                ("n".to_owned(), json!([1, {"a": "b c"}])),
+                ("path".to_owned(), json!("/tmp/x")),
+            ]),
+        };
+        let text = written(&call);
+        let read = read(&text).unwrap().unwrap();
+        assert_eq!(read.entry, "write_file");
+        assert_eq!(read.parameters, call.parameters, "{text}");
+        assert_eq!(read.hosts, ["nas", "tower"]);
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod propose;
 mod sentence;
 mod suggest;
 pub(crate) mod text;
+pub(crate) use explicit::written as explicit_form;
 mod value;
 
 #[cfg(test)]
@@ -23,7 +24,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use chiffon_common::{EntryId, HostName, Parameters, Problem, api::Nearest};
+use chiffon_common::{EntryCall, EntryId, HostName, Parameters, Problem, api::Nearest};
 
 use crate::{catalogue::Catalogue, inventory::Inventory};
 
@@ -91,6 +92,12 @@ impl Planner {
     /// What a sentence asks for.
     pub fn plan(&self, sentence: &str, inventory: &Inventory) -> Proposal {
         let proposed = propose::propose(self, sentence, inventory);
+        proposed.map_or_else(|question| Proposal::Ask(*question), Proposal::Plan)
+    }
+
+    /// What an entry that was named, with hosts and parameters, comes to: no sentence has to be understood.
+    pub fn plan_call(&self, call: &EntryCall, inventory: &Inventory) -> Proposal {
+        let proposed = propose::called(self, call, inventory);
         proposed.map_or_else(|question| Proposal::Ask(*question), Proposal::Plan)
     }
 }

@@ -1,6 +1,8 @@
 //! From a sentence to a proposal: the steps in their order, each of which may end in a question.
 
-use chiffon_common::{ErrorCode, HostName, Parameters, Problem, Tier, api::Nearest, visible};
+use chiffon_common::{
+    EntryCall, ErrorCode, HostName, Parameters, Problem, Tier, api::Nearest, visible,
+};
 
 use super::{
     Planned, Planner, Proposed, Question,
@@ -72,6 +74,35 @@ pub(super) fn propose(planner: &Planner, sentence: &str, inventory: &Inventory) 
         because: because(best, &hosts),
         steps: vec![Proposed {
             entry: best.entry.id.clone(),
+            hosts,
+            parameters,
+        }],
+    })
+}
+
+/// An entry that was named: the catalogue and the inventory may have changed since.
+pub(super) fn called(planner: &Planner, call: &EntryCall, inventory: &Inventory) -> Asked<Planned> {
+    let asked = |problem: Problem| {
+        Box::new(Question {
+            problem,
+            nearest: Vec::new(),
+            missing: Vec::new(),
+        })
+    };
+    let entry = planner.catalogue.find(call.entry.as_str()).map_err(asked)?;
+    let mut mentions = Mentions::default();
+    for host in &call.hosts {
+        let meant = inventory.meant(host.as_str());
+        let hosts = meant.ok_or_else(|| asked(inventory.unknown_host(host.as_str())))?;
+        mentions.hosts.extend(hosts.iter().cloned());
+    }
+    let parameters = checked(entry, &call.parameters, &[])?;
+    let hosts = where_to(&mentions, inventory, entry, &[])?;
+    Ok(Planned {
+        confidence: 100,
+        because: format!("{} was named", entry.id),
+        steps: vec![Proposed {
+            entry: entry.id.clone(),
             hosts,
             parameters,
         }],
@@ -285,6 +316,7 @@ fn checked(entry: &Entry, given: &Parameters, nearest: &[Nearest]) -> Asked<Para
         });
         for more in problems {
             problem.detail = format!("{}; {}", problem.detail, more.detail);
+            problem.errors.extend(more.errors);
         }
         Box::new(Question {
             problem,

@@ -191,7 +191,7 @@ pub(super) async fn a_list_of_plans_misses_and_repeats_nothing(store: Arc<dyn St
 
 pub(super) async fn a_page_is_neither_empty_nor_endless(store: Arc<dyn Store>) {
     let mut writes = Vec::new();
-    for number in 0..501 {
+    for number in 0..1_001 {
         let request = request_row(at(0));
         let id = request.request_id;
         writes.push(Write::Request(Expected::Absent, request));
@@ -203,7 +203,7 @@ pub(super) async fn a_page_is_neither_empty_nor_endless(store: Arc<dyn Store>) {
     }
     stored(&*store, writes).await;
     let tenant = TenantId::default();
-    for (limit, length) in [(0, 1), (500, 500), (u32::MAX, 500)] {
+    for (limit, length) in [(0, 1), (1_000, 1_000), (u32::MAX, 1_000)] {
         let tasks = ListTasks {
             limit,
             ..ListTasks::default()

@@ -21,7 +21,7 @@ pub(super) fn opt_micros(time: Option<Timestamp>) -> Option<i64> {
 }
 
 /// The largest page of a list.
-const PAGE: u32 = 500;
+const PAGE: u32 = 1000;
 
 /// How many rows a page may have.
 pub(super) fn page(limit: u32) -> u32 {

@@ -1,0 +1,76 @@
+//! The catalogue: what may run.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{EntryId, Tier};
+
+/// One catalogue entry: `GET /api/v1/catalogue`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EntryView {
+    /// Its id.
+    pub id: EntryId,
+    /// Its title.
+    pub title: String,
+    /// What it does.
+    pub description: String,
+    /// Sentences that reach it.
+    pub examples: Vec<String>,
+    /// Its tier.
+    pub tier: Tier,
+    /// `exact`, `simulated`, `blind`, `acts`.
+    pub preview: String,
+    /// How it is taken back, or why not.
+    pub undo: String,
+    /// Longest run.
+    pub timeout_seconds: u64,
+    /// Declared parameters.
+    pub parameters: Vec<ParameterView>,
+    /// The catalogue folder it came from.
+    pub origin: String,
+}
+
+/// One declared parameter.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ParameterView {
+    /// Its name.
+    pub name: String,
+    /// `str`, `int`, `float`, `bool`, `list`, `dict`, `path`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether it must be given.
+    pub required: bool,
+    /// What it means.
+    pub description: String,
+    /// The value where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<Value>,
+    /// The permitted values, where they are listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Value>,
+}
+
+/// `GET /api/v1/catalogue`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CatalogueView {
+    /// What loaded.
+    pub entries: Vec<EntryView>,
+    /// What did not, each with file, line and reason.
+    pub broken: Vec<BrokenFile>,
+}
+
+/// A catalogue file that did not load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BrokenFile {
+    /// Path of the file, or of the folder where the whole catalogue folder is meant.
+    pub file: String,
+    /// Line, from 1; absent where the whole file is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Why.
+    pub reason: String,
+}

@@ -1,0 +1,28 @@
+//! The bodies of the public HTTP API, for the server that writes them and the clients that read them.
+//!
+//! Enums are open for growth: clients must pass on states they do not know. Times are UTC. With the feature
+//! `openapi` each has its schema, from which the OpenAPI document is made.
+
+mod catalogue;
+mod decision;
+mod event;
+mod fleet;
+mod history;
+mod inventory;
+mod page;
+mod problem;
+mod project;
+mod request;
+mod task;
+
+pub use catalogue::{BrokenFile, CatalogueView, EntryView, ParameterView};
+pub use decision::{Answer, DecisionView, Resolve};
+pub use event::{EventView, EventsPage, ResetReason};
+pub use fleet::{AgentEdit, AgentStatus, AgentView, Health};
+pub use history::{AuditReport, LedgerLine, NumberedRecord};
+pub use inventory::{HostView, InventoryView};
+pub use page::Page;
+pub use problem::ProblemBody;
+pub use project::{ProjectEdit, ProjectView};
+pub use request::{EntryRun, Follow, LogLine, Nearest, NewRequest, RequestAccepted, RequestView};
+pub use task::TaskView;

@@ -1,0 +1,59 @@
+//! Tasks: one step at work each (a bead in the Arbiter documents).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{AgentId, EntryId, HostSummary, Problem, RequestId, ResourceUsage, TaskId};
+
+/// One task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TaskView {
+    /// Its id.
+    pub task_id: TaskId,
+    /// The request it belongs to.
+    pub request_id: RequestId,
+    /// The step it does.
+    pub step: u32,
+    /// For people.
+    pub title: String,
+    /// The entry.
+    pub entry: EntryId,
+    /// `check` or `apply`.
+    pub mode: String,
+    /// `open`, `waiting`, `dispatched`, `accepted`, `running`, `unknown`, `completed`, `failed`, `cancelled`, `interrupted`.
+    pub state: String,
+    /// The work-item word for it: `open`, `in_progress`, `blocked`, `closed`.
+    pub bead_state: String,
+    /// Why it is in this state, or what it waits for, for people.
+    pub because: String,
+    /// When it came.
+    pub created_at: Timestamp,
+    /// The attempt in hand, from 1; 0 before the first.
+    pub attempt: u32,
+    /// The agent that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+    /// 0 to 100.
+    pub progress: u8,
+    /// By host.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<String, HostSummary>,
+    /// What changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<String>,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    /// Wall time of the run in seconds, once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<f64>,
+    /// What it used, once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_usage: Option<ResourceUsage>,
+    /// Which isolation was in force.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub isolation: String,
+}

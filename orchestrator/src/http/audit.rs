@@ -1,0 +1,77 @@
+//! The audit trail: records in the order of their numbers, and their verification.
+
+use axum::{Json, extract::State as Extract};
+use chiffon_common::api::{AuditReport, NumberedRecord, Page};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{
+    State,
+    cursor::{List, page},
+    input::{Asked, Nothing, page_size, unfit_query},
+    problem::Refused,
+};
+
+/// Which records to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditQuery {
+    /// Records after this number; a cursor says the same.
+    #[param(maximum = 9223372036854775807u64)]
+    after: Option<u64>,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 500, default = 100)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Lists audit records, lowest number first.
+#[utoipa::path(
+    get, path = "/api/v1/audit", tag = "audit", operation_id = "list_audit",
+    params(AuditQuery),
+    responses((status = 200, description = "A page", body = Page<NumberedRecord>))
+)]
+pub(super) async fn list(
+    Extract(state): Extract<State>,
+    Asked(asked): Asked<AuditQuery>,
+) -> Result<Json<Page<NumberedRecord>>, Refused> {
+    let limit = page_size(asked.limit, 100)?;
+    let cursors = List::new("audit", &[]);
+    let place = cursors.place(asked.cursor.as_deref(), |place| place.parse().ok())?;
+    let after = match (place, asked.after) {
+        (Some(_), Some(_)) => {
+            return Err(unfit_query("after", "give a cursor or a number, not both"));
+        }
+        (place, after) => place.or(after).unwrap_or_default(),
+    };
+    if i64::try_from(after).is_err() {
+        return Err(unfit_query(
+            "after",
+            "there is no record of so high a number",
+        ));
+    }
+    let rows = state.shared.store.audit_after(after, limit + 1).await?;
+    let (rows, next_cursor) = page(rows, limit, |row| cursors.cursor(&row.seq.to_string()));
+    let items = rows
+        .into_iter()
+        .map(|row| NumberedRecord {
+            seq: row.seq,
+            record: row.record,
+        })
+        .collect();
+    Ok(Json(Page { items, next_cursor }))
+}
+
+/// Holds every record against its chain, every seal against its batch, and the ledger against the database.
+#[utoipa::path(
+    post, path = "/api/v1/audit/verify", tag = "audit", operation_id = "verify_audit",
+    responses((status = 200, description = "What was held, and what does not fit", body = AuditReport))
+)]
+pub(super) async fn verify(
+    Extract(state): Extract<State>,
+    _: Nothing,
+) -> Result<Json<AuditReport>, Refused> {
+    Ok(Json(state.shared.verify_audit().await?))
+}

@@ -1,0 +1,169 @@
+//! The catalogue: what may run, and starting an entry without a sentence.
+
+use axum::{
+    Json,
+    extract::{Path, State as Extract},
+    http::HeaderMap,
+    response::Response,
+};
+use chiffon_common::{
+    Content, EntryCall, EntryId, ErrorCode, FieldError, HostName, Problem,
+    api::{CatalogueView, EntryRun, EntryView, RequestAccepted},
+};
+use serde_json::Value;
+
+use super::{
+    State,
+    frame::Trace,
+    idempotency::{Call, hold},
+    input::{Body, Id},
+    problem::Refused,
+    take::{Asking, take},
+};
+use crate::{
+    catalogue::Entry,
+    inventory::Inventory,
+    planner::{Proposal, explicit_form, text::fold},
+};
+
+/// What stands in place of a secret value.
+const MASK: &str = "[secret]";
+/// Longest value that is shown in the text of a request, in characters.
+const SHOWN: usize = 200;
+
+/// Shows the catalogue: what loaded, and what did not, with its reason.
+#[utoipa::path(
+    get, path = "/api/v1/catalogue", tag = "catalogue", operation_id = "show_catalogue",
+    responses((status = 200, description = "All entries", body = CatalogueView))
+)]
+pub(super) async fn show(Extract(state): Extract<State>) -> Result<Json<CatalogueView>, Refused> {
+    Ok(Json(state.shared.library.current().await?.catalogue.view()))
+}
+
+/// Shows one entry with its parameters.
+#[utoipa::path(
+    get, path = "/api/v1/catalogue/{id}", tag = "catalogue", operation_id = "show_entry",
+    params(("id" = EntryId, Path)),
+    responses((status = 200, description = "The entry", body = EntryView))
+)]
+pub(super) async fn entry(
+    Extract(state): Extract<State>,
+    Path(id): Path<String>,
+) -> Result<Json<EntryView>, Refused> {
+    let loaded = state.shared.library.current().await?;
+    Ok(Json(found(loaded.catalogue.find(&id))?.view()))
+}
+
+/// An entry, or the error that it is not there, pointing at the address.
+fn found(entry: Result<&Entry, Problem>) -> Result<&Entry, Refused> {
+    entry.map_err(|problem| problem.at(FieldError::path("id", "names no entry")).into())
+}
+
+/// Starts an entry with parameters: a request like any other, without a sentence to be understood.
+#[utoipa::path(
+    post, path = "/api/v1/catalogue/{id}/run", tag = "catalogue", operation_id = "run_entry",
+    params(("id" = EntryId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = EntryRun,
+    responses((status = 202, description = "Taken", body = RequestAccepted))
+)]
+pub(super) async fn run(
+    Extract(state): Extract<State>,
+    trace: Trace,
+    headers: HeaderMap,
+    Id(id): Id<EntryId>,
+    Body {
+        value: asked,
+        bytes,
+    }: Body<EntryRun>,
+) -> Result<Response, Refused> {
+    let operation = format!("run:{id}");
+    let call = Call {
+        operation: &operation,
+        headers: &headers,
+        body: &bytes,
+        key: None,
+    };
+    let held = hold(&state, &call).await?;
+    let loaded = state.shared.library.current().await?;
+    let entry = found(loaded.catalogue.find(id.as_str()))?;
+    let inventory = loaded.inventory()?;
+    let call = EntryCall {
+        entry: id,
+        hosts: hosts(inventory, &asked.hosts)?,
+        parameters: asked.parameters,
+    };
+    // Said now rather than later: nothing is taken that cannot be planned.
+    let proposed = match loaded.planner.plan_call(&call, inventory) {
+        Proposal::Plan(planned) => planned.steps.into_iter().next(),
+        Proposal::Ask(question) => return Err(question.problem.into()),
+    };
+    let call = match proposed {
+        Some(step) => EntryCall {
+            entry: step.entry,
+            hosts: step.hosts,
+            parameters: step.parameters,
+        },
+        None => call,
+    };
+    let content = Content {
+        kind: "entry".to_owned(),
+        text: explicit_form(&shown(entry, &call)),
+        mentions_chiffon: true,
+        call: Some(call),
+        retry_of: None,
+    };
+    let asking = Asking {
+        content,
+        project_id: asked.project_id,
+        room_id: asked.room_id,
+        trace,
+        held,
+    };
+    take(&state, asking).await
+}
+
+/// Names, nicknames and groups as hosts, each once.
+fn hosts(inventory: &Inventory, names: &[String]) -> Result<Vec<HostName>, Refused> {
+    let mut hosts = Vec::new();
+    for (at, name) in names.iter().enumerate() {
+        let meant = inventory.meant(&fold(name)).ok_or_else(|| {
+            let problem = inventory.unknown_host(name);
+            let detail = problem.detail.clone();
+            problem.at(FieldError::body(format!("/hosts/{at}"), detail))
+        })?;
+        hosts.extend(meant.iter().cloned());
+    }
+    hosts.sort();
+    hosts.dedup();
+    let names_nobody = !names.is_empty() && hosts.is_empty();
+    if names_nobody {
+        let detail = "the groups that are named have no hosts";
+        let field = FieldError::body("/hosts", detail);
+        let todo = "`chiffon inventory show` lists hosts and groups";
+        return Err(Problem::new(ErrorCode::UnknownHost, detail, todo)
+            .at(field)
+            .into());
+    }
+    Ok(hosts)
+}
+
+/// The call as it may be shown: secret values masked, long ones cut.
+fn shown(entry: &Entry, call: &EntryCall) -> EntryCall {
+    let secret = entry.secret_parameters();
+    let mut shown = call.clone();
+    for (name, value) in &mut shown.parameters {
+        if secret.contains(name) {
+            *value = Value::String(MASK.to_owned());
+            continue;
+        }
+        let text = match &*value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let cut: String = text.chars().take(SHOWN).collect();
+        if cut.len() < text.len() {
+            *value = Value::String(format!("{cut}..."));
+        }
+    }
+    shown
+}

@@ -1,0 +1,184 @@
+//! Tasks and their output.
+
+use std::collections::BTreeMap;
+
+use axum::{Json, extract::State as Extract};
+use chiffon_arbiter::Run;
+use chiffon_common::{
+    AgentId, RequestId, TaskId,
+    api::{LogLine, Page, TaskView},
+};
+use chiffon_store::ListTasks;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{
+    State,
+    cursor::{List, page, read_timed, timed},
+    follow::{LINES, line},
+    input::{Asked, Id, none_such, page_size, unfit_query},
+    problem::Refused,
+};
+use crate::engine::task_view;
+
+const STATES: [&str; 10] = [
+    "open",
+    "waiting",
+    "dispatched",
+    "accepted",
+    "running",
+    "unknown",
+    "interrupted",
+    "completed",
+    "failed",
+    "cancelled",
+];
+
+/// Which tasks to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Only of this request.
+    request_id: Option<RequestId>,
+    /// Only those that this agent has, or had last.
+    agent_id: Option<AgentId>,
+    /// Only in this state.
+    state: Option<String>,
+    /// Only those that have not ended.
+    #[serde(default)]
+    open_only: bool,
+    /// At most this many.
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Lists tasks, newest first.
+#[utoipa::path(
+    get, path = "/api/v1/tasks", tag = "tasks", operation_id = "list_tasks",
+    params(ListQuery),
+    responses((status = 200, description = "A page", body = Page<TaskView>))
+)]
+pub(super) async fn list(
+    Extract(state): Extract<State>,
+    Asked(asked): Asked<ListQuery>,
+) -> Result<Json<Page<TaskView>>, Refused> {
+    let limit = page_size(asked.limit, 50)?;
+    if asked
+        .state
+        .as_deref()
+        .is_some_and(|state| !STATES.contains(&state))
+    {
+        let why = format!("a task is in one of the states {}", STATES.join(", "));
+        return Err(unfit_query("state", &why));
+    }
+    let filters = [
+        asked
+            .request_id
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
+        asked
+            .agent_id
+            .as_ref()
+            .map(AgentId::to_string)
+            .unwrap_or_default(),
+        asked.state.clone().unwrap_or_default(),
+        asked.open_only.to_string(),
+    ];
+    let cursors = List::new("tasks", &filters.each_ref().map(String::as_str));
+    let list = ListTasks {
+        request_id: asked.request_id,
+        agent_id: asked.agent_id,
+        state: asked.state,
+        open_only: asked.open_only,
+        after: cursors.place(asked.cursor.as_deref(), read_timed)?,
+        limit: limit + 1,
+    };
+    let shared = &state.shared;
+    let rows = shared.store.tasks(&shared.settings.tenant, list).await?;
+    let (rows, next_cursor) = page(rows, limit, |row| {
+        cursors.cursor(&timed(row.created_at, row.task_id))
+    });
+    // The tasks of one request stand beside each other mostly.
+    let mut runs: BTreeMap<RequestId, Run> = BTreeMap::new();
+    let mut items = Vec::with_capacity(rows.len());
+    for row in rows {
+        if !runs.contains_key(&row.request_id) {
+            let (run, _) = shared.load(row.request_id).await?;
+            runs.insert(row.request_id, run);
+        }
+        let run = runs.get(&row.request_id);
+        items.extend(run.and_then(|run| task_view(run, run.tasks.get(&row.task_id)?)));
+    }
+    Ok(Json(Page { items, next_cursor }))
+}
+
+/// Shows one task.
+#[utoipa::path(
+    get, path = "/api/v1/tasks/{id}", tag = "tasks", operation_id = "show_task",
+    params(("id" = TaskId, Path)),
+    responses((status = 200, description = "The task", body = TaskView))
+)]
+pub(super) async fn show(
+    Extract(state): Extract<State>,
+    Id(id): Id<TaskId>,
+) -> Result<Json<TaskView>, Refused> {
+    let run = run_of(&state, id).await?;
+    let task = run.tasks.get(&id).and_then(|task| task_view(&run, task));
+    task.map(Json).ok_or_else(none_such::<TaskId>)
+}
+
+async fn run_of(state: &State, id: TaskId) -> Result<Run, Refused> {
+    let shared = &state.shared;
+    let found = shared.store.request_of_task(id).await?;
+    let request = found
+        .filter(|(tenant, _)| *tenant == shared.settings.tenant)
+        .map(|(_, request)| request)
+        .ok_or_else(none_such::<TaskId>)?;
+    Ok(shared.load(request).await?.0)
+}
+
+/// Which output to show.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LogQuery {
+    /// At most this many lines.
+    #[param(minimum = 1, maximum = 500, default = 500)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Shows the output of a task, oldest line first.
+#[utoipa::path(
+    get, path = "/api/v1/tasks/{id}/logs", tag = "tasks", operation_id = "show_task_logs",
+    params(("id" = TaskId, Path), LogQuery),
+    responses((status = 200, description = "A page of lines", body = Page<LogLine>))
+)]
+pub(super) async fn logs(
+    Extract(state): Extract<State>,
+    Id(id): Id<TaskId>,
+    Asked(asked): Asked<LogQuery>,
+) -> Result<Json<Page<LogLine>>, Refused> {
+    let limit = page_size(asked.limit, 500)?;
+    let cursors = List::new("logs", &[&id.to_string()]);
+    let after = cursors.place(asked.cursor.as_deref(), |place| place.parse::<u32>().ok())?;
+    let mut after = u64::from(after.unwrap_or_default());
+    let request = run_of(&state, id).await?.request.request_id;
+    let mut lines = Vec::new();
+    // Lines are numbered within the request, whose tasks run one after the other mostly.
+    while lines.len() <= limit as usize {
+        let rows = state.shared.store.logs(request, after, LINES).await?;
+        let Some(last) = rows.last().map(|row| row.id) else {
+            break;
+        };
+        after = last;
+        lines.extend(rows.into_iter().filter(|row| row.task_id == id).map(line));
+    }
+    lines.truncate(limit as usize + 1);
+    let (items, next_cursor) = page(lines, limit, |line| cursors.cursor(&line.id.to_string()));
+    Ok(Json(Page { items, next_cursor }))
+}
