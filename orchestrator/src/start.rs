@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Clock,
     catalogue::Root,
-    engine::{Jobs, Library, Settings, Shared},
+    engine::{Jobs, Library, Settings, Shared, store_problem},
     http,
     inventory::Here,
 };
@@ -108,6 +108,10 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
     for agent in &config.agents {
         shared.declare_agent_queue(agent).await;
     }
+    shared
+        .begin_telling()
+        .await
+        .map_err(|error| store_problem(&error))?;
     let jobs = Jobs::start(&shared);
     let draining = CancellationToken::new();
     let state = http::State {

@@ -4,7 +4,10 @@
 //! further behind than that has lost its place and is told so (R44). Numbers have no holes, so a reader sees
 //! by itself whether it has to fetch something from the store.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use chiffon_common::{ProjectId, api::EventView};
 use tokio::{sync::broadcast, time::Instant};
@@ -52,34 +55,48 @@ impl Event {
 
 /// Hands events out.
 #[derive(Debug)]
-pub(crate) struct Hub(broadcast::Sender<Arc<Event>>);
+pub(crate) struct Hub {
+    ring: broadcast::Sender<Arc<Event>>,
+    /// The last event before the first reader could come.
+    begun_at: OnceLock<u64>,
+}
 
 impl Default for Hub {
     fn default() -> Self {
-        Self(broadcast::Sender::new(BUFFER))
+        Self {
+            ring: broadcast::Sender::new(BUFFER),
+            begun_at: OnceLock::new(),
+        }
     }
 }
 
 impl Hub {
     /// Everything from now on. What was before is read from the store afterwards, so nothing falls between.
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
-        self.0.subscribe()
+        self.ring.subscribe()
     }
 
     /// Lets readers come after in a burst, so that only those that really are slow lose their place. One
     /// that hangs holds up the telling for a moment, and a commit never.
     async fn breathe(&self) {
         let until = Instant::now() + BREATH;
-        while self.0.len() > BUFFER / 2 && Instant::now() < until {
+        while self.ring.len() > BUFFER / 2 && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 }
 
 impl Shared {
+    /// Says from where on events are told; before anybody can read them.
+    pub(crate) async fn begin_telling(&self) -> Result<(), chiffon_store::Error> {
+        let head = self.store.stream_head().await?;
+        self.hub.begun_at.get_or_init(|| head);
+        Ok(())
+    }
+
     /// Hands events out for ever.
     pub(crate) async fn tell_events(&self) {
-        let mut last = None;
+        let mut last = self.hub.begun_at.get().copied();
         loop {
             match self.tell_new(last).await {
                 Ok(told) => last = Some(told),
@@ -87,7 +104,7 @@ impl Shared {
                     tracing::warn!(%error, "events cannot be read; trying again");
                 }
             }
-            let period = match self.hub.0.receiver_count() {
+            let period = match self.hub.ring.receiver_count() {
                 0 => IDLE,
                 _ => PERIOD,
             };
@@ -99,7 +116,7 @@ impl Shared {
     /// the head was looked up before the readers were counted, so whoever comes later reads up to it by itself.
     async fn tell_new(&self, last: Option<u64>) -> Result<u64, chiffon_store::Error> {
         let head = self.store.stream_head().await?;
-        let Some(mut last) = last.filter(|_| self.hub.0.receiver_count() > 0) else {
+        let Some(mut last) = last.filter(|_| self.hub.ring.receiver_count() > 0) else {
             return Ok(head);
         };
         while last < head {
@@ -113,7 +130,7 @@ impl Shared {
                     self.hub.breathe().await;
                 }
                 // Nobody listening any more is no fault.
-                let _readers = self.hub.0.send(Arc::new(event));
+                let _readers = self.hub.ring.send(Arc::new(event));
             }
             last = end;
         }

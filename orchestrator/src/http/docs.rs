@@ -24,7 +24,7 @@ const DOCUMENT: &str = "/api/v1/openapi.json";
 /// Where its page lies.
 const PAGE: &str = "/api/docs/";
 /// What a page may do: nothing but be shown, with its own scripts and styles (S72).
-const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Whether a browser opens this by itself, without being able to send a bearer token.
 pub(super) fn is_page(path: &str) -> bool {
@@ -55,11 +55,20 @@ async fn document() -> Result<Response, Refused> {
 }
 
 fn asset(file: &str) -> Result<Response, Refused> {
-    // Without the validator of its makers, which would be asked over the network.
-    let config = Config::new([DOCUMENT]).validator_url("none");
+    // Without the validator of its makers, which would be asked over the network, and without the bar that
+    // loads other documents, whose logo brings a style that the policy forbids.
+    let config = Config::new([DOCUMENT])
+        .validator_url("none")
+        .use_base_layout();
     let found = serve(file, Arc::new(config)).ok().flatten();
     let asset = found.ok_or_else(|| missing("file of this name", "open /api/docs/"))?;
-    let mut response = asset.bytes.into_owned().into_response();
+    let bytes = match file {
+        "index.html" => String::from_utf8_lossy(&asset.bytes)
+            .replace("Swagger UI", "Chiffon: HTTP API")
+            .into_bytes(),
+        _ => asset.bytes.into_owned(),
+    };
+    let mut response = bytes.into_response();
     let headers = response.headers_mut();
     if let Ok(kind) = HeaderValue::try_from(asset.content_type) {
         headers.insert(header::CONTENT_TYPE, kind);
@@ -67,6 +76,8 @@ fn asset(file: &str) -> Result<Response, Refused> {
     if asset.gzpipped {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
+    let kept = HeaderValue::from_static("private, max-age=3600");
+    headers.insert(header::CACHE_CONTROL, kept);
     policy(headers);
     Ok(response)
 }

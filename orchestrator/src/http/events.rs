@@ -197,6 +197,8 @@ struct Reader {
     last: u64,
     /// What its client knows as the last.
     told: u64,
+    /// Whether there may be more in the store behind its place, which comes by no other way.
+    is_behind: bool,
     /// What is to be sent before anything else.
     ready: std::collections::VecDeque<Sent>,
     _place: OwnedSemaphorePermit,
@@ -218,6 +220,7 @@ impl Reader {
             live,
             last: last.unwrap_or(head),
             told: last.unwrap_or(head),
+            is_behind: last.is_some(),
             ready: Default::default(),
             _place: place,
         };
@@ -247,29 +250,27 @@ impl Reader {
             if self.state.ending.is_cancelled() {
                 return None;
             }
-            if self.last < self.told || !self.fetch().await? {
-                self.listen().await?;
+            match self.is_behind {
+                true => self.fetch().await?,
+                false => self.listen().await?,
             }
         }
     }
 
-    /// Fetches what is stored behind this reader's place; whether there was anything.
-    async fn fetch(&mut self) -> Option<bool> {
-        // Only where something is missing: live events come by themselves.
-        if !self.live.is_empty() {
-            return Some(false);
-        }
+    /// Fetches a page of what is stored behind this reader's place.
+    async fn fetch(&mut self) -> Option<()> {
         let rows = self.state.shared.store.stream_after(self.last, PAGE).await;
         let rows = rows
             .map_err(
                 |error| tracing::warn!(%error, "an event stream ends: the store cannot be read"),
             )
             .ok()?;
-        let found = !rows.is_empty();
+        // What is committed from now on is told live; what was before is in this page or the next.
+        self.is_behind = rows.len() == PAGE as usize;
         for event in rows.iter().flat_map(events_of) {
             self.pass(&event);
         }
-        Some(found)
+        Some(())
     }
 
     /// Waits for what comes, or for the time of a sign that moves the client's place.
@@ -277,9 +278,8 @@ impl Reader {
         let came = tokio::select! {
             came = self.live.recv() => came,
             () = self.state.ending.cancelled() => return None,
-            () = tokio::time::sleep(ALIVE), if self.told < self.last => {
-                self.told = self.last;
-                self.ready.push_back(Sent::default().id(self.last.to_string()));
+            () = tokio::time::sleep(ALIVE) => {
+                self.look_around().await?;
                 return Some(());
             }
         };
@@ -287,7 +287,7 @@ impl Reader {
             Ok(event) if event.number <= self.last => {}
             Ok(event) if event.number == self.last + 1 => self.pass(&event),
             // Something between was told before this reader listened: it is in the store.
-            Ok(_) => while self.fetch_missing().await? {},
+            Ok(_) => self.is_behind = true,
             Err(broadcast::error::RecvError::Lagged(_)) => {
                 let head = self.state.shared.store.stream_head().await.ok()?;
                 self.reset(head, ResetReason::TooSlow);
@@ -297,13 +297,16 @@ impl Reader {
         Some(())
     }
 
-    async fn fetch_missing(&mut self) -> Option<bool> {
-        let rows = self.state.shared.store.stream_after(self.last, PAGE).await;
-        let rows = rows.ok()?;
-        for event in rows.iter().flat_map(events_of) {
-            self.pass(&event);
+    /// Nothing came for a while: is that so, and does the client know how far it has been told?
+    async fn look_around(&mut self) -> Option<()> {
+        let head = self.state.shared.store.stream_head().await.ok()?;
+        self.is_behind = head > self.last;
+        if !self.is_behind && self.told < self.last {
+            self.told = self.last;
+            self.ready
+                .push_back(Sent::default().id(self.last.to_string()));
         }
-        Some(rows.len() == PAGE as usize)
+        Some(())
     }
 
     /// Passes an event on if it is wanted, and counts it in any case.
@@ -325,6 +328,7 @@ impl Reader {
     fn reset(&mut self, head: u64, reason: ResetReason) {
         self.last = head;
         self.told = head;
+        self.is_behind = false;
         let view = EventView {
             id: format!("evt-{head}"),
             kind: "reset".to_owned(),
