@@ -16,7 +16,7 @@ mod words;
 
 pub use catalogue::{broken, entries, entry};
 pub use explain::{error_codes, page};
-pub use failure::failure;
+pub use failure::{failure, failure_with_page};
 pub use fleet::{agents, health, inventory, ledger};
 pub use plan::plan;
 pub use request::{nearest, outcome, request, requests, task_ended, waiting};

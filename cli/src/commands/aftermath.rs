@@ -80,6 +80,7 @@ fn not_known(id: RequestId, failure: &Failure) -> Failure {
         ),
         todo: watch(&short),
         code: failure.code,
+        errors: Vec::new(),
     }
 }
 

@@ -22,6 +22,7 @@ pub async fn request(context: &mut Context<'_>, args: &Request) -> Result<Exit, 
                 open_only: *open,
                 state: state.clone(),
                 project: project.clone(),
+                room: None,
             };
             show_list(context, &list).await
         }
