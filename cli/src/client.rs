@@ -15,7 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep};
 
 use crate::{exit::Exit, failure::Failure};
-pub use requests::ListRequests;
+pub use requests::{ListDecisions, ListRequests};
 
 /// Everything but following answers within this; a verification of a long audit log may take it.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -3,20 +3,27 @@
 mod aftermath;
 mod answer;
 mod approve;
+mod ask;
+mod asking;
 mod audit;
+mod call;
 mod catalogue;
 mod completions;
 mod config;
+mod decision;
 mod doctor;
 mod explain;
 mod follow;
 mod inventory;
 mod log;
 mod man;
+mod plan;
 mod request;
+mod retry;
 mod run;
 mod status;
 mod telling;
+mod through;
 mod trust;
 mod up;
 mod version;
@@ -82,7 +89,10 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Run(args) => run::run(context, args).await,
         Command::Up(args) => up::up(context, args).await,
         Command::Log(args) => log::log(context, args).await,
+        Command::Ask(args) => ask::ask(context, args).await,
         Command::Request(args) => request::request(context, args).await,
+        Command::Plan(args) => plan::plan(context, args).await,
+        Command::Decision(args) => decision::decision(context, args).await,
         Command::Approve(args) => approve::approve(context, args).await,
         Command::Reject(args) => approve::reject(context, args).await,
         Command::Watch(args) => watch::watch(context, args).await,
@@ -97,6 +107,14 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Explain(args) => explain(context.terminal, args),
         Command::Man(args) => man(context.terminal, args),
         Command::Version(_) => Ok(version(context.terminal)),
+    }
+}
+
+/// How to see the rest of a list, for people; programs find the cursor in the document.
+fn tell_more(terminal: &Terminal, next: Option<&str>) {
+    if let Some(cursor) = next {
+        let cursor = crate::render::one_line(cursor, 200);
+        terminal.say(&format!("There are more: --cursor {cursor}"));
     }
 }
 

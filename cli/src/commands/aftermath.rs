@@ -5,7 +5,7 @@ use chiffon_common::{RequestId, api::RequestView};
 
 use super::{
     Context, answer,
-    run::{show, show_documents},
+    through::{show, show_documents},
 };
 use crate::{
     exit::Exit,

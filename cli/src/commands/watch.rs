@@ -1,6 +1,8 @@
 //! `chiffon watch`: follows a request live until it ends.
 
-use super::{Context, answer::Said, run::see_through};
+use std::time::Duration;
+
+use super::{Context, answer::Said, through::see_through};
 use crate::{
     args::Watch,
     exit::Exit,
@@ -10,7 +12,7 @@ use crate::{
 
 pub async fn watch(context: &mut Context<'_>, args: &Watch) -> Result<Exit, Failure> {
     let session = Session::open(context, Need::Agents).await?;
-    let ended = follow(context, &session, &args.request).await;
+    let ended = follow(context, &session, args).await;
     session.close().await;
     ended
 }
@@ -18,12 +20,13 @@ pub async fn watch(context: &mut Context<'_>, args: &Watch) -> Result<Exit, Fail
 async fn follow(
     context: &mut Context<'_>,
     session: &Session,
-    request: &str,
+    args: &Watch,
 ) -> Result<Exit, Failure> {
-    let id = session.client.resolve(request).await?;
+    let id = session.client.resolve(&args.request).await?;
     let said = Said {
         // A question is named with exit code 6: who only watches may not be the one who decides.
         only_looks: true,
+        timeout: args.patience.timeout.map(Duration::from_secs),
         ..Said::default()
     };
     see_through(context, session, id, &said).await
