@@ -1,12 +1,15 @@
 //! The command line. What a command does is left to `commands`; the texts here are its help, with the
 //! examples first (C11).
 
+mod audit;
 mod catalogue;
 mod complaint;
 mod completions;
 mod config;
 mod decision;
 mod explain;
+mod fleet;
+mod inventory;
 mod man;
 mod plan;
 mod request;
@@ -17,11 +20,14 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::config::Config;
 use crate::terminal::{Format, Wishes};
+pub use audit::{Audit, Export};
 pub use catalogue::{Catalogue, RunEntry};
 pub use complaint::{failure, format_wished};
 pub use completions::Completions;
 pub use decision::Decision;
 pub use explain::Explain;
+pub use fleet::{Change, Fleet};
+pub use inventory::{Inventory, Trust};
 pub use man::Man;
 pub use plan::Plan;
 pub use request::{Request, Retry};
@@ -110,6 +116,7 @@ pub enum Command {
     Catalogue(Catalogue),
     #[command(subcommand)]
     Inventory(Inventory),
+    Fleet(Fleet),
     Doctor(Doctor),
     Status(Status),
     #[command(subcommand)]
@@ -193,35 +200,6 @@ pub struct Watch {
     pub patience: Patience,
 }
 
-/// Which machines there are
-#[derive(Debug, Clone, Subcommand)]
-#[command(before_help = "Examples:
-  chiffon inventory show
-  chiffon inventory trust nas
-  chiffon inventory trust nas --fingerprint SHA256:0yfx...")]
-pub enum Inventory {
-    /// List the hosts
-    Show,
-    /// Ask a host for its SSH keys, show their fingerprints, and pin them
-    Trust(Trust),
-}
-
-/// Ask a host for its SSH keys, show their fingerprints, and pin them
-#[derive(Debug, Clone, Args)]
-#[command(before_help = "Examples:
-  chiffon inventory trust nas
-  chiffon inventory trust nas --fingerprint SHA256:0yfx...")]
-pub struct Trust {
-    /// The host's name in the inventory
-    pub host: String,
-    /// Pin what answers without asking, unless another key is pinned
-    #[arg(long)]
-    pub yes: bool,
-    /// Pin only if the host has this key (SHA256:...), as read on the host itself
-    #[arg(long, value_name = "FINGERPRINT")]
-    pub fingerprint: Option<String>,
-}
-
 /// Look for what is wrong with this installation
 #[derive(Debug, Clone, Args)]
 #[command(before_help = "Examples:
@@ -235,15 +213,6 @@ pub struct Doctor {}
   chiffon status
   chiffon status --json")]
 pub struct Status {}
-
-/// The record of every decision
-#[derive(Debug, Clone, Subcommand)]
-#[command(before_help = "Examples:
-  chiffon audit verify")]
-pub enum Audit {
-    /// Hold the whole record against its chain and the ledger
-    Verify,
-}
 
 /// Tell the version
 #[derive(Debug, Clone, Args)]

@@ -15,6 +15,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep};
 
 use crate::{exit::Exit, failure::Failure};
+pub use history::AuditFrom;
 pub use requests::{ListDecisions, ListRequests};
 
 /// Everything but following answers within this; a verification of a long audit log may take it.

@@ -13,6 +13,8 @@ mod config;
 mod decision;
 mod doctor;
 mod explain;
+mod export;
+mod fleet;
 mod follow;
 mod inventory;
 mod log;
@@ -43,7 +45,7 @@ use crate::{
     interrupt::Interrupt,
     session::{Need, Session, interrupted},
     settings::{Flag, Settings},
-    terminal::Terminal,
+    terminal::{Format, Terminal},
 };
 pub use completions::completions;
 pub use explain::explain;
@@ -98,7 +100,9 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Watch(args) => watch::watch(context, args).await,
         Command::Catalogue(args) => catalogue::catalogue(context, args).await,
         Command::Inventory(Inventory::Show) => inventory::show(context).await,
+        Command::Inventory(Inventory::Check) => inventory::check(context).await,
         Command::Inventory(Inventory::Trust(args)) => trust::trust(context, args).await,
+        Command::Fleet(args) => fleet::fleet(context, args).await,
         Command::Doctor(_) => doctor::doctor(context).await,
         Command::Status(_) => status::status(context).await,
         Command::Audit(args) => audit::audit(context, args).await,
@@ -107,6 +111,17 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Explain(args) => explain(context.terminal, args),
         Command::Man(args) => man(context.terminal, args),
         Command::Version(_) => Ok(version(context.terminal)),
+    }
+}
+
+/// For commands whose output has no end, or should not be held at once: a document a line and no other form.
+fn only_lines(terminal: &Terminal) -> Result<(), Failure> {
+    match terminal.format {
+        Format::Table | Format::Ndjson => Ok(()),
+        Format::Json | Format::Yaml => Err(Failure::usage(
+            "This is no single document: it has one form for programs, a JSON document a line.",
+            "Ask for it by -o ndjson.",
+        )),
     }
 }
 

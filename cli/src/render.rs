@@ -19,7 +19,7 @@ pub use catalogue::{broken, entries, entry};
 pub use decision::decisions;
 pub use explain::{error_codes, page};
 pub use failure::{failure, failure_with_page};
-pub use fleet::{agents, health, inventory, ledger};
+pub use fleet::{agents, fleet, health, inventory, ledger};
 pub use plan::{plan, whole_plan};
 pub use request::{nearest, outcome, request, requests, task_ended, waiting};
 pub use settings::{settings, settings_with_origin};

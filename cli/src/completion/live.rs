@@ -84,6 +84,13 @@ pub(super) fn places() -> Vec<CompletionCandidate> {
     candidates(named.chain(groups))
 }
 
+/// Agents.
+pub(super) fn agents() -> Vec<CompletionCandidate> {
+    let agents = ask(async |client| client.agents().await);
+    let agents = agents.into_iter().flat_map(|page| page.items);
+    candidates(agents.map(|agent| (agent.agent_id.to_string(), agent.status)))
+}
+
 /// In this order, each with a word about it.
 fn candidates(named: impl Iterator<Item = (String, String)>) -> Vec<CompletionCandidate> {
     let candidate = |(n, (id, help)): (usize, (String, String))| {
