@@ -15,6 +15,7 @@ mod plan;
 mod request;
 mod run;
 mod shared;
+mod watch;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -33,6 +34,7 @@ pub use plan::Plan;
 pub use request::{Request, Retry};
 pub use run::{Ask, Run};
 pub use shared::{Belongs, Consent, Part, Patience};
+pub use watch::Watch;
 
 const TEMPLATE: &str = "\
 {about-with-newline}
@@ -186,18 +188,6 @@ pub struct Reject {
     /// For the record
     #[arg(long, value_name = "TEXT")]
     pub comment: Option<String>,
-}
-
-/// Follow a request live until it ends
-#[derive(Debug, Clone, Args)]
-#[command(before_help = "Examples:
-  chiffon watch 0199e2f4-77a1
-  chiffon watch 0199e2f4-77a1 -o ndjson")]
-pub struct Watch {
-    /// The request's id, or the first 6 characters or more
-    pub request: String,
-    #[command(flatten)]
-    pub patience: Patience,
 }
 
 /// Look for what is wrong with this installation

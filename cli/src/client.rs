@@ -1,11 +1,13 @@
 //! The HTTP API's client: one method a route, typed by `chiffon_common::api`, a noun a file below `client`.
 //! Here is how a call is made and its answer read; what answers mean for a command is left to the commands.
 
+mod events;
 mod fleet;
 mod history;
 mod places;
 mod requests;
 mod resolve;
+mod sse;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -15,8 +17,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep};
 
 use crate::{exit::Exit, failure::Failure};
+pub use events::{Events, Heard, WantedEvents};
 pub use history::AuditFrom;
 pub use requests::{ListDecisions, ListRequests};
+pub use sse::Block;
 
 /// Everything but following answers within this; a verification of a long audit log may take it.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -12,6 +12,7 @@ mod completions;
 mod config;
 mod decision;
 mod doctor;
+mod events;
 mod explain;
 mod export;
 mod fleet;

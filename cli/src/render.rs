@@ -4,6 +4,7 @@
 mod catalogue;
 mod decision;
 mod diff;
+mod event;
 mod explain;
 mod failure;
 mod fleet;
@@ -17,6 +18,7 @@ mod words;
 
 pub use catalogue::{broken, entries, entry};
 pub use decision::decisions;
+pub use event::{event, reset};
 pub use explain::{error_codes, page};
 pub use failure::{failure, failure_with_page};
 pub use fleet::{agents, fleet, health, inventory, ledger};

@@ -9,6 +9,8 @@ use std::{
     sync::Mutex,
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::env::Env;
 pub use paint::Paint;
 pub use prompt::{Answered, ask};
@@ -88,6 +90,16 @@ impl Terminal {
     /// Whether nobody reads the data any more.
     pub fn is_closed(&self) -> bool {
         self.kept().is_some()
+    }
+
+    /// Whether the reader of standard output has gone away, without a word to be written. A terminal that was
+    /// closed counts too.
+    pub fn reader_is_gone(&self) -> bool {
+        let out = io::stdout();
+        let mut asked = [PollFd::new(&out, PollFlags::empty())];
+        let polled = poll(&mut asked, Some(&Timespec::default()));
+        let gone = PollFlags::ERR | PollFlags::HUP;
+        self.is_closed() || (polled.is_ok() && asked[0].revents().intersects(gone))
     }
 
     /// Why data was lost, unless the reader just went away.

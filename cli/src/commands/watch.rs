@@ -1,8 +1,8 @@
-//! `chiffon watch`: follows a request live until it ends.
+//! `chiffon watch`: follows a request live until it ends. Everything that happens is left to `events`.
 
 use std::time::Duration;
 
-use super::{Context, answer::Said, through::see_through};
+use super::{Context, answer::Said, events::events, through::see_through};
 use crate::{
     args::Watch,
     exit::Exit,
@@ -11,8 +11,11 @@ use crate::{
 };
 
 pub async fn watch(context: &mut Context<'_>, args: &Watch) -> Result<Exit, Failure> {
+    let Some(request) = &args.request else {
+        return events(context, args).await;
+    };
     let session = Session::open(context, Need::Agents).await?;
-    let ended = follow(context, &session, args).await;
+    let ended = follow(context, &session, request, args).await;
     session.close().await;
     ended
 }
@@ -20,9 +23,10 @@ pub async fn watch(context: &mut Context<'_>, args: &Watch) -> Result<Exit, Fail
 async fn follow(
     context: &mut Context<'_>,
     session: &Session,
+    request: &str,
     args: &Watch,
 ) -> Result<Exit, Failure> {
-    let id = session.client.resolve(&args.request).await?;
+    let id = session.client.resolve(request).await?;
     let said = Said {
         // A question is named with exit code 6: who only watches may not be the one who decides.
         only_looks: true,
