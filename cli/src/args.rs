@@ -3,6 +3,7 @@
 
 mod audit;
 mod catalogue;
+mod chat;
 mod complaint;
 mod completions;
 mod config;
@@ -23,6 +24,7 @@ pub use self::config::Config;
 use crate::terminal::{Format, Wishes};
 pub use audit::{Audit, Export};
 pub use catalogue::{Catalogue, RunEntry};
+pub use chat::Chat;
 pub use complaint::{failure, format_wished};
 pub use completions::Completions;
 pub use decision::Decision;
@@ -104,6 +106,7 @@ pub enum Command {
     Run(Run),
     Up(Up),
     Ask(Ask),
+    Chat(Chat),
     Log(Log),
     #[command(subcommand)]
     Request(Request),

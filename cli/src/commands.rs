@@ -8,6 +8,7 @@ mod asking;
 mod audit;
 mod call;
 mod catalogue;
+mod chat;
 mod completions;
 mod config;
 mod decision;
@@ -93,6 +94,7 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Up(args) => up::up(context, args).await,
         Command::Log(args) => log::log(context, args).await,
         Command::Ask(args) => ask::ask(context, args).await,
+        Command::Chat(args) => chat::chat(context, args).await,
         Command::Request(args) => request::request(context, args).await,
         Command::Plan(args) => plan::plan(context, args).await,
         Command::Decision(args) => decision::decision(context, args).await,

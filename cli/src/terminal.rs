@@ -1,6 +1,7 @@
 //! The two streams of the program: data on standard output, messages on standard error; colours, and
 //! who may be asked. What is said is left to `render` and the commands.
 
+mod lines;
 mod paint;
 mod prompt;
 
@@ -12,6 +13,7 @@ use std::{
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::env::Env;
+pub use lines::{Lines, Typed};
 pub use paint::Paint;
 pub use prompt::{Answered, ask};
 
@@ -42,6 +44,8 @@ pub struct Terminal {
     pub animate: bool,
     /// Whether a person can be asked.
     pub may_ask: bool,
+    /// Whether standard output is a terminal.
+    pub shows: bool,
     /// Why standard output can no longer be written.
     broken: Mutex<Option<io::ErrorKind>>,
 }
@@ -68,6 +72,7 @@ impl Terminal {
             err: Paint::new(colours(err, env, wishes.no_color)),
             animate: out && err && !dumb,
             may_ask: io::stdin().is_terminal() && err && !wishes.no_input,
+            shows: out,
             broken: Mutex::default(),
         }
     }
