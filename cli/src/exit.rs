@@ -60,6 +60,28 @@ impl Exit {
         }
     }
 
+    /// The worse of two, for a command that did several things: what nobody knows is worse than what failed, and
+    /// what failed is worse than what was never begun.
+    pub fn worse(self, other: Self) -> Self {
+        const BY_WEIGHT: [Exit; 10] = [
+            Exit::Ok,
+            Exit::Waiting,
+            Exit::Usage,
+            Exit::NotFound,
+            Exit::Denied,
+            Exit::Conflict,
+            Exit::Timeout,
+            Exit::Failure,
+            Exit::Unknown,
+            Exit::Interrupted,
+        ];
+        let weight = |exit: Self| BY_WEIGHT.iter().position(|one| *one == exit);
+        match weight(other) > weight(self) {
+            true => other,
+            false => self,
+        }
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         self as u8
@@ -76,8 +98,8 @@ impl Exit {
                 400 | 413 | 415 | 422 => Self::Usage,
                 401 | 403 => Self::Denied,
                 404 => Self::NotFound,
-                409 | 410 => Self::Conflict,
-                504 => Self::Timeout,
+                409 | 410 | 412 | 428 => Self::Conflict,
+                408 | 504 => Self::Timeout,
                 _ => Self::Failure,
             },
         }
@@ -89,8 +111,7 @@ impl Exit {
             "completed" => Self::Ok,
             "rejected" => Self::Denied,
             "expired" => Self::Timeout,
-            "needs_input" | "awaiting_approval" => Self::Waiting,
-            _ if waits_for_a_person(request) => Self::Waiting,
+            _ if request.waits_for_person => Self::Waiting,
             _ if !request.ended => Self::Ok,
             _ => match request.problem.as_ref().map(|problem| problem.code) {
                 Some(ErrorCode::OutcomeUnknown) => Self::Unknown,
@@ -99,11 +120,6 @@ impl Exit {
             },
         }
     }
-}
-
-/// Whether a question to a person is open.
-pub fn waits_for_a_person(request: &RequestView) -> bool {
-    request.decisions.iter().any(|one| one.state == "pending")
 }
 
 #[cfg(test)]
@@ -125,11 +141,26 @@ mod tests {
     }
 
     #[test]
+    fn of_two_ends_the_worse_one_counts() {
+        for (one, other, worse) in [
+            (Exit::Ok, Exit::Waiting, Exit::Waiting),
+            (Exit::Waiting, Exit::Failure, Exit::Failure),
+            (Exit::Unknown, Exit::Failure, Exit::Unknown),
+            (Exit::Timeout, Exit::Denied, Exit::Timeout),
+        ] {
+            assert_eq!(one.worse(other), worse);
+            assert_eq!(other.worse(one), worse);
+        }
+        assert!(Exit::ALL.iter().all(|exit| exit.worse(Exit::Ok) == *exit));
+    }
+
+    #[test]
     fn errors_have_the_documented_exit_codes() {
         let cases = [
             (ErrorCode::NotFound, 3),
             (ErrorCode::Unauthenticated, 4),
             (ErrorCode::DigestMismatch, 5),
+            (ErrorCode::PreconditionFailed, 5),
             (ErrorCode::HomeInUse, 5),
             (ErrorCode::PortInUse, 5),
             (ErrorCode::EmptyRequest, 2),
@@ -157,8 +188,10 @@ mod tests {
                 value["problem"] = serde_json::json!({"code": code, "detail": "", "todo": ""});
             }
             if asks {
+                value["waits_for_person"] = true.into();
                 value["decisions"] = serde_json::json!([{
                     "decision_id": id, "request_id": id, "kind": "interrupted", "state": "pending",
+                    "requester": "local:ada", "created_at": "2026-01-02T03:04:05Z",
                     "question": "", "options": [], "deadline": "2026-01-02T03:04:05Z",
                 }]);
             }
@@ -173,7 +206,7 @@ mod tests {
             (request("rejected", true, None, false), 4),
             (request("expired", true, None, false), 8),
             (request("cancelled", true, Some(5416), false), 1),
-            (request("needs_input", false, None, false), 6),
+            (request("needs_input", false, None, true), 6),
             (request("awaiting_approval", false, None, true), 6),
             (request("running", false, None, true), 6),
             (request("running", false, None, false), 0),

@@ -5,7 +5,7 @@ use chiffon_common::{RequestId, api::RequestView};
 
 use super::{
     Context, answer,
-    run::{show, show_documents},
+    through::{show, show_documents},
 };
 use crate::{
     exit::Exit,
@@ -80,6 +80,7 @@ fn not_known(id: RequestId, failure: &Failure) -> Failure {
         ),
         todo: watch(&short),
         code: failure.code,
+        errors: Vec::new(),
     }
 }
 
@@ -104,6 +105,7 @@ mod tests {
         if let Some(kind) = question {
             value["decisions"] = json!([{
                 "decision_id": ID, "request_id": ID, "kind": kind, "state": "pending",
+                "requester": "local:ada", "created_at": "2026-01-02T03:04:05Z",
                 "question": "What became of it?", "options": ["again", "give_up"],
                 "deadline": "2026-01-02T03:04:05Z",
             }]);

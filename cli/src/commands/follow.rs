@@ -13,7 +13,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Context, telling::Words};
 use crate::{
-    exit::waits_for_a_person,
     failure::Failure,
     interrupt::Interrupt,
     progress::Live,
@@ -164,7 +163,7 @@ impl<'a> Follower<'a> {
             return Some(Stopped::Unread);
         }
         let asks_back = request.state == "needs_input";
-        if asks_back || (questions == Questions::Stop && waits_for_a_person(&request)) {
+        if asks_back || (questions == Questions::Stop && request.waits_for_person) {
             return Some(Stopped::Asks(Box::new(request)));
         }
         None
@@ -205,12 +204,16 @@ impl<'a> Follower<'a> {
         if request.ended {
             return; // How it ended is the caller's to tell.
         }
-        let running = request.tasks.iter().find(|task| is_at_work(task));
-        let words = match running {
-            Some(task) => self.words.doing(task),
-            None => format!("{}: {}", request.state.replace('_', " "), request.because),
-        };
-        live.doing(&words, running);
+        let at_work = request.tasks.iter().filter(|task| is_at_work(task));
+        let doing: Vec<(&TaskView, String)> =
+            at_work.map(|task| (task, self.words.doing(task))).collect();
+        match doing.is_empty() {
+            false => live.steps(&doing),
+            true => {
+                let state = request.state.replace('_', " ");
+                live.whole(&format!("{state}: {}", request.because));
+            }
+        }
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a step is doing, in words for the one who follows it: its title once, then its number; what
 //! happens between orchestrator and agent only for who asked for more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chiffon_common::api::TaskView;
+use chiffon_common::{TaskId, api::TaskView};
 
 use crate::render::one_line;
 
@@ -13,8 +13,8 @@ pub struct Words {
     verbose: bool,
     always_titles: bool,
     titled: BTreeSet<u32>,
-    /// What was said last, without and with its title: the same again is the same line.
-    last: (String, String),
+    /// What was said last of each task, without and with its title: the same again is the same line.
+    last: BTreeMap<TaskId, (String, String)>,
 }
 
 impl Words {
@@ -24,7 +24,7 @@ impl Words {
             verbose,
             always_titles,
             titled: BTreeSet::new(),
-            last: Default::default(),
+            last: BTreeMap::new(),
         }
     }
 
@@ -42,14 +42,17 @@ impl Words {
         };
         let (step, because) = (task.step + 1, self.because(task));
         let plain = format!("{what} {step}: {because}");
-        if self.last.0 != plain {
-            let line = match self.title(task) {
-                Some(title) => format!("{what} {step}: {}: {because}", one_line(title, 60)),
-                None => plain.clone(),
-            };
-            self.last = (plain, line);
+        if let Some((before, line)) = self.last.get(&task.task_id)
+            && *before == plain
+        {
+            return line.clone();
         }
-        self.last.1.clone()
+        let line = match self.title(task) {
+            Some(title) => format!("{what} {step}: {}: {because}", one_line(title, 60)),
+            None => plain.clone(),
+        };
+        self.last.insert(task.task_id, (plain, line.clone()));
+        line
     }
 
     fn because<'t>(&self, task: &'t TaskView) -> &'t str {
@@ -70,7 +73,8 @@ mod tests {
 
     fn task(state: &str, because: &str) -> TaskView {
         let value = serde_json::json!({
-            "task_id": "0199e2f4-77a1-7c40-8000-000000000002", "step": 0, "title": "Install htop",
+            "task_id": "0199e2f4-77a1-7c40-8000-000000000002",
+            "request_id": "0199e2f4-77a1-7c40-8000-000000000001", "created_at": "2026-01-02T03:04:05Z", "step": 0, "title": "Install htop",
             "entry": "package_install", "mode": "apply", "state": state, "bead_state": "open",
             "because": because, "attempt": 1, "progress": 0,
         });

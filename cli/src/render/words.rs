@@ -29,6 +29,29 @@ pub(super) fn duration(seconds: u64) -> String {
     }
 }
 
+/// `512 B`, `1.5 GiB`.
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64;
+    let mut unit = "B";
+    for larger in UNITS {
+        if value < 1024.0 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, larger);
+    }
+    format!("{value:.1} {unit}")
+}
+
+/// A part of a whole; of nothing, nothing.
+pub(super) fn per_cent(part: u64, whole: u64) -> String {
+    let share = part as f64 * 100.0 / whole.max(1) as f64;
+    format!("{share:.0} %")
+}
+
 pub(super) fn tier(tier: Tier) -> &'static str {
     match tier {
         Tier::Zero => "tier 0: reads only",
@@ -79,20 +102,10 @@ pub fn state(paint: Paint, state: &str) -> String {
     }
 }
 
-/// How the reason of a request begins while a question about one of its runs is open. Lists have no
-/// decisions, so it is told by the words.
-const WAITS: &str = "waits for an answer";
-
-/// Whether a request in a list waits for a person.
-pub fn waits_for_you(request: &RequestView) -> bool {
-    let asks = ["awaiting_approval", "needs_input"].contains(&request.state.as_str());
-    asks || (!request.ended && request.because.starts_with(WAITS))
-}
-
 /// The state of a request, and whether it is a person's turn where the state alone does not say so.
 pub(super) fn request_state(paint: Paint, request: &RequestView) -> String {
     match request.state.as_str() {
-        "running" if waits_for_you(request) => paint.warn("running: waits for you"),
+        "running" if request.waits_for_person => paint.warn("running: waits for you"),
         other => state(paint, other),
     }
 }
