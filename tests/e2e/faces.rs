@@ -627,7 +627,7 @@ fn a_conversation_by_pipe_asks_nobody_and_ends_as_its_worst_request() {
     );
     assert_eq!(documents.status.code(), Some(0));
     let text = String::from_utf8(documents.stdout).unwrap();
-    let last = text.lines().map(json).last().unwrap();
+    let last = text.lines().map(json).next_back().unwrap();
     assert_eq!(last["state"], "completed", "{text}");
     let ended = text
         .lines()
