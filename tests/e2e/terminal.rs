@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use chiffon_tests::{Chiffon, Pty, without_codes};
-use serde_json::Value;
 
 use crate::{
-    fresh::{Fresh, LIMIT, metadata},
+    fresh::{Fresh, LIMIT, metadata, newest},
     shots,
 };
 
@@ -17,12 +16,6 @@ const CTRL_D: &str = "\u{4}";
 fn at_terminal(chiffon: Chiffon, args: &[&str]) -> Option<Pty> {
     let chiffon = chiffon.env("TERM", "xterm-256color").env("NO_COLOR", "");
     Pty::start_or_report("a person at a terminal", &chiffon.command(args))
-}
-
-fn newest(fresh: &Fresh) -> Value {
-    let list = fresh.run(&["request", "list", "-n", "1", "--json"]);
-    let list: Value = serde_json::from_str(&list.expect_code(0).stdout).unwrap();
-    list["items"][0].clone()
 }
 
 #[test]
