@@ -10,6 +10,8 @@
 mod bad_input;
 #[path = "e2e/changes.rs"]
 mod changes;
+#[path = "e2e/commands.rs"]
+mod commands;
 #[path = "e2e/endings.rs"]
 mod endings;
 #[path = "e2e/exits.rs"]
@@ -20,6 +22,8 @@ mod faces;
 mod first_use;
 #[path = "e2e/fresh.rs"]
 mod fresh;
+#[path = "e2e/live.rs"]
+mod live;
 #[path = "e2e/reference.rs"]
 mod reference;
 #[path = "e2e/shots.rs"]

@@ -167,3 +167,41 @@ fn bar(all: &MultiProgress, length: u64, template: &str) -> ProgressBar {
     bar.enable_steady_tick(BEAT);
     bar
 }
+
+#[cfg(test)]
+mod tests {
+    use indicatif::ProgressDrawTarget;
+
+    use super::*;
+
+    fn task(last: u8, progress: u8) -> TaskView {
+        let value = serde_json::json!({
+            "task_id": format!("0199e2f4-77a1-7c40-8000-0000000000{last:02}"),
+            "request_id": "0199e2f4-77a1-7c40-8000-000000000001", "created_at": "2026-01-02T03:04:05Z",
+            "step": last, "title": "x", "entry": "ping", "mode": "apply", "state": "running",
+            "bead_state": "in_progress", "because": "", "attempt": 1, "progress": progress,
+        });
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn each_step_at_work_has_a_bar_as_long_as_it_is() {
+        let mut bars = Bars {
+            all: MultiProgress::with_draw_target(ProgressDrawTarget::hidden()),
+            ..Bars::default()
+        };
+        let (one, two) = (task(1, 10), task(2, 20));
+        bars.show_whole("planning");
+        bars.show(&[(&one, "a".to_owned()), (&two, "b".to_owned())]);
+        assert!(bars.whole.is_none());
+        let shown = |bars: &Bars| -> Vec<(u64, String)> {
+            let each = |bar: &ProgressBar| (bar.position(), bar.message());
+            bars.steps.values().map(each).collect()
+        };
+        assert_eq!(shown(&bars), [(10, "a".into()), (20, "b".into())]);
+        bars.show(&[(&task(2, 90), "c".to_owned())]);
+        assert_eq!(shown(&bars), [(90, "c".into())]);
+        bars.show(&[]);
+        assert!(bars.steps.is_empty());
+    }
+}

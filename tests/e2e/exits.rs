@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use chiffon_tests::wait_for;
 use serde_json::Value;
 
-use crate::fresh::{Fresh, LIMIT, metadata};
+use crate::fresh::{Fresh, LIMIT, id_of, metadata, newest};
 
 const NOBODY: &str = "0199e2f4-77a1-7c40-8000-000000000001";
 
@@ -23,9 +23,7 @@ fn slow(fresh: &Fresh, seconds: u32) -> PathBuf {
 const STAY: [&str; 3] = ["run", "stay on localhost", "--yes=2"];
 
 fn first_id(fresh: &Fresh) -> String {
-    let list = fresh.run(&["request", "list", "--json"]).expect_code(0);
-    let list: Value = serde_json::from_str(&list.stdout).unwrap();
-    list["items"][0]["request_id"].as_str().unwrap().to_owned()
+    id_of(&newest(fresh))
 }
 
 #[test]

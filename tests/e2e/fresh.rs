@@ -3,7 +3,8 @@
 use std::{os::unix::fs::symlink, path::PathBuf, sync::OnceLock, time::Duration};
 
 use chiffon_agent_infra::AnsibleLocator;
-use chiffon_tests::{Chiffon, Home, Output, repository_root};
+use chiffon_tests::{Chiffon, Home, Output, Running, repository_root};
+use serde_json::Value;
 
 /// Longest wait for one command; a real playbook on a busy machine takes a while.
 pub const LIMIT: Duration = Duration::from_secs(180);
@@ -88,4 +89,35 @@ pub fn metadata(timeout_seconds: u64, on_interrupt: &str) -> String {
     format!(
         "title: A trial\ndescription: Does what the test wants\nexamples: []\ntier: 1\npreview: blind\ntimeout_seconds: {timeout_seconds}\non_interrupt: {on_interrupt}\nrequires_become: false\nresources: {{memory_gb: 0, gpu: false}}\n"
     )
+}
+
+/// A document.
+pub fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// A running `chiffon up`.
+pub fn up(fresh: &Fresh) -> Running {
+    let mut up = fresh.chiffon().spawn(&["up", "--listen", "127.0.0.1:0"]);
+    up.wait_for_line("listen", LIMIT);
+    up
+}
+
+/// The newest request, in a list.
+pub fn newest(fresh: &Fresh) -> Value {
+    let list = fresh.run(&["request", "list", "-n", "1", "--json"]);
+    json(&list.expect_code(0).stdout)["items"][0].clone()
+}
+
+/// The id of a request.
+pub fn id_of(request: &Value) -> String {
+    request["request_id"].as_str().unwrap().to_owned()
+}
+
+/// Asks for a change that then waits for an approval which never comes. The same path everywhere, so that its
+/// length moves no column of a snapshot.
+pub fn waiting_change(fresh: &Fresh) -> String {
+    let change = "write_file path=/tmp/never-written content=hello on localhost";
+    fresh.run(&["run", change, "--no-input"]).expect_code(6);
+    id_of(&newest(fresh))
 }

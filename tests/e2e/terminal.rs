@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use chiffon_tests::{Chiffon, Pty, without_codes};
-use serde_json::Value;
 
 use crate::{
-    fresh::{Fresh, LIMIT},
+    fresh::{Fresh, LIMIT, metadata, newest},
     shots,
 };
 
@@ -17,12 +16,6 @@ const CTRL_D: &str = "\u{4}";
 fn at_terminal(chiffon: Chiffon, args: &[&str]) -> Option<Pty> {
     let chiffon = chiffon.env("TERM", "xterm-256color").env("NO_COLOR", "");
     Pty::start_or_report("a person at a terminal", &chiffon.command(args))
-}
-
-fn newest(fresh: &Fresh) -> Value {
-    let list = fresh.run(&["request", "list", "-n", "1", "--json"]);
-    let list: Value = serde_json::from_str(&list.expect_code(0).stdout).unwrap();
-    list["items"][0].clone()
 }
 
 #[test]
@@ -98,12 +91,23 @@ fn a_plan_is_approved_at_the_prompt_and_the_step_is_seen() {
     let (code, shown) = run.wait(LIMIT);
     assert_eq!(code, Some(130), "{shown}");
     assert_eq!(newest(&fresh)["state"], "cancelled");
-    let late = ["run", &change.replace("hello", "late"), "--timeout", "8"];
-    let mut run = at_terminal(fresh.chiffon(), &late).unwrap();
-    run.wait_for("Approve this plan? [y/N]", 1, LIMIT);
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "hello");
+}
+
+/// The clock runs at the prompt too. An entry without a check run is at its prompt at once.
+#[test]
+fn a_question_that_is_not_answered_in_time_is_left_and_its_request_ended() {
+    let fresh = Fresh::new();
+    let tasks = "- name: Nothing\n  ansible.builtin.debug:\n    msg: x\n";
+    fresh.entry("moment", &metadata(60, "ask"), tasks);
+    let late = ["run", "moment on localhost", "--timeout", "10"];
+    let Some(mut run) = at_terminal(fresh.chiffon(), &late) else {
+        return;
+    };
+    run.wait_for("Type the host name (localhost)", 1, LIMIT);
     let (code, shown) = run.wait(LIMIT);
     assert_eq!(code, Some(8), "{shown}");
-    assert_eq!(std::fs::read_to_string(&target).unwrap(), "hello");
+    assert_eq!(newest(&fresh)["state"], "cancelled");
 }
 
 #[test]
@@ -132,6 +136,14 @@ fn a_conversation_takes_lines_asks_for_approval_and_tells_what_others_did() {
     chat.wait_for("ledger", 2, LIMIT);
     assert!(target.exists());
 
+    // What is typed after Ctrl-C at a question is for the next prompt, every key of it.
+    chat.keys("write_file path=/tmp/never-written content=x on localhost\r");
+    chat.wait_for("Approve this plan? [y/N]", 2, LIMIT);
+    chat.keys(CTRL_C);
+    chat.wait_for("goes on without you", 1, LIMIT);
+    chat.keys("/help\r");
+    chat.wait_for("/cancel ID", 2, LIMIT);
+
     // Somebody else asks in the same room; between two lines it is told.
     fresh
         .run(&["run", "ping localhost", "--room", "kitchen"])
@@ -147,7 +159,7 @@ fn a_conversation_takes_lines_asks_for_approval_and_tells_what_others_did() {
     chat.keys("ping localhost\r");
     chat.wait_for("waits for an agent", 1, LIMIT);
     chat.keys(CTRL_C);
-    chat.wait_for("goes on without you", 1, LIMIT);
+    chat.wait_for("goes on without you", 2, LIMIT);
     let id = newest(&fresh)["request_id"].as_str().unwrap().to_owned();
     chat.keys(&format!("/cancel {id}\r"));
     chat.wait_for(&format!("Request {id} is cancelled"), 1, LIMIT);
@@ -175,6 +187,16 @@ fn the_keys_that_end_a_conversation() {
         let (ended, shown) = chat.wait(Duration::from_secs(30));
         assert_eq!(ended, Some(code), "{keys:?}: {}", without_codes(&shown));
     }
+    let mut chat = at_terminal(fresh.chiffon(), &["chat"]).unwrap();
+    chat.wait_for("> ", 1, LIMIT);
+    assert!(!chat.is_as_usual(), "the line cannot be edited");
+    chat.terminate();
+    chat.wait_for("interrupted:", 1, LIMIT);
+    assert!(
+        chat.is_as_usual(),
+        "the terminal was left as it is at the prompt"
+    );
+    assert_eq!(chat.wait(LIMIT).0, Some(130));
     let listed = fresh.run(&["request", "list"]).expect_code(0);
     assert!(!listed.stdout.contains("half a line"), "{}", listed.stdout);
 }

@@ -11,9 +11,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
+use crate::process;
 use crate::report::not_run;
 use crate::wait::poll;
 
@@ -95,6 +97,21 @@ impl Pty {
     pub fn keys(&mut self, keys: &str) {
         let typed = self.keys.write_all(keys.as_bytes());
         typed.expect("the terminal takes keys");
+    }
+
+    /// Asks the program to end, as a service manager does (SIGTERM).
+    pub fn terminate(&self) {
+        process::signal(self.child.id(), Signal::TERM);
+    }
+
+    /// Whether what is typed is shown and comes by the line, as a terminal is between two programs.
+    ///
+    /// # Panics
+    /// When the terminal is gone.
+    pub fn is_as_usual(&self) -> bool {
+        let modes = tcgetattr(&self.keys).expect("the modes of the terminal");
+        let usual = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+        modes.local_modes.contains(usual)
     }
 
     /// Waits until the terminal shows `needle` this many times.

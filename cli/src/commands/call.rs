@@ -4,6 +4,7 @@ use std::{fs::File, io::Read};
 
 use chiffon_common::{EntryId, ErrorCode, Problem, RequestId, api::EntryRun, visible};
 use serde_json::{Map, Value};
+use serde_saphyr::{MessageFormatter, Options, UserMessageFormatter};
 
 use super::{
     Context,
@@ -119,26 +120,40 @@ fn of_file(path: &str) -> Result<String, Failure> {
     Err(Failure::usage(what, todo))
 }
 
-/// JSON is tried first where it looks like it: its errors are the better ones then.
+/// JSON is tried first where it looks like it: its errors are the better ones then. No part of the text is shown
+/// in an error, for it may hold secrets.
 fn of_text(place: &str, text: &str) -> Result<Map<String, Value>, Failure> {
-    let read = match text.trim_start().starts_with('{') {
-        true => serde_json::from_str(text).map_err(|error| error.to_string()),
-        false => Err(String::new()),
+    let json = match text.trim_start().starts_with('{') {
+        true => serde_json::from_str(text).map_err(|error| Some(error.to_string())),
+        false => Err(None),
     };
-    let read = read.or_else(|json: String| {
-        let yaml = serde_saphyr::from_str::<Map<String, Value>>(text);
-        yaml.map_err(|error| match json.is_empty() {
-            true => error.to_string(),
-            false => json,
-        })
+    let read = json.or_else(|json| {
+        let yaml = serde_saphyr::from_str_with_options::<Map<String, Value>>(text, options());
+        yaml.map_err(|error| json.unwrap_or_else(|| in_words(&error)))
     });
-    read.map_err(|error| {
-        let first = error.lines().next().unwrap_or_default();
+    read.map_err(|why| {
         Failure::usage(
-            format!("{place} holds no parameters: {}.", visible(first)),
+            format!("{place} holds no parameters: {}.", visible(&why)),
             "Write an object of names and values, in JSON or YAML.",
         )
     })
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
+        with_snippet: false,
+    }
+}
+
+fn in_words(error: &serde_saphyr::Error) -> String {
+    let reason = UserMessageFormatter.format_message(error);
+    let reason = reason.lines().next().unwrap_or("it is no YAML");
+    let reason = reason.trim_end_matches('.');
+    match error.location() {
+        Some(at) => format!("line {}: {reason}", at.line()),
+        None => reason.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -175,9 +190,10 @@ mod tests {
                 "{text}"
             );
         }
-        for bad in ["- a", "text", "{\"a\": ", "a: 1\na: 2\n"] {
+        for bad in ["- a", "text", "{\"a\": ", "a: 1\na: 2\n", "{a: [}"] {
             let failure = of_text("x", bad).unwrap_err();
             assert!(failure.what.starts_with("x holds no"), "{failure:?}");
+            assert!(!failure.what.contains("error:"), "{failure:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 //! belongs to others.
 
 use std::{
-    io::{self, BufRead, Read},
+    io::{self, BufRead, Read, Write},
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread,
 };
@@ -14,6 +14,9 @@ use tokio::sync::mpsc;
 
 /// The API refuses sentences of more than a few thousand characters; this only bounds the reading.
 const MOST_BYTES: u64 = 1 << 20;
+
+/// Takes back what the editor asks of a terminal: to mark what is pasted.
+const PASTE_AS_IT_COMES: &str = "\u{1b}[?2004l";
 
 /// What came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,9 +35,10 @@ pub enum Typed {
 pub struct Lines {
     wish: SyncSender<()>,
     typed: mpsc::Receiver<Typed>,
-    has_prompt: bool,
-    // Last, so that the terminal is as it was when everything else has ended.
-    _modes: Option<Modes>,
+    /// The modes of the terminal before the first prompt, where there is a prompt.
+    modes: Option<Modes>,
+    /// A line was wished for and has not come.
+    is_reading: bool,
 }
 
 impl Lines {
@@ -62,14 +66,14 @@ impl Lines {
         Self {
             wish,
             typed,
-            has_prompt: modes.is_some(),
-            _modes: modes,
+            modes,
+            is_reading: false,
         }
     }
 
     /// Whether somebody sits there.
     pub fn has_prompt(&self) -> bool {
-        self.has_prompt
+        self.modes.is_some()
     }
 
     /// The next line.
@@ -77,7 +81,19 @@ impl Lines {
         if self.wish.send(()).is_err() {
             return Typed::NoMore;
         }
-        self.typed.recv().await.unwrap_or(Typed::NoMore)
+        self.is_reading = true;
+        let typed = self.typed.recv().await.unwrap_or(Typed::NoMore);
+        self.is_reading = false;
+        typed
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        // Told to end at the prompt, the thread behind it will not put the terminal back.
+        if let Some(modes) = self.modes.as_ref().filter(|_| self.is_reading) {
+            modes.put_back();
+        }
     }
 }
 
@@ -120,21 +136,19 @@ fn of_input(wishes: &Receiver<()>, typed: &mpsc::Sender<Typed>) {
     }
 }
 
-/// The modes of the terminal, put back when this is dropped: a program that is told to end at the prompt leaves
-/// a thread behind that has changed them.
+/// The modes of a terminal. The editor changes them for as long as it reads.
 struct Modes(Option<Termios>);
 
 impl Modes {
     fn now() -> Self {
         Self(tcgetattr(io::stdin()).ok())
     }
-}
 
-impl Drop for Modes {
-    fn drop(&mut self) {
+    fn put_back(&self) {
         if let Some(modes) = &self.0 {
             // A terminal that is gone has no modes.
             let _gone = tcsetattr(io::stdin(), OptionalActions::Now, modes);
+            let _unheard = writeln!(io::stdout().lock(), "{PASTE_AS_IT_COMES}");
         }
     }
 }
