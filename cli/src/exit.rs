@@ -76,8 +76,8 @@ impl Exit {
                 400 | 413 | 415 | 422 => Self::Usage,
                 401 | 403 => Self::Denied,
                 404 => Self::NotFound,
-                409 | 410 => Self::Conflict,
-                504 => Self::Timeout,
+                409 | 410 | 412 | 428 => Self::Conflict,
+                408 | 504 => Self::Timeout,
                 _ => Self::Failure,
             },
         }
@@ -89,8 +89,7 @@ impl Exit {
             "completed" => Self::Ok,
             "rejected" => Self::Denied,
             "expired" => Self::Timeout,
-            "needs_input" | "awaiting_approval" => Self::Waiting,
-            _ if waits_for_a_person(request) => Self::Waiting,
+            _ if request.waits_for_person => Self::Waiting,
             _ if !request.ended => Self::Ok,
             _ => match request.problem.as_ref().map(|problem| problem.code) {
                 Some(ErrorCode::OutcomeUnknown) => Self::Unknown,
@@ -99,11 +98,6 @@ impl Exit {
             },
         }
     }
-}
-
-/// Whether a question to a person is open.
-pub fn waits_for_a_person(request: &RequestView) -> bool {
-    request.decisions.iter().any(|one| one.state == "pending")
 }
 
 #[cfg(test)]
@@ -130,6 +124,7 @@ mod tests {
             (ErrorCode::NotFound, 3),
             (ErrorCode::Unauthenticated, 4),
             (ErrorCode::DigestMismatch, 5),
+            (ErrorCode::PreconditionFailed, 5),
             (ErrorCode::HomeInUse, 5),
             (ErrorCode::PortInUse, 5),
             (ErrorCode::EmptyRequest, 2),
@@ -157,8 +152,10 @@ mod tests {
                 value["problem"] = serde_json::json!({"code": code, "detail": "", "todo": ""});
             }
             if asks {
+                value["waits_for_person"] = true.into();
                 value["decisions"] = serde_json::json!([{
                     "decision_id": id, "request_id": id, "kind": "interrupted", "state": "pending",
+                    "requester": "local:ada", "created_at": "2026-01-02T03:04:05Z",
                     "question": "", "options": [], "deadline": "2026-01-02T03:04:05Z",
                 }]);
             }
@@ -173,7 +170,7 @@ mod tests {
             (request("rejected", true, None, false), 4),
             (request("expired", true, None, false), 8),
             (request("cancelled", true, Some(5416), false), 1),
-            (request("needs_input", false, None, false), 6),
+            (request("needs_input", false, None, true), 6),
             (request("awaiting_approval", false, None, true), 6),
             (request("running", false, None, true), 6),
             (request("running", false, None, false), 0),

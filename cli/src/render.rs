@@ -21,4 +21,4 @@ pub use fleet::{agents, health, inventory, ledger};
 pub use plan::plan;
 pub use request::{nearest, outcome, request, requests, task_ended, waiting};
 pub use settings::{settings, settings_with_origin};
-pub use words::{one_line, state, waits_for_you};
+pub use words::{one_line, state};

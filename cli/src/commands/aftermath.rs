@@ -104,6 +104,7 @@ mod tests {
         if let Some(kind) = question {
             value["decisions"] = json!([{
                 "decision_id": ID, "request_id": ID, "kind": kind, "state": "pending",
+                "requester": "local:ada", "created_at": "2026-01-02T03:04:05Z",
                 "question": "What became of it?", "options": ["again", "give_up"],
                 "deadline": "2026-01-02T03:04:05Z",
             }]);

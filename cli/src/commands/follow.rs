@@ -13,7 +13,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Context, telling::Words};
 use crate::{
-    exit::waits_for_a_person,
     failure::Failure,
     interrupt::Interrupt,
     progress::Live,
@@ -164,7 +163,7 @@ impl<'a> Follower<'a> {
             return Some(Stopped::Unread);
         }
         let asks_back = request.state == "needs_input";
-        if asks_back || (questions == Questions::Stop && waits_for_a_person(&request)) {
+        if asks_back || (questions == Questions::Stop && request.waits_for_person) {
             return Some(Stopped::Asks(Box::new(request)));
         }
         None

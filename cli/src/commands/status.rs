@@ -54,10 +54,7 @@ async fn look(context: &Context<'_>, session: &Session) -> Result<Status, Failur
     let mut agents = client.agents().await?.items;
     let open_requests = client.requests(&list).await?.items;
     let mut waiting = Vec::new();
-    for request in open_requests
-        .iter()
-        .filter(|one| render::waits_for_you(one))
-    {
+    for request in open_requests.iter().filter(|one| one.waits_for_person) {
         waiting.push(client.request(request.request_id).await?);
     }
     let mut health = health(context, session).await?;

@@ -70,7 +70,8 @@ mod tests {
 
     fn task(state: &str, because: &str) -> TaskView {
         let value = serde_json::json!({
-            "task_id": "0199e2f4-77a1-7c40-8000-000000000002", "step": 0, "title": "Install htop",
+            "task_id": "0199e2f4-77a1-7c40-8000-000000000002",
+            "request_id": "0199e2f4-77a1-7c40-8000-000000000001", "created_at": "2026-01-02T03:04:05Z", "step": 0, "title": "Install htop",
             "entry": "package_install", "mode": "apply", "state": state, "bead_state": "open",
             "because": because, "attempt": 1, "progress": 0,
         });

@@ -11,7 +11,7 @@ use crate::{
     env::Env,
     failure::Failure,
     home::{Home, Running, read_token},
-    render::{one_line, waits_for_you},
+    render::one_line,
 };
 
 /// Longer, and a person thinks that the key did nothing.
@@ -42,7 +42,7 @@ pub(super) fn requests(which: Which) -> Vec<CompletionCandidate> {
         ..ListRequests::default()
     };
     let page = ask(async |client| client.requests(&list).await);
-    let fits = |request: &RequestView| which != Which::Waiting || waits_for_you(request);
+    let fits = |request: &RequestView| which != Which::Waiting || request.waits_for_person;
     let requests = page.into_iter().flat_map(|page| page.items).filter(fits);
     let named = requests.map(|request| {
         let help = format!("{}: {}", request.state.replace('_', " "), request.text);

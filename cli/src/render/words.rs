@@ -79,20 +79,10 @@ pub fn state(paint: Paint, state: &str) -> String {
     }
 }
 
-/// How the reason of a request begins while a question about one of its runs is open. Lists have no
-/// decisions, so it is told by the words.
-const WAITS: &str = "waits for an answer";
-
-/// Whether a request in a list waits for a person.
-pub fn waits_for_you(request: &RequestView) -> bool {
-    let asks = ["awaiting_approval", "needs_input"].contains(&request.state.as_str());
-    asks || (!request.ended && request.because.starts_with(WAITS))
-}
-
 /// The state of a request, and whether it is a person's turn where the state alone does not say so.
 pub(super) fn request_state(paint: Paint, request: &RequestView) -> String {
     match request.state.as_str() {
-        "running" if waits_for_you(request) => paint.warn("running: waits for you"),
+        "running" if request.waits_for_person => paint.warn("running: waits for you"),
         other => state(paint, other),
     }
 }
