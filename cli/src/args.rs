@@ -1,35 +1,42 @@
 //! The command line. What a command does is left to `commands`; the texts here are its help, with the
 //! examples first (C11).
 
+mod audit;
+mod catalogue;
+mod chat;
 mod complaint;
 mod completions;
 mod config;
+mod decision;
 mod explain;
+mod fleet;
+mod inventory;
 mod man;
+mod plan;
+mod request;
+mod run;
+mod shared;
+mod watch;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::config::Config;
 use crate::terminal::{Format, Wishes};
+pub use audit::{Audit, Export};
+pub use catalogue::{Catalogue, RunEntry};
+pub use chat::Chat;
 pub use complaint::{failure, format_wished};
 pub use completions::Completions;
+pub use decision::Decision;
 pub use explain::Explain;
+pub use fleet::{Change, Fleet};
+pub use inventory::{Inventory, Trust};
 pub use man::Man;
-
-/// The states of a request.
-const STATES: [&str; 11] = [
-    "received",
-    "planning",
-    "previewing",
-    "needs_input",
-    "awaiting_approval",
-    "running",
-    "completed",
-    "failed",
-    "rejected",
-    "expired",
-    "cancelled",
-];
+pub use plan::Plan;
+pub use request::{Request, Retry};
+pub use run::{Ask, Run};
+pub use shared::{Belongs, Consent, Part, Patience};
+pub use watch::Watch;
 
 const TEMPLATE: &str = "\
 {about-with-newline}
@@ -63,6 +70,7 @@ pub struct Cli {
 
 /// Flags that every command takes, before or after its name.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
 pub struct Global {
     /// How data is written
     #[arg(short, long, global = true, value_enum, value_name = "FORMAT")]
@@ -97,9 +105,15 @@ impl Global {
 pub enum Command {
     Run(Run),
     Up(Up),
+    Ask(Ask),
+    Chat(Chat),
     Log(Log),
     #[command(subcommand)]
     Request(Request),
+    #[command(subcommand)]
+    Plan(Plan),
+    #[command(subcommand)]
+    Decision(Decision),
     Approve(Approve),
     Reject(Reject),
     Watch(Watch),
@@ -107,6 +121,7 @@ pub enum Command {
     Catalogue(Catalogue),
     #[command(subcommand)]
     Inventory(Inventory),
+    Fleet(Fleet),
     Doctor(Doctor),
     Status(Status),
     #[command(subcommand)]
@@ -117,37 +132,6 @@ pub enum Command {
     Completions(Completions),
     Man(Man),
     Version(Version),
-}
-
-/// Ask for something: plan, approve, follow, record
-#[derive(Debug, Clone, Args)]
-#[command(before_help = "Examples:
-  chiffon run \"How full are the disks on this machine?\"
-  chiffon run \"Install htop on nas\" --yes
-  chiffon run \"Restart nginx on web\" --yes=2
-  chiffon run \"Which updates are waiting?\" --json")]
-pub struct Run {
-    /// The sentence; - reads it from standard input
-    pub text: String,
-    /// Approve without asking: tier 1, or up to tier 2 with --yes=2
-    #[arg(
-        long,
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "1",
-        value_name = "TIER",
-        value_parser = clap::value_parser!(u8).range(1..=2)
-    )]
-    pub yes: Option<u8>,
-    /// The host name that tier 2 wants typed (--yes=2 names it by itself)
-    #[arg(long, value_name = "HOST")]
-    pub confirm: Option<String>,
-    /// The group of requests it belongs to
-    #[arg(long, value_name = "PROJECT")]
-    pub project: Option<String>,
-    /// The same key gives the same request again
-    #[arg(long, value_name = "KEY")]
-    pub idempotency_key: Option<String>,
 }
 
 /// Start the fleet on this machine and serve the HTTP API until Ctrl-C
@@ -171,43 +155,6 @@ pub struct Log {
     /// How many lines
     #[arg(short = 'n', long = "lines", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub lines: u32,
-}
-
-/// Look at requests, or cancel one
-#[derive(Debug, Clone, Subcommand)]
-#[command(before_help = "Examples:
-  chiffon request list --open
-  chiffon request show 0199e2f4-77a1
-  chiffon request cancel 0199e2f4-77a1")]
-pub enum Request {
-    /// Show one in full: plan, tasks, questions, outcome
-    Show {
-        /// Its id, or the first 6 characters or more
-        request: String,
-    },
-    /// List them, newest first
-    List {
-        /// At most this many
-        #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
-        limit: u32,
-        /// Only those that have not ended
-        #[arg(long)]
-        open: bool,
-        /// Only in this state
-        #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(STATES))]
-        state: Option<String>,
-        /// Only of this group
-        #[arg(long)]
-        project: Option<String>,
-        /// Where the last page ended
-        #[arg(long)]
-        cursor: Option<String>,
-    },
-    /// Stop it, wherever it is
-    Cancel {
-        /// Its id, or the first 6 characters or more
-        request: String,
-    },
 }
 
 /// Approve the plan that waits, or answer another open question
@@ -246,63 +193,6 @@ pub struct Reject {
     pub comment: Option<String>,
 }
 
-/// Follow a request live until it ends
-#[derive(Debug, Clone, Args)]
-#[command(before_help = "Examples:
-  chiffon watch 0199e2f4-77a1
-  chiffon watch 0199e2f4-77a1 -o ndjson")]
-pub struct Watch {
-    /// The request's id, or the first 6 characters or more
-    pub request: String,
-}
-
-/// What may run
-#[derive(Debug, Clone, Subcommand)]
-#[command(before_help = "Examples:
-  chiffon catalogue list
-  chiffon catalogue show package_install
-  chiffon catalogue check")]
-pub enum Catalogue {
-    /// List all entries
-    List,
-    /// Show one entry with its parameters
-    Show {
-        /// Its id
-        entry: String,
-    },
-    /// Name every file that did not load, with line and reason
-    Check,
-}
-
-/// Which machines there are
-#[derive(Debug, Clone, Subcommand)]
-#[command(before_help = "Examples:
-  chiffon inventory show
-  chiffon inventory trust nas
-  chiffon inventory trust nas --fingerprint SHA256:0yfx...")]
-pub enum Inventory {
-    /// List the hosts
-    Show,
-    /// Ask a host for its SSH keys, show their fingerprints, and pin them
-    Trust(Trust),
-}
-
-/// Ask a host for its SSH keys, show their fingerprints, and pin them
-#[derive(Debug, Clone, Args)]
-#[command(before_help = "Examples:
-  chiffon inventory trust nas
-  chiffon inventory trust nas --fingerprint SHA256:0yfx...")]
-pub struct Trust {
-    /// The host's name in the inventory
-    pub host: String,
-    /// Pin what answers without asking, unless another key is pinned
-    #[arg(long)]
-    pub yes: bool,
-    /// Pin only if the host has this key (SHA256:...), as read on the host itself
-    #[arg(long, value_name = "FINGERPRINT")]
-    pub fingerprint: Option<String>,
-}
-
 /// Look for what is wrong with this installation
 #[derive(Debug, Clone, Args)]
 #[command(before_help = "Examples:
@@ -316,15 +206,6 @@ pub struct Doctor {}
   chiffon status
   chiffon status --json")]
 pub struct Status {}
-
-/// The record of every decision
-#[derive(Debug, Clone, Subcommand)]
-#[command(before_help = "Examples:
-  chiffon audit verify")]
-pub enum Audit {
-    /// Hold the whole record against its chain and the ledger
-    Verify,
-}
 
 /// Tell the version
 #[derive(Debug, Clone, Args)]
@@ -398,7 +279,7 @@ mod tests {
     #[test]
     fn yes_takes_its_tier_with_an_equals_sign_only() {
         let tier = |line: &str| match parse(line.split(' ').map(Into::into)).unwrap().command {
-            Command::Run(run) => (run.yes, run.text),
+            Command::Run(run) => (run.consent.yes, run.text),
             other => panic!("{other:?}"),
         };
         assert_eq!(tier("chiffon run x"), (None, "x".to_owned()));

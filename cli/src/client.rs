@@ -1,28 +1,39 @@
-//! The HTTP API's client: one method a route, typed by `chiffon_common::api`. What the answers mean for
-//! a command is left to the commands.
+//! The HTTP API's client: one method a route, typed by `chiffon_common::api`, a noun a file below `client`.
+//! Here is how a call is made and its answer read; what answers mean for a command is left to the commands.
+
+mod events;
+mod fleet;
+mod history;
+mod places;
+mod requests;
+mod resolve;
+mod sse;
 
 use std::{net::SocketAddr, time::Duration};
 
-use chiffon_common::{
-    ErrorCode, Problem, RequestId,
-    api::{
-        AgentView, Answer, AuditReport, CatalogueView, Follow, Health, InventoryView, LedgerLine,
-        NewRequest, Page, ProblemBody, RequestAccepted, RequestView,
-    },
-};
-use reqwest::{Method, RequestBuilder, StatusCode};
+use chiffon_common::{ErrorCode, Problem, api::ProblemBody};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::{Instant, sleep};
 
 use crate::{exit::Exit, failure::Failure};
+pub use events::{Events, Heard, WantedEvents};
+pub use history::AuditFrom;
+pub use requests::{ListDecisions, ListRequests};
+pub use sse::Block;
 
 /// Everything but following answers within this; a verification of a long audit log may take it.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// More than that never lies between two prefixes that people type.
-const MOST_PAGES: usize = 20;
+/// Below the 30 seconds after which the server closes an idle connection: a call must not meet one that is
+/// just being closed.
+const IDLE: Duration = Duration::from_secs(20);
 
-/// The shortest abbreviation of a request id.
-const SHORTEST: usize = 6;
+/// How long a limit of the server is waited out before it is told.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The header of a key that gives the same answer again.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// Speaks to one orchestrator.
 #[derive(Clone)]
@@ -32,19 +43,13 @@ pub struct Client {
     token: String,
 }
 
-/// Which requests to list.
-#[derive(Debug, Clone, Default)]
-pub struct ListRequests {
-    /// At most this many.
-    pub limit: u32,
-    /// Where the last page ended.
-    pub cursor: Option<String>,
-    /// Only those that have not ended.
-    pub open_only: bool,
-    /// Only in this state.
-    pub state: Option<String>,
-    /// Only of this group.
-    pub project: Option<String>,
+/// What was read with its version, for a change that is made from it.
+#[derive(Debug, Clone)]
+pub struct Versioned<T> {
+    /// The value of the header `ETag`.
+    pub tag: String,
+    /// What was read.
+    pub value: T,
 }
 
 impl Client {
@@ -55,6 +60,7 @@ impl Client {
             .no_proxy()
             .connect_timeout(Duration::from_secs(5))
             .timeout(LIMIT)
+            .pool_idle_timeout(IDLE)
             .build()
             .map_err(|error| Failure::internal(format!("no HTTP client: {error}")))?;
         Ok(Self {
@@ -64,148 +70,13 @@ impl Client {
         })
     }
 
-    /// `GET /health`.
-    pub async fn health(&self) -> Result<Health, Failure> {
-        self.get("/health", &[]).await
-    }
-
-    /// `POST /request`.
-    pub async fn ask(&self, request: &NewRequest) -> Result<RequestAccepted, Failure> {
-        self.post("/request", request).await
-    }
-
-    /// `GET /api/v1/requests/{id}`.
-    pub async fn request(&self, id: RequestId) -> Result<RequestView, Failure> {
-        self.get(&format!("/api/v1/requests/{id}"), &[]).await
-    }
-
-    /// `GET /api/v1/requests`.
-    pub async fn requests(&self, list: &ListRequests) -> Result<Page<RequestView>, Failure> {
-        let mut query = vec![("limit", list.limit.to_string())];
-        if list.open_only {
-            query.push(("open_only", true.to_string()));
-        }
-        let optional = [
-            ("cursor", &list.cursor),
-            ("state", &list.state),
-            ("project_id", &list.project),
-        ];
-        for (name, value) in optional {
-            query.extend(value.clone().map(|value| (name, value)));
-        }
-        self.get("/api/v1/requests", &query).await
-    }
-
-    /// `GET /api/v1/requests/{id}/follow`: answers when something is new, or after 25 s.
-    pub async fn follow(&self, id: RequestId, after: u64, version: u64) -> Result<Follow, Failure> {
-        let query = [
-            ("after", after.to_string()),
-            ("version", version.to_string()),
-        ];
-        self.get(&format!("/api/v1/requests/{id}/follow"), &query)
-            .await
-    }
-
-    /// `POST /approve`.
-    pub async fn answer(&self, answer: &Answer) -> Result<RequestView, Failure> {
-        self.post("/approve", answer).await
-    }
-
-    /// `POST /cancel/{id}`.
-    pub async fn cancel(&self, id: RequestId) -> Result<RequestView, Failure> {
-        let nothing = serde_json::json!({});
-        self.post(&format!("/cancel/{id}"), &nothing).await
-    }
-
-    /// `GET /api/v1/agents`.
-    pub async fn agents(&self) -> Result<Page<AgentView>, Failure> {
-        self.get("/api/v1/agents", &[]).await
-    }
-
-    /// `GET /api/v1/catalogue`.
-    pub async fn catalogue(&self) -> Result<CatalogueView, Failure> {
-        self.get("/api/v1/catalogue", &[]).await
-    }
-
-    /// `GET /api/v1/inventory`.
-    pub async fn inventory(&self) -> Result<InventoryView, Failure> {
-        self.get("/api/v1/inventory", &[]).await
-    }
-
-    /// `POST /api/v1/audit/verify`.
-    pub async fn verify_audit(&self) -> Result<AuditReport, Failure> {
-        let nothing = serde_json::json!({});
-        self.post("/api/v1/audit/verify", &nothing).await
-    }
-
-    /// `GET /api/v1/ledger`.
-    pub async fn ledger(&self, limit: u32) -> Result<Page<LedgerLine>, Failure> {
-        self.get("/api/v1/ledger", &[("limit", limit.to_string())])
-            .await
-    }
-
-    /// The request that is meant by an id or by the beginning of one.
-    pub async fn resolve(&self, text: &str) -> Result<RequestId, Failure> {
-        if let Ok(id) = text.parse() {
-            return Ok(id);
-        }
-        let prefix = text.to_ascii_lowercase();
-        let is_prefix = prefix.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-        if !is_prefix || prefix.len() < SHORTEST {
-            return Err(Failure::usage(
-                format!("{text:?} is no request id."),
-                format!(
-                    "Give the id or at least its first {SHORTEST} characters; `chiffon request list` shows them."
-                ),
-            ));
-        }
-        let found = self.ids_that_begin_with(&prefix).await?;
-        match found.as_slice() {
-            [one] => Ok(*one),
-            [] => Err(Failure::plain(
-                Exit::NotFound,
-                format!("No request begins with {prefix}."),
-                "`chiffon request list` shows the requests there are.",
-            )),
-            several => Err(Failure::usage(
-                format!("{} requests begin with {prefix}.", several.len()),
-                "Give more characters; `chiffon request list` shows the ids.",
-            )),
-        }
-    }
-
-    async fn ids_that_begin_with(&self, prefix: &str) -> Result<Vec<RequestId>, Failure> {
-        let mut list = ListRequests {
-            limit: 500,
-            ..ListRequests::default()
-        };
-        let mut found = Vec::new();
-        for _ in 0..MOST_PAGES {
-            let page = self.requests(&list).await?;
-            let ids = page.items.iter().map(|request| request.request_id);
-            found.extend(ids.filter(|id| id.to_string().starts_with(prefix)));
-            match page.next_cursor {
-                Some(cursor) => list.cursor = Some(cursor),
-                None => break,
-            }
-        }
-        Ok(found)
-    }
-
     async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
         query: &[(&str, String)],
     ) -> Result<T, Failure> {
-        let query: Vec<String> = query
-            .iter()
-            .map(|(name, value)| format!("{name}={}", escaped(value)))
-            .collect();
-        let path = match query.is_empty() {
-            true => path.to_owned(),
-            false => format!("{path}?{}", query.join("&")),
-        };
-        self.send(self.call(Method::GET, &path)).await
+        let path = with_query(path, query);
+        self.read(self.call(Method::GET, &path)).await
     }
 
     async fn post<B: Serialize, T: DeserializeOwned>(
@@ -213,7 +84,12 @@ impl Client {
         path: &str,
         body: &B,
     ) -> Result<T, Failure> {
-        self.send(self.call(Method::POST, path).json(body)).await
+        self.read(self.call(Method::POST, path).json(body)).await
+    }
+
+    /// For calls that say everything by their address.
+    async fn post_nothing<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        self.post(path, &serde_json::json!({})).await
     }
 
     fn call(&self, method: Method, path: &str) -> RequestBuilder {
@@ -221,29 +97,64 @@ impl Client {
         self.http.request(method, url).bearer_auth(&self.token)
     }
 
-    async fn send<T: DeserializeOwned>(&self, call: RequestBuilder) -> Result<T, Failure> {
-        let answer = call.send().await.map_err(|error| self.unheard(&error))?;
-        let status = answer.status();
+    /// The body of a good answer.
+    async fn read<T: DeserializeOwned>(&self, call: RequestBuilder) -> Result<T, Failure> {
+        Ok(self.read_versioned(call).await?.value)
+    }
+
+    /// The same with its version; the tag is empty where the answer has none.
+    async fn read_versioned<T: DeserializeOwned>(
+        &self,
+        call: RequestBuilder,
+    ) -> Result<Versioned<T>, Failure> {
+        let answer = self.send(call).await?;
+        let tag = text_of(&answer, header::ETAG).unwrap_or_default();
         let body = answer.bytes().await.map_err(|error| self.unheard(&error))?;
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| {
-                Failure::internal(format!(
-                    "{} gave an answer of another form: {error}",
-                    self.base
-                ))
-            });
+        let value = serde_json::from_slice(&body).map_err(|error| {
+            let base = &self.base;
+            Failure::internal(format!("{base} gave an answer of another form: {error}"))
+        })?;
+        Ok(Versioned { tag, value })
+    }
+
+    /// A good answer. Where the server asks to come later, and that is soon, it is asked again: nothing was
+    /// done then.
+    async fn send(&self, call: RequestBuilder) -> Result<Response, Failure> {
+        let until = Instant::now() + PATIENCE;
+        let mut call = call;
+        loop {
+            let again = call.try_clone();
+            let answer = call.send().await.map_err(|error| self.unheard(&error))?;
+            let status = answer.status();
+            if status.is_success() {
+                return Ok(answer);
+            }
+            let wait = later(&answer).filter(|wait| Instant::now() + *wait <= until);
+            match (again, wait) {
+                (Some(again), Some(wait)) if status == StatusCode::TOO_MANY_REQUESTS => {
+                    sleep(wait).await;
+                    call = again;
+                }
+                _ => {
+                    let body = answer.bytes().await.map_err(|error| self.unheard(&error))?;
+                    return Err(refused(status, &body));
+                }
+            }
         }
-        Err(refused(status, &body))
+    }
+
+    fn silent(&self) -> Failure {
+        Failure::plain(
+            Exit::Timeout,
+            format!("{} gave no answer in time.", self.base),
+            "`chiffon status` tells how it is, `chiffon request list` what it has taken.",
+        )
     }
 
     fn unheard(&self, error: &reqwest::Error) -> Failure {
         let base = &self.base;
         if error.is_timeout() {
-            return Failure::plain(
-                Exit::Timeout,
-                format!("{base} gave no answer in time."),
-                "`chiffon status` tells how it is, `chiffon request list` what it has taken.",
-            );
+            return self.silent();
         }
         let todo = match error.is_connect() {
             true => {
@@ -258,7 +169,27 @@ impl Client {
     }
 }
 
-/// For query values: everything but the plainest characters.
+fn text_of(answer: &Response, name: header::HeaderName) -> Option<String> {
+    let value = answer.headers().get(name)?.to_str().ok()?;
+    Some(value.to_owned())
+}
+
+/// `Retry-After` in seconds, the only form that this server writes.
+fn later(answer: &Response) -> Option<Duration> {
+    let seconds = text_of(answer, header::RETRY_AFTER)?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn with_query(path: &str, query: &[(&str, String)]) -> String {
+    let pair = |(name, value): &(&str, String)| format!("{name}={}", escaped(value));
+    let query: Vec<String> = query.iter().map(pair).collect();
+    match query.is_empty() {
+        true => path.to_owned(),
+        false => format!("{path}?{}", query.join("&")),
+    }
+}
+
+/// For values in addresses: everything but the plainest characters.
 fn escaped(value: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let write = |byte: u8| match plain(byte) {
@@ -278,7 +209,11 @@ fn root_cause(error: &reqwest::Error) -> String {
 
 fn refused(status: StatusCode, body: &[u8]) -> Failure {
     match serde_json::from_slice::<ProblemBody>(body) {
-        Ok(problem) => Problem::new(problem.code, problem.detail, problem.todo).into(),
+        Ok(body) => {
+            let mut problem = Problem::new(body.code, body.detail, body.todo);
+            problem.errors = body.errors;
+            problem.into()
+        }
         Err(_) => Failure::internal(format!("the answer was {status} without a reason")),
     }
 }
@@ -290,14 +225,19 @@ mod tests {
     #[test]
     fn query_values_cannot_bring_parameters_of_their_own() {
         assert_eq!(escaped("a&b=c d/ü"), "a%26b%3Dc%20d%2F%C3%BC");
+        let query = [("a", "1&b=2".to_owned()), ("c", "3".to_owned())];
+        assert_eq!(with_query("/x", &query), "/x?a=1%26b%3D2&c=3");
+        assert_eq!(with_query("/x", &[]), "/x");
     }
 
     #[test]
-    fn a_problem_keeps_its_words_and_gets_its_exit_code() {
-        let body = r#"{"type":"x","title":"t","status":409,"detail":"d","todo":"do","code":5203,"retry":"after_change","trace_id":"1"}"#;
+    fn a_problem_keeps_its_words_its_places_and_gets_its_exit_code() {
+        let body = r#"{"type":"x","title":"t","status":409,"detail":"d","todo":"do","code":5203,"retry":"after_change","trace_id":"1",
+            "errors":[{"in":"body","pointer":"/digest","detail":"of another plan"}]}"#;
         let failure = refused(StatusCode::CONFLICT, body.as_bytes());
         assert_eq!(failure.what, "d");
         assert_eq!(failure.exit, Exit::Conflict);
+        assert_eq!(failure.errors[0].pointer, "/digest");
         assert_eq!(
             refused(StatusCode::BAD_GATEWAY, b"<html>").exit,
             Exit::Failure

@@ -3,20 +3,31 @@
 mod aftermath;
 mod answer;
 mod approve;
+mod ask;
+mod asking;
 mod audit;
+mod call;
 mod catalogue;
+mod chat;
 mod completions;
 mod config;
+mod decision;
 mod doctor;
+mod events;
 mod explain;
+mod export;
+mod fleet;
 mod follow;
 mod inventory;
 mod log;
 mod man;
+mod plan;
 mod request;
+mod retry;
 mod run;
 mod status;
 mod telling;
+mod through;
 mod trust;
 mod up;
 mod version;
@@ -36,7 +47,7 @@ use crate::{
     interrupt::Interrupt,
     session::{Need, Session, interrupted},
     settings::{Flag, Settings},
-    terminal::Terminal,
+    terminal::{Format, Terminal},
 };
 pub use completions::completions;
 pub use explain::explain;
@@ -82,13 +93,19 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Run(args) => run::run(context, args).await,
         Command::Up(args) => up::up(context, args).await,
         Command::Log(args) => log::log(context, args).await,
+        Command::Ask(args) => ask::ask(context, args).await,
+        Command::Chat(args) => chat::chat(context, args).await,
         Command::Request(args) => request::request(context, args).await,
+        Command::Plan(args) => plan::plan(context, args).await,
+        Command::Decision(args) => decision::decision(context, args).await,
         Command::Approve(args) => approve::approve(context, args).await,
         Command::Reject(args) => approve::reject(context, args).await,
         Command::Watch(args) => watch::watch(context, args).await,
         Command::Catalogue(args) => catalogue::catalogue(context, args).await,
         Command::Inventory(Inventory::Show) => inventory::show(context).await,
+        Command::Inventory(Inventory::Check) => inventory::check(context).await,
         Command::Inventory(Inventory::Trust(args)) => trust::trust(context, args).await,
+        Command::Fleet(args) => fleet::fleet(context, args).await,
         Command::Doctor(_) => doctor::doctor(context).await,
         Command::Status(_) => status::status(context).await,
         Command::Audit(args) => audit::audit(context, args).await,
@@ -97,6 +114,25 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Explain(args) => explain(context.terminal, args),
         Command::Man(args) => man(context.terminal, args),
         Command::Version(_) => Ok(version(context.terminal)),
+    }
+}
+
+/// For commands whose output has no end, or should not be held at once: a document a line and no other form.
+fn only_lines(terminal: &Terminal) -> Result<(), Failure> {
+    match terminal.format {
+        Format::Table | Format::Ndjson => Ok(()),
+        Format::Json | Format::Yaml => Err(Failure::usage(
+            "This is no single document: it has one form for programs, a JSON document a line.",
+            "Ask for it by -o ndjson.",
+        )),
+    }
+}
+
+/// How to see the rest of a list, for people; programs find the cursor in the document.
+fn tell_more(terminal: &Terminal, next: Option<&str>) {
+    if let Some(cursor) = next {
+        let cursor = crate::render::one_line(cursor, 200);
+        terminal.say(&format!("There are more: --cursor {cursor}"));
     }
 }
 

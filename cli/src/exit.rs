@@ -60,6 +60,28 @@ impl Exit {
         }
     }
 
+    /// The worse of two, for a command that did several things: what nobody knows is worse than what failed, and
+    /// what failed is worse than what was never begun.
+    pub fn worse(self, other: Self) -> Self {
+        const BY_WEIGHT: [Exit; 10] = [
+            Exit::Ok,
+            Exit::Waiting,
+            Exit::Usage,
+            Exit::NotFound,
+            Exit::Denied,
+            Exit::Conflict,
+            Exit::Timeout,
+            Exit::Failure,
+            Exit::Unknown,
+            Exit::Interrupted,
+        ];
+        let weight = |exit: Self| BY_WEIGHT.iter().position(|one| *one == exit);
+        match weight(other) > weight(self) {
+            true => other,
+            false => self,
+        }
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         self as u8
@@ -116,6 +138,20 @@ mod tests {
                 "{exit:?}"
             );
         }
+    }
+
+    #[test]
+    fn of_two_ends_the_worse_one_counts() {
+        for (one, other, worse) in [
+            (Exit::Ok, Exit::Waiting, Exit::Waiting),
+            (Exit::Waiting, Exit::Failure, Exit::Failure),
+            (Exit::Unknown, Exit::Failure, Exit::Unknown),
+            (Exit::Timeout, Exit::Denied, Exit::Timeout),
+        ] {
+            assert_eq!(one.worse(other), worse);
+            assert_eq!(other.worse(one), worse);
+        }
+        assert!(Exit::ALL.iter().all(|exit| exit.worse(Exit::Ok) == *exit));
     }
 
     #[test]

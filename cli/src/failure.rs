@@ -1,6 +1,6 @@
 //! Why a command did not do what it was asked. How that is shown is left to `render`.
 
-use chiffon_common::{ErrorCode, Problem};
+use chiffon_common::{ErrorCode, FieldError, Problem};
 
 use crate::exit::Exit;
 
@@ -13,6 +13,8 @@ pub struct Failure {
     pub todo: String,
     /// The code, for errors that have a page.
     pub code: Option<ErrorCode>,
+    /// The places that do not fit, where what was given can be pointed at.
+    pub errors: Vec<FieldError>,
     /// How the program ends.
     pub exit: Exit,
 }
@@ -29,6 +31,7 @@ impl Failure {
             what: what.into(),
             todo: todo.into(),
             code: None,
+            errors: Vec::new(),
             exit,
         }
     }
@@ -51,6 +54,7 @@ impl From<Problem> for Failure {
             what: problem.detail,
             todo: problem.todo,
             code: Some(problem.code),
+            errors: problem.errors,
         }
     }
 }

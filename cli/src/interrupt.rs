@@ -1,8 +1,12 @@
-//! Ctrl-C and SIGTERM: the first asks politely, the second ends the program at once.
+//! Ctrl-C and SIGTERM: the first asks politely, the second ends the program at once. A deadline asks in the
+//! same way, so that whoever listens for the one hears the other too.
+
+use std::sync::Arc;
 
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
+    time::{Instant, sleep_until},
 };
 
 use crate::{exit::Exit, failure::Failure};
@@ -11,6 +15,8 @@ use crate::{exit::Exit, failure::Failure};
 #[derive(Debug, Clone)]
 pub struct Interrupt {
     asked: watch::Receiver<bool>,
+    ask: Arc<watch::Sender<bool>>,
+    until: Option<Instant>,
 }
 
 impl Interrupt {
@@ -20,25 +26,57 @@ impl Interrupt {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let (ask, asked) = watch::channel(false);
+        let ask = Arc::new(ask);
+        let asks = Arc::clone(&ask);
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                 }
-                if ask.send_replace(true) {
+                if asks.send_replace(true) {
                     end_at_once();
                 }
             }
         });
-        Ok(Self { asked })
+        Ok(Self {
+            asked,
+            ask,
+            until: None,
+        })
+    }
+
+    /// From now on a deadline asks too; none takes it back.
+    pub fn set_deadline(&mut self, until: Option<Instant>) {
+        self.until = until;
+    }
+
+    /// Whether it is the deadline that asks, and not a person.
+    pub fn is_late(&self) -> bool {
+        let is_over = |until: Instant| Instant::now() >= until;
+        !*self.asked.borrow() && self.until.is_some_and(is_over)
+    }
+
+    /// What was asked so far is done: the next signal asks politely again.
+    pub fn begin_anew(&self) {
+        self.ask.send_replace(false);
     }
 
     /// Waits until the program is asked to end. Cancel-safe.
     pub async fn wait(&mut self) {
-        if self.asked.wait_for(|asked| *asked).await.is_err() {
-            // The listener lives as long as the runtime; without it nothing can be heard.
-            std::future::pending::<()>().await;
+        let until = self.until;
+        let late = async {
+            match until {
+                Some(until) => sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            asked = self.asked.wait_for(|asked| *asked) => if asked.is_err() {
+                // Both ends are held here; without them nothing can be heard.
+                std::future::pending::<()>().await;
+            },
+            () = late => {}
         }
     }
 }

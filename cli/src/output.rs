@@ -39,15 +39,19 @@ pub fn list<T: Serialize, W: Serialize>(
 /// An error on standard error, as a document where documents were asked for.
 pub fn failure(terminal: &Terminal, failure: &Failure) {
     match terminal.format {
-        Format::Table => terminal.say(&render::failure(terminal.err, failure)),
+        Format::Table => terminal.say(&render::failure_with_page(terminal.err, failure)),
         Format::Json | Format::Ndjson | Format::Yaml => {
-            // One line of JSON is YAML too.
-            let document = serde_json::json!({"error": {
+            let mut error = serde_json::json!({
                 "code": failure.code,
                 "detail": failure.what,
                 "todo": failure.todo,
                 "exit_code": failure.exit.code(),
-            }});
+            });
+            if !failure.errors.is_empty() {
+                error["errors"] = serde_json::json!(failure.errors);
+            }
+            // One line of JSON is YAML too.
+            let document = serde_json::json!({ "error": error });
             terminal.say(&document.to_string());
         }
     }

@@ -1,14 +1,17 @@
 //! Progress on standard error: what moves on a terminal, plain lines elsewhere.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use chiffon_common::api::TaskView;
+use chiffon_common::{TaskId, api::TaskView};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::{render::one_line, terminal::Terminal};
 
 /// Slow enough for a terminal over a bad line.
 const BEAT: Duration = Duration::from_millis(120);
+
+/// Longest words beside a bar.
+const MOST: usize = 100;
 
 /// Steps of a setup: each is a line; the one in hand moves.
 pub struct Steps<'a> {
@@ -54,60 +57,111 @@ impl Drop for Steps<'_> {
     }
 }
 
-/// One bar for what runs; lines go above it.
+/// A bar for each step that runs; lines go above them.
 pub struct Live<'a> {
     terminal: &'a Terminal,
-    bar: Option<(MultiProgress, ProgressBar)>,
-    told: String,
+    bars: Option<Bars>,
+    /// What was said last of each step, and of the whole where none runs.
+    told: BTreeMap<Option<TaskId>, String>,
 }
 
 impl<'a> Live<'a> {
     pub fn new(terminal: &'a Terminal) -> Self {
-        let bar = terminal.animate.then(|| {
-            let all = MultiProgress::new();
-            let bar = all.add(ProgressBar::new(100));
-            let style = ProgressStyle::with_template("{spinner} {bar:24} {pos:>3} % {msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar.enable_steady_tick(BEAT);
-            (all, bar)
-        });
         Self {
             terminal,
-            bar,
-            told: String::new(),
+            bars: terminal.animate.then(Bars::default),
+            told: BTreeMap::new(),
         }
     }
 
     /// A line that stays.
     pub fn line(&self, text: &str) {
-        match &self.bar {
+        match &self.bars {
             // A terminal that went away shows nothing anyway.
-            Some((all, _)) => drop(all.println(text)),
+            Some(bars) => drop(bars.all.println(text)),
             None => self.terminal.say(text),
         }
     }
 
-    /// What is in hand now. Without a terminal it is told only when the words change.
-    pub fn doing(&mut self, words: &str, task: Option<&TaskView>) {
-        let words = one_line(words, 100);
-        match &self.bar {
-            Some((_, bar)) => {
-                bar.set_position(task.map_or(0, |task| u64::from(task.progress)));
-                bar.set_message(words);
-            }
-            None if self.told != words => {
-                self.terminal.say(&format!("  {words}"));
-                self.told = words;
-            }
-            None => {}
+    /// What the steps at work are doing. Without a terminal it is told only when the words change.
+    pub fn steps(&mut self, doing: &[(&TaskView, String)]) {
+        if let Some(bars) = &mut self.bars {
+            bars.show(doing);
+            return;
+        }
+        for (task, words) in doing {
+            self.tell(Some(task.task_id), words);
+        }
+    }
+
+    /// How the whole stands where no step is at work.
+    pub fn whole(&mut self, words: &str) {
+        match &mut self.bars {
+            Some(bars) => bars.show_whole(&one_line(words, MOST)),
+            None => self.tell(None, words),
+        }
+    }
+
+    fn tell(&mut self, of: Option<TaskId>, words: &str) {
+        let words = one_line(words, MOST);
+        if self.told.get(&of) != Some(&words) {
+            self.terminal.say(&format!("  {words}"));
+            self.told.insert(of, words);
         }
     }
 }
 
 impl Drop for Live<'_> {
     fn drop(&mut self) {
-        if let Some((_, bar)) = &self.bar {
-            bar.finish_and_clear();
+        if let Some(bars) = &mut self.bars {
+            bars.show(&[]);
         }
     }
+}
+
+/// What moves on the terminal.
+#[derive(Default)]
+struct Bars {
+    all: MultiProgress,
+    steps: BTreeMap<TaskId, ProgressBar>,
+    whole: Option<ProgressBar>,
+}
+
+impl Bars {
+    fn show(&mut self, doing: &[(&TaskView, String)]) {
+        if let Some(bar) = self.whole.take() {
+            bar.finish_and_clear();
+        }
+        let is_at_work = |id: &TaskId| doing.iter().any(|(task, _)| task.task_id == *id);
+        self.steps.retain(|id, bar| {
+            let stays = is_at_work(id);
+            if !stays {
+                bar.finish_and_clear();
+            }
+            stays
+        });
+        for (task, words) in doing {
+            let bar = self
+                .steps
+                .entry(task.task_id)
+                .or_insert_with(|| bar(&self.all, 100, "{spinner} {bar:24} {pos:>3} % {msg}"));
+            bar.set_position(u64::from(task.progress));
+            bar.set_message(one_line(words, MOST));
+        }
+    }
+
+    fn show_whole(&mut self, words: &str) {
+        self.show(&[]);
+        let new = || bar(&self.all, 0, "{spinner} {msg}");
+        let bar = self.whole.get_or_insert_with(new);
+        bar.set_message(words.to_owned());
+    }
+}
+
+fn bar(all: &MultiProgress, length: u64, template: &str) -> ProgressBar {
+    let bar = all.add(ProgressBar::new(length));
+    let style = ProgressStyle::with_template(template);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(BEAT);
+    bar
 }

@@ -2,7 +2,9 @@
 //! person, a model or a host is made visible here before it reaches a terminal.
 
 mod catalogue;
+mod decision;
 mod diff;
+mod event;
 mod explain;
 mod failure;
 mod fleet;
@@ -15,10 +17,12 @@ mod tests;
 mod words;
 
 pub use catalogue::{broken, entries, entry};
+pub use decision::decisions;
+pub use event::{event, reset};
 pub use explain::{error_codes, page};
-pub use failure::failure;
-pub use fleet::{agents, health, inventory, ledger};
-pub use plan::plan;
+pub use failure::{failure, failure_with_page};
+pub use fleet::{agents, fleet, health, inventory, ledger};
+pub use plan::{plan, whole_plan};
 pub use request::{nearest, outcome, request, requests, task_ended, waiting};
 pub use settings::{settings, settings_with_origin};
 pub use words::{one_line, state};

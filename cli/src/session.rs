@@ -102,6 +102,11 @@ impl Session {
         self.here.is_some()
     }
 
+    /// Whether it is one that goes on when the commands around it have ended.
+    pub fn stays(&self) -> bool {
+        self.kind == Kind::Up
+    }
+
     /// Whether agents run there: in a fleet that was only started for a look, none do.
     pub fn has_agents(&self) -> bool {
         self.kind != Kind::Look

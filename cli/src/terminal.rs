@@ -1,6 +1,7 @@
 //! The two streams of the program: data on standard output, messages on standard error; colours, and
 //! who may be asked. What is said is left to `render` and the commands.
 
+mod lines;
 mod paint;
 mod prompt;
 
@@ -9,7 +10,10 @@ use std::{
     sync::Mutex,
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::env::Env;
+pub use lines::{Lines, Typed};
 pub use paint::Paint;
 pub use prompt::{Answered, ask};
 
@@ -40,6 +44,8 @@ pub struct Terminal {
     pub animate: bool,
     /// Whether a person can be asked.
     pub may_ask: bool,
+    /// Whether standard output is a terminal.
+    pub shows: bool,
     /// Why standard output can no longer be written.
     broken: Mutex<Option<io::ErrorKind>>,
 }
@@ -66,6 +72,7 @@ impl Terminal {
             err: Paint::new(colours(err, env, wishes.no_color)),
             animate: out && err && !dumb,
             may_ask: io::stdin().is_terminal() && err && !wishes.no_input,
+            shows: out,
             broken: Mutex::default(),
         }
     }
@@ -88,6 +95,16 @@ impl Terminal {
     /// Whether nobody reads the data any more.
     pub fn is_closed(&self) -> bool {
         self.kept().is_some()
+    }
+
+    /// Whether the reader of standard output has gone away, without a word to be written. A terminal that was
+    /// closed counts too.
+    pub fn reader_is_gone(&self) -> bool {
+        let out = io::stdout();
+        let mut asked = [PollFd::new(&out, PollFlags::empty())];
+        let polled = poll(&mut asked, Some(&Timespec::default()));
+        let gone = PollFlags::ERR | PollFlags::HUP;
+        self.is_closed() || (polled.is_ok() && asked[0].revents().intersects(gone))
     }
 
     /// Why data was lost, unless the reader just went away.

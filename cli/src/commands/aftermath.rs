@@ -5,7 +5,7 @@ use chiffon_common::{RequestId, api::RequestView};
 
 use super::{
     Context, answer,
-    run::{show, show_documents},
+    through::{show, show_documents},
 };
 use crate::{
     exit::Exit,
@@ -80,6 +80,7 @@ fn not_known(id: RequestId, failure: &Failure) -> Failure {
         ),
         todo: watch(&short),
         code: failure.code,
+        errors: Vec::new(),
     }
 }
 

@@ -1,11 +1,14 @@
 //! Answering the question of a request: by flags, or at the prompt under the plan on one screen.
 
+use std::time::Duration;
+
 use chiffon_common::{
     Digest, HostName, Tier,
     api::{Answer, DecisionView, RequestView},
 };
 
 use crate::{
+    args::{Consent, Patience},
     client::Client,
     exit::Exit,
     failure::Failure,
@@ -25,7 +28,30 @@ pub struct Said {
     pub comment: Option<String>,
     /// The command only looks: nobody is asked, even where somebody could be.
     pub only_looks: bool,
+    /// A conversation: there is no flag by which something could have been agreed to beforehand.
+    pub in_chat: bool,
+    /// `--dry-run`: the plan is refused as soon as it stands.
+    pub dry_run: bool,
+    /// `--timeout`.
+    pub timeout: Option<Duration>,
 }
+
+impl Said {
+    /// What the flags of a command that starts something say.
+    pub fn beforehand(consent: &Consent, patience: Patience) -> Self {
+        let comment = |tier| format!("approved beforehand by --yes={tier}");
+        Self {
+            yes: consent.yes.and_then(|tier| Tier::try_from(tier).ok()),
+            confirm: consent.confirm.clone(),
+            comment: consent.yes.map(comment),
+            timeout: patience.timeout.map(Duration::from_secs),
+            ..Self::default()
+        }
+    }
+}
+
+/// What stands in the record where a dry run has refused its own plan.
+const DRY_RUN: &str = "a dry run: only the plan was wanted (--dry-run)";
 
 /// How often a question is asked before it is left open.
 const ASKED: u32 = 3;
@@ -34,6 +60,8 @@ const ASKED: u32 = 3;
 pub enum Verdict {
     /// The question is answered.
     Answered(Box<RequestView>),
+    /// A dry run: the plan stands, and was refused.
+    OnlyPlanned(Box<RequestView>),
     /// Nobody could be asked, or nobody said a word; the question stays open.
     Open(Failure),
     /// Ctrl-C.
@@ -59,6 +87,15 @@ pub async fn approve(
     if question.kind != "approval" {
         let may_ask = terminal.may_ask && !said.only_looks;
         return other(client, may_ask, interrupt, request, question).await;
+    }
+    if said.dry_run {
+        let closing = Said {
+            comment: Some(DRY_RUN.to_owned()),
+            ..Said::default()
+        };
+        let refusal = answer(question, "reject", None, &closing);
+        let request = client.answer(&refusal).await?;
+        return Ok(Verdict::OnlyPlanned(Box::new(request)));
     }
     let tier = question.tier.unwrap_or(Tier::Two);
     if terminal.format == Format::Table || terminal.may_ask {
@@ -231,7 +268,7 @@ fn nobody_to_ask(
         request.request_id,
         digest.unwrap_or_default(),
     );
-    if !said.only_looks {
+    if !said.only_looks && !said.in_chat {
         todo += &format!("\nOr approve beforehand, with {flag}.");
     }
     let what = format!("The plan of tier {tier} waits for approval.");

@@ -6,7 +6,7 @@ use chiffon_common::{Digest, api::RequestView};
 use super::{
     Context,
     answer::{self, Said, Verdict},
-    run::see_through,
+    through::see_through,
 };
 use crate::{
     args::{Approve, Reject},
@@ -46,10 +46,9 @@ async fn give(
     let request = client.request(client.resolve(&args.request).await?).await?;
     let question = answer::pending(&request).ok_or_else(|| nothing_waits(&request))?;
     let said = Said {
-        yes: None,
         confirm: args.confirm.clone(),
         comment: args.comment.clone(),
-        only_looks: false,
+        ..Said::default()
     };
     let is_approval = question.kind == "approval";
     let answered = match (digest, &args.choice) {
@@ -75,7 +74,7 @@ async fn give(
         (_, None) => {
             let interrupt = &mut context.interrupt;
             match answer::approve(client, context.terminal, interrupt, &request, &said).await? {
-                Verdict::Answered(request) => *request,
+                Verdict::Answered(request) | Verdict::OnlyPlanned(request) => *request,
                 Verdict::Open(failure) => return Err(failure),
                 Verdict::Interrupted => return Err(interrupted()),
             }

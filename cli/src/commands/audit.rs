@@ -1,12 +1,18 @@
-//! `chiffon audit verify`.
+//! `chiffon audit verify`. Writing the records out is left to `export`.
 
 use chiffon_common::visible;
 
-use super::{Context, read};
+use super::{Context, export::export, read};
 use crate::{args::Audit, exit::Exit, failure::Failure, output};
 
 pub async fn audit(context: &mut Context<'_>, args: &Audit) -> Result<Exit, Failure> {
-    let Audit::Verify = args;
+    match args {
+        Audit::Verify => verify(context).await,
+        Audit::Export(args) => export(context, args).await,
+    }
+}
+
+async fn verify(context: &mut Context<'_>) -> Result<Exit, Failure> {
     let report = read(context, async |client| client.verify_audit().await).await?;
     let paint = context.terminal.out;
     output::one(context.terminal, &report, || {

@@ -1,19 +1,22 @@
-//! `chiffon catalogue list|show|check`.
+//! `chiffon catalogue list|show|check`. Starting an entry is left to `call`.
 
 use chiffon_common::{
     ErrorCode, Problem,
     api::{CatalogueView, EntryView},
 };
 
-use super::{Context, read};
+use super::{Context, call::call, read};
 use crate::{args::Catalogue, exit::Exit, failure::Failure, output, render};
 
 pub async fn catalogue(context: &mut Context<'_>, args: &Catalogue) -> Result<Exit, Failure> {
+    if let Catalogue::Run(args) = args {
+        return call(context, args).await;
+    }
     let catalogue = read(context, async |client| client.catalogue().await).await?;
     match args {
         Catalogue::List => list(context, &catalogue),
         Catalogue::Show { entry } => show(context, &catalogue, entry),
-        Catalogue::Check => Ok(check(context, &catalogue)),
+        Catalogue::Check | Catalogue::Run(_) => Ok(check(context, &catalogue)),
     }
 }
 

@@ -204,12 +204,16 @@ impl<'a> Follower<'a> {
         if request.ended {
             return; // How it ended is the caller's to tell.
         }
-        let running = request.tasks.iter().find(|task| is_at_work(task));
-        let words = match running {
-            Some(task) => self.words.doing(task),
-            None => format!("{}: {}", request.state.replace('_', " "), request.because),
-        };
-        live.doing(&words, running);
+        let at_work = request.tasks.iter().filter(|task| is_at_work(task));
+        let doing: Vec<(&TaskView, String)> =
+            at_work.map(|task| (task, self.words.doing(task))).collect();
+        match doing.is_empty() {
+            false => live.steps(&doing),
+            true => {
+                let state = request.state.replace('_', " ");
+                live.whole(&format!("{state}: {}", request.because));
+            }
+        }
     }
 }
 

@@ -1,27 +1,23 @@
-//! `chiffon request show|list|cancel`.
+//! `chiffon request show|list|cancel`. Asking for the same again is left to `retry`.
 
 use chiffon_common::api::RequestView;
 
-use super::{Context, read};
+use super::{Context, read, retry::retry, tell_more};
 use crate::{args::Request, client::ListRequests, exit::Exit, failure::Failure, output, render};
 
 pub async fn request(context: &mut Context<'_>, args: &Request) -> Result<Exit, Failure> {
     match args {
         Request::Show { request } => show(context, request).await,
         Request::Cancel { request } => cancel(context, request).await,
-        Request::List {
-            limit,
-            open,
-            state,
-            project,
-            cursor,
-        } => {
+        Request::Retry(args) => retry(context, args).await,
+        Request::List(args) => {
             let list = ListRequests {
-                limit: *limit,
-                cursor: cursor.clone(),
-                open_only: *open,
-                state: state.clone(),
-                project: project.clone(),
+                limit: args.part.limit,
+                cursor: args.part.cursor.clone(),
+                open_only: args.open,
+                state: args.state.clone(),
+                project: args.project.clone(),
+                room: args.room.clone(),
             };
             show_list(context, &list).await
         }
@@ -60,12 +56,7 @@ async fn show_list(context: &mut Context<'_>, list: &ListRequests) -> Result<Exi
         none_of(list, &page.items)
             .unwrap_or_else(|| render::requests(context.terminal.out, &page.items))
     });
-    if let Some(cursor) = &page.next_cursor {
-        let cursor = render::one_line(cursor, 200);
-        context
-            .terminal
-            .say(&format!("There are more: --cursor {cursor}"));
-    }
+    tell_more(context.terminal, page.next_cursor.as_deref());
     Ok(Exit::Ok)
 }
 
@@ -74,6 +65,9 @@ fn none_of(list: &ListRequests, found: &[RequestView]) -> Option<String> {
     let mut wanted = String::new();
     if let Some(project) = &list.project {
         wanted += &format!(" of project {}", render::one_line(project, 80));
+    }
+    if let Some(room) = &list.room {
+        wanted += &format!(" of room {}", render::one_line(room, 130));
     }
     if let Some(state) = &list.state {
         wanted += &format!(" in state {state}");

@@ -1,9 +1,9 @@
 //! What a step is doing, in words for the one who follows it: its title once, then its number; what
 //! happens between orchestrator and agent only for who asked for more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chiffon_common::api::TaskView;
+use chiffon_common::{TaskId, api::TaskView};
 
 use crate::render::one_line;
 
@@ -13,8 +13,8 @@ pub struct Words {
     verbose: bool,
     always_titles: bool,
     titled: BTreeSet<u32>,
-    /// What was said last, without and with its title: the same again is the same line.
-    last: (String, String),
+    /// What was said last of each task, without and with its title: the same again is the same line.
+    last: BTreeMap<TaskId, (String, String)>,
 }
 
 impl Words {
@@ -24,7 +24,7 @@ impl Words {
             verbose,
             always_titles,
             titled: BTreeSet::new(),
-            last: Default::default(),
+            last: BTreeMap::new(),
         }
     }
 
@@ -42,14 +42,17 @@ impl Words {
         };
         let (step, because) = (task.step + 1, self.because(task));
         let plain = format!("{what} {step}: {because}");
-        if self.last.0 != plain {
-            let line = match self.title(task) {
-                Some(title) => format!("{what} {step}: {}: {because}", one_line(title, 60)),
-                None => plain.clone(),
-            };
-            self.last = (plain, line);
+        if let Some((before, line)) = self.last.get(&task.task_id)
+            && *before == plain
+        {
+            return line.clone();
         }
-        self.last.1.clone()
+        let line = match self.title(task) {
+            Some(title) => format!("{what} {step}: {}: {because}", one_line(title, 60)),
+            None => plain.clone(),
+        };
+        self.last.insert(task.task_id, (plain, line.clone()));
+        line
     }
 
     fn because<'t>(&self, task: &'t TaskView) -> &'t str {

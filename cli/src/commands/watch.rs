@@ -1,6 +1,8 @@
-//! `chiffon watch`: follows a request live until it ends.
+//! `chiffon watch`: follows a request live until it ends. Everything that happens is left to `events`.
 
-use super::{Context, answer::Said, run::see_through};
+use std::time::Duration;
+
+use super::{Context, answer::Said, events::events, through::see_through};
 use crate::{
     args::Watch,
     exit::Exit,
@@ -9,8 +11,11 @@ use crate::{
 };
 
 pub async fn watch(context: &mut Context<'_>, args: &Watch) -> Result<Exit, Failure> {
+    let Some(request) = &args.request else {
+        return events(context, args).await;
+    };
     let session = Session::open(context, Need::Agents).await?;
-    let ended = follow(context, &session, &args.request).await;
+    let ended = follow(context, &session, request, args).await;
     session.close().await;
     ended
 }
@@ -19,11 +24,13 @@ async fn follow(
     context: &mut Context<'_>,
     session: &Session,
     request: &str,
+    args: &Watch,
 ) -> Result<Exit, Failure> {
     let id = session.client.resolve(request).await?;
     let said = Said {
         // A question is named with exit code 6: who only watches may not be the one who decides.
         only_looks: true,
+        timeout: args.patience.timeout.map(Duration::from_secs),
         ..Said::default()
     };
     see_through(context, session, id, &said).await

@@ -1,7 +1,7 @@
 //! Ids for completion, asked of the running fleet by one question. Whatever is not as it should be gives
 //! nothing: a key that was pressed must start nothing, make nothing, say nothing, and never wait for long.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use chiffon_common::api::RequestView;
 use clap_complete::engine::CompletionCandidate;
@@ -67,6 +67,28 @@ pub(super) fn hosts() -> Vec<CompletionCandidate> {
         let help = if host.pinned { "pinned" } else { "not pinned" };
         (host.name.to_string(), help.to_owned())
     }))
+}
+
+/// Hosts and their groups: where something can run.
+pub(super) fn places() -> Vec<CompletionCandidate> {
+    let inventory = ask(async |client| client.inventory().await);
+    let hosts = inventory.map(|view| view.hosts).unwrap_or_default();
+    let groups: BTreeSet<&String> = hosts.iter().flat_map(|host| &host.groups).collect();
+    let groups = groups
+        .into_iter()
+        .map(|group| (group.clone(), "a group".to_owned()));
+    let named = hosts.iter().map(|host| {
+        let also = host.aliases.join(", ");
+        (host.name.to_string(), also)
+    });
+    candidates(named.chain(groups))
+}
+
+/// Agents.
+pub(super) fn agents() -> Vec<CompletionCandidate> {
+    let agents = ask(async |client| client.agents().await);
+    let agents = agents.into_iter().flat_map(|page| page.items);
+    candidates(agents.map(|agent| (agent.agent_id.to_string(), agent.status)))
 }
 
 /// In this order, each with a word about it.

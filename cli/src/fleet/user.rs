@@ -9,7 +9,7 @@ struct User {
 }
 
 /// The name, or the number where the list has none.
-pub(super) fn name() -> String {
+pub fn name() -> String {
     let number = number();
     listed(number).map_or_else(|| number.to_string(), |user| user.name)
 }

@@ -1,11 +1,23 @@
 //! Errors for people: what, why, what next (C8).
 
-use chiffon_common::visible;
+use chiffon_common::{FieldError, visible};
 
-use super::words::indented;
+use super::words::{indented, one_line};
 use crate::{exit::Exit, failure::Failure, terminal::Paint};
 
-/// Two lines: what happened with its code, and what to do.
+/// The same, and how to read more about its code.
+pub fn failure_with_page(paint: Paint, failure: &Failure) -> String {
+    let text = self::failure(paint, failure);
+    match failure.code {
+        Some(code) => {
+            let more = format!("       More: chiffon explain {code}");
+            format!("{text}\n{}", paint.dim(&more))
+        }
+        None => text,
+    }
+}
+
+/// What happened with its code, where exactly, and what to do.
 pub fn failure(paint: Paint, failure: &Failure) -> String {
     let code = match failure.code {
         Some(code) => paint.dim(&format!(" (error {code})")),
@@ -19,9 +31,33 @@ pub fn failure(paint: Paint, failure: &Failure) -> String {
         _ => paint.bad("error:"),
     };
     let mut text = format!("{label} {what}{code}");
+    for place in places(failure) {
+        text += &format!("\n       {place}");
+    }
     if !failure.todo.is_empty() {
         let todo = indented(&visible(&failure.todo), "       ");
         text += &format!("\n{}", paint.bold(&todo));
     }
     text
+}
+
+/// A line for each place. One alone is left away where it says nothing that the sentence has not said.
+fn places(failure: &Failure) -> Vec<String> {
+    let says_more = match failure.errors.as_slice() {
+        [] => false,
+        // What the command line has named itself needs no pointing at.
+        [one] => one.place == "body" && !failure.what.contains(one.detail.trim_end_matches('.')),
+        _ => true,
+    };
+    let line = |error: &FieldError| {
+        let place = match error.place.as_str() {
+            "body" => one_line(&error.pointer, 200),
+            other => format!("{} {}", one_line(other, 20), one_line(&error.pointer, 200)),
+        };
+        format!("{place}: {}", one_line(&error.detail, 400))
+    };
+    match says_more {
+        true => failure.errors.iter().map(line).collect(),
+        false => Vec::new(),
+    }
 }

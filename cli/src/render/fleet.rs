@@ -1,6 +1,9 @@
 //! The fleet: health, agents, hosts, and the lines of the ledger.
 
-use chiffon_common::api::{AgentView, Health, HostView, LedgerLine};
+use chiffon_common::{
+    AgentKind, DiskMetrics, ResourceMetrics,
+    api::{AgentView, Health, HostView, LedgerLine},
+};
 
 use super::{
     table::table,
@@ -91,4 +94,73 @@ pub fn ledger(paint: Paint, lines: &[LedgerLine]) -> String {
     };
     let lines: Vec<String> = lines.iter().map(shown).collect();
     lines.join("\n")
+}
+
+/// One agent a row, with the figures of its host.
+pub fn fleet(paint: Paint, agents: &[AgentView]) -> String {
+    let row = |agent: &AgentView| {
+        let status = match agent.status.as_str() {
+            "active" => paint.good("active"),
+            other => paint.warn(&one_line(other, 20)),
+        };
+        let mut cells = vec![
+            agent.agent_id.to_string(),
+            kind(agent.kind).to_owned(),
+            state(paint, &agent.state),
+            status,
+            one_line(&agent.version, 20),
+            words::time(agent.last_seen),
+        ];
+        cells.extend(figures(agent.resources.as_ref()));
+        cells
+    };
+    let rows: Vec<_> = agents.iter().map(row).collect();
+    let heading = [
+        "AGENT",
+        "KIND",
+        "STATE",
+        "STATUS",
+        "VERSION",
+        "LAST SEEN",
+        "CPU",
+        "MEMORY",
+        "DISKS",
+    ];
+    table(paint, &heading, &rows)
+}
+
+fn kind(kind: AgentKind) -> &'static str {
+    match kind {
+        AgentKind::Infrastructure => "infrastructure",
+        AgentKind::Desktop => "desktop",
+        AgentKind::Code => "code",
+        AgentKind::Llm => "llm",
+    }
+}
+
+/// Processor, memory and disks; of an agent that reports none, nothing is known.
+fn figures(host: Option<&ResourceMetrics>) -> [String; 3] {
+    let Some(host) = host else {
+        return ["-", "-", "-"].map(str::to_owned);
+    };
+    let used = host.memory_total.saturating_sub(host.memory_available);
+    let disk = |disk: &DiskMetrics| {
+        let used = disk.total.saturating_sub(disk.available);
+        let full = words::per_cent(used, disk.total);
+        format!(
+            "{} {full} of {}",
+            one_line(&disk.mount, 40),
+            words::bytes(disk.total)
+        )
+    };
+    let disks: Vec<String> = host.disks.iter().map(disk).collect();
+    [
+        format!("{:.0} % of {} cores", host.cpu_percent, host.cpu_cores),
+        format!(
+            "{} of {}",
+            words::bytes(used),
+            words::bytes(host.memory_total)
+        ),
+        disks.join(", "),
+    ]
 }

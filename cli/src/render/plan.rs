@@ -17,14 +17,41 @@ use crate::terminal::Paint;
 /// What the API shows in place of an id that is not known before the run.
 const RUN_ID: &str = "{chiffon_run_id}";
 
-/// The whole screen; nothing where there is no plan.
+/// How much of a long text is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Texts {
+    /// As much as one line bears.
+    Cut,
+    /// All of it.
+    Whole,
+}
+
+impl Texts {
+    fn line(self, text: &str, most: usize) -> String {
+        match self {
+            Self::Cut => one_line(text, most),
+            Self::Whole => one_line(text, usize::MAX),
+        }
+    }
+}
+
+/// The screen; nothing where there is no plan.
 pub fn plan(paint: Paint, request: &RequestView) -> Option<String> {
+    screen(paint, request, Texts::Cut)
+}
+
+/// The same with nothing cut.
+pub fn whole_plan(paint: Paint, request: &RequestView) -> Option<String> {
+    screen(paint, request, Texts::Whole)
+}
+
+fn screen(paint: Paint, request: &RequestView, texts: Texts) -> Option<String> {
     let plan = request.plan.as_ref()?;
-    let mut text = head(paint, request, plan);
+    let mut text = head(paint, request, plan, texts);
     for step in &plan.steps {
         text += "\n\n";
-        text += &step_text(paint, plan, step, was_run(request, step));
-        if let Some(preview) = preview(paint, request, step) {
+        text += &step_text(paint, plan, step, was_run(request, step), texts);
+        if let Some(preview) = preview(paint, request, step, texts) {
             text += &format!("\n{preview}");
         }
     }
@@ -33,11 +60,11 @@ pub fn plan(paint: Paint, request: &RequestView) -> Option<String> {
     Some(text)
 }
 
-fn head(paint: Paint, request: &RequestView, plan: &Plan) -> String {
+fn head(paint: Paint, request: &RequestView, plan: &Plan, texts: Texts) -> String {
     let id = request.request_id.to_string();
-    let asked = one_line(&request.text, 400);
-    let by = one_line(&request.requester, 80);
-    let because = one_line(&plan.because, 400);
+    let asked = texts.line(&request.text, 400);
+    let by = texts.line(&request.requester, 80);
+    let because = texts.line(&plan.because, 400);
     format!(
         "{}\n  asked      {by}: \"{asked}\"\n  because    {because} (sure to {} %)\n  risk       {}",
         paint.bold(&format!("Plan of request {id}")),
@@ -62,8 +89,8 @@ fn was_run(request: &RequestView, step: &Step) -> bool {
     request.tasks.iter().any(ran)
 }
 
-fn step_text(paint: Paint, plan: &Plan, step: &Step, was_run: bool) -> String {
-    let title = one_line(&step.title, 200);
+fn step_text(paint: Paint, plan: &Plan, step: &Step, was_run: bool, texts: Texts) -> String {
+    let title = texts.line(&step.title, 200);
     let heading = format!("  {}. {title}", step.no + 1);
     let hosts: Vec<&str> = step
         .hosts
@@ -90,13 +117,13 @@ fn step_text(paint: Paint, plan: &Plan, step: &Step, was_run: bool) -> String {
     let because = step
         .fidelity_because
         .as_deref()
-        .map(|why| one_line(why, 200));
+        .map(|why| texts.line(why, 200));
     let because = because.map(|why| format!(" ({why})")).unwrap_or_default();
     lines.push(field(
         "preview",
         &format!("{}{because}", words::fidelity(step.fidelity)),
     ));
-    lines.push(field("undo", &undo(step, was_run)));
+    lines.push(field("undo", &undo(step, was_run, texts)));
     lines.push(field("at most", &words::duration(step.timeout_seconds)));
     lines.join("\n")
 }
@@ -120,7 +147,7 @@ fn parameters(step: &Step) -> Vec<String> {
     lines
 }
 
-fn undo(step: &Step, was_run: bool) -> String {
+fn undo(step: &Step, was_run: bool, texts: Texts) -> String {
     match &step.undo {
         Undo::Entry { entry, parameters } => {
             if was_run && let Some(sentence) = explicit(entry, parameters, &step.hosts) {
@@ -135,7 +162,7 @@ fn undo(step: &Step, was_run: bool) -> String {
                 false => format!("by {entry} with {}", with.join(", ")),
             }
         }
-        Undo::None { why } => format!("not possible: {}", one_line(why, 200)),
+        Undo::None { why } => format!("not possible: {}", texts.line(why, 200)),
     }
 }
 
@@ -164,7 +191,7 @@ fn explicit(entry: &EntryId, parameters: &Parameters, hosts: &[HostName]) -> Opt
 }
 
 /// What the check run of a step said, where there was one.
-fn preview(paint: Paint, request: &RequestView, step: &Step) -> Option<String> {
+fn preview(paint: Paint, request: &RequestView, step: &Step, texts: Texts) -> Option<String> {
     let is_check = |task: &&TaskView| task.mode == "check" && task.step == step.no;
     let task = request.tasks.iter().rev().find(is_check)?;
     let mut lines = Vec::new();
@@ -176,7 +203,7 @@ fn preview(paint: Paint, request: &RequestView, step: &Step) -> Option<String> {
             HostOutcome::Unreachable => "did not answer".to_owned(),
             HostOutcome::NotReached => "was not reached".to_owned(),
         };
-        let why = summary.message.as_deref().map(|text| one_line(text, 200));
+        let why = summary.message.as_deref().map(|text| texts.line(text, 200));
         let why = why.map(|text| format!(": {text}")).unwrap_or_default();
         lines.push(field(
             "check run",
@@ -184,7 +211,7 @@ fn preview(paint: Paint, request: &RequestView, step: &Step) -> Option<String> {
         ));
     }
     if let Some(problem) = &task.problem {
-        let why = one_line(&problem.detail, 300);
+        let why = texts.line(&problem.detail, 300);
         lines.push(field("check run", &paint.warn(&why)));
     }
     if let Some(changes) = &task.diff {

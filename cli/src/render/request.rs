@@ -203,7 +203,7 @@ fn decision_text(paint: Paint, decision: &DecisionView) -> String {
 }
 
 fn problem_text(paint: Paint, problem: &Problem) -> String {
-    super::failure(paint, &Failure::from(problem.clone()))
+    super::failure_with_page(paint, &Failure::from(problem.clone()))
 }
 
 /// What the fleet asks back: the nearest entries, each with a sentence that reaches it.

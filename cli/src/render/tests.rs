@@ -1,7 +1,7 @@
 //! Renderings of fixed values, with and without colours, held against snapshots.
 
 use chiffon_common::{
-    ErrorCode, Problem,
+    ErrorCode, FieldError, Problem,
     api::{AgentView, BrokenFile, CatalogueView, Health, HostView, LedgerLine, RequestView},
 };
 use serde::de::DeserializeOwned;
@@ -250,10 +250,26 @@ fn errors_say_what_why_and_what_next() {
         "Choose another port.\nOr stop the other program.",
     );
     let in_use = Failure::from(problem);
+    let with_page = failure_with_page(Paint::PLAIN, &in_use);
+    insta::assert_snapshot!("failure_with_page", with_page);
     insta::assert_snapshot!("failure", failure(Paint::PLAIN, &in_use));
     insta::assert_snapshot!("failure_painted", painted(|paint| failure(paint, &in_use)));
     let waits = Failure::plain(Exit::Waiting, "The plan waits.", "Approve it.");
     insta::assert_snapshot!("failure_waiting", failure(Paint::PLAIN, &waits));
+    let places = Problem::new(
+        ErrorCode::ParameterInvalid,
+        "\"path\" of write_file: it must be text",
+        "See the entry.",
+    )
+    .at(FieldError::body(
+        "/parameters/path",
+        "\"path\" of write_file: it must be text",
+    ));
+    let one = failure(Paint::PLAIN, &Failure::from(places.clone()));
+    assert!(!one.contains("/parameters"), "it is said already: {one}");
+    let other = FieldError::body("/parameters/\u{1b}[2J", "unknown");
+    let two = Failure::from(places.at(other));
+    insta::assert_snapshot!("failure_places", failure(Paint::PLAIN, &two));
 }
 
 #[test]

@@ -29,6 +29,29 @@ pub(super) fn duration(seconds: u64) -> String {
     }
 }
 
+/// `512 B`, `1.5 GiB`.
+pub(super) fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64;
+    let mut unit = "B";
+    for larger in UNITS {
+        if value < 1024.0 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, larger);
+    }
+    format!("{value:.1} {unit}")
+}
+
+/// A part of a whole; of nothing, nothing.
+pub(super) fn per_cent(part: u64, whole: u64) -> String {
+    let share = part as f64 * 100.0 / whole.max(1) as f64;
+    format!("{share:.0} %")
+}
+
 pub(super) fn tier(tier: Tier) -> &'static str {
     match tier {
         Tier::Zero => "tier 0: reads only",

@@ -1,0 +1,42 @@
+//! The record of every decision, and that of every outcome.
+
+use chiffon_common::api::{AuditReport, LedgerLine, Page};
+use serde_json::Value;
+
+use super::Client;
+use crate::failure::Failure;
+
+/// Records in one answer: as many as the server gives.
+const RECORDS: u32 = 500;
+
+/// Where a page of records begins.
+#[derive(Debug, Clone)]
+pub enum AuditFrom {
+    /// After this number.
+    After(u64),
+    /// Where the page before ended.
+    Cursor(String),
+}
+
+impl Client {
+    /// `GET /api/v1/audit`. The records as they came: an export must not lose what a later version adds.
+    pub async fn audit(&self, from: &AuditFrom) -> Result<Page<Value>, Failure> {
+        let place = match from {
+            AuditFrom::After(number) => ("after", number.to_string()),
+            AuditFrom::Cursor(cursor) => ("cursor", cursor.clone()),
+        };
+        let query = [("limit", RECORDS.to_string()), place];
+        self.get("/api/v1/audit", &query).await
+    }
+
+    /// `POST /api/v1/audit/verify`.
+    pub async fn verify_audit(&self) -> Result<AuditReport, Failure> {
+        self.post_nothing("/api/v1/audit/verify").await
+    }
+
+    /// `GET /api/v1/ledger`.
+    pub async fn ledger(&self, limit: u32) -> Result<Page<LedgerLine>, Failure> {
+        self.get("/api/v1/ledger", &[("limit", limit.to_string())])
+            .await
+    }
+}

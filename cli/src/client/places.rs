@@ -1,0 +1,37 @@
+//! What may run, and where.
+
+use chiffon_common::{
+    EntryId,
+    api::{CatalogueView, EntryRun, InventoryView, RequestAccepted},
+};
+use reqwest::Method;
+
+use super::{Client, IDEMPOTENCY_KEY, escaped};
+use crate::failure::Failure;
+
+impl Client {
+    /// `GET /api/v1/catalogue`.
+    pub async fn catalogue(&self) -> Result<CatalogueView, Failure> {
+        self.get("/api/v1/catalogue", &[]).await
+    }
+
+    /// `POST /api/v1/catalogue/{id}/run`.
+    pub async fn run_entry(
+        &self,
+        entry: &EntryId,
+        run: &EntryRun,
+        key: Option<&str>,
+    ) -> Result<RequestAccepted, Failure> {
+        let path = format!("/api/v1/catalogue/{}/run", escaped(entry.as_str()));
+        let mut call = self.call(Method::POST, &path).json(run);
+        if let Some(key) = key {
+            call = call.header(IDEMPOTENCY_KEY, key);
+        }
+        self.read(call).await
+    }
+
+    /// `GET /api/v1/inventory`.
+    pub async fn inventory(&self) -> Result<InventoryView, Failure> {
+        self.get("/api/v1/inventory", &[]).await
+    }
+}
