@@ -18,6 +18,8 @@ mod markdown;
 mod session;
 #[path = "docs/stage.rs"]
 mod stage;
+#[path = "docs/trial.rs"]
+mod trial;
 
 use std::{
     collections::BTreeSet,
@@ -51,7 +53,11 @@ fn pages() -> Vec<Page> {
         let text = fs::read_to_string(repository_root().join(&path)).expect("a page");
         Page::read(&path, &text)
     };
-    let pages: Vec<Page> = tracked_files().into_iter().filter(is_page).map(read).collect();
+    let pages: Vec<Page> = tracked_files()
+        .into_iter()
+        .filter(is_page)
+        .map(read)
+        .collect();
     for expected in ["README.md", "docs/api.md", "docs/playbooks.md"] {
         let found = pages.iter().any(|page| page.name == expected);
         assert!(found, "{expected} is a page");
@@ -67,12 +73,19 @@ fn none(rule: &str, faults: Vec<String>) {
 #[test]
 fn every_shell_block_runs() {
     if let Some(missing) = TOOLS.iter().find(|tool| !is_there(tool)) {
-        return not_run("the shell blocks of the documentation", &format!("{missing} is missing"));
+        return not_run(
+            "the shell blocks of the documentation",
+            &format!("{missing} is missing"),
+        );
     }
     let mut pages = pages();
     pages.retain(|page| page.tagged("sh").next().is_some());
     // The longest first, so that it is not the last one running.
-    pages.sort_by_key(|page| page.tagged("sh").map(|block| block.text.len()).sum::<usize>());
+    pages.sort_by_key(|page| {
+        page.tagged("sh")
+            .map(|block| block.text.len())
+            .sum::<usize>()
+    });
     let waiting = Mutex::new(pages);
     let faults = Mutex::new(Vec::new());
     let next = || waiting.lock().expect("no panic holds it").pop();
@@ -114,9 +127,10 @@ fn is_there(tool: &str) -> bool {
 fn every_block_says_what_it_is() {
     let fault = |block: &Block| match block.tag.as_deref() {
         None => Some("an indented block; fence it, so that it says what it is".to_owned()),
-        Some(tag) if !TAGS.contains(&tag) => {
-            Some(format!("a block is one of {}, not {tag:?}", TAGS.join(", ")))
-        }
+        Some(tag) if !TAGS.contains(&tag) => Some(format!(
+            "a block is one of {}, not {tag:?}",
+            TAGS.join(", ")
+        )),
         Some("json") => serde_json::from_str::<Value>(&block.text)
             .err()
             .map(|error| error.to_string()),
@@ -182,9 +196,14 @@ fn commands_that_are_mentioned_exist() {
             let commands = lines.filter_map(|(n, line)| Some((n, line.strip_prefix("$ ")?)));
             commands.map(|(n, line)| (block.line + 1 + n, line))
         });
-        let inline = page.codes.iter().map(|code| (code.line, code.text.as_str()));
+        let inline = page
+            .codes
+            .iter()
+            .map(|code| (code.line, code.text.as_str()));
         for (line, text) in shown.chain(inline) {
-            let wrong = mentions(text).into_iter().filter_map(|it| commands.fault(&it));
+            let wrong = mentions(text)
+                .into_iter()
+                .filter_map(|it| commands.fault(&it));
             faults.extend(wrong.map(|why| format!("{}: {why}", page.at(line))));
         }
     }
@@ -210,7 +229,9 @@ fn links_lead_to_files_that_are_there() {
 #[test]
 fn the_page_of_the_api_names_every_address_and_no_other() {
     let page = fs::read_to_string(repository_root().join("docs/api.md")).expect("docs/api.md");
-    let document = chiffon_orchestrator::openapi().to_json().expect("a document");
+    let document = chiffon_orchestrator::openapi()
+        .to_json()
+        .expect("a document");
     let document: Value = serde_json::from_str(&document).expect("JSON");
     let paths = document["paths"].as_object().expect("paths");
     let there: BTreeSet<String> = paths
@@ -224,9 +245,10 @@ fn the_page_of_the_api_names_every_address_and_no_other() {
         })
         .collect();
     let page = Page::read(Path::new("docs/api.md"), &page);
-    let is_address = |text: &&str| text.split_once(" /").is_some_and(|(method, _)| {
-        ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method)
-    });
+    let is_address = |text: &&str| {
+        text.split_once(" /")
+            .is_some_and(|(method, _)| ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method))
+    };
     let named: BTreeSet<String> = page
         .codes
         .iter()

@@ -87,9 +87,8 @@ pub fn mentions(line: &str) -> Vec<String> {
             let rest = unquoted(&line[at + name.len()..]);
             let end = rest.find(['|', ')', ';', '&', '>', '#']);
             // `show|trust` are two words of one command, `show | jq` are two commands.
-            let end = end.filter(|end| {
-                !rest[*end..].starts_with('|') || rest[..*end].ends_with(' ')
-            });
+            let end =
+                end.filter(|end| !rest[*end..].starts_with('|') || rest[..*end].ends_with(' '));
             found.push(rest[..end.unwrap_or(rest.len())].trim().to_owned());
         }
     }
@@ -101,10 +100,12 @@ fn begins_a_command(before: &str) -> bool {
     let last = before.split(' ').next_back().unwrap_or_default();
     let behind = before.trim_end().chars().next_back();
     match last {
-        "" => behind.is_none_or(|c| "|&;(".contains(c)) || {
-            let word = before.trim_end().rsplit(' ').next().unwrap_or_default();
-            word.contains('=') && !word.starts_with('-')
-        },
+        "" => {
+            behind.is_none_or(|c| "|&;(".contains(c)) || {
+                let word = before.trim_end().rsplit(' ').next().unwrap_or_default();
+                word.contains('=') && !word.starts_with('-')
+            }
+        }
         last => last.ends_with('('),
     }
 }
@@ -161,5 +162,8 @@ fn every_command_of_a_line_is_seen() {
         assert_eq!(mentions(none), [""; 0], "{none}");
     }
     assert_eq!(mentions("X=1 chiffon up"), ["up"]);
-    assert_eq!(mentions("chiffon inventory show|trust"), ["inventory show|trust"]);
+    assert_eq!(
+        mentions("chiffon inventory show|trust"),
+        ["inventory show|trust"]
+    );
 }

@@ -4,7 +4,7 @@ use std::{os::unix::fs::symlink, path::PathBuf, time::Duration};
 
 use chiffon_tests::{Chiffon, Home, Output};
 
-use crate::ansible::shared_ansible;
+pub use crate::ansible::shared_ansible;
 
 /// Longest wait for one command; a real playbook on a busy machine takes a while.
 pub const LIMIT: Duration = Duration::from_secs(180);
