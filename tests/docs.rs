@@ -134,7 +134,7 @@ fn every_block_says_what_it_is() {
         Some("json") => serde_json::from_str::<Value>(&block.text)
             .err()
             .map(|error| error.to_string()),
-        Some("yaml") => serde_saphyr::from_str::<Value>(&block.text)
+        Some("yaml") => serde_yaml_ng::from_str::<Value>(&block.text)
             .err()
             .map(|error| error.to_string()),
         // Commands belong into `sh`, where they run, or behind a `$` in a session that is shown.

@@ -14,13 +14,21 @@ mod bad_input;
 mod changes;
 #[path = "e2e/endings.rs"]
 mod endings;
+#[path = "e2e/exits.rs"]
+mod exits;
+#[path = "e2e/faces.rs"]
+mod faces;
 #[path = "e2e/first_use.rs"]
 mod first_use;
 #[path = "e2e/fresh.rs"]
 mod fresh;
 #[path = "e2e/reference.rs"]
 mod reference;
+#[path = "e2e/shots.rs"]
+mod shots;
 #[path = "e2e/ssh.rs"]
 mod ssh;
+#[path = "e2e/terminal.rs"]
+mod terminal;
 #[path = "e2e/up.rs"]
 mod up;

@@ -1,6 +1,7 @@
 //! Data in the form that was asked for: a rendering for people, or the API's own documents for programs.
 
 use serde::Serialize;
+use serde_yaml_ng::with::singleton_map_recursive;
 
 use crate::{
     failure::Failure,
@@ -62,6 +63,37 @@ fn json(text: Result<String, serde_json::Error>) -> String {
     text.unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
 }
 
+/// The same data as in JSON: without the tags by which YAML would tell the variants of an enum, which hardly a
+/// reader knows.
 fn yaml<T: Serialize>(value: &T) -> String {
-    serde_yaml_ng::to_string(value).unwrap_or_else(|error| format!("error: {error}"))
+    let mut text = Vec::new();
+    let written = {
+        let mut writer = serde_yaml_ng::Serializer::new(&mut text);
+        singleton_map_recursive::serialize(value, &mut writer)
+    };
+    match written {
+        Ok(()) => String::from_utf8_lossy(&text).into_owned(),
+        Err(error) => format!("error: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chiffon_common::Undo;
+
+    use super::*;
+
+    #[test]
+    fn yaml_says_what_json_says() {
+        let entry =
+            serde_json::json!({"entry": {"entry": "x", "parameters": {"a": [1, null, "1"]}}});
+        let none = serde_json::json!({"none": {"why": "yes"}});
+        for value in [entry, none] {
+            let undo: Undo = serde_json::from_value(value.clone()).unwrap();
+            let text = yaml(&[undo]);
+            let read: serde_json::Value = serde_yaml_ng::from_str(&text).unwrap();
+            assert_eq!(read[0], value, "{text}");
+            assert!(!text.contains('!'), "{text}");
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Progress on standard error: what moves on a terminal, plain lines elsewhere.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cell::OnceCell, collections::BTreeMap, time::Duration};
 
 use chiffon_common::{TaskId, api::TaskView};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -16,38 +16,40 @@ const MOST: usize = 100;
 /// Steps of a setup: each is a line; the one in hand moves.
 pub struct Steps<'a> {
     terminal: &'a Terminal,
-    spinner: Option<ProgressBar>,
+    /// Made with the first step: where there is nothing to do, nothing flickers.
+    spinner: OnceCell<ProgressBar>,
 }
 
 impl<'a> Steps<'a> {
     pub fn new(terminal: &'a Terminal) -> Self {
-        let spinner = terminal.animate.then(|| {
-            let bar = ProgressBar::new_spinner();
-            bar.enable_steady_tick(BEAT);
-            bar
-        });
-        Self { terminal, spinner }
+        Self {
+            terminal,
+            spinner: OnceCell::new(),
+        }
     }
 
     /// Tells what is being done now.
     pub fn step(&self, what: &str) {
         let what = chiffon_common::visible(what);
-        match &self.spinner {
-            Some(bar) => {
-                let before = bar.message();
-                if !before.is_empty() {
-                    bar.println(format!("  {before}"));
-                }
-                bar.set_message(what);
-            }
-            None => self.terminal.say(&format!("  {what}")),
+        if !self.terminal.animate {
+            return self.terminal.say(&format!("  {what}"));
         }
+        let bar = self.spinner.get_or_init(|| {
+            let bar = ProgressBar::new_spinner();
+            bar.enable_steady_tick(BEAT);
+            bar
+        });
+        let before = bar.message();
+        if !before.is_empty() {
+            bar.println(format!("  {before}"));
+        }
+        bar.set_message(what);
     }
 }
 
 impl Drop for Steps<'_> {
     fn drop(&mut self) {
-        if let Some(bar) = &self.spinner {
+        if let Some(bar) = self.spinner.get() {
             let last = bar.message();
             bar.finish_and_clear();
             if !last.is_empty() {

@@ -8,6 +8,7 @@ mod chiffon;
 mod home;
 mod lines;
 mod process;
+mod pty;
 mod report;
 mod repository;
 mod source;
@@ -17,6 +18,7 @@ mod wait;
 pub use chiffon::{Chiffon, Output, Running};
 pub use home::Home;
 pub use process::{Process, children_of, processes_with_env};
+pub use pty::{Pty, without_codes};
 pub use report::not_run;
 pub use repository::{repository_root, tracked_files};
 pub use source::{
