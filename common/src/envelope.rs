@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    CanonicalError, MessageId, Payload, RequestId, Signer, TraceId, TrustedKeys,
+    CanonicalError, MessageId, Payload, RequestId, Signer, TraceId, TraceParent, TrustedKeys,
     seal::{SealError, Signature},
     to_canonical,
 };
@@ -58,7 +58,7 @@ pub struct Envelope {
     pub version: u32,
     /// The message itself.
     pub payload: Value,
-    /// W3C trace context.
+    /// W3C trace context: the trace is `trace_id`, the span is the message's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// The sender's signature over everything else.
@@ -127,7 +127,8 @@ impl Envelope {
                     kind: message_type,
                     source,
                 })?,
-            traceparent: None,
+            // The message is its own span, the same through every resend.
+            traceparent: Some(TraceParent::new(trace_id, message_id.as_uuid()).to_string()),
             signature: None,
             extra: Map::new(),
         })

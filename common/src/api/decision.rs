@@ -59,12 +59,15 @@ pub struct Answer {
     pub digest: Option<Digest>,
     /// One of the options; `approve` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 253))]
     pub choice: Option<String>,
     /// The typed host name, for tier 2 where only one person is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 253))]
     pub confirm: Option<String>,
-    /// For the record.
+    /// For the record: 2,000 characters at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
     pub comment: Option<String>,
 }
 
@@ -75,14 +78,17 @@ pub struct Answer {
 pub struct Resolve {
     /// One of the options; `approve` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 253))]
     pub choice: Option<String>,
     /// The plan that was read: required for approvals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     /// The typed host name, for tier 2 where only one person is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 253))]
     pub confirm: Option<String>,
-    /// For the record.
+    /// For the record: 2,000 characters at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
     pub comment: Option<String>,
 }

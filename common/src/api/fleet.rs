@@ -44,6 +44,14 @@ pub struct Health {
     pub agents: BTreeMap<String, u64>,
 }
 
+/// `GET /healthz`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Alive {
+    /// `ok`: whoever can say so is alive.
+    pub status: String,
+}
+
 /// A person's word about an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

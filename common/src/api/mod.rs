@@ -18,7 +18,7 @@ mod task;
 pub use catalogue::{BrokenFile, CatalogueView, EntryView, ParameterView};
 pub use decision::{Answer, DecisionView, Resolve};
 pub use event::{EventView, EventsPage, ResetReason};
-pub use fleet::{AgentEdit, AgentStatus, AgentView, Health};
+pub use fleet::{AgentEdit, AgentStatus, AgentView, Alive, Health};
 pub use history::{AuditReport, LedgerLine, NumberedRecord};
 pub use inventory::{HostView, InventoryView};
 pub use page::Page;

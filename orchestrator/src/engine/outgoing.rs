@@ -8,8 +8,8 @@ use chiffon_arbiter::{Effect, Refusal, Run, Sent, Task};
 use chiffon_bus::QueueName;
 use chiffon_common::{
     AgentId, AgentKind, AttemptRef, BundleError, BundlePiece, CanonicalError, Envelope,
-    EnvelopeError, MessageId, Mode, Payload, SealClaims, Step, TaskId, TraceParent, WorkCancel,
-    WorkQuery, WorkRequest,
+    EnvelopeError, MessageId, Mode, Payload, SealClaims, Step, TaskId, WorkCancel, WorkQuery,
+    WorkRequest,
 };
 use chiffon_store::{HostRow, OutboxRow, Write};
 use jiff::{SignedDuration, Timestamp};
@@ -230,12 +230,8 @@ impl Shared {
         let now = self.clock.now();
         let message_id = MessageId::from_uuid(self.clock.fresh_id());
         let request = Some(run.request.request_id);
-        let trace = TraceParent::new(run.request.trace_id, &self.clock.fresh_id());
-        let envelope = Envelope {
-            traceparent: Some(trace.to_string()),
-            ..Envelope::new(payload, message_id, run.request.trace_id, request, now)?
-        }
-        .signed(&self.signer)?;
+        let envelope = Envelope::new(payload, message_id, run.request.trace_id, request, now)?
+            .signed(&self.signer)?;
         Ok(OutboxRow {
             message_id,
             tenant_id: run.request.tenant_id.clone(),

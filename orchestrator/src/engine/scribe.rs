@@ -7,8 +7,10 @@ use std::{
     time::Duration,
 };
 
-use chiffon_common::ErrorCode;
+use chiffon_common::{AuditEntry, ErrorCode, Subject};
 use chiffon_store::{Commit, LedgerBatchRow, Write};
+
+use serde_json::json;
 
 use super::{Shared, shared::nudged};
 use crate::ledger::{Batch, Ledger, LedgerError};
@@ -63,33 +65,57 @@ impl Shared {
             };
             caught_up |= done.is_ok();
             match done {
-                Ok(true) => self.ledger_is(None),
+                Ok(true) => self.ledger_is(None).await,
                 Ok(false) => {
-                    self.ledger_is(None);
+                    self.ledger_is(None).await;
                     nudged(&self.nudges.record, PERIOD).await;
                 }
                 Err(error) => {
-                    self.ledger_is(Some(error.to_string()));
+                    self.ledger_is(Some(error.to_string())).await;
                     tokio::time::sleep(error.pause()).await;
                 }
             }
         }
     }
 
-    /// Tells a change once, and `health` as long as it lasts.
-    fn ledger_is(&self, fault: Option<String>) {
-        let mut known = self
-            .ledger_fault
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match (&*known, &fault) {
+    /// Tells a change once, in the log, in the audit record and so in the event stream; `health` tells it as
+    /// long as it lasts.
+    async fn ledger_is(&self, fault: Option<String>) {
+        let before = {
+            let mut known = self
+                .ledger_fault
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *known, fault.clone())
+        };
+        let (action, result) = match (&before, &fault) {
             (None, Some(error)) => {
                 tracing::error!(%error, code = %ErrorCode::LedgerFault, "the ledger cannot be written; the database keeps everything, and it is filled in later");
+                ("ledger.fault", "failed")
             }
-            (Some(_), None) => tracing::info!("the ledger is written again"),
-            _ => {}
+            (Some(_), None) => {
+                tracing::info!("the ledger is written again");
+                ("ledger.healed", "ok")
+            }
+            _ => return,
+        };
+        let target = Subject {
+            kind: "ledger".to_owned(),
+            id: "main".to_owned(),
+        };
+        let data = json!({ "because": fault });
+        let audit = AuditEntry {
+            result: result.to_owned(),
+            ..self.audit_of_fleet(action, target, "scribe", Vec::new(), data)
+        };
+        let commit = Commit {
+            tenant_id: self.settings.tenant.clone(),
+            audit: vec![audit],
+            ..Commit::default()
+        };
+        if let Err(error) = self.commit(commit).await {
+            tracing::warn!(%error, "a change of the ledger's state could not be recorded");
         }
-        *known = fault;
     }
 
     /// Does something to the repository where it may block.

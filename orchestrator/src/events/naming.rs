@@ -83,6 +83,9 @@ fn of_record(entry: &AuditEntry, seq: u64) -> (String, Map<String, Value>) {
     let mut data = common(entry, seq);
     data.insert(format!("{}_id", entry.target.kind), json!(entry.target.id));
     data.insert("result".to_owned(), json!(entry.result));
+    if let Some(because) = entry.data.get("because").filter(|why| why.is_string()) {
+        data.insert("because".to_owned(), because.clone());
+    }
     (entry.action.clone(), data)
 }
 

@@ -6,29 +6,55 @@ use chiffon_common::{
     api::{AgentEdit, AgentView, Page},
 };
 use chiffon_store::{AgentRow, Error};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
     State,
+    cursor::{List, page},
     etag::{Precondition, changed, versioned},
     frame::Trace,
-    input::{Body, Id, none_such},
+    input::{Asked, Body, Id, none_such, page_size},
     problem::{Refused, internal},
 };
 use crate::engine::{Editor, Heard, agent_of};
 
+/// How to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// At most this many.
+    #[param(minimum = 1, maximum = 500, default = 500)]
+    limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
 /// Lists the fleet by id.
 #[utoipa::path(
     get, path = "/api/v1/agents", tag = "agents", operation_id = "list_agents",
-    responses((status = 200, description = "All of them", body = Page<AgentView>))
+    params(ListQuery),
+    responses((status = 200, description = "A page", body = Page<AgentView>))
 )]
-pub(super) async fn list(Extract(state): Extract<State>) -> Result<Json<Page<AgentView>>, Refused> {
+pub(super) async fn list(
+    Extract(state): Extract<State>,
+    Asked(asked): Asked<ListQuery>,
+) -> Result<Json<Page<AgentView>>, Refused> {
+    let limit = page_size(asked.limit, 500)?;
+    let cursors = List::new("agents", &[]);
+    let after = cursors.place(asked.cursor.as_deref(), |place| {
+        place.parse::<AgentId>().ok()
+    })?;
     let shared = &state.shared;
     let heard = shared.registry.all();
-    let rows = shared.store.agents(&shared.settings.tenant).await?;
+    let mut rows = shared.store.agents(&shared.settings.tenant).await?;
+    rows.retain(|row| after.as_ref().is_none_or(|after| row.agent_id > *after));
+    let (rows, next_cursor) = page(rows, limit, |row| cursors.cursor(row.agent_id.as_str()));
     let views = rows.iter().map(|row| view(row, heard.get(&row.agent_id)));
     Ok(Json(Page {
         items: views.collect::<Result<_, _>>()?,
-        next_cursor: None,
+        next_cursor,
     }))
 }
 

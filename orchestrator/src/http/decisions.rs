@@ -16,11 +16,16 @@ use super::{
     cursor::{List, page, read_timed, timed},
     frame::Trace,
     idempotency::{Call, hold},
-    input::{Asked, Body, Id, none_such, page_size, unfit_query},
+    input::{Asked, Body, Id, none_such, page_size, permitted, unfit_query},
     problem::Refused,
     requests::bring,
 };
 use crate::engine::decision_view;
+
+/// Longest choice and host name, in characters.
+const SHORT: usize = 253;
+/// Longest comment, in characters.
+const COMMENT: usize = 2_000;
 
 /// Which decisions to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -148,14 +153,7 @@ pub(super) async fn resolve(
     };
     let held = hold(&state, &call).await?;
     let run = run_of(&state, id).await?;
-    let answered = Answered {
-        decision: id,
-        choice: value.choice.unwrap_or_else(|| "approve".to_owned()),
-        by: state.principal.clone(),
-        digest: value.digest,
-        confirm: value.confirm,
-        comment: value.comment,
-    };
+    let answered = answered(&state, id, value)?;
     let (request, event) = (run.request.request_id, RunEvent::Answered(answered));
     bring(&state, request, event, "answered", trace, held).await
 }
@@ -193,15 +191,33 @@ pub(super) async fn approve(
         Some(decision) => decision,
         None => pending(&run, &answer)?,
     };
-    let event = RunEvent::Answered(Answered {
-        decision,
-        choice: answer.choice.unwrap_or_else(|| "approve".to_owned()),
-        by: state.principal.clone(),
+    let said = Resolve {
+        choice: answer.choice,
         digest: answer.digest,
         confirm: answer.confirm,
         comment: answer.comment,
-    });
+    };
+    let event = RunEvent::Answered(answered(&state, decision, said)?);
     bring(&state, answer.request_id, event, "answered", trace, held).await
+}
+
+/// The answer of the principal, with texts that can be shown again.
+fn answered(state: &State, decision: DecisionId, said: Resolve) -> Result<Answered, Problem> {
+    for (pointer, text, most) in [
+        ("/choice", &said.choice, SHORT),
+        ("/confirm", &said.confirm, SHORT),
+        ("/comment", &said.comment, COMMENT),
+    ] {
+        permitted(pointer, text.as_deref().unwrap_or_default(), most)?;
+    }
+    Ok(Answered {
+        decision,
+        choice: said.choice.unwrap_or_else(|| "approve".to_owned()),
+        by: state.principal.clone(),
+        digest: said.digest,
+        confirm: said.confirm,
+        comment: said.comment,
+    })
 }
 
 /// The question that is meant where none is named: the one that waits, or else the last that did.

@@ -45,8 +45,8 @@ pub(super) async fn frame(
     next: Next,
 ) -> Response {
     let clock = &state.shared.clock;
-    let trace = trace_of(request.headers());
-    let trace = trace.unwrap_or_else(|| TraceId::from_uuid(clock.fresh_id()));
+    let parent = parent_of(request.headers());
+    let trace = parent.map_or_else(|| TraceId::from_uuid(clock.fresh_id()), |it| it.trace_id);
     let instance = visible(request.uri().path());
     let request_id = request
         .headers()
@@ -57,8 +57,12 @@ pub(super) async fn frame(
     let response = next.run(request).await;
     let mut response = problem::finished(response, trace, &instance);
     let headers = response.headers_mut();
-    let parent = TraceParent::new(trace, &clock.fresh_id());
-    if let Ok(value) = HeaderValue::try_from(parent.to_string()) {
+    let own = TraceParent {
+        // Whether it is recorded is for whoever began the trace to say.
+        sampled: parent.is_none_or(|parent| parent.sampled),
+        ..TraceParent::new(trace, &clock.fresh_id())
+    };
+    if let Ok(value) = HeaderValue::try_from(own.to_string()) {
         headers.insert(TRACEPARENT, value);
     }
     if let Some(id) = request_id {
@@ -68,11 +72,8 @@ pub(super) async fn frame(
     response
 }
 
-fn trace_of(headers: &HeaderMap) -> Option<TraceId> {
-    let text = headers.get(TRACEPARENT)?.to_str().ok()?;
-    text.parse::<TraceParent>()
-        .ok()
-        .map(|parent| parent.trace_id)
+fn parent_of(headers: &HeaderMap) -> Option<TraceParent> {
+    headers.get(TRACEPARENT)?.to_str().ok()?.parse().ok()
 }
 
 /// An id that can be given back without doing harm to whoever reads it.

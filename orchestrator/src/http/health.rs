@@ -4,9 +4,12 @@ use std::{collections::BTreeMap, sync::PoisonError};
 
 use axum::{Json, extract::State as Extract};
 use chiffon_bus::QueueName;
-use chiffon_common::api::Health;
+use chiffon_common::{
+    ErrorCode, Problem,
+    api::{Alive, Health},
+};
 
-use super::State;
+use super::{State, problem::Refused};
 
 /// Tells how the orchestrator and its parts are.
 #[utoipa::path(
@@ -14,6 +17,49 @@ use super::State;
     responses((status = 200, description = "How it is", body = Health))
 )]
 pub(super) async fn health(Extract(state): Extract<State>) -> Json<Health> {
+    Json(look(&state).await)
+}
+
+/// Tells that the process answers: for whoever would start it again otherwise.
+#[utoipa::path(
+    get, path = "/healthz", tag = "short", operation_id = "alive",
+    responses((status = 200, description = "It answers", body = Alive))
+)]
+pub(super) async fn alive() -> Json<Alive> {
+    Json(Alive {
+        status: "ok".to_owned(),
+    })
+}
+
+/// Tells whether it can do its work: for whoever would send it requests otherwise.
+#[utoipa::path(
+    get, path = "/readyz", tag = "short", operation_id = "ready",
+    responses(
+        (status = 200, description = "It can", body = Health),
+        (status = 503, description = "It cannot, or drains; `detail` says what is wrong")
+    )
+)]
+pub(super) async fn ready(Extract(state): Extract<State>) -> Result<Json<Health>, Refused> {
+    let health = look(&state).await;
+    // A ledger that cannot be written holds nothing up (R41).
+    let wrong: Vec<String> = health
+        .components
+        .iter()
+        .filter(|(name, said)| *said != "ok" && *name != "ledger")
+        .map(|(name, said)| format!("{name}: {said}"))
+        .collect();
+    if health.status == "draining" {
+        let detail = "Chiffon is shutting down and takes nothing new";
+        return Err(Problem::new(ErrorCode::ShuttingDown, detail, "ask another one").into());
+    }
+    if !wrong.is_empty() {
+        let todo = "run `chiffon doctor` on its machine";
+        return Err(Problem::new(ErrorCode::StoreUnavailable, wrong.join("; "), todo).into());
+    }
+    Ok(Json(health))
+}
+
+async fn look(state: &State) -> Health {
     let shared = &state.shared;
     let mut components = BTreeMap::new();
     let mut agents = BTreeMap::new();
@@ -51,10 +97,10 @@ pub(super) async fn health(Extract(state): Extract<State>) -> Json<Health> {
     } else {
         "degraded"
     };
-    Json(Health {
+    Health {
         status: status.to_owned(),
         version: shared.settings.version.clone(),
         components,
         agents,
-    })
+    }
 }

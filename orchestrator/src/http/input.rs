@@ -155,6 +155,21 @@ fn unfit_body(pointer: &str, error: &serde_json::Error) -> Refused {
         .into()
 }
 
+/// Holds a text of a body against its bounds: so many characters, and none that a terminal would obey.
+pub(super) fn permitted(pointer: &str, text: &str, most: usize) -> Result<(), Problem> {
+    let is_binary = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    let why = if text.chars().count() > most {
+        format!("it may have {most} characters at most")
+    } else if text.chars().any(is_binary) {
+        "it holds a control character".to_owned()
+    } else {
+        return Ok(());
+    };
+    let detail = format!("{pointer} does not fit: {why}");
+    let todo = "correct it and send it again";
+    Err(Problem::new(ErrorCode::MalformedMessage, detail, todo).at(FieldError::body(pointer, why)))
+}
+
 /// A query string.
 pub(super) struct Asked<T>(pub(super) T);
 

@@ -75,6 +75,8 @@ pub(super) fn routes() -> (Router<State>, openapi::OpenApi) {
         .routes(routes!(ledger::list))
         .routes(routes!(decisions::approve))
         .routes(routes!(health::health))
+        .routes(routes!(health::alive))
+        .routes(routes!(health::ready))
         .split_for_parts();
     short_ways(&mut document);
     finish(&mut document);

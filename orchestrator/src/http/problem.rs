@@ -111,6 +111,12 @@ pub(super) fn finished(mut response: Response, trace: TraceId, instance: &str) -
     );
     if let Some(seconds) = raised.retry_after.or(passes.then_some(1)) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        if status == StatusCode::TOO_MANY_REQUESTS
+            && let Ok(value) = HeaderValue::try_from(format!("\"requests\";r=0;t={seconds}"))
+        {
+            // draft-ietf-httpapi-ratelimit-headers: nothing remains, for so many seconds.
+            headers.insert(HeaderName::from_static("ratelimit"), value);
+        }
     }
     response
 }

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chiffon_common::{
-    ErrorCode, FieldError, Problem, ProjectId,
+    ProjectId,
     api::{Page, ProjectEdit, ProjectView},
 };
 use chiffon_store::{Error, ProjectRow};
@@ -19,7 +19,7 @@ use super::{
     cursor::{List, page},
     etag::{Precondition, changed, versioned},
     frame::Trace,
-    input::{Asked, Body, Id, none_such, page_size},
+    input::{Asked, Body, Id, none_such, page_size, permitted},
     problem::Refused,
 };
 use crate::engine::Editor;
@@ -105,8 +105,8 @@ pub(super) async fn put(
     Body { value: edit, .. }: Body<ProjectEdit>,
 ) -> Result<Response, Refused> {
     let precondition = Precondition::read(&headers)?;
-    check("/title", &edit.title, TITLE)?;
-    check("/description", &edit.description, DESCRIPTION)?;
+    permitted("/title", &edit.title, TITLE)?;
+    permitted("/description", &edit.description, DESCRIPTION)?;
     let editor = Editor {
         by: state.principal.clone(),
         trace,
@@ -124,20 +124,6 @@ pub(super) async fn put(
         Some(_) => shown,
         None => (StatusCode::CREATED, shown).into_response(),
     })
-}
-
-fn check(pointer: &str, text: &str, most: usize) -> Result<(), Problem> {
-    let is_binary = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
-    let why = if text.chars().count() > most {
-        format!("it may have {most} characters at most")
-    } else if text.chars().any(is_binary) {
-        "it holds a control character".to_owned()
-    } else {
-        return Ok(());
-    };
-    let detail = format!("{pointer} does not fit: {why}");
-    let todo = "correct it and send it again";
-    Err(Problem::new(ErrorCode::MalformedMessage, detail, todo).at(FieldError::body(pointer, why)))
 }
 
 async fn row(state: &State, id: &ProjectId) -> Result<Option<ProjectRow>, Refused> {

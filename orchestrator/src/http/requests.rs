@@ -1,7 +1,5 @@
 //! Requests: ask, look, cancel, ask again.
 
-use std::collections::BTreeSet;
-
 use axum::{
     Json,
     extract::State as Extract,
@@ -190,7 +188,6 @@ pub(super) async fn list(
     let (rows, next_cursor) = page(rows, limit, |row| {
         cursors.cursor(&timed(row.created_at, row.request_id))
     });
-    let asking = waiting_requests(&state).await?;
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
         let request: Request = serde_json::from_value(row.doc).map_err(|error| internal(&error))?;
@@ -202,25 +199,25 @@ pub(super) async fn list(
             timers: Default::default(),
         };
         let mut line = request_line(&run, row.updated_at);
-        line.waits_for_person |= asking.contains(&row.request_id);
+        // While a request runs, only its decisions know whether it asks something.
+        line.waits_for_person =
+            line.waits_for_person || (!row.ended && asks(&state, row.request_id).await?);
         items.push(line);
     }
     Ok(Json(Page { items, next_cursor }))
 }
 
-/// The requests about which a question is open, also while they run.
-async fn waiting_requests(state: &State) -> Result<BTreeSet<RequestId>, Refused> {
+/// Whether a question about a request is open.
+async fn asks(state: &State, request: RequestId) -> Result<bool, Refused> {
     let shared = &state.shared;
     let list = ListDecisions {
+        request_id: Some(request),
         state: Some("pending".to_owned()),
-        limit: 500,
+        limit: 1,
         ..ListDecisions::default()
     };
-    let rows = shared
-        .store
-        .decisions(&shared.settings.tenant, list)
-        .await?;
-    Ok(rows.into_iter().map(|row| row.request_id).collect())
+    let tenant = &shared.settings.tenant;
+    Ok(!shared.store.decisions(tenant, list).await?.is_empty())
 }
 
 /// Stops a request, wherever it is. Asked for twice is asked for once.

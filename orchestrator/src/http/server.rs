@@ -12,8 +12,8 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
-    task::JoinHandle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -71,10 +71,18 @@ impl Server {
         let router = router(state);
         let task = tokio::spawn(async move {
             let places = Arc::new(Semaphore::new(connections));
+            // Dropped with this task, they end with it.
+            let mut tasks = JoinSet::new();
             let open = GracefulShutdown::new();
-            tokio::select! {
-                () = accept(&listener, &router, &places, &open) => {}
-                () = ended.cancelled() => {}
+            loop {
+                tokio::select! {
+                    (stream, peer, place) = next(&listener, &places) => {
+                        let connection = open.watch(serve(stream, peer, router.clone()));
+                        tasks.spawn(see_through(connection, place));
+                    }
+                    Some(_ended) = tasks.join_next() => {}
+                    () = ended.cancelled() => break,
+                }
             }
             // Nobody new may wait in the queue of a listener that takes nobody.
             drop(listener);
@@ -101,28 +109,16 @@ impl Server {
     }
 }
 
-/// Takes connections for ever. Where no place is free, the next waits in the kernel's queue.
-async fn accept(
+/// The next connection and its place. Where no place is free, it waits in the kernel's queue.
+async fn next(
     listener: &TcpListener,
-    router: &Router,
     places: &Arc<Semaphore>,
-    open: &GracefulShutdown,
-) {
+) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
+    // A semaphore that nobody closes gives its permits out.
+    let place = Arc::clone(places).acquire_owned().await.ok();
     loop {
-        let Ok(place) = Arc::clone(places).acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
-            Ok((stream, peer)) => {
-                let connection = open.watch(serve(stream, peer, router.clone()));
-                tokio::spawn(async move {
-                    // A peer that goes away, or speaks no HTTP, is no fault of this server.
-                    if let Err(error) = connection.await {
-                        tracing::debug!(%error, "connection ended");
-                    }
-                    drop(place);
-                });
-            }
+            Ok((stream, peer)) => return (stream, peer, place),
             Err(error) => {
                 tracing::warn!(%error, "connection could not be taken");
                 tokio::time::sleep(AFTER_FAULT).await;
@@ -131,11 +127,22 @@ async fn accept(
     }
 }
 
+async fn see_through(
+    connection: impl Future<Output = Result<(), hyper::Error>>,
+    place: Option<OwnedSemaphorePermit>,
+) {
+    // A peer that goes away, or speaks no HTTP, is no fault of this server.
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "connection ended");
+    }
+    drop(place);
+}
+
 fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
-) -> impl GracefulConnection<Error = hyper::Error> + Send {
+) -> impl GracefulConnection<Output = Result<(), hyper::Error>> + Send {
     // Answers are small, and an event must not wait for the next one.
     let _without_it_slower = stream.set_nodelay(true);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
