@@ -6,6 +6,8 @@
     reason = "a step that fails is a test that fails, and says where"
 )]
 
+#[path = "e2e/ansible.rs"]
+mod ansible;
 #[path = "e2e/bad_input.rs"]
 mod bad_input;
 #[path = "e2e/changes.rs"]

@@ -1,27 +1,14 @@
 //! A data folder ready for use: made by the program itself, with the one private Ansible that the tests share.
 
-use std::{os::unix::fs::symlink, path::PathBuf, sync::OnceLock, time::Duration};
+use std::{os::unix::fs::symlink, path::PathBuf, time::Duration};
 
-use chiffon_agent_infra::AnsibleLocator;
-use chiffon_tests::{Chiffon, Home, Output, Running, repository_root};
+use chiffon_tests::{Chiffon, Home, Output, Running};
 use serde_json::Value;
+
+pub use crate::ansible::shared_ansible;
 
 /// Longest wait for one command; a real playbook on a busy machine takes a while.
 pub const LIMIT: Duration = Duration::from_secs(180);
-
-/// The Ansible that all tests but one share, installed by the product's own means.
-pub fn shared_ansible() -> PathBuf {
-    static SHARED: OnceLock<PathBuf> = OnceLock::new();
-    let install = || {
-        let home = repository_root().join("target/test-ansible");
-        let ansible = AnsibleLocator::new(&home)
-            .ensure(&|step| println!("{step}"))
-            .expect("an Ansible");
-        println!("shared Ansible: {}", ansible.playbook.display());
-        home.join("ansible")
-    };
-    SHARED.get_or_init(install).clone()
-}
 
 /// A data folder with a catalogue folder of the test's own beside the shipped one.
 pub struct Fresh {

@@ -95,7 +95,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "catalogue.folders",
         default: "[]",
         permitted: "a list of absolute folders (in the environment: separated by `:`)",
-        meaning: "Ansible repositories of your own; their playbooks are tier 2 until you say otherwise.",
+        meaning: "Ansible repositories of your own; their playbooks are tier 2, whatever they say of themselves.",
         secret: false,
     },
     Key {
