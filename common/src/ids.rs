@@ -12,7 +12,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
     /// Not a UUID.
-    #[error("{kind} must be a UUID, not {text:?}")]
+    #[error("{} must be a UUID, not {text:?}", spoken(kind))]
     NotUuid {
         /// Which id was read.
         kind: &'static str,
@@ -21,7 +21,8 @@ pub enum IdError {
     },
     /// Not a permitted name.
     #[error(
-        "{kind} must be 1 to {max} characters of letters, digits and . _ : @ / -, not {text:?}"
+        "{} must be 1 to {max} characters of letters, digits and . _ : @ / -, not {text:?}",
+        spoken(kind)
     )]
     NotName {
         /// Which id was read.
@@ -31,6 +32,23 @@ pub enum IdError {
         /// What was found, shortened.
         text: String,
     },
+}
+
+/// The name of a type as people say it: `RoomId` is a room id.
+fn spoken(kind: &str) -> String {
+    let mut words = String::new();
+    for c in kind.chars() {
+        if c.is_ascii_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(c.to_ascii_lowercase());
+    }
+    let article = if words.starts_with(['a', 'e', 'i', 'o', 'u']) {
+        "an"
+    } else {
+        "a"
+    };
+    format!("{article} {words}")
 }
 
 fn shortened(text: &str) -> String {
@@ -199,7 +217,10 @@ mod tests {
     #[test]
     fn a_uuid_id_names_its_kind_in_the_error() {
         let error = "nonsense".parse::<TaskId>().unwrap_err();
-        assert_eq!(error.to_string(), "TaskId must be a UUID, not \"nonsense\"");
+        assert_eq!(
+            error.to_string(),
+            "a task id must be a UUID, not \"nonsense\""
+        );
     }
 
     #[test]

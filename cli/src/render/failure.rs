@@ -41,13 +41,13 @@ pub fn failure(paint: Paint, failure: &Failure) -> String {
     text
 }
 
-/// A line for each place. One alone is left away where it says nothing that the sentence has not said.
+/// A line for each place; none where they say nothing that the sentence has not said.
 fn places(failure: &Failure) -> Vec<String> {
+    let is_said = |error: &FieldError| failure.what.contains(error.detail.trim_end_matches('.'));
     let says_more = match failure.errors.as_slice() {
-        [] => false,
         // What the command line has named itself needs no pointing at.
-        [one] => one.place == "body" && !failure.what.contains(one.detail.trim_end_matches('.')),
-        _ => true,
+        [one] => one.place == "body" && !is_said(one),
+        several => !several.iter().all(is_said),
     };
     let line = |error: &FieldError| {
         let place = match error.place.as_str() {

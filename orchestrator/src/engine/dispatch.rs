@@ -108,21 +108,8 @@ impl Shared {
             .filter(|(_, (_, free))| *free > 0)
             .max_by_key(|(_, (_, free))| *free);
         let Some((agent, (incarnation, free))) = free else {
-            let any = !self.registry.all().is_empty();
-            let words = if any {
-                "an agent with a free slot"
-            } else {
-                "an agent to report"
-            };
-            return self
-                .hold(
-                    &run,
-                    task,
-                    WaitingOn::Agent {
-                        words: format!("waits for {words}"),
-                    },
-                )
-                .await;
+            let words = self.agent_words().await?;
+            return self.hold(&run, task, WaitingOn::Agent { words }).await;
         };
         if let Some(problem) = self.changed_since_planned(step).await {
             let event = RunEvent::DispatchRefused {
@@ -164,6 +151,27 @@ impl Shared {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What a task waits for where no agent takes it.
+    async fn agent_words(&self) -> Result<String, AdvanceError> {
+        let agents = self.store.agents(&self.settings.tenant).await?;
+        let kind = AgentKind::Infrastructure;
+        let heard = self.registry.all();
+        let able = agents.iter().filter(|row| {
+            let heard = heard.get(&row.agent_id);
+            heard.is_some_and(|heard| heard.beat.kind == kind)
+        });
+        let (paused, active): (Vec<_>, Vec<_>) =
+            able.partition(|row| row.status == AgentStatus::Inactive.name());
+        Ok(match (active.is_empty(), paused.first()) {
+            (false, _) => "waits for an agent with a free slot".to_owned(),
+            (true, Some(paused)) => format!(
+                "waits for an agent: {} is paused; chiffon fleet resume {}",
+                paused.agent_id, paused.agent_id
+            ),
+            (true, None) => "waits for an agent to report".to_owned(),
+        })
     }
 
     async fn hold(&self, run: &Run, task: &Task, on: WaitingOn) -> Result<(), AdvanceError> {
