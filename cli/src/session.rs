@@ -163,16 +163,43 @@ async fn take_or_find(context: &mut Context<'_>, need: Need) -> Result<Taken, Fa
         if begun.elapsed() > limit {
             return Err(in_use(&context.home, other.as_ref()).into());
         }
-        if !told && begun.elapsed() > Duration::from_secs(1) {
-            told = true;
-            let pid = other.map(|other| format!(" (pid {})", other.pid));
-            let pid = pid.unwrap_or_default();
-            context
-                .terminal
-                .say(&format!("Waiting for another chiffon{pid} to end."));
-        }
-        wait(&mut context.interrupt, LOOK).await?;
+        wait_for(context, other.as_ref(), begun, &mut told).await?;
     }
+}
+
+/// The lock for a fleet that stays. Another one that stays is told at once; a command ends by itself.
+pub async fn lock_to_stay(context: &mut Context<'_>) -> Result<Lock, Failure> {
+    let begun = Instant::now();
+    let mut told = false;
+    loop {
+        let other = match Lock::try_take(&context.home)? {
+            Held::Ours(lock) => return Ok(lock),
+            Held::Theirs(other) => other,
+        };
+        let stays = other.as_ref().is_some_and(|other| other.kind == Kind::Up);
+        if stays || begun.elapsed() > STARTING {
+            return Err(in_use(&context.home, other.as_ref()).into());
+        }
+        wait_for(context, other.as_ref(), begun, &mut told).await?;
+    }
+}
+
+/// A moment of waiting for whoever holds the lock; told once, when it takes long.
+async fn wait_for(
+    context: &mut Context<'_>,
+    other: Option<&Running>,
+    begun: Instant,
+    told: &mut bool,
+) -> Result<(), Failure> {
+    if !*told && begun.elapsed() > Duration::from_secs(1) {
+        *told = true;
+        let pid = other.map(|other| format!(" (pid {})", other.pid));
+        let pid = pid.unwrap_or_default();
+        context
+            .terminal
+            .say(&format!("Waiting for another chiffon{pid} to end."));
+    }
+    wait(&mut context.interrupt, LOOK).await
 }
 
 /// Whether a fleet of that kind is enough. A command's own fleet ends with it, so nothing new is begun there.

@@ -132,3 +132,28 @@ fn a_drain_lets_the_run_end_and_its_client_hear_of_it() {
     let begun = std::fs::read_to_string(&marker).unwrap();
     assert_eq!(begun.lines().count(), 1, "it ran twice");
 }
+
+#[test]
+fn up_waits_for_a_command_that_ends_by_itself() {
+    let fresh = Fresh::new();
+    let begun = fresh.home.scratch().join("begun");
+    let tasks = format!(
+        "- name: Take a moment\n  ansible.builtin.shell: echo begun >> {} && sleep 2\n  changed_when: true\n",
+        begun.display()
+    );
+    fresh.entry("moment", &metadata(60, "ask"), &tasks);
+    let running = fresh.chiffon().spawn(&[
+        "run",
+        "moment on localhost",
+        "--yes=2",
+        "--confirm",
+        "localhost",
+    ]);
+    wait_for("the start", LIMIT, || begun.exists().then_some(()));
+    let mut up = fresh.chiffon().spawn(&["up", "--listen", "127.0.0.1:0"]);
+    up.wait_for_line("Chiffon listens", LIMIT);
+    let ended = running.wait(LIMIT);
+    assert_eq!(ended.code(), Some(0), "{}{}", ended.stdout, ended.stderr);
+    up.interrupt();
+    assert_eq!(up.wait(LIMIT).code(), Some(0));
+}

@@ -11,10 +11,10 @@ use crate::{
     exit::Exit,
     failure::Failure,
     fleet::{Agents, Fleet, Ports, first_ansible},
-    home::{Held, Kind, Lock, read_token},
+    home::{Kind, Lock, read_token},
     logging,
     progress::Steps,
-    session::{in_use, running},
+    session::{lock_to_stay, running},
     settings::{Flag, Settings},
     terminal::Format,
 };
@@ -62,10 +62,7 @@ pub async fn up(context: &mut Context<'_>, args: &Up) -> Result<Exit, Failure> {
 async fn prepare(context: &mut Context<'_>) -> Result<Lock, Failure> {
     let steps = Steps::new(context.terminal);
     context.home.make_folder(&|what| steps.step(what))?;
-    let lock = match Lock::try_take(&context.home)? {
-        Held::Ours(lock) => lock,
-        Held::Theirs(other) => return Err(in_use(&context.home, other.as_ref()).into()),
-    };
+    let lock = lock_to_stay(context).await?;
     context.home.fill(&|what| steps.step(what))?;
     let found = first_ansible(&context.home, &steps, &mut context.interrupt).await;
     drop(steps);
