@@ -1,9 +1,11 @@
 //! The whole fleet in one process, over a plain bus and over one that does everything a bus may do wrong;
 //! orchestrator, agent and bus dying at any point. The worker is a double; Ansible has suites of its own.
 
+#[path = "fleet/faults.rs"]
+mod faults;
 #[path = "fleet/ledger.rs"]
 mod ledger;
-#[path = "fleet/world.rs"]
+#[path = "world.rs"]
 mod world;
 
 use std::sync::Arc;
@@ -228,7 +230,7 @@ async fn a_bus_that_does_everything_wrong_changes_no_outcome() {
             seed,
             Rates::default(),
         ));
-        let world = World::start(chaos.clone(), Act::Complete).await;
+        let world = World::at_rest(chaos.clone(), Act::Complete).start().await;
         let mut ids = Vec::new();
         for n in 0..12 {
             let host = ["nas", "tower", "localhost"][n % 3];
