@@ -53,7 +53,7 @@ fn admit(state: &State, request: &Request, is_page: bool) -> Result<(), Refused>
     host_is_ours(headers, &state.hosts)?;
     origin_is_ours(headers, request.method())?;
     let peer = request.extensions().get::<Peer>().map(|peer| peer.0);
-    state.limiters.from_address(peer)?;
+    state.limiters.of_address(peer)?;
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     if !token_fits(headers, &state.token, is_page && is_read) {
         state.limiters.wrong_token(peer)?;

@@ -71,7 +71,7 @@ impl Limiters {
     }
 
     /// Counts a request of an address.
-    pub(super) fn from_address(&self, address: Option<IpAddr>) -> Result<(), Refused> {
+    pub(super) fn of_address(&self, address: Option<IpAddr>) -> Result<(), Refused> {
         counted(&self.by_address, address)
     }
 

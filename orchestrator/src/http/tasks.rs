@@ -1,6 +1,6 @@
 //! Tasks and their output.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use axum::{Json, extract::State as Extract};
 use chiffon_arbiter::Run;
@@ -105,12 +105,12 @@ pub(super) async fn list(
     let mut runs: BTreeMap<RequestId, Run> = BTreeMap::new();
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
-        if !runs.contains_key(&row.request_id) {
-            let (run, _) = shared.load(row.request_id).await?;
-            runs.insert(row.request_id, run);
-        }
-        let run = runs.get(&row.request_id);
-        items.extend(run.and_then(|run| task_view(run, run.tasks.get(&row.task_id)?)));
+        let run = match runs.entry(row.request_id) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(shared.load(row.request_id).await?.0),
+        };
+        let task = run.tasks.get(&row.task_id);
+        items.extend(task.and_then(|task| task_view(run, task)));
     }
     Ok(Json(Page { items, next_cursor }))
 }
