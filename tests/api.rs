@@ -10,6 +10,8 @@
 
 #[path = "api/client.rs"]
 mod client;
+#[path = "api/doctored.rs"]
+mod doctored;
 #[path = "api/document.rs"]
 mod document;
 #[path = "api/headers.rs"]
@@ -18,6 +20,8 @@ mod headers;
 mod limits;
 #[path = "api/listener.rs"]
 mod listener;
+#[path = "api/problems.rs"]
+mod problems;
 #[path = "api/tokens.rs"]
 mod tokens;
 #[path = "api/wire.rs"]
