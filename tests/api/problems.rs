@@ -26,6 +26,7 @@ async fn what_is_not_there_is_a_404_whether_its_id_is_unknown_or_nonsense() {
         problem(&world, &reply, 404, 5004, path).await;
     }
     for noun in [
+        "requests",
         "tasks",
         "decisions",
         "plans",
@@ -63,6 +64,15 @@ async fn what_is_not_there_is_a_404_whether_its_id_is_unknown_or_nonsense() {
         let reply = world.call(method, &path).send().await;
         problem(&world, &reply, 404, 5004, &path).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_the_body_names_is_pointed_at_in_the_body() {
+    let world = World::plain(Act::Complete).await;
+    let body = json!({ "request_id": NOBODY });
+    let reply = world.call("POST", "/approve").json(&body).send().await;
+    let said = problem(&world, &reply, 404, 5004, "/approve").await;
+    assert_eq!(places(&said), ["body /request_id"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

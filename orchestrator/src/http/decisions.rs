@@ -16,11 +16,11 @@ use super::{
     cursor::{List, page, read_timed, timed},
     frame::Trace,
     idempotency::{Call, hold},
-    input::{Asked, Body, Id, none_such, page_size, unfit_query},
-    problem::Refused,
+    input::{Asked, Body, Id, Named, none_such, page_size, unfit_query},
+    problem::{Refused, missing},
     requests::bring,
 };
-use crate::engine::decision_view;
+use crate::engine::{AdvanceError, decision_view};
 
 /// Which decisions to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -188,7 +188,11 @@ pub(super) async fn approve(
         key: None,
     };
     let held = hold(&state, &call).await?;
-    let (run, _) = state.shared.load(answer.request_id).await?;
+    let (run, _) = state
+        .shared
+        .load(answer.request_id)
+        .await
+        .map_err(of_the_body)?;
     let decision = match answer.decision_id {
         Some(decision) => decision,
         None => pending(&run, &answer)?,
@@ -202,6 +206,18 @@ pub(super) async fn approve(
         comment: answer.comment,
     });
     bring(&state, answer.request_id, event, "answered", trace, held).await
+}
+
+/// A request that is not there was named by the body here, not by the address.
+fn of_the_body(error: AdvanceError) -> Refused {
+    match error {
+        AdvanceError::NoRequest => {
+            let (what, todo) = RequestId::MISSING;
+            let field = FieldError::body("/request_id", "names nothing");
+            missing(what, todo).at(field).into()
+        }
+        error => error.into(),
+    }
 }
 
 /// The question that is meant where none is named: the one that waits, or else the last that did.

@@ -9,9 +9,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chiffon_arbiter::Refusal;
-use chiffon_common::{ErrorCode, Problem, TraceId, api::ProblemBody, visible};
+use chiffon_common::{ErrorCode, Problem, RequestId, TraceId, api::ProblemBody, visible};
 
-use super::frame::code_of;
+use super::{frame::code_of, input::none_such};
 use crate::engine::{AdvanceError, IntakeError, KeptAnswer, store_problem};
 
 /// What does not go on as asked: an error on its way out, or the answer that was given before.
@@ -163,7 +163,7 @@ pub(super) fn internal(error: &dyn std::error::Error) -> Problem {
 impl From<AdvanceError> for Refused {
     fn from(error: AdvanceError) -> Self {
         match error {
-            AdvanceError::NoRequest => no_request().into(),
+            AdvanceError::NoRequest => none_such::<RequestId>(),
             AdvanceError::Store(error) => error.into(),
             AdvanceError::Unreadable(_)
             | AdvanceError::Unwritable(_)
@@ -243,11 +243,6 @@ impl From<Refusal> for Refused {
         };
         Problem::new(code, refusal.to_string(), todo).into()
     }
-}
-
-/// The problem of a request that is not there.
-pub(crate) fn no_request() -> Problem {
-    missing("request of this id", "`chiffon request list` shows all")
 }
 
 /// The problem of something that is not there.

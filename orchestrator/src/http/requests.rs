@@ -23,8 +23,8 @@ use super::{
     etag::versioned,
     frame::Trace,
     idempotency::{Call, Held, hold},
-    input::{Asked, Body, Id, Nothing, page_size, unfit_query},
-    problem::{Refused, internal, no_request},
+    input::{Asked, Body, Id, Nothing, none_such, page_size, unfit_query},
+    problem::{Refused, internal},
     take::{Asking, take},
 };
 use crate::engine::{AdvanceError, Advanced, Cause, request_line, request_view, slice_of};
@@ -117,7 +117,7 @@ pub(super) async fn view(state: &State, id: RequestId) -> Result<(RequestView, u
         .store
         .run(&shared.settings.tenant, id)
         .await?
-        .ok_or_else(no_request)?;
+        .ok_or_else(none_such::<RequestId>)?;
     let (version, updated_at) = (rows.request.version, rows.request.updated_at);
     let (run, _) = slice_of(&rows).map_err(AdvanceError::from)?;
     let commit = if run.request.state.ended() {
