@@ -159,6 +159,7 @@ async fn a_body_that_does_not_fit_is_a_400_that_points_at_the_place() {
         (String::new(), "body "),
         ("{".to_owned(), "body "),
         ("not json".to_owned(), "body "),
+        (r#"["ping nas"]"#.to_owned(), "body "),
         (r#"{"text":"ping nas"} {}"#.to_owned(), "body "),
         (r#"{"text":"ping nas"},"#.to_owned(), "body "),
         (

@@ -121,6 +121,11 @@ fn too_large() -> Refused {
 
 /// The depth is bounded by the parser (128); every object that is not free in its keys refuses unknown ones.
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
+    // A list would be taken for the values of the fields in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        let error = serde::de::Error::custom("it is a list, not an object");
+        return Err(unfit_body("", &error));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut reader);
     let ended = reader.end();
