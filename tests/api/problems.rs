@@ -227,6 +227,8 @@ async fn a_query_that_does_not_fit_is_a_400_that_names_the_parameter() {
         ("limit=501", "query /limit"),
         ("limit=-1", "query /limit"),
         ("limit=x", "query /limit"),
+        ("limit=1&limit=2", "query /limit"),
+        ("colour=red", "query /colour"),
         ("state=sleeping", "query /state"),
         ("project_id=a%20b", "query /project_id"),
         ("open_only=perhaps", "query /open_only"),

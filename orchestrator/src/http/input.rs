@@ -174,7 +174,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
                 .strip_prefix("Failed to deserialize query string: ")
                 .unwrap_or(&said);
             let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            let name = why.split(": ").next().filter(is_name).unwrap_or_default();
+            // `limit: what is wrong with it`, or a sentence that names the parameter in backticks.
+            let name = why.split(": ").next().filter(is_name);
+            let name = name.or_else(|| why.split('`').nth(1).filter(is_name));
+            let name = name.unwrap_or_default();
             unfit_query(name, why)
         })
     }
