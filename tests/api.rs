@@ -16,6 +16,8 @@ mod doctored;
 mod document;
 #[path = "api/headers.rs"]
 mod headers;
+#[path = "api/keys.rs"]
+mod keys;
 #[path = "api/limits.rs"]
 mod limits;
 #[path = "api/listener.rs"]
