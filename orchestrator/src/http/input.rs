@@ -41,10 +41,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// No body, or an empty object: for calls that say everything by their address.
-pub(super) struct Nothing {
-    pub(super) bytes: Vec<u8>,
-}
+/// No body, or an empty object, which say the same: for calls that say everything by their address.
+pub(super) struct Nothing;
 
 impl<S: Send + Sync> FromRequest<S> for Nothing {
     type Rejection = Refused;
@@ -59,7 +57,7 @@ impl<S: Send + Sync> FromRequest<S> for Nothing {
             declared?;
             let Empty {} = parsed(&bytes)?;
         }
-        Ok(Self { bytes })
+        Ok(Self)
     }
 }
 

@@ -237,13 +237,13 @@ pub(super) async fn cancel(
     trace: Trace,
     headers: HeaderMap,
     Id(id): Id<RequestId>,
-    Nothing { bytes }: Nothing,
+    _: Nothing,
 ) -> Result<Json<RequestView>, Refused> {
     let operation = format!("cancel:{id}");
     let call = Call {
         operation: &operation,
         headers: &headers,
-        body: &bytes,
+        body: &[],
         key: None,
     };
     let held = hold(&state, &call).await?;
@@ -273,13 +273,13 @@ pub(super) async fn retry(
     trace: Trace,
     headers: HeaderMap,
     Id(id): Id<RequestId>,
-    Nothing { bytes }: Nothing,
+    _: Nothing,
 ) -> Result<Response, Refused> {
     let operation = format!("retry:{id}");
     let call = Call {
         operation: &operation,
         headers: &headers,
-        body: &bytes,
+        body: &[],
         key: None,
     };
     let held = hold(&state, &call).await?;
