@@ -98,6 +98,50 @@ async fn what_makes_work_makes_it_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_answers_a_question_gives_the_same_answer_again_also_when_all_has_moved_on() {
+    let world = World::plain(Act::Complete).await;
+    let id = world.ask(WRITE).await;
+    world.until(&id, &["awaiting_approval"]).await;
+    let cancel = format!("/api/v1/requests/{id}/cancel");
+    let second = world.ask(WRITE).await;
+    let elsewhere = format!("/cancel/{second}");
+    let view = asked_twice(&world, &cancel, &["{}", "", "{ }"], 200, (&elsewhere, "{}")).await;
+    assert_eq!(view["state"], "cancelled");
+
+    let request = world.until(&second, &["awaiting_approval"]).await;
+    let digest = &request["plan"]["digest"];
+    let decision = request["decisions"][0]["decision_id"].as_str().unwrap();
+    let approve = json!({ "request_id": second, "digest": digest }).to_string();
+    let spaced = format!("{{\"digest\" : {digest},\r\n \"request_id\" : \"{second}\"}}");
+    let refused = json!({ "request_id": second, "digest": digest, "choice": "reject" }).to_string();
+    let view = asked_twice(
+        &world,
+        "/approve",
+        &[&approve, &spaced],
+        200,
+        ("/approve", &refused),
+    )
+    .await;
+    assert_eq!(view["decisions"][0]["decision_id"], decision);
+    world.until(&second, &["completed"]).await;
+    // It has moved on, and the answer is that of then.
+    let again = keyed(&world, "/approve", "key of /approve", &approve).await;
+    assert_eq!(again.expect(200), view);
+    assert_eq!(world.worker.starts().len(), 1);
+
+    let third = world.ask(WRITE).await;
+    let request = world.until(&third, &["awaiting_approval"]).await;
+    let decision = request["decisions"][0]["decision_id"].as_str().unwrap();
+    let resolve = format!("/api/v1/decisions/{decision}/resolve");
+    let body = json!({ "choice": "approve", "digest": request["plan"]["digest"] }).to_string();
+    let other = (&*resolve, r#"{"choice":"reject"}"#);
+    asked_twice(&world, &resolve, &[&body], 200, other).await;
+    world.until(&third, &["completed"]).await;
+    assert_eq!(world.worker.starts().len(), 2);
+    world.holds_together().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_in_the_body_is_the_same_as_one_in_the_header() {
     let world = World::plain(Act::Complete).await;
     let body = r#"{"text":"ping nas","idempotency_key":"k"}"#;

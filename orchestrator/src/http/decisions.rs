@@ -1,7 +1,7 @@
 //! Decisions: questions to a person. Answering is the arbiter's to judge; the short `POST /approve` and
 //! `POST /api/v1/decisions/{id}/resolve` are the same step.
 
-use axum::{Json, extract::State as Extract, http::HeaderMap};
+use axum::{Json, extract::State as Extract, http::HeaderMap, response::Response};
 use chiffon_arbiter::{Answered, Run, RunEvent};
 use chiffon_common::{
     DecisionId, ErrorCode, FieldError, Problem, RequestId,
@@ -138,7 +138,7 @@ pub(super) async fn resolve(
     headers: HeaderMap,
     Id(id): Id<DecisionId>,
     Body { value, bytes }: Body<Resolve>,
-) -> Result<Json<RequestView>, Refused> {
+) -> Result<Response, Refused> {
     let operation = format!("resolve:{id}");
     let call = Call {
         operation: &operation,
@@ -180,7 +180,7 @@ pub(super) async fn approve(
         value: answer,
         bytes,
     }: Body<Answer>,
-) -> Result<Json<RequestView>, Refused> {
+) -> Result<Response, Refused> {
     let call = Call {
         operation: "approve",
         headers: &headers,

@@ -48,10 +48,20 @@ impl IntoResponse for Refused {
     }
 }
 
-/// A stored answer, told apart from a new one by its header.
-pub(super) fn replayed(kept: &KeptAnswer) -> Response {
+/// An answer as it is kept under its key, given for the first time.
+pub(super) fn kept(answer: serde_json::Value) -> Result<Response, Refused> {
+    let kept: KeptAnswer = serde_json::from_value(answer).map_err(|error| internal(&error))?;
+    Ok(as_kept(&kept))
+}
+
+fn as_kept(kept: &KeptAnswer) -> Response {
     let status = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
-    let mut response = (status, axum::Json(&kept.body)).into_response();
+    (status, axum::Json(&kept.body)).into_response()
+}
+
+/// A stored answer, told apart from a new one by its header.
+fn replayed(kept: &KeptAnswer) -> Response {
+    let mut response = as_kept(kept);
     let name = HeaderName::from_static("idempotency-replayed");
     response
         .headers_mut()

@@ -24,7 +24,7 @@ use super::{
     frame::Trace,
     idempotency::{Call, Held, hold},
     input::{Asked, Body, Id, Nothing, none_such, page_size, unfit_query},
-    problem::{Refused, internal},
+    problem::{Refused, internal, kept},
     take::{Asking, take},
 };
 use crate::engine::{AdvanceError, Advanced, Cause, request_line, request_view, slice_of};
@@ -238,7 +238,7 @@ pub(super) async fn cancel(
     headers: HeaderMap,
     Id(id): Id<RequestId>,
     _: Nothing,
-) -> Result<Json<RequestView>, Refused> {
+) -> Result<Response, Refused> {
     let operation = format!("cancel:{id}");
     let call = Call {
         operation: &operation,
@@ -320,17 +320,26 @@ pub(super) async fn bring(
     reason: &'static str,
     trace: Trace,
     held: Option<Held>,
-) -> Result<Json<RequestView>, Refused> {
+) -> Result<Response, Refused> {
     let cause = Cause {
         trace: Some(trace.0),
         claim: held.as_ref().map(|held| held.claim.clone()),
         ..Cause::by(state.principal.clone(), reason)
     };
-    match state.shared.advance(id, event, cause).await? {
+    let shared = &state.shared;
+    match shared.advance(id, event, cause).await? {
         Advanced::Refused(chiffon_arbiter::Refusal::Nothing)
         | Advanced::Moved
         | Advanced::HandledBefore => {}
         Advanced::Refused(refusal) => return Err(refusal.into()),
     }
-    Ok(Json(view(state, id).await?.0))
+    if let Some(held) = &held {
+        let tenant = &shared.settings.tenant;
+        let stored = shared.store.stored_answer(tenant, &held.claim.key).await?;
+        // What is kept is what is answered: whoever asks again gets the very same.
+        if let Some(stored) = stored {
+            return kept(stored.answer);
+        }
+    }
+    Ok(Json(view(state, id).await?.0).into_response())
 }
