@@ -10,6 +10,10 @@
 
 #[path = "api/client.rs"]
 mod client;
+#[path = "api/cursors.rs"]
+mod cursors;
+#[path = "api/dice.rs"]
+mod dice;
 #[path = "api/doctored.rs"]
 mod doctored;
 #[path = "api/document.rs"]
@@ -24,8 +28,12 @@ mod limits;
 mod listener;
 #[path = "api/problems.rs"]
 mod problems;
+#[path = "api/records.rs"]
+mod records;
 #[path = "api/tokens.rs"]
 mod tokens;
+#[path = "api/versions.rs"]
+mod versions;
 #[path = "api/wire.rs"]
 mod wire;
 #[path = "world.rs"]
