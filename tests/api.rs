@@ -10,14 +10,20 @@
 
 #[path = "api/client.rs"]
 mod client;
+#[path = "api/crowd.rs"]
+mod crowd;
 #[path = "api/cursors.rs"]
 mod cursors;
+#[path = "api/cuts.rs"]
+mod cuts;
 #[path = "api/dice.rs"]
 mod dice;
 #[path = "api/doctored.rs"]
 mod doctored;
 #[path = "api/document.rs"]
 mod document;
+#[path = "api/events.rs"]
+mod events;
 #[path = "api/headers.rs"]
 mod headers;
 #[path = "api/keys.rs"]
@@ -30,6 +36,8 @@ mod listener;
 mod problems;
 #[path = "api/records.rs"]
 mod records;
+#[path = "api/resets.rs"]
+mod resets;
 #[path = "api/tokens.rs"]
 mod tokens;
 #[path = "api/versions.rs"]
