@@ -35,6 +35,7 @@ pub(super) struct ListQuery {
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 
@@ -124,7 +125,7 @@ async fn run_of(state: &State, id: DecisionId) -> Result<Run, Refused> {
 /// Answers a decision. An approval names the digest of the plan that was read.
 #[utoipa::path(
     post, path = "/api/v1/decisions/{id}/resolve", tag = "decisions", operation_id = "resolve_decision",
-    params(("id" = DecisionId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    params(("id" = DecisionId, Path), ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
     request_body = Resolve,
     responses(
         (status = 200, description = "The request as it stands then", body = RequestView),
@@ -163,7 +164,7 @@ pub(super) async fn resolve(
 /// Answers the question that a request asks.
 #[utoipa::path(
     post, path = "/approve", tag = "short", operation_id = "approve",
-    params(("Idempotency-Key" = Option<String>, Header)),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
     request_body = Answer,
     responses(
         (status = 200, description = "The request as it stands then", body = RequestView),

@@ -50,7 +50,7 @@ const STATES: [&str; 11] = [
 #[utoipa::path(
     post, path = "/api/v1/requests", tag = "requests", operation_id = "create_request",
     request_body = NewRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same request again")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, description = "The same key gives the same request again")),
     responses((status = 202, description = "Taken", body = RequestAccepted))
 )]
 pub(super) async fn create(
@@ -146,6 +146,7 @@ pub(super) struct ListQuery {
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 
@@ -226,7 +227,7 @@ async fn waiting_requests(state: &State) -> Result<BTreeSet<RequestId>, Refused>
 /// Stops a request, wherever it is. Asked for twice is asked for once.
 #[utoipa::path(
     post, path = "/api/v1/requests/{id}/cancel", tag = "requests", operation_id = "cancel_request",
-    params(("id" = RequestId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    params(("id" = RequestId, Path), ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
     responses(
         (status = 200, description = "It is cancelled, or being cancelled", body = RequestView),
         (status = 409, description = "It has ended already")
@@ -262,7 +263,7 @@ pub(super) async fn cancel(
 /// Asks for the same again, as a new request with its own plan and approval.
 #[utoipa::path(
     post, path = "/api/v1/requests/{id}/retry", tag = "requests", operation_id = "retry_request",
-    params(("id" = RequestId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    params(("id" = RequestId, Path), ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
     responses(
         (status = 202, description = "Taken", body = RequestAccepted),
         (status = 409, description = "It has not ended yet")
