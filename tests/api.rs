@@ -38,6 +38,8 @@ mod problems;
 mod records;
 #[path = "api/resets.rs"]
 mod resets;
+#[path = "api/schemathesis.rs"]
+mod schemathesis;
 #[path = "api/tokens.rs"]
 mod tokens;
 #[path = "api/versions.rs"]
