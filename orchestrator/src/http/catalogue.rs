@@ -62,7 +62,7 @@ fn found(entry: Result<&Entry, Problem>) -> Result<&Entry, Refused> {
 /// Starts an entry with parameters: a request like any other, without a sentence to be understood.
 #[utoipa::path(
     post, path = "/api/v1/catalogue/{id}/run", tag = "catalogue", operation_id = "run_entry",
-    params(("id" = EntryId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    params(("id" = EntryId, Path), ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
     request_body = EntryRun,
     responses((status = 202, description = "Taken", body = RequestAccepted))
 )]

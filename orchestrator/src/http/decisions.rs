@@ -1,7 +1,7 @@
 //! Decisions: questions to a person. Answering is the arbiter's to judge; the short `POST /approve` and
 //! `POST /api/v1/decisions/{id}/resolve` are the same step.
 
-use axum::{Json, extract::State as Extract, http::HeaderMap};
+use axum::{Json, extract::State as Extract, http::HeaderMap, response::Response};
 use chiffon_arbiter::{Answered, Run, RunEvent};
 use chiffon_common::{
     DecisionId, ErrorCode, FieldError, Problem, RequestId,
@@ -16,11 +16,11 @@ use super::{
     cursor::{List, page, read_timed, timed},
     frame::Trace,
     idempotency::{Call, hold},
-    input::{Asked, Body, Id, none_such, page_size, permitted, unfit_query},
-    problem::Refused,
+    input::{Asked, Body, Id, Named, none_such, page_size, permitted, unfit_query},
+    problem::{Refused, missing},
     requests::bring,
 };
-use crate::engine::decision_view;
+use crate::engine::{AdvanceError, decision_view};
 
 /// Longest choice and host name, in characters.
 const SHORT: usize = 253;
@@ -40,6 +40,7 @@ pub(super) struct ListQuery {
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 
@@ -129,7 +130,7 @@ async fn run_of(state: &State, id: DecisionId) -> Result<Run, Refused> {
 /// Answers a decision. An approval names the digest of the plan that was read.
 #[utoipa::path(
     post, path = "/api/v1/decisions/{id}/resolve", tag = "decisions", operation_id = "resolve_decision",
-    params(("id" = DecisionId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    params(("id" = DecisionId, Path), ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
     request_body = Resolve,
     responses(
         (status = 200, description = "The request as it stands then", body = RequestView),
@@ -143,7 +144,7 @@ pub(super) async fn resolve(
     headers: HeaderMap,
     Id(id): Id<DecisionId>,
     Body { value, bytes }: Body<Resolve>,
-) -> Result<Json<RequestView>, Refused> {
+) -> Result<Response, Refused> {
     let operation = format!("resolve:{id}");
     let call = Call {
         operation: &operation,
@@ -161,7 +162,7 @@ pub(super) async fn resolve(
 /// Answers the question that a request asks.
 #[utoipa::path(
     post, path = "/approve", tag = "short", operation_id = "approve",
-    params(("Idempotency-Key" = Option<String>, Header)),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
     request_body = Answer,
     responses(
         (status = 200, description = "The request as it stands then", body = RequestView),
@@ -178,7 +179,7 @@ pub(super) async fn approve(
         value: answer,
         bytes,
     }: Body<Answer>,
-) -> Result<Json<RequestView>, Refused> {
+) -> Result<Response, Refused> {
     let call = Call {
         operation: "approve",
         headers: &headers,
@@ -186,7 +187,11 @@ pub(super) async fn approve(
         key: None,
     };
     let held = hold(&state, &call).await?;
-    let (run, _) = state.shared.load(answer.request_id).await?;
+    let (run, _) = state
+        .shared
+        .load(answer.request_id)
+        .await
+        .map_err(of_the_body)?;
     let decision = match answer.decision_id {
         Some(decision) => decision,
         None => pending(&run, &answer)?,
@@ -218,6 +223,18 @@ fn answered(state: &State, decision: DecisionId, said: Resolve) -> Result<Answer
         confirm: said.confirm,
         comment: said.comment,
     })
+}
+
+/// A request that is not there was named by the body here, not by the address.
+fn of_the_body(error: AdvanceError) -> Refused {
+    match error {
+        AdvanceError::NoRequest => {
+            let (what, todo) = RequestId::MISSING;
+            let field = FieldError::body("/request_id", "names nothing");
+            missing(what, todo).at(field).into()
+        }
+        error => error.into(),
+    }
 }
 
 /// The question that is meant where none is named: the one that waits, or else the last that did.

@@ -50,7 +50,7 @@ const ALIVE: Duration = Duration::from_secs(15);
 pub(super) struct ListQuery {
     /// Events after this number.
     #[serde(default)]
-    #[param(maximum = 9223372036854775807u64)]
+    #[param(maximum = 18446744073709551615u64)]
     after: u64,
     /// At most this many.
     #[param(minimum = 1, maximum = 500, default = 100)]
@@ -59,6 +59,10 @@ pub(super) struct ListQuery {
     project_id: Option<ProjectId>,
     /// Only of these types, with commas between; one that ends with a dot, such as `bead.`, means all that begin so.
     #[serde(rename = "type")]
+    #[param(
+        min_length = 1,
+        pattern = "^ *[a-z_.]{1,64} *(, *[a-z_.]{1,64} *){0,31}$"
+    )]
     types: Option<String>,
 }
 
@@ -127,6 +131,10 @@ pub(super) struct StreamQuery {
     project_id: Option<ProjectId>,
     /// Only of these types, with commas between; one that ends with a dot, such as `bead.`, means all that begin so.
     #[serde(rename = "type")]
+    #[param(
+        min_length = 1,
+        pattern = "^ *[a-z_.]{1,64} *(, *[a-z_.]{1,64} *){0,31}$"
+    )]
     types: Option<String>,
 }
 

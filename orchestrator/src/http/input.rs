@@ -41,10 +41,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// No body, or an empty object: for calls that say everything by their address.
-pub(super) struct Nothing {
-    pub(super) bytes: Vec<u8>,
-}
+/// No body, or an empty object, which say the same: for calls that say everything by their address.
+pub(super) struct Nothing;
 
 impl<S: Send + Sync> FromRequest<S> for Nothing {
     type Rejection = Refused;
@@ -59,7 +57,7 @@ impl<S: Send + Sync> FromRequest<S> for Nothing {
             declared?;
             let Empty {} = parsed(&bytes)?;
         }
-        Ok(Self { bytes })
+        Ok(Self)
     }
 }
 
@@ -121,6 +119,11 @@ fn too_large() -> Refused {
 
 /// The depth is bounded by the parser (128); every object that is not free in its keys refuses unknown ones.
 fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
+    // A list would be taken for the values of the fields in their order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        let error = serde::de::Error::custom("it is a list, not an object");
+        return Err(unfit_body("", &error));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let read = serde_path_to_error::deserialize(&mut reader);
     let ended = reader.end();
@@ -184,7 +187,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
                 .strip_prefix("Failed to deserialize query string: ")
                 .unwrap_or(&said);
             let is_name = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            let name = why.split(": ").next().filter(is_name).unwrap_or_default();
+            // `limit: what is wrong with it`, or a sentence that names the parameter in backticks.
+            let name = why.split(": ").next().filter(is_name);
+            let name = name.or_else(|| why.split('`').nth(1).filter(is_name));
+            let name = name.unwrap_or_default();
             unfit_query(name, why)
         })
     }

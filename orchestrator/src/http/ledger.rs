@@ -22,6 +22,7 @@ pub(super) struct LedgerQuery {
     #[param(minimum = 1, maximum = 500, default = 20)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 

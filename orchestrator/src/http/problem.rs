@@ -9,9 +9,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chiffon_arbiter::Refusal;
-use chiffon_common::{ErrorCode, Problem, TraceId, api::ProblemBody, visible};
+use chiffon_common::{ErrorCode, Problem, RequestId, TraceId, api::ProblemBody, visible};
 
-use super::frame::code_of;
+use super::{frame::code_of, input::none_such};
 use crate::engine::{AdvanceError, IntakeError, KeptAnswer, store_problem};
 
 /// What does not go on as asked: an error on its way out, or the answer that was given before.
@@ -48,10 +48,20 @@ impl IntoResponse for Refused {
     }
 }
 
-/// A stored answer, told apart from a new one by its header.
-pub(super) fn replayed(kept: &KeptAnswer) -> Response {
+/// An answer as it is kept under its key, given for the first time.
+pub(super) fn kept(answer: serde_json::Value) -> Result<Response, Refused> {
+    let kept: KeptAnswer = serde_json::from_value(answer).map_err(|error| internal(&error))?;
+    Ok(as_kept(&kept))
+}
+
+fn as_kept(kept: &KeptAnswer) -> Response {
     let status = StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK);
-    let mut response = (status, axum::Json(&kept.body)).into_response();
+    (status, axum::Json(&kept.body)).into_response()
+}
+
+/// A stored answer, told apart from a new one by its header.
+fn replayed(kept: &KeptAnswer) -> Response {
+    let mut response = as_kept(kept);
     let name = HeaderName::from_static("idempotency-replayed");
     response
         .headers_mut()
@@ -169,7 +179,7 @@ pub(super) fn internal(error: &dyn std::error::Error) -> Problem {
 impl From<AdvanceError> for Refused {
     fn from(error: AdvanceError) -> Self {
         match error {
-            AdvanceError::NoRequest => no_request().into(),
+            AdvanceError::NoRequest => none_such::<RequestId>(),
             AdvanceError::Store(error) => error.into(),
             AdvanceError::Unreadable(_)
             | AdvanceError::Unwritable(_)
@@ -249,11 +259,6 @@ impl From<Refusal> for Refused {
         };
         Problem::new(code, refusal.to_string(), todo).into()
     }
-}
-
-/// The problem of a request that is not there.
-pub(crate) fn no_request() -> Problem {
-    missing("request of this id", "`chiffon request list` shows all")
 }
 
 /// The problem of something that is not there.

@@ -21,8 +21,8 @@ use super::{
     etag::versioned,
     frame::Trace,
     idempotency::{Call, Held, hold},
-    input::{Asked, Body, Id, Nothing, page_size, unfit_query},
-    problem::{Refused, internal, no_request},
+    input::{Asked, Body, Id, Nothing, none_such, page_size, unfit_query},
+    problem::{Refused, internal, kept},
     take::{Asking, take},
 };
 use crate::engine::{AdvanceError, Advanced, Cause, request_line, request_view, slice_of};
@@ -48,7 +48,7 @@ const STATES: [&str; 11] = [
 #[utoipa::path(
     post, path = "/api/v1/requests", tag = "requests", operation_id = "create_request",
     request_body = NewRequest,
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same request again")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, description = "The same key gives the same request again")),
     responses((status = 202, description = "Taken", body = RequestAccepted))
 )]
 pub(super) async fn create(
@@ -115,7 +115,7 @@ pub(super) async fn view(state: &State, id: RequestId) -> Result<(RequestView, u
         .store
         .run(&shared.settings.tenant, id)
         .await?
-        .ok_or_else(no_request)?;
+        .ok_or_else(none_such::<RequestId>)?;
     let (version, updated_at) = (rows.request.version, rows.request.updated_at);
     let (run, _) = slice_of(&rows).map_err(AdvanceError::from)?;
     let commit = if run.request.state.ended() {
@@ -144,6 +144,7 @@ pub(super) struct ListQuery {
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<u32>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 
@@ -223,7 +224,7 @@ async fn asks(state: &State, request: RequestId) -> Result<bool, Refused> {
 /// Stops a request, wherever it is. Asked for twice is asked for once.
 #[utoipa::path(
     post, path = "/api/v1/requests/{id}/cancel", tag = "requests", operation_id = "cancel_request",
-    params(("id" = RequestId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    params(("id" = RequestId, Path), ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
     responses(
         (status = 200, description = "It is cancelled, or being cancelled", body = RequestView),
         (status = 409, description = "It has ended already")
@@ -234,13 +235,13 @@ pub(super) async fn cancel(
     trace: Trace,
     headers: HeaderMap,
     Id(id): Id<RequestId>,
-    Nothing { bytes }: Nothing,
-) -> Result<Json<RequestView>, Refused> {
+    _: Nothing,
+) -> Result<Response, Refused> {
     let operation = format!("cancel:{id}");
     let call = Call {
         operation: &operation,
         headers: &headers,
-        body: &bytes,
+        body: &[],
         key: None,
     };
     let held = hold(&state, &call).await?;
@@ -259,7 +260,7 @@ pub(super) async fn cancel(
 /// Asks for the same again, as a new request with its own plan and approval.
 #[utoipa::path(
     post, path = "/api/v1/requests/{id}/retry", tag = "requests", operation_id = "retry_request",
-    params(("id" = RequestId, Path), ("Idempotency-Key" = Option<String>, Header)),
+    params(("id" = RequestId, Path), ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
     responses(
         (status = 202, description = "Taken", body = RequestAccepted),
         (status = 409, description = "It has not ended yet")
@@ -270,13 +271,13 @@ pub(super) async fn retry(
     trace: Trace,
     headers: HeaderMap,
     Id(id): Id<RequestId>,
-    Nothing { bytes }: Nothing,
+    _: Nothing,
 ) -> Result<Response, Refused> {
     let operation = format!("retry:{id}");
     let call = Call {
         operation: &operation,
         headers: &headers,
-        body: &bytes,
+        body: &[],
         key: None,
     };
     let held = hold(&state, &call).await?;
@@ -317,17 +318,26 @@ pub(super) async fn bring(
     reason: &'static str,
     trace: Trace,
     held: Option<Held>,
-) -> Result<Json<RequestView>, Refused> {
+) -> Result<Response, Refused> {
     let cause = Cause {
         trace: Some(trace.0),
         claim: held.as_ref().map(|held| held.claim.clone()),
         ..Cause::by(state.principal.clone(), reason)
     };
-    match state.shared.advance(id, event, cause).await? {
+    let shared = &state.shared;
+    match shared.advance(id, event, cause).await? {
         Advanced::Refused(chiffon_arbiter::Refusal::Nothing)
         | Advanced::Moved
         | Advanced::HandledBefore => {}
         Advanced::Refused(refusal) => return Err(refusal.into()),
     }
-    Ok(Json(view(state, id).await?.0))
+    if let Some(held) = &held {
+        let tenant = &shared.settings.tenant;
+        let stored = shared.store.stored_answer(tenant, &held.claim.key).await?;
+        // What is kept is what is answered: whoever asks again gets the very same.
+        if let Some(stored) = stored {
+            return kept(stored.answer);
+        }
+    }
+    Ok(Json(view(state, id).await?.0).into_response())
 }

@@ -1,5 +1,7 @@
 //! A whole fleet in this process: orchestrator, bus, store and an agent whose worker is a test double at the
 //! seam; everything else is the product. Speaks to it as a user does, over HTTP.
+//!
+//! Part of several suites, each of which brings what only it needs as methods of its own.
 
 #![expect(
     clippy::unwrap_used,
@@ -49,7 +51,7 @@ pub enum Act {
 /// The worker at the seam. Records every start: the effect that must never double.
 #[derive(Debug)]
 pub struct Double {
-    act: Mutex<Act>,
+    pub act: Mutex<Act>,
     starts: Mutex<Vec<(AttemptRef, Mode)>>,
     go: Notify,
 }
@@ -63,10 +65,6 @@ impl Double {
         })
     }
 
-    pub fn act(&self, act: Act) {
-        *self.act.lock().unwrap() = act;
-    }
-
     /// Starts of real runs.
     pub fn starts(&self) -> Vec<AttemptRef> {
         let starts = self.starts.lock().unwrap();
@@ -78,7 +76,7 @@ impl Double {
     }
 
     pub fn let_go(&self) {
-        self.act(Act::Complete);
+        *self.act.lock().unwrap() = Act::Complete;
         self.go.notify_waiters();
     }
 }
@@ -151,17 +149,17 @@ pub struct World {
     pub worker: Arc<Double>,
     pub lifecycles: RunPolicy,
     pub limits: HttpLimits,
-    orchestrator: Option<Orchestrator>,
-    agent: Option<AgentHandle>,
-    client: reqwest::Client,
+    pub orchestrator: Option<Orchestrator>,
+    pub agent: Option<AgentHandle>,
+    pub client: reqwest::Client,
 }
 
-const TOKEN: &str = "chf_test";
+pub const TOKEN: &str = "chf_test";
 const SECRET: [u8; 32] = [7; 32];
 
 impl World {
-    /// A fleet over this bus.
-    pub async fn start(bus: Arc<dyn Bus>, act: Act) -> Self {
+    /// A fleet over this bus, of which nothing runs yet.
+    pub fn at_rest(bus: Arc<dyn Bus>, act: Act) -> Self {
         let home = tempfile::tempdir().unwrap();
         extract_shipped(&home.path().join("catalogue")).unwrap();
         let inventory = home.path().join("inventory");
@@ -169,7 +167,7 @@ impl World {
         let hosts = "all:\n  hosts:\n    localhost:\n    nas:\n      ansible_connection: local\n    tower:\n      ansible_connection: local\n";
         std::fs::write(inventory.join("hosts.yml"), hosts).unwrap();
         let store: Arc<dyn Store> = Arc::new(Sqlite::in_memory().unwrap());
-        let mut world = Self {
+        Self {
             home,
             store,
             bus,
@@ -182,15 +180,19 @@ impl World {
                 .timeout(PATIENCE)
                 .build()
                 .unwrap(),
-        };
-        world.start_orchestrator().await;
-        world.start_agent().await;
-        world
+        }
     }
 
-    /// Over a plain memory bus.
+    /// Starts both processes.
+    pub async fn start(mut self) -> Self {
+        self.start_orchestrator().await;
+        self.start_agent().await;
+        self
+    }
+
+    /// A running fleet over a plain memory bus.
     pub async fn plain(act: Act) -> Self {
-        Self::start(Arc::new(MemoryBus::new()), act).await
+        Self::at_rest(Arc::new(MemoryBus::new()), act).start().await
     }
 
     pub async fn start_orchestrator(&mut self) {
@@ -248,23 +250,7 @@ impl World {
         }
     }
 
-    /// The agent is gone in the middle of whatever it does.
-    pub async fn crash_agent(&mut self) {
-        if let Some(agent) = self.agent.take() {
-            agent.abort().await;
-        }
-    }
-
-    /// The bus is gone with everything in it, and a new empty one is there.
-    pub async fn replace_bus(&mut self) {
-        self.crash_orchestrator().await;
-        self.crash_agent().await;
-        self.bus = Arc::new(MemoryBus::new());
-        self.start_orchestrator().await;
-        self.start_agent().await;
-    }
-
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         let address = self
             .orchestrator
             .as_ref()
