@@ -170,9 +170,10 @@ async fn every_answer_is_one_that_the_document_names() {
     ]);
     command.args(["--exclude-operation-id", "stream_events"]);
     command.args(["--exclude-operation-id", "follow_request"]);
+    // One worker: with two, its own caches lost entries under each other now and then (a KeyError of its inside).
     command.args([
         "--workers",
-        "2",
+        "1",
         "--request-timeout",
         "20",
         "--continue-on-failure",
