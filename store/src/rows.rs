@@ -42,7 +42,7 @@ pub struct PlanRow {
     pub request_id: RequestId,
     /// What an approval is bound to.
     pub digest: Digest,
-    /// When it was made.
+    /// When it was made; kept where the same plan, by its id, is written again.
     pub created_at: Timestamp,
     /// The object.
     pub doc: Value,

@@ -70,6 +70,7 @@ cases! {
         an_unknown_state_is_refused,
         an_event_is_written_once,
         a_later_plan_replaces_an_earlier_one,
+        a_plan_that_is_written_again_keeps_its_time,
         hosts_and_agents_are_read_back;
     keys: a_message_is_handled_once,
         a_stored_answer_is_read_back,

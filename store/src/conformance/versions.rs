@@ -8,8 +8,8 @@ use serde_json::json;
 use super::{
     crowd::join_all,
     make::{
-        assert_conflict, assert_malformed, at, commit, decision_row, done, name, project_row,
-        request_row, stored_request, task_row,
+        assert_conflict, assert_malformed, at, commit, decision_row, done, name, plan_id, plan_row,
+        project_row, request_row, stored_request, task_row,
     },
 };
 use crate::{AgentRow, EventRow, Expected, HostRow, PlanRow, RoomRow, Store, Write};
@@ -184,6 +184,25 @@ pub(super) async fn a_later_plan_replaces_an_earlier_one(store: Arc<dyn Store>) 
         let run = done(store.run(&request.tenant_id, request.request_id).await);
         assert_eq!(run.and_then(|run| run.plan), Some(plan));
     }
+}
+
+pub(super) async fn a_plan_that_is_written_again_keeps_its_time(store: Arc<dyn Store>) {
+    let request = stored_request(&*store, at(0)).await;
+    let plan = plan_id();
+    let read = async |row: PlanRow| {
+        done(store.commit(commit([Write::Plan(row)])).await);
+        let run = done(store.run(&request.tenant_id, request.request_id).await);
+        run.and_then(|run| run.plan).map(|plan| plan.created_at)
+    };
+    let first = plan_row(request.request_id, plan, at(1));
+    assert_eq!(read(first).await, Some(at(1)));
+    let sealed = PlanRow {
+        digest: Digest::of_bytes(b"sealed"),
+        ..plan_row(request.request_id, plan, at(2))
+    };
+    assert_eq!(read(sealed).await, Some(at(1)));
+    let another = plan_row(request.request_id, plan_id(), at(3));
+    assert_eq!(read(another).await, Some(at(3)));
 }
 
 pub(super) async fn hosts_and_agents_are_read_back(store: Arc<dyn Store>) {

@@ -175,7 +175,10 @@ pub(super) fn write_plan(conn: &Connection, tenant: &TenantId, row: &PlanRow) ->
     let sql = "INSERT INTO plans (request_id, tenant_id, digest, created_at, doc)
                VALUES (?1, ?2, ?3, ?4, ?5)
                ON CONFLICT (request_id) DO UPDATE SET digest = excluded.digest,
-                   created_at = excluded.created_at, doc = excluded.doc
+                   -- The same plan, sealed with its preview, keeps its place in the list.
+                   created_at = CASE WHEN doc ->> '$.plan_id' = excluded.doc ->> '$.plan_id'
+                                     THEN created_at ELSE excluded.created_at END,
+                   doc = excluded.doc
                WHERE tenant_id = excluded.tenant_id";
     let request = row.request_id.to_string();
     has_request(conn, tenant, &request)?;
