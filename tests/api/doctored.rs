@@ -1,5 +1,5 @@
 //! A store that does what a test orders and is the real one otherwise: it holds commits that carry an idempotency
-//! key until they are let go, and it panics when projects are listed.
+//! key until they are let go, panics when projects are listed, and counts how often output is read.
 
 use std::sync::{
     Arc,
@@ -25,6 +25,8 @@ pub struct Doctored {
     held: AtomicUsize,
     /// Whether listing projects panics.
     pub panics: AtomicBool,
+    /// How often somebody has read output, as followers of a request do.
+    pub looks: AtomicUsize,
 }
 
 impl Doctored {
@@ -34,6 +36,7 @@ impl Doctored {
             holds: watch::Sender::new(false),
             held: AtomicUsize::new(0),
             panics: AtomicBool::new(false),
+            looks: AtomicUsize::new(0),
         })
     }
 
@@ -220,6 +223,7 @@ impl Store for Doctored {
     }
 
     async fn logs(&self, request: RequestId, after: u64, limit: u32) -> Result<Vec<LogRow>, Error> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
         self.inner.logs(request, after, limit).await
     }
 

@@ -2,13 +2,16 @@
 
 use std::{
     collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
+use chiffon_bus::MemoryBus;
 use serde_json::{Value, json};
 
 use super::{
     client::problem,
+    doctored::Doctored,
     listener::{Block, Listener},
     world::{Act, World},
 };
@@ -56,10 +59,7 @@ fn of_kind<'a>(views: &'a [Value], kind: &str) -> Vec<&'a Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_whole_life_of_a_change_is_told_in_the_names_of_document_001() {
-    let mut world = World::at_rest(
-        std::sync::Arc::new(chiffon_bus::MemoryBus::new()),
-        Act::Complete,
-    );
+    let mut world = World::at_rest(Arc::new(MemoryBus::new()), Act::Complete);
     world.start_orchestrator().await;
     let mut listener = Listener::open(&world, "", None).await.unwrap();
     let first = listener.block().await.unwrap();
@@ -338,7 +338,10 @@ async fn a_reader_whose_filter_passes_over_all_is_told_where_it_stands() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_and_followers_end_by_themselves_when_the_orchestrator_stops() {
-    let mut world = World::plain(Act::Hold).await;
+    let mut world = World::at_rest(Arc::new(MemoryBus::new()), Act::Hold);
+    let store = Doctored::over(Arc::clone(&world.store));
+    world.store = store.clone();
+    let mut world = world.start().await;
     let id = world.ask(WRITE).await;
     let request = world.until(&id, &["awaiting_approval"]).await;
     let mut listeners = Vec::new();
@@ -355,7 +358,10 @@ async fn streams_and_followers_end_by_themselves_when_the_orchestrator_stops() {
         follow["version"]
     );
     let follower = world.call("GET", &path);
+    let looks = || store.looks.load(Ordering::SeqCst);
+    let before = looks();
     let follower = tokio::spawn(follower.send());
+    world.wait_for("the follower", || looks() > before).await;
     let orchestrator = world.orchestrator.take().unwrap();
     let begun = Instant::now();
     orchestrator.stop(Duration::from_secs(20)).await;
