@@ -36,6 +36,11 @@ const RUN: Duration = Duration::from_secs(240);
 const NOT_CHECKED: &str =
     "ignored_auth,missing_required_header,object_level_authorization,positive_data_acceptance";
 
+/// Statuses that refuse what the document forbids.
+const REFUSALS: &str = "[checks.negative_data_rejection]
+expected-statuses = [400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 422, 428, 429]
+";
+
 async fn ran(command: &mut Command, within: Duration) -> Result<Output, String> {
     let output = timeout(within, command.kill_on_drop(true).output()).await;
     let output = output.map_err(|_| format!("{command:?} took longer than {within:?}"))?;
@@ -118,7 +123,8 @@ async fn known(world: &World) -> String {
     ] {
         ids.entry(noun).or_default().push(id.to_owned());
     }
-    let mut text = String::new();
+    // A refusal is a refusal, also for a version that does not fit: what is wrong first is said.
+    let mut text = String::from(REFUSALS);
     for (noun, ids) in &ids {
         text += &format!("[dictionaries.{noun}]\nvalues = {ids:?}\n");
     }
