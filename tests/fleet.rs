@@ -93,7 +93,13 @@ async fn cancelling_before_during_and_after_the_run() {
         .await;
     assert_eq!(ended["state"], "cancelled", "{ended:#}");
 
-    let (status, problem) = world.post(&format!("/cancel/{during}"), json!({})).await;
+    // Asked for twice is asked for once.
+    let (status, again) = world.post(&format!("/cancel/{during}"), json!({})).await;
+    assert_eq!((status, &again["state"]), (200, &json!("cancelled")));
+    world.worker.act(Act::Complete);
+    let after = world.ask("ping nas").await;
+    world.until(&after, &["completed"]).await;
+    let (status, problem) = world.post(&format!("/cancel/{after}"), json!({})).await;
     assert_eq!((status, &problem["code"]), (409, &json!(5304)), "{problem}");
     world.holds_together().await;
 }

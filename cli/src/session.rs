@@ -25,6 +25,9 @@ const OTHERS: Duration = Duration::from_secs(600);
 /// How long one that holds the lock may take until it listens, or to go away.
 const STARTING: Duration = Duration::from_secs(30);
 
+/// How long a fleet that is there may take to say so: much longer than a busy machine needs.
+const ANSWER: Duration = Duration::from_secs(10);
+
 /// How often the lock is asked for; the kernel has no bounded wait for it.
 const LOOK: Duration = Duration::from_millis(150);
 
@@ -152,10 +155,16 @@ async fn take_or_find(context: &mut Context<'_>, need: Need) -> Result<Taken, Fa
         };
         let limit = match &other {
             Some(running) if serves(running.kind, need) => {
-                if answers(&context.home, running).await {
-                    return Ok(Taken::Running(running.clone()));
+                let asked = answers(&context.home, running);
+                let answer = tokio::select! {
+                    answer = asked => answer,
+                    () = context.interrupt.wait() => return Err(interrupted()),
+                };
+                match answer {
+                    Answer::Here => return Ok(Taken::Running(running.clone())),
+                    Answer::Hangs => return Err(hangs(running).into()),
+                    Answer::Ends => STARTING,
                 }
-                STARTING
             }
             Some(_) => OTHERS,
             None => STARTING,
@@ -210,21 +219,42 @@ fn serves(kind: Kind, need: Need) -> bool {
     }
 }
 
-/// It may just have begun to end, or not listen yet.
-async fn answers(home: &Home, running: &Running) -> bool {
+/// How a fleet that says that it is there answers.
+enum Answer {
+    /// It can be spoken to.
+    Here,
+    /// It has just begun to end, or does not listen yet.
+    Ends,
+    /// It takes connections and says nothing.
+    Hangs,
+}
+
+async fn answers(home: &Home, running: &Running) -> Answer {
     let Ok(token) = read_token(home) else {
-        return true; // The command itself will say what is wrong with the token.
+        return Answer::Here; // The command itself will say what is wrong with the token.
     };
-    match Client::new(running.address, token) {
-        Ok(client) => match client.health().await {
-            Ok(health) => health.status != "draining",
-            // An answer, though no good one.
-            Err(failure) => failure
-                .code
-                .is_some_and(|code| code != ErrorCode::NotRunning),
+    let Ok(client) = Client::new(running.address, token) else {
+        return Answer::Ends;
+    };
+    match tokio::time::timeout(ANSWER, client.health()).await {
+        Err(_) => Answer::Hangs,
+        Ok(Ok(health)) if health.status == "draining" => Answer::Ends,
+        Ok(Ok(_)) => Answer::Here,
+        // An answer, though no good one.
+        Ok(Err(failure)) => match failure.code {
+            Some(code) if code != ErrorCode::NotRunning => Answer::Here,
+            _ => Answer::Ends,
         },
-        Err(_) => false,
     }
+}
+
+fn hangs(running: &Running) -> Problem {
+    let detail = format!(
+        "The Chiffon that uses this data folder (pid {}, http://{}) does not answer.",
+        running.pid, running.address
+    );
+    let todo = "Look whether it is stopped or overloaded; if it stays so, end it and start it again: nothing is lost by that.";
+    Problem::new(ErrorCode::NotRunning, detail, todo)
 }
 
 async fn wait(interrupt: &mut Interrupt, time: Duration) -> Result<(), Failure> {

@@ -80,7 +80,7 @@ codes! {
     RequestTooLong = 5009, 422, AfterChange, "the request is too long";
     IdempotencyMismatch = 5010, 422, AfterChange, "this idempotency key was used for another request";
     IdempotencyInFlight = 5011, 409, MayHelp, "the first request with this idempotency key is still being handled";
-    PreconditionFailed = 5012, 412, AfterChange, "somebody else has changed it since it was read";
+    PreconditionFailed = 5012, 412, AfterChange, "it is not in the state that the change was made from";
     PreconditionRequired = 5013, 428, AfterChange, "the header If-Match is required here";
     TooManyRequests = 5014, 429, MayHelp, "too many requests in too short a time";
     RequestTimeout = 5015, 408, MayHelp, "the body took too long to arrive";
@@ -108,6 +108,7 @@ codes! {
     HostBusy = 5302, 409, MayHelp, "another change holds the host";
     NotStartedInTime = 5303, 504, MayHelp, "the work was not started in time";
     AlreadyEnded = 5304, 409, Never, "the request has ended already";
+    NotEnded = 5305, 409, AfterChange, "the request has not ended yet";
     // 54xx execution
     SealRefused = 5401, 403, AfterChange, "the agent refused the work: it is not what was approved";
     StaleAttempt = 5402, 409, Never, "the agent has seen a later attempt";

@@ -81,7 +81,9 @@ impl Desk<'_> {
                 tier,
                 hosts,
             } => {
-                if answer.digest != Some(*digest) {
+                // A no is a no to whatever plan it was; a digest that is named must be the right one all the same.
+                let is_bound = answer.choice == "approve" || answer.digest.is_some();
+                if is_bound && answer.digest != Some(*digest) {
                     return Err(Refusal::WrongDigest { expected: *digest });
                 }
                 let asks_for_more = *tier == Tier::Two && answer.choice == "approve";

@@ -181,6 +181,10 @@ impl Desk<'_> {
 
     pub(super) fn cancel_asked(&mut self, by: &Principal) -> Result<(), Refusal> {
         let request = &mut self.run.request;
+        // Asked for twice is asked for once, also where the first time has come to its end.
+        if matches!(request.state, RequestState::Cancelled { .. }) {
+            return Err(Refusal::Nothing);
+        }
         if request.state.ended() {
             return Err(Refusal::AlreadyEnded(request.state.name()));
         }

@@ -1,6 +1,6 @@
 //! `chiffon catalogue run`: an entry started with parameters, seen through like any other request.
 
-use std::{fs::File, io::Read};
+use std::{collections::BTreeSet, fs::File, io::Read};
 
 use chiffon_common::{EntryId, ErrorCode, Problem, RequestId, api::EntryRun, visible};
 use serde_json::{Map, Value};
@@ -76,8 +76,13 @@ fn parameters(args: &RunEntry) -> Result<Map<String, Value>, Failure> {
         }
         Some(path) => of_text(path, &of_file(path)?)?,
     };
+    let mut named = BTreeSet::new();
     for given in &args.parameter {
         let (name, value) = pair(given)?;
+        if !named.insert(name.clone()) {
+            let what = format!("{} is given twice.", visible(&name));
+            return Err(Failure::usage(what, "Give each parameter once."));
+        }
         parameters.insert(name, value);
     }
     Ok(parameters)

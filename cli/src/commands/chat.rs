@@ -3,7 +3,9 @@
 
 mod room;
 
-use chiffon_common::{ProjectId, RoomId, api::NewRequest};
+use std::time::Duration;
+
+use chiffon_common::{ProjectId, RequestId, RoomId, api::NewRequest};
 
 use super::{Context, answer::Said, asking, follow::is_cut, only_lines, through::see_through};
 use crate::{
@@ -17,12 +19,16 @@ use crate::{
 };
 use room::Room;
 
+/// How often a room is looked at while somebody sits at the prompt.
+const NEWS: Duration = Duration::from_secs(2);
+
 const HELP: &str = "Each line is a request: it is planned, shown, approved by you where it changes something, and followed to its end.
-  /history    the last requests of the room
-  /cancel ID  stop a request
-  /help       this
-  /quit       leave (also Ctrl-D)
-Ctrl-C stops what runs; at the prompt it leaves.";
+  /history     the last requests of the room
+  /answer ID   see a request through that waits for you: its plan is shown, and you are asked
+  /cancel ID   stop a request
+  /help        this
+  /quit        leave (also Ctrl-D)
+Ctrl-C leaves a request: with a running `chiffon up` it goes on, else it is cancelled. At the prompt it leaves the room.";
 
 pub async fn chat(context: &mut Context<'_>, args: &Chat) -> Result<Exit, Failure> {
     only_lines(context.terminal)?;
@@ -84,10 +90,7 @@ impl Talk {
         self.welcome(terminal).await?;
         loop {
             self.tell_news(terminal).await;
-            let typed = tokio::select! {
-                typed = self.lines.next() => typed,
-                () = context.interrupt.wait() => Typed::Interrupted,
-            };
+            let typed = self.typed(context).await;
             let line = match typed {
                 Typed::Line(line) => line,
                 Typed::NoText => {
@@ -116,6 +119,27 @@ impl Talk {
             }
             if terminal.is_closed() {
                 return Ok(Exit::Ok);
+            }
+        }
+    }
+
+    /// The next line. What others do meanwhile is told above it.
+    async fn typed(&mut self, context: &mut Context<'_>) -> Typed {
+        let paint = context.terminal.err;
+        let aside = self.lines.aside();
+        let has_prompt = self.lines.has_prompt();
+        let next = self.lines.next();
+        tokio::pin!(next);
+        loop {
+            tokio::select! {
+                typed = &mut next => return typed,
+                () = context.interrupt.wait() => return Typed::Interrupted,
+                () = tokio::time::sleep(NEWS), if has_prompt => {
+                    let news = self.room.news(paint, &self.session.client).await;
+                    for line in news.unwrap_or_default() {
+                        aside.say(&line);
+                    }
+                }
             }
         }
     }
@@ -172,6 +196,7 @@ impl Talk {
                 terminal.say(&render::requests(terminal.err, &last));
                 Ok(Next::Line(Exit::Ok))
             }
+            ("/answer", id) if !id.is_empty() => self.answer(context, id).await.map(Next::Line),
             ("/cancel", id) if !id.is_empty() => self.cancel(terminal, id).await,
             _ if word.starts_with('/') => Err(no_command(word)),
             _ => self.ask(context, line).await.map(Next::Line),
@@ -188,6 +213,23 @@ impl Talk {
             request.request_id
         ));
         Ok(Next::Line(Exit::Ok))
+    }
+
+    /// A request that waits, asked by whomever: its plan is shown and asked about, and it is followed to its end.
+    async fn answer(&mut self, context: &mut Context<'_>, id: &str) -> Result<Exit, Failure> {
+        let id = self.session.client.resolve(id).await?;
+        let exit = self.through(context, id).await;
+        let left = matches!(&exit, Ok(Exit::Interrupted | Exit::Waiting) | Err(_));
+        self.room.own(id, !left);
+        exit
+    }
+
+    async fn through(&self, context: &mut Context<'_>, id: RequestId) -> Result<Exit, Failure> {
+        let said = Said {
+            in_chat: true,
+            ..Said::default()
+        };
+        see_through(context, &self.session, id, &said).await
     }
 
     async fn ask(&mut self, context: &mut Context<'_>, sentence: &str) -> Result<Exit, Failure> {
@@ -210,12 +252,9 @@ impl Talk {
         };
         let id = accepted.request_id;
         asking::tell_taken(context.terminal, id);
-        let said = Said {
-            in_chat: true,
-            ..Said::default()
-        };
-        let exit = see_through(context, &self.session, id, &said).await;
-        self.room.own(id);
+        let exit = self.through(context, id).await;
+        let left = matches!(&exit, Ok(Exit::Interrupted | Exit::Waiting) | Err(_));
+        self.room.own(id, !left);
         exit
     }
 

@@ -180,11 +180,15 @@ impl<'a> Follower<'a> {
     fn show_documents(&mut self, follow: &Follow) {
         for line in &follow.lines {
             self.terminal
-                .data(&serde_json::json!({ "line": line }).to_string());
+                .data(&serde_json::json!({ "request_id": self.id, "line": line }).to_string());
         }
         if self.state != follow.request.state {
             self.state.clone_from(&follow.request.state);
-            let state = serde_json::json!({"state": self.state, "because": follow.request.because});
+            let state = serde_json::json!({
+                "request_id": self.id,
+                "state": self.state,
+                "because": follow.request.because,
+            });
             self.terminal.data(&state.to_string());
         }
     }

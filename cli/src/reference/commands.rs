@@ -1,5 +1,23 @@
 //! docs/cli.md: every command with the words of its help.
 
+/// What programs read.
+const DOCUMENTS: &str = "
+## Documents
+
+With `-o json`, `yaml` or `ndjson`, standard output holds the API's own documents ([openapi.json](openapi.json) names
+their fields): a command that shows one thing writes that object, a list writes the page (`items`, `next_cursor`), in ndjson
+one element a line. Errors are documents on standard error: `{\"error\": {\"code\", \"detail\", \"todo\", \"exit_code\"}}`.
+Messages stay on standard error. What goes on while it is watched is told in ndjson only, a line each:
+
+- `run`, `chat`, `catalogue run`, `request retry`, `watch REQUEST`: `{\"request_id\", \"line\": {...}}` for a line of output,
+  `{\"request_id\", \"state\", \"because\"}` for each new state, and the whole request at its end.
+- `watch` without a request: the events of the stream as they are; `audit export`: numbered records. Both have no single
+  document, so `-o json` and `-o yaml` are refused with exit code 2.
+
+`completions` and `man` write scripts and pages whatever the format. A reader that goes away ends a command that only
+shows something with exit code 0; a request that a running `chiffon up` carries out goes on without it.
+";
+
 use clap::{Arg, Command};
 
 use super::{MADE, cell, hold};
@@ -22,6 +40,7 @@ fn page(mut program: Command) -> String {
     text += &examples(&program);
     text += "## Flags of every command\n\nBefore or after the name of the command. `--help` tells more than `-h`.\n\n";
     text += &arguments(&program, Arg::is_global_set);
+    text += DOCUMENTS;
     text += "\n## Exit codes\n\nA number never changes its meaning.\n\n| code | meaning |\n| --- | --- |\n";
     for exit in Exit::ALL {
         text += &format!("| {} | {} |\n", exit.code(), cell(exit.meaning()));

@@ -54,8 +54,7 @@ pub fn reset(paint: Paint, event: &EventView) -> String {
         Ok(ResetReason::TooOld) => "they lie further back than is told again".to_owned(),
         Ok(ResetReason::TooSlow) => "they came faster than they were read".to_owned(),
         Ok(ResetReason::FromTheFuture) => {
-            "the number to go on from has not come yet: was the data restored from a backup?"
-                .to_owned()
+            "the number to go on from has not come yet, as after a restored backup".to_owned()
         }
         Err(_) => words::value(&reason),
     };

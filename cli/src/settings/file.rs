@@ -42,6 +42,10 @@ fn text_of(path: &Path) -> Result<Option<String>, Problem> {
         let detail = format!("{} cannot be read: {why}.", path.display());
         invalid(detail, "Make it a readable text file.")
     };
+    // A pipe would be waited for.
+    if std::fs::metadata(path).is_ok_and(|about| !about.is_file()) {
+        return Err(unreadable(&"it is no file"));
+    }
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -82,7 +82,7 @@ impl Sources {
     /// A number within bounds.
     pub(super) fn number(&self, name: &str, bounds: RangeInclusive<u32>) -> Result<u32, Problem> {
         self.value(name, |value| {
-            let number = u32::try_from(value.into_uint().ok()?).ok()?;
+            let number = u32::try_from(whole(&value)?).ok()?;
             bounds.contains(&number).then_some(number)
         })
     }
@@ -176,6 +176,16 @@ fn shown(value: &Value) -> String {
             format!("[{}]", items.join(", "))
         }
         other => other.to_string(),
+    }
+}
+
+/// A whole number as it stands: 1.5 is none, and the environment knows only texts.
+fn whole(value: &Value) -> Option<u64> {
+    match &value.kind {
+        ValueKind::I64(number) => u64::try_from(*number).ok(),
+        ValueKind::U64(number) => Some(*number),
+        ValueKind::String(text) => text.trim().parse().ok(),
+        _ => None,
     }
 }
 

@@ -4,12 +4,15 @@
 
 use std::{
     io::{self, BufRead, Read, Write},
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
     thread,
 };
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-use rustyline::{ColorMode, Config, DefaultEditor, error::ReadlineError};
+use rustyline::{ColorMode, Config, DefaultEditor, ExternalPrinter, error::ReadlineError};
 use tokio::sync::mpsc;
 
 /// The API refuses sentences of more than a few thousand characters; this only bounds the reading.
@@ -31,6 +34,25 @@ pub enum Typed {
     Interrupted,
 }
 
+/// Says something above the line that is being typed; nothing where there is no prompt.
+#[derive(Clone, Default)]
+pub struct Aside(Arc<Mutex<Option<Box<dyn ExternalPrinter + Send>>>>);
+
+impl Aside {
+    /// Says a line. Whether the terminal still listens shows at the next line that is read.
+    pub fn say(&self, line: &str) {
+        let mut printer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(printer) = printer.as_mut() {
+            let _gone = printer.print(format!("{line}\n"));
+        }
+    }
+
+    fn begin(&self, printer: impl ExternalPrinter + Send + 'static) {
+        let mut place = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(Box::new(printer));
+    }
+}
+
 /// Reads one line after the other.
 pub struct Lines {
     wish: SyncSender<()>,
@@ -39,14 +61,24 @@ pub struct Lines {
     modes: Option<Modes>,
     /// A line was wished for and has not come.
     is_reading: bool,
+    aside: Aside,
 }
 
 impl Lines {
     /// At a prompt, with keys to edit and the lines before.
     pub fn with_prompt(prompt: String) -> Self {
-        Self::start(Some(Modes::now()), move |wishes, typed| {
-            at_prompt(&prompt, wishes, typed);
-        })
+        let aside = Aside::default();
+        let same = aside.clone();
+        let mut lines = Self::start(Some(Modes::now()), move |wishes, typed| {
+            at_prompt(&prompt, &aside, wishes, typed);
+        });
+        lines.aside = same;
+        lines
+    }
+
+    /// How to say something while a line is typed.
+    pub fn aside(&self) -> Aside {
+        self.aside.clone()
     }
 
     /// From standard input without a word.
@@ -68,6 +100,7 @@ impl Lines {
             typed,
             modes,
             is_reading: false,
+            aside: Aside::default(),
         }
     }
 
@@ -97,7 +130,7 @@ impl Drop for Lines {
     }
 }
 
-fn at_prompt(prompt: &str, wishes: &Receiver<()>, typed: &mpsc::Sender<Typed>) {
+fn at_prompt(prompt: &str, aside: &Aside, wishes: &Receiver<()>, typed: &mpsc::Sender<Typed>) {
     let config = Config::builder()
         .color_mode(ColorMode::Disabled)
         .auto_add_history(true)
@@ -105,6 +138,10 @@ fn at_prompt(prompt: &str, wishes: &Receiver<()>, typed: &mpsc::Sender<Typed>) {
     let Ok(mut editor) = DefaultEditor::with_config(config) else {
         return of_input(wishes, typed);
     };
+    // Without it there is still the news between two lines.
+    if let Ok(printer) = editor.create_external_printer() {
+        aside.begin(printer);
+    }
     while wishes.recv().is_ok() {
         let line = match editor.readline(prompt) {
             Ok(line) => Typed::Line(line),

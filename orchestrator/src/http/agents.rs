@@ -14,7 +14,7 @@ use super::{
     cursor::{List, page},
     etag::{Precondition, changed, versioned},
     frame::Trace,
-    input::{Asked, Body, Id, none_such, page_size},
+    input::{Asked, Body, Id, NoQuery, none_such, page_size},
     problem::{Refused, internal},
 };
 use crate::engine::{Editor, Heard, agent_of};
@@ -69,6 +69,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn show(
     Extract(state): Extract<State>,
+    _: NoQuery,
     headers: HeaderMap,
     Id(id): Id<AgentId>,
 ) -> Result<Response, Refused> {
@@ -89,6 +90,7 @@ pub(super) async fn show(
 )]
 pub(super) async fn edit(
     Extract(state): Extract<State>,
+    _: NoQuery,
     Trace(trace): Trace,
     headers: HeaderMap,
     Id(id): Id<AgentId>,
@@ -106,7 +108,7 @@ pub(super) async fn edit(
             .shared
             .set_agent_status(&was, edit.status, &editor)
             .await;
-        match (edited, precondition) {
+        match (edited, &precondition) {
             (Ok(now), _) => return shown(&state, &HeaderMap::new(), &now),
             // A heartbeat was faster; whoever says "whichever version" means the new one too.
             (Err(Error::Conflict { .. }), Precondition::Any) => {}

@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use super::{
     State,
     cursor::{List, page},
-    input::{Asked, Nothing, page_size, unfit_query},
+    input::{Asked, NoQuery, Nothing, page_size, unfit_query},
     problem::Refused,
 };
 
@@ -72,6 +72,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn verify(
     Extract(state): Extract<State>,
+    _: NoQuery,
     _: Nothing,
 ) -> Result<Json<AuditReport>, Refused> {
     Ok(Json(state.shared.verify_audit().await?))

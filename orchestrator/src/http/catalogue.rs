@@ -9,6 +9,7 @@ use axum::{
 use chiffon_common::{
     Content, EntryCall, EntryId, ErrorCode, FieldError, HostName, Problem,
     api::{CatalogueView, EntryRun, EntryView, RequestAccepted},
+    visible,
 };
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use super::{
     State,
     frame::Trace,
     idempotency::{Call, hold},
-    input::{Body, Id},
+    input::{Body, Id, NoQuery},
     problem::Refused,
     take::{Asking, take},
 };
@@ -36,7 +37,10 @@ const SHOWN: usize = 200;
     get, path = "/api/v1/catalogue", tag = "catalogue", operation_id = "show_catalogue",
     responses((status = 200, description = "All entries", body = CatalogueView))
 )]
-pub(super) async fn show(Extract(state): Extract<State>) -> Result<Json<CatalogueView>, Refused> {
+pub(super) async fn show(
+    Extract(state): Extract<State>,
+    _: NoQuery,
+) -> Result<Json<CatalogueView>, Refused> {
     Ok(Json(state.shared.library.current().await?.catalogue.view()))
 }
 
@@ -48,6 +52,7 @@ pub(super) async fn show(Extract(state): Extract<State>) -> Result<Json<Catalogu
 )]
 pub(super) async fn entry(
     Extract(state): Extract<State>,
+    _: NoQuery,
     Path(id): Path<String>,
 ) -> Result<Json<EntryView>, Refused> {
     let loaded = state.shared.library.current().await?;
@@ -68,6 +73,7 @@ fn found(entry: Result<&Entry, Problem>) -> Result<&Entry, Refused> {
 )]
 pub(super) async fn run(
     Extract(state): Extract<State>,
+    _: NoQuery,
     trace: Trace,
     headers: HeaderMap,
     Id(id): Id<EntryId>,
@@ -107,7 +113,7 @@ pub(super) async fn run(
     };
     let content = Content {
         kind: "entry".to_owned(),
-        text: explicit_form(&shown(entry, &call)),
+        text: visible(&explicit_form(&shown(entry, &call))),
         mentions_chiffon: true,
         call: Some(call),
         retry_of: None,

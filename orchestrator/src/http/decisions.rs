@@ -16,7 +16,7 @@ use super::{
     cursor::{List, page, read_timed, timed},
     frame::Trace,
     idempotency::{Call, hold},
-    input::{Asked, Body, Id, Named, none_such, page_size, permitted, unfit_query},
+    input::{Asked, Body, Id, Named, NoQuery, none_such, page_size, permitted, unfit_query},
     problem::{Refused, missing},
     requests::bring,
 };
@@ -103,6 +103,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn show(
     Extract(state): Extract<State>,
+    _: NoQuery,
     Id(id): Id<DecisionId>,
 ) -> Result<Json<DecisionView>, Refused> {
     let run = run_of(&state, id).await?;
@@ -140,6 +141,7 @@ async fn run_of(state: &State, id: DecisionId) -> Result<Run, Refused> {
 )]
 pub(super) async fn resolve(
     Extract(state): Extract<State>,
+    _: NoQuery,
     trace: Trace,
     headers: HeaderMap,
     Id(id): Id<DecisionId>,
@@ -173,6 +175,7 @@ pub(super) async fn resolve(
 )]
 pub(super) async fn approve(
     Extract(state): Extract<State>,
+    _: NoQuery,
     trace: Trace,
     headers: HeaderMap,
     Body {

@@ -33,14 +33,14 @@ pub(super) fn versioned<T: Serialize>(headers: &HeaderMap, tag: &str, value: &T)
 }
 
 /// What a change says about the version that it is made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Precondition {
     /// `If-None-Match: *`: there is none yet.
     Absent,
     /// `If-Match: *`: there is one, whichever.
     Any,
-    /// `If-Match` with one of these.
-    Version(u64),
+    /// `If-Match` with these; tags of other objects are none of them.
+    Versions(Vec<u64>),
 }
 
 impl Precondition {
@@ -54,7 +54,7 @@ impl Precondition {
         match (text(header::IF_MATCH), text(header::IF_NONE_MATCH)) {
             (None, Some("*")) => Ok(Self::Absent),
             (Some("*"), None) => Ok(Self::Any),
-            (Some(tag), None) => version_of(tag).map(Self::Version).ok_or_else(changed),
+            (Some(tags), None) => versions_of(tags).map(Self::Versions),
             (None, None) => Err(required().into()),
             _ => Err(Problem::new(
                 ErrorCode::MalformedMessage,
@@ -67,28 +67,58 @@ impl Precondition {
     }
 
     /// Whether what is there now is what was meant; `version` is absent where nothing is.
-    pub(super) fn holds(self, version: Option<u64>) -> Result<(), Refused> {
+    pub(super) fn holds(&self, version: Option<u64>) -> Result<(), Refused> {
         match (self, version) {
             (Self::Absent, None) | (Self::Any, Some(_)) => Ok(()),
-            (Self::Version(meant), Some(now)) if meant == now => Ok(()),
-            _ => Err(changed()),
+            (Self::Versions(meant), Some(now)) if meant.contains(&now) => Ok(()),
+            (Self::Absent, Some(_)) => Err(failed(
+                "if-none-match",
+                "it is there already",
+                "read it, and send your change with its ETag as `If-Match`",
+            )),
+            (Self::Any | Self::Versions(_), None) => Err(failed(
+                "if-match",
+                "there is none yet",
+                "send `If-None-Match: *` to make it",
+            )),
+            (Self::Versions(_), Some(_)) => Err(changed()),
         }
     }
 }
 
-fn version_of(tag: &str) -> Option<u64> {
-    tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok()
+/// The versions in a list of tags. Weak tags never match (RFC 9110, 13.1.1); what is no tag is a mistake.
+fn versions_of(tags: &str) -> Result<Vec<u64>, Refused> {
+    let mut versions = Vec::new();
+    for tag in tags.split(',').map(str::trim) {
+        let strong = tag.strip_prefix("W/").unwrap_or(tag);
+        let inner = strong
+            .strip_prefix('"')
+            .and_then(|rest| rest.strip_suffix('"'))
+            .ok_or_else(|| {
+                let detail = "If-Match is no list of entity tags, which stand in quotes";
+                let todo = "send the ETag as you have read it, such as `If-Match: \"3\"`, or `*`";
+                let field = FieldError::header("if-match", "no entity tag");
+                Refused::from(Problem::new(ErrorCode::MalformedMessage, detail, todo).at(field))
+            })?;
+        versions.extend(inner.parse::<u64>().ok().filter(|_| strong == tag));
+    }
+    Ok(versions)
+}
+
+fn failed(header: &str, detail: &str, todo: &str) -> Refused {
+    let field = FieldError::header(header, detail);
+    Problem::new(ErrorCode::PreconditionFailed, detail, todo)
+        .at(field)
+        .into()
 }
 
 /// Somebody else was faster, here or in the store.
 pub(super) fn changed() -> Refused {
-    Problem::new(
-        ErrorCode::PreconditionFailed,
+    failed(
+        "if-match",
         "it has another version than the one you have read",
         "read it again, and send your change with the new ETag",
     )
-    .at(FieldError::header("if-match", "not the version in force"))
-    .into()
 }
 
 fn required() -> Problem {
@@ -112,7 +142,7 @@ mod tests {
     fn a_change_names_its_version() {
         assert_eq!(
             read(header::IF_MATCH, "\"7\"").unwrap(),
-            Precondition::Version(7)
+            Precondition::Versions(vec![7])
         );
         assert_eq!(read(header::IF_MATCH, "*").unwrap(), Precondition::Any);
         assert_eq!(
@@ -120,10 +150,22 @@ mod tests {
             Precondition::Absent
         );
         assert!(read(header::IF_MATCH, "7").is_err());
+        assert!(
+            read(header::IF_MATCH, "\"zz\", W/\"8\", \"7\"")
+                .unwrap()
+                .holds(Some(7))
+                .is_ok()
+        );
+        assert!(
+            read(header::IF_MATCH, "W/\"7\"")
+                .unwrap()
+                .holds(Some(7))
+                .is_err()
+        );
         assert!(Precondition::read(&HeaderMap::new()).is_err());
-        assert!(Precondition::Version(7).holds(Some(7)).is_ok());
-        assert!(Precondition::Version(7).holds(Some(8)).is_err());
-        assert!(Precondition::Version(7).holds(None).is_err());
+        assert!(Precondition::Versions(vec![7]).holds(Some(7)).is_ok());
+        assert!(Precondition::Versions(vec![7]).holds(Some(8)).is_err());
+        assert!(Precondition::Versions(vec![7]).holds(None).is_err());
         assert!(Precondition::Absent.holds(Some(1)).is_err());
     }
 

@@ -9,14 +9,14 @@ use chiffon_common::{
     api::{Alive, Health},
 };
 
-use super::{State, problem::Refused};
+use super::{State, input::NoQuery, problem::Refused};
 
 /// Tells how the orchestrator and its parts are.
 #[utoipa::path(
     get, path = "/health", tag = "short", operation_id = "health",
     responses((status = 200, description = "How it is", body = Health))
 )]
-pub(super) async fn health(Extract(state): Extract<State>) -> Json<Health> {
+pub(super) async fn health(Extract(state): Extract<State>, _: NoQuery) -> Json<Health> {
     Json(look(&state).await)
 }
 
@@ -39,7 +39,10 @@ pub(super) async fn alive() -> Json<Alive> {
         (status = 503, description = "It cannot, or drains; `detail` says what is wrong")
     )
 )]
-pub(super) async fn ready(Extract(state): Extract<State>) -> Result<Json<Health>, Refused> {
+pub(super) async fn ready(
+    Extract(state): Extract<State>,
+    _: NoQuery,
+) -> Result<Json<Health>, Refused> {
     let health = look(&state).await;
     // A ledger that cannot be written holds nothing up (R41).
     let wrong: Vec<String> = health

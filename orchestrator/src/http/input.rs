@@ -149,7 +149,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 }
 
 fn unfit_body(pointer: &str, error: &serde_json::Error) -> Refused {
-    let why = visible(&error.to_string());
+    let why = in_words(&visible(&error.to_string()));
     let detail = format!("the body does not fit: {why}");
     let field = FieldError::body(pointer, why);
     let todo = "correct the body and send it again";
@@ -193,6 +193,38 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
             let name = name.unwrap_or_default();
             unfit_query(name, why)
         })
+    }
+}
+
+/// The reader names the types of this program, which mean nothing to anybody else.
+fn in_words(why: &str) -> String {
+    match why.split_once("expected struct ") {
+        Some((before, rest)) => {
+            let after = rest.split_once(' ').map_or("", |(_, after)| after);
+            format!("{before}expected an object {after}")
+                .trim_end()
+                .to_owned()
+        }
+        None => why.to_owned(),
+    }
+}
+
+/// No query at all: what is not known is an error, here as elsewhere.
+pub(super) struct NoQuery;
+
+impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+        let query = parts.uri.query().unwrap_or_default();
+        if query.is_empty() {
+            return Ok(Self);
+        }
+        let name = query.split(['=', '&']).next().unwrap_or_default();
+        Err(unfit_query(
+            &visible(name),
+            "this address takes no parameters",
+        ))
     }
 }
 

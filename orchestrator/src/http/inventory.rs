@@ -8,7 +8,7 @@ use chiffon_common::{
 
 use super::{
     State,
-    input::{Id, none_such},
+    input::{Id, NoQuery, none_such},
     problem::Refused,
 };
 use crate::inventory::{Host, Inventory};
@@ -18,7 +18,10 @@ use crate::inventory::{Host, Inventory};
     get, path = "/api/v1/inventory", tag = "inventory", operation_id = "show_inventory",
     responses((status = 200, description = "All hosts", body = InventoryView))
 )]
-pub(super) async fn show(Extract(state): Extract<State>) -> Result<Json<InventoryView>, Refused> {
+pub(super) async fn show(
+    Extract(state): Extract<State>,
+    _: NoQuery,
+) -> Result<Json<InventoryView>, Refused> {
     let loaded = state.shared.library.current().await?;
     Ok(Json(match loaded.inventory() {
         Ok(inventory) => InventoryView {
@@ -43,6 +46,7 @@ pub(super) async fn show(Extract(state): Extract<State>) -> Result<Json<Inventor
 )]
 pub(super) async fn host(
     Extract(state): Extract<State>,
+    _: NoQuery,
     Id(id): Id<HostName>,
 ) -> Result<Json<HostView>, Refused> {
     let loaded = state.shared.library.current().await?;

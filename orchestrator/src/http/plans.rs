@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use super::{
     State,
     cursor::{List, page, read_timed, timed},
-    input::{Asked, Id, none_such, page_size},
+    input::{Asked, Id, NoQuery, none_such, page_size},
     problem::Refused,
 };
 use crate::engine::shown_plan;
@@ -61,6 +61,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn show(
     Extract(state): Extract<State>,
+    _: NoQuery,
     Id(id): Id<PlanId>,
 ) -> Result<Json<Plan>, Refused> {
     let shared = &state.shared;
@@ -81,6 +82,7 @@ pub(super) async fn show(
 )]
 pub(super) async fn of_request(
     Extract(state): Extract<State>,
+    _: NoQuery,
     Id(id): Id<RequestId>,
 ) -> Result<Json<Plan>, Refused> {
     let (run, _) = state.shared.load(id).await?;

@@ -9,7 +9,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chiffon_arbiter::Refusal;
-use chiffon_common::{ErrorCode, Problem, RequestId, TraceId, api::ProblemBody, visible};
+use chiffon_common::{
+    ErrorCode, FieldError, Problem, RequestId, TraceId, api::ProblemBody, visible,
+};
 
 use super::{frame::code_of, input::none_such};
 use crate::engine::{AdvanceError, IntakeError, KeptAnswer, store_problem};
@@ -200,7 +202,7 @@ impl From<IntakeError> for Refused {
 }
 
 fn malformed_event(why: &chiffon_common::EventError) -> Problem {
-    use chiffon_common::{EventError, FieldError};
+    use chiffon_common::EventError;
     let (code, todo) = match why {
         EventError::Empty => (
             ErrorCode::EmptyRequest,
@@ -257,7 +259,17 @@ impl From<Refusal> for Refused {
             ),
             Refusal::NotApproved => (ErrorCode::NotApproved, "approve the plan first"),
         };
-        Problem::new(code, refusal.to_string(), todo).into()
+        let problem = Problem::new(code, refusal.to_string(), todo);
+        let place = match &refusal {
+            Refusal::WrongDigest { .. } => Some(("/digest", "missing, or of another plan")),
+            Refusal::InvalidChoice { .. } => Some(("/choice", "not one of the options")),
+            Refusal::TypeHost { .. } => Some(("/confirm", "not the host's name")),
+            _ => None,
+        };
+        match place {
+            Some((pointer, what)) => problem.at(FieldError::body(pointer, what)).into(),
+            None => problem.into(),
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     cursor::{List, page},
     etag::{Precondition, changed, versioned},
     frame::Trace,
-    input::{Asked, Body, Id, none_such, page_size, permitted},
+    input::{Asked, Body, Id, NoQuery, none_such, page_size, permitted},
     problem::Refused,
 };
 use crate::engine::Editor;
@@ -75,6 +75,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn show(
     Extract(state): Extract<State>,
+    _: NoQuery,
     headers: HeaderMap,
     Id(id): Id<ProjectId>,
 ) -> Result<Response, Refused> {
@@ -100,6 +101,7 @@ pub(super) async fn show(
 )]
 pub(super) async fn put(
     Extract(state): Extract<State>,
+    _: NoQuery,
     Trace(trace): Trace,
     headers: HeaderMap,
     Id(id): Id<ProjectId>,

@@ -21,7 +21,7 @@ use super::{
     etag::versioned,
     frame::Trace,
     idempotency::{Call, Held, hold},
-    input::{Asked, Body, Id, Nothing, none_such, page_size, unfit_query},
+    input::{Asked, Body, Id, NoQuery, Nothing, none_such, page_size, unfit_query},
     problem::{Refused, internal, kept},
     take::{Asking, take},
 };
@@ -53,6 +53,7 @@ const STATES: [&str; 11] = [
 )]
 pub(super) async fn create(
     Extract(state): Extract<State>,
+    _: NoQuery,
     trace: Trace,
     headers: HeaderMap,
     Body { value: new, bytes }: Body<NewRequest>,
@@ -92,6 +93,7 @@ pub(super) async fn create(
 )]
 pub(super) async fn show(
     Extract(state): Extract<State>,
+    _: NoQuery,
     headers: HeaderMap,
     Id(id): Id<RequestId>,
 ) -> Result<Response, Refused> {
@@ -232,6 +234,7 @@ async fn asks(state: &State, request: RequestId) -> Result<bool, Refused> {
 )]
 pub(super) async fn cancel(
     Extract(state): Extract<State>,
+    _: NoQuery,
     trace: Trace,
     headers: HeaderMap,
     Id(id): Id<RequestId>,
@@ -268,6 +271,7 @@ pub(super) async fn cancel(
 )]
 pub(super) async fn retry(
     Extract(state): Extract<State>,
+    _: NoQuery,
     trace: Trace,
     headers: HeaderMap,
     Id(id): Id<RequestId>,
@@ -285,8 +289,8 @@ pub(super) async fn retry(
     let request = run.request;
     if !request.state.ended() {
         let detail = format!("the request is {} and has not ended", request.state.name());
-        let todo = "cancel it first, or answer what it asks";
-        return Err(Problem::new(ErrorCode::Conflict, detail, todo).into());
+        let todo = "answer what it asks, wait for its end, or cancel it first";
+        return Err(Problem::new(ErrorCode::NotEnded, detail, todo).into());
     }
     let content = Content {
         kind: if request.call.is_some() {

@@ -16,7 +16,7 @@ use super::{
     State,
     cursor::{List, page, read_timed, timed},
     follow::{LINES, line},
-    input::{Asked, Id, none_such, page_size, unfit_query},
+    input::{Asked, Id, NoQuery, none_such, page_size, unfit_query},
     problem::Refused,
 };
 use crate::engine::task_view;
@@ -124,6 +124,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn show(
     Extract(state): Extract<State>,
+    _: NoQuery,
     Id(id): Id<TaskId>,
 ) -> Result<Json<TaskView>, Refused> {
     let run = run_of(&state, id).await?;

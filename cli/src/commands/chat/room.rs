@@ -21,12 +21,28 @@ const LOOKED_AT: u32 = 50;
 /// Requests that are shown at once.
 const SHOWN: usize = 5;
 
+/// How a request was when it was last told.
+#[derive(Debug, Clone, Copy)]
+struct Told {
+    ended: bool,
+    /// A person was asked for something.
+    waits: bool,
+}
+
+impl Told {
+    fn now(request: &RequestView) -> Self {
+        Self {
+            ended: request.ended,
+            waits: request.waits_for_person,
+        }
+    }
+}
+
 /// A room and what was told of it.
 #[derive(Debug)]
 pub(super) struct Room {
     id: RoomId,
-    /// Whether each request had ended when it was last told.
-    told: BTreeMap<RequestId, bool>,
+    told: BTreeMap<RequestId, Told>,
 }
 
 impl Room {
@@ -49,7 +65,7 @@ impl Room {
     pub(super) async fn enter(&mut self, client: &Client) -> Result<Vec<RequestView>, Failure> {
         let page = self.page(client).await?;
         for request in &page.items {
-            self.told.insert(request.request_id, request.ended);
+            self.told.insert(request.request_id, Told::now(request));
         }
         Ok(page.items.into_iter().take(SHOWN).collect())
     }
@@ -59,9 +75,9 @@ impl Room {
         Ok(self.page(client).await?.items)
     }
 
-    /// A request that was followed here: what became of it was seen.
-    pub(super) fn own(&mut self, id: RequestId) {
-        self.told.insert(id, true);
+    /// A request that was followed here, and what was seen of it: of one that was left, the end is still news.
+    pub(super) fn own(&mut self, id: RequestId, ended: bool) {
+        self.told.insert(id, Told { ended, waits: true });
     }
 
     /// What happened since, oldest first, a line each.
@@ -81,17 +97,23 @@ impl Room {
     }
 
     fn tell(&mut self, paint: Paint, request: &RequestView) -> Option<String> {
-        let before = self.told.insert(request.request_id, request.ended);
+        let now = Told::now(request);
+        let before = self.told.insert(request.request_id, now);
         let state = render::state(paint, &request.state);
         let text = one_line(&request.text, 100);
         let id = request.request_id;
-        match (before, request.ended) {
-            (None, _) => {
+        match before {
+            None => {
                 let by = one_line(&request.requester, 80);
                 Some(format!("  {by} has asked \"{text}\": {state} ({id})"))
             }
-            (Some(false), true) => Some(format!("  \"{text}\" has ended: {state} ({id})")),
-            _ => None,
+            Some(before) if now.ended && !before.ended => {
+                Some(format!("  \"{text}\" has ended: {state} ({id})"))
+            }
+            Some(before) if now.waits && !before.waits => Some(format!(
+                "  \"{text}\" waits for a person: {state}; /answer {id}"
+            )),
+            Some(_) => None,
         }
     }
 
@@ -133,8 +155,17 @@ mod tests {
         let ended = tell(&request(1, "completed", true)).unwrap();
         assert!(ended.contains("has ended: completed"), "{ended}");
         assert_eq!(tell(&request(1, "completed", true)), None);
+        assert!(tell(&request(3, "running", false)).is_some());
+        let mut asks = request(3, "awaiting_approval", false);
+        asks.waits_for_person = true;
+        let waits = tell(&asks).unwrap();
+        assert!(waits.contains("waits for a person"), "{waits}");
+        assert_eq!(tell(&asks), None);
+        room.own(asks.request_id, false);
+        let ended = room.tell(Paint::PLAIN, &request(3, "rejected", true));
+        assert!(ended.is_some(), "the end of one that was left is news");
         let own = request(2, "completed", true);
-        room.own(own.request_id);
+        room.own(own.request_id, true);
         assert_eq!(room.tell(Paint::PLAIN, &own), None);
     }
 }
