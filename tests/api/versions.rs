@@ -40,9 +40,13 @@ async fn a_project_is_made_once_and_changed_from_the_version_that_was_read() {
     let bare = put(&world, None, "bare").await;
     let said = problem(&world, &bare, 428, 5013, LAB).await;
     assert_eq!(places(&said), ["header /if-match"]);
-    for wrong in ["\"999\"", "999", "nonsense", "W/\"1\"", ""] {
+    for wrong in ["\"999\"", "W/\"1\"", "\"zz\", \"998\""] {
         let refused = put(&world, Some(("if-match", wrong)), "wrong").await;
         problem(&world, &refused, 412, 5012, LAB).await;
+    }
+    for no_tag in ["999", "nonsense", "", "\"1\", nonsense"] {
+        let refused = put(&world, Some(("if-match", no_tag)), "wrong").await;
+        problem(&world, &refused, 400, 5001, LAB).await;
     }
     let both = world
         .call("PUT", LAB)

@@ -23,7 +23,14 @@ pub fn failure(paint: Paint, failure: &Failure) -> String {
         Some(code) => paint.dim(&format!(" (error {code})")),
         None => String::new(),
     };
-    let what = visible(&failure.what);
+    let places = places(failure);
+    let what = match failure.errors.len() {
+        // Each of them follows in a line of its own, and none is read twice.
+        several @ 2.. if failure.errors.iter().all(|error| is_said(failure, error)) => {
+            format!("{several} things do not fit:")
+        }
+        _ => visible(&failure.what),
+    };
     let label = match failure.exit {
         // Nothing is wrong: it is the person's turn.
         Exit::Waiting => paint.warn("waiting:"),
@@ -31,7 +38,7 @@ pub fn failure(paint: Paint, failure: &Failure) -> String {
         _ => paint.bad("error:"),
     };
     let mut text = format!("{label} {what}{code}");
-    for place in places(failure) {
+    for place in places {
         text += &format!("\n       {place}");
     }
     if !failure.todo.is_empty() {
@@ -41,13 +48,18 @@ pub fn failure(paint: Paint, failure: &Failure) -> String {
     text
 }
 
-/// A line for each place; none where they say nothing that the sentence has not said.
+/// Whether the sentence says it already.
+fn is_said(failure: &Failure, error: &FieldError) -> bool {
+    failure.what.contains(error.detail.trim_end_matches('.'))
+}
+
+/// A line for each place. One alone is left away where it says nothing that the sentence has not said.
 fn places(failure: &Failure) -> Vec<String> {
-    let is_said = |error: &FieldError| failure.what.contains(error.detail.trim_end_matches('.'));
     let says_more = match failure.errors.as_slice() {
+        [] => false,
         // What the command line has named itself needs no pointing at.
-        [one] => one.place == "body" && !is_said(one),
-        several => !several.iter().all(is_said),
+        [one] => one.place == "body" && !is_said(failure, one),
+        _ => true,
     };
     let line = |error: &FieldError| {
         let place = match error.place.as_str() {
