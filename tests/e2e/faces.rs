@@ -206,7 +206,7 @@ fn escape_codes_from_outside_are_shown_and_never_obeyed() {
         (&["ask", "\u{1b}[2J"], 2, "5008"),
         (&["request", "show", "\u{1b}[2J"], 2, "\\u{1b}"),
         (&["request", "list", "--cursor", "\u{1b}[2J"], 2, "cursor"),
-        (&["fleet", "pause", "\u{1b}[2J"], 3, "AgentId"),
+        (&["fleet", "pause", "\u{1b}[2J"], 3, "an agent id"),
         (&["catalogue", "show", "\u{1b}[2J"], 3, "[2J"),
         (&["inventory", "trust", "\u{1b}[2J"], 2, "\\u{1b}"),
         (&["plan", "show", &id], 0, "shout"),
