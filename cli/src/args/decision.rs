@@ -1,11 +1,9 @@
 //! The arguments of `chiffon decision`.
 
+use chiffon_common::api::DECISION_STATES;
 use clap::{Args, Subcommand};
 
 use super::Part;
-
-/// The states of a decision.
-const STATES: [&str; 3] = ["pending", "resolved", "timed_out"];
 
 /// Questions to a person
 #[derive(Debug, Clone, Subcommand)]
@@ -28,7 +26,7 @@ pub struct ListDecisions {
     #[arg(long, conflicts_with = "state")]
     pub all: bool,
     /// Only in this state [default: pending]
-    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(STATES))]
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(DECISION_STATES))]
     pub state: Option<String>,
     /// Only of this request: its id, or the first 6 characters or more
     #[arg(long)]

@@ -1,23 +1,9 @@
 //! The arguments of `chiffon request`.
 
+use chiffon_common::api::REQUEST_STATES;
 use clap::{Args, Subcommand};
 
 use super::{Consent, Part, Patience};
-
-/// The states of a request.
-const STATES: [&str; 11] = [
-    "received",
-    "planning",
-    "previewing",
-    "needs_input",
-    "awaiting_approval",
-    "running",
-    "completed",
-    "failed",
-    "rejected",
-    "expired",
-    "cancelled",
-];
 
 /// Look at requests, cancel one, or ask for the same again
 #[derive(Debug, Clone, Subcommand)]
@@ -52,7 +38,7 @@ pub struct ListRequests {
     #[arg(long)]
     pub open: bool,
     /// Only in this state
-    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(STATES))]
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(REQUEST_STATES))]
     pub state: Option<String>,
     /// Only of this group
     #[arg(long)]

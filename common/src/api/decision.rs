@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DecisionId, Digest, RequestId, Tier};
 
+/// The states of a decision, as they stand in [`DecisionView::state`] and may be filtered by.
+pub const DECISION_STATES: [&str; 3] = ["pending", "resolved", "timed_out"];
+
 /// One question to a person.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -16,7 +16,7 @@ mod request;
 mod task;
 
 pub use catalogue::{BrokenFile, CatalogueView, EntryView, ParameterView};
-pub use decision::{Answer, DecisionView, Resolve};
+pub use decision::{Answer, DECISION_STATES, DecisionView, Resolve};
 pub use event::{EventView, EventsPage, ResetReason};
 pub use fleet::{AgentEdit, AgentStatus, AgentView, Alive, Health};
 pub use history::{AuditReport, LedgerLine, NumberedRecord};
@@ -24,5 +24,7 @@ pub use inventory::{HostView, InventoryView};
 pub use page::Page;
 pub use problem::ProblemBody;
 pub use project::{ProjectEdit, ProjectView};
-pub use request::{EntryRun, Follow, LogLine, Nearest, NewRequest, RequestAccepted, RequestView};
+pub use request::{
+    EntryRun, Follow, LogLine, Nearest, NewRequest, REQUEST_STATES, RequestAccepted, RequestView,
+};
 pub use task::TaskView;

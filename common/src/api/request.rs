@@ -7,6 +7,21 @@ use serde_json::{Map, Value};
 use super::{DecisionView, TaskView};
 use crate::{EntryId, Plan, Problem, ProjectId, RequestId, RoomId, TaskId};
 
+/// The states of a request, as they stand in [`RequestView::state`] and may be filtered by.
+pub const REQUEST_STATES: [&str; 11] = [
+    "received",
+    "planning",
+    "previewing",
+    "needs_input",
+    "awaiting_approval",
+    "running",
+    "completed",
+    "failed",
+    "rejected",
+    "expired",
+    "cancelled",
+];
+
 /// `POST /request`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

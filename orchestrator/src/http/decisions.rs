@@ -5,7 +5,7 @@ use axum::{Json, extract::State as Extract, http::HeaderMap, response::Response}
 use chiffon_arbiter::{Answered, Run, RunEvent};
 use chiffon_common::{
     DecisionId, ErrorCode, FieldError, Problem, RequestId,
-    api::{Answer, DecisionView, Page, RequestView, Resolve},
+    api::{Answer, DECISION_STATES, DecisionView, Page, RequestView, Resolve},
 };
 use chiffon_store::ListDecisions;
 use serde::Deserialize;
@@ -54,12 +54,11 @@ pub(super) async fn list(
     Extract(state): Extract<State>,
     Asked(asked): Asked<ListQuery>,
 ) -> Result<Json<Page<DecisionView>>, Refused> {
-    const STATES: [&str; 3] = ["pending", "resolved", "timed_out"];
     let limit = page_size(asked.limit, 50)?;
     if asked
         .state
         .as_deref()
-        .is_some_and(|state| !STATES.contains(&state))
+        .is_some_and(|state| !DECISION_STATES.contains(&state))
     {
         return Err(unfit_query(
             "state",

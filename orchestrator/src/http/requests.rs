@@ -9,7 +9,7 @@ use axum::{
 use chiffon_arbiter::{Request, Run, RunEvent};
 use chiffon_common::{
     Content, ErrorCode, Problem, ProjectId, RequestId, RoomId,
-    api::{NewRequest, Page, RequestAccepted, RequestView},
+    api::{NewRequest, Page, REQUEST_STATES, RequestAccepted, RequestView},
 };
 use chiffon_store::{ListDecisions, ListRequests};
 use serde::Deserialize;
@@ -26,21 +26,6 @@ use super::{
     take::{Asking, take},
 };
 use crate::engine::{AdvanceError, Advanced, Cause, request_line, request_view, slice_of};
-
-/// The states of a request, for the filter.
-const STATES: [&str; 11] = [
-    "received",
-    "planning",
-    "previewing",
-    "needs_input",
-    "awaiting_approval",
-    "running",
-    "completed",
-    "failed",
-    "rejected",
-    "expired",
-    "cancelled",
-];
 
 /// Asks for something in a sentence.
 ///
@@ -164,9 +149,12 @@ pub(super) async fn list(
     if asked
         .state
         .as_deref()
-        .is_some_and(|state| !STATES.contains(&state))
+        .is_some_and(|state| !REQUEST_STATES.contains(&state))
     {
-        let why = format!("a request is in one of the states {}", STATES.join(", "));
+        let why = format!(
+            "a request is in one of the states {}",
+            REQUEST_STATES.join(", ")
+        );
         return Err(unfit_query("state", &why));
     }
     let text = |value: Option<&str>| value.unwrap_or_default().to_owned();
