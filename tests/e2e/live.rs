@@ -162,9 +162,12 @@ fn a_conversation_by_pipe_asks_nobody_and_ends_as_its_worst_request() {
     let text = String::from_utf8(documents.stdout).unwrap();
     let last = text.lines().map(json).next_back().unwrap();
     assert_eq!(last["state"], "completed", "{text}");
-    let ended = text
-        .lines()
-        .filter(|line| json(line)["request_id"].is_string());
+    // Every line says which request it is about, and only the whole one of each holds its tasks.
+    assert!(
+        text.lines()
+            .all(|line| json(line)["request_id"] == last["request_id"])
+    );
+    let ended = text.lines().filter(|line| json(line)["tasks"].is_array());
     assert_eq!(ended.count(), 1, "/quit was not heard: {text}");
     let waits = talk(format!("{lines}\n").replace("/bogus\n", "").as_bytes(), &[]);
     assert_eq!(waits.status.code(), Some(6));
