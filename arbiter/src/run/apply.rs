@@ -4,6 +4,7 @@ use chiffon_common::{
     EntryCall, EventId, Principal, ProjectId, RequestId, RoomId, TenantId, TraceId,
 };
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Context, Moved, Refusal, Request, RequestState, Run, RunEvent, RunPolicy, TimerKind, TimerName,
@@ -52,7 +53,7 @@ pub fn apply(run: &Run, event: RunEvent, context: Context<'_>) -> Result<Moved, 
 }
 
 /// What a new request is made from.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NewRun {
     /// Minted by the shell.
     pub request_id: RequestId,

@@ -3,6 +3,7 @@
 
 use chiffon_common::{DecisionId, MoveRecord, Problem, StepNo, Subject, TaskId};
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
@@ -25,26 +26,35 @@ pub struct Context<'a> {
 #[derive(Debug, Clone)]
 pub struct Ids {
     pool: Vec<Uuid>,
-    used: u64,
+    minted: Vec<Uuid>,
 }
 
 impl Ids {
     /// From a pool of fresh UUIDs; the shell gives as many as the event may need, at least one.
     pub fn new(pool: Vec<Uuid>) -> Self {
-        Self { pool, used: 0 }
+        let minted = Vec::new();
+        Self { pool, minted }
+    }
+
+    /// The ids that an earlier move minted, in its order: the same move mints them again.
+    pub fn again(minted: &[Uuid]) -> Self {
+        Self::new(minted.iter().rev().copied().collect())
     }
 
     fn next(&mut self) -> Uuid {
-        // A pool that was too small must not stop a move: the rest is derived from its first id.
-        self.used += 1;
-        self.pool
+        // A pool that was too small must not stop a move: the rest is derived from how many there were.
+        let number = self.minted.len() as u64 + 1;
+        let next = self
+            .pool
             .pop()
-            .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, &self.used.to_be_bytes()))
+            .unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, &number.to_be_bytes()));
+        self.minted.push(next);
+        next
     }
 }
 
 /// Limits of the lifecycles. All durations are positive.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunPolicy {
     /// How long planning may take. Default 60 s.
     pub planning: SignedDuration,
@@ -106,6 +116,8 @@ pub struct Moved {
     pub moves: Vec<MoveRecord>,
     /// What follows for the world outside.
     pub effects: Vec<Effect>,
+    /// The ids that were used, in order: with them the same event gives the same slice again.
+    pub minted: Vec<Uuid>,
 }
 
 /// The working copy.
@@ -138,6 +150,7 @@ impl<'a> Desk<'a> {
             run,
             moves,
             mut effects,
+            ids,
             ..
         } = self;
         effects.retain(|effect| match effect {
@@ -154,6 +167,7 @@ impl<'a> Desk<'a> {
             run,
             moves,
             effects,
+            minted: ids.minted,
         }
     }
 

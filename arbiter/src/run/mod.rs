@@ -12,6 +12,7 @@ mod decision;
 mod desk;
 mod ending;
 mod event;
+mod proof;
 mod request;
 mod settle;
 mod state;
@@ -23,6 +24,7 @@ mod timer;
 pub use apply::{NewRun, apply};
 pub use desk::{Context, Ids, Moved, RunPolicy};
 pub use event::{Answered, Effect, Outcome, Refusal, Reported, RunEvent};
+pub use proof::{ProofError, SliceDocs};
 pub use request::secrets_of;
 pub use state::{
     Approval, Cancelling, Decision, DecisionKind, DecisionState, Request, RequestState, Run, Sent,

@@ -23,6 +23,8 @@ struct World {
     policy: RunPolicy,
     /// Every start that happened: task and attempt.
     starts: Vec<(TaskId, u32)>,
+    /// The slice as it was received, and every event that was taken, with its time and the ids it used.
+    story: (Run, Vec<(RunEvent, Timestamp, Vec<Uuid>)>),
 }
 
 const AGENT: &str = "infrastructure";
@@ -86,13 +88,29 @@ impl World {
             call: None,
             retry_of: None,
         };
+        let run = Run::received(new, now, &policy);
         Self {
-            run: Run::received(new, now, &policy),
+            story: (run.clone(), Vec::new()),
+            run,
             now,
             next_id: 1000,
             policy,
             starts: Vec::new(),
         }
+    }
+
+    /// Every event that was taken, told again from the beginning, gives the same slice (replay).
+    fn tells_the_same_again(&self) {
+        let (mut run, events) = self.story.clone();
+        for (event, now, minted) in events {
+            let context = Context {
+                now,
+                policy: &self.policy,
+                ids: Ids::again(&minted),
+            };
+            run = apply(&run, event, context).expect("taken before").run;
+        }
+        assert_eq!(run, self.run, "told again it comes out otherwise");
     }
 
     fn plan(&self, steps: Vec<Step>) -> Plan {
@@ -120,7 +138,19 @@ impl World {
         };
         let before = self.run.clone();
         let dispatched = matches!(event, RunEvent::TaskDispatched { .. });
-        let moved = apply(&self.run, event, context)?;
+        let moved = apply(&self.run, event.clone(), context)?;
+        // The shell records whatever changes the proof; what comes every second must not.
+        let passing = matches!(event, RunEvent::Reported(_) | RunEvent::TaskHeld { .. });
+        if moved.moves.is_empty() && passing {
+            let (was, is) = (before.proof().unwrap(), moved.run.proof().unwrap());
+            assert_eq!(
+                was, is,
+                "changed without a record by {event:?}: {before:?} became {:?}",
+                moved.run
+            );
+        }
+        let minted = moved.minted.clone();
+        self.story.1.push((event, self.now, minted));
         if dispatched {
             self.note_start(&before, &moved.run);
         }

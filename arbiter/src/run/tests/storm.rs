@@ -224,6 +224,7 @@ proptest! {
         prop_assert!(world.run.request.state.ended(), "still {}", world.run.request.state.name());
         prop_assert!(world.run.tasks.values().all(|t| t.state.ended()), "a task has not ended");
         prop_assert!(world.run.timers.is_empty(), "timers are left: {:?}", world.run.timers);
+        world.tells_the_same_again();
         let mut starts = world.starts.clone();
         starts.sort();
         starts.dedup();
