@@ -100,6 +100,10 @@ pub struct AuditEntry {
     pub moves: Vec<MoveRecord>,
     /// Details for programs; no secrets, prompts or bodies (S70).
     pub data: Value,
+    /// Digest over the rows of the request as this transaction left them, where it touched one: whoever
+    /// edits them later no longer fits the chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<Digest>,
 }
 
 impl AuditEntry {

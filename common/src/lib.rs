@@ -23,6 +23,7 @@ mod response;
 #[cfg(feature = "openapi")]
 mod schema;
 mod seal;
+mod sshsig;
 mod text;
 mod trace;
 
@@ -51,5 +52,6 @@ pub use problem::{FieldError, Problem, pointer_part};
 pub use redact::{MIN_SECRET_BYTES, REDACTED, RedactStream, Redactor};
 pub use response::{Action, Intent, ReasonCode, ResponsePlan};
 pub use seal::{PublicKey, Seal, SealClaims, SealError, Signature, Signer, TrustedKeys};
+pub use sshsig::SshSigner;
 pub use text::visible;
 pub use trace::{TraceParent, TraceParentError};

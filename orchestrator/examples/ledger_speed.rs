@@ -99,6 +99,7 @@ fn rows(n: u32, parent: Option<String>) -> Outcome<Batch> {
         time,
         parent,
         commit: None,
+        signer: None,
     };
     Ok((batch, vec![entry]))
 }

@@ -4,16 +4,17 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use chiffon_arbiter::{Policy, RunPolicy};
 use chiffon_bus::{Bus, QueueName};
-use chiffon_common::{AgentId, ErrorCode, Principal, Problem, Signer, TenantId};
+use chiffon_common::{AgentId, ErrorCode, Principal, Problem, Signer, SshSigner, TenantId};
 use chiffon_store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     Clock,
     catalogue::Root,
-    engine::{Jobs, Library, Settings, Shared, store_problem},
+    engine::{Jobs, Library, Limits, Settings, Shared, store_problem},
     http,
     inventory::Here,
+    ledger::Place,
 };
 
 /// What the orchestrator is told. Paths are those of this machine.
@@ -43,6 +44,8 @@ pub struct Config {
     pub good_for_seconds: u64,
     /// Agents that are known beforehand: their queues are there before they are.
     pub agents: Vec<AgentId>,
+    /// The key that signs the ledger's commits; without it they are not signed.
+    pub ledger_key: Option<SshSigner>,
     /// Version of the program.
     pub version: String,
 }
@@ -80,14 +83,21 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
     let policy_digest = policy.digest().map_err(|error| {
         Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
     })?;
+    let limits = Limits::of(&config.lifecycles).map_err(|error| {
+        Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
+    })?;
     let settings = Settings {
+        limits,
         tenant: TenantId::default(),
         replica: "local".to_owned(),
         policy,
         policy_digest,
         lifecycles: config.lifecycles,
         good_for_seconds: config.good_for_seconds,
-        ledger: config.home.join("ledger"),
+        ledger: Place {
+            path: config.home.join("ledger"),
+            key: config.ledger_key,
+        },
         version: config.version,
     };
     let here = Here {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::rows::{
     AgentRow, DecisionRow, EventRow, HostRow, LedgerBatchRow, LedgerEntryRow, MetricRow,
-    NewLogLine, OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow, TaskRow, TimerRow,
+    NewLogLine, OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, TaskRow, TimerRow,
 };
 
 /// What becomes true at once, or not at all.
@@ -142,6 +142,8 @@ pub enum Write {
     },
     /// Output lines; numbered by the store within their request.
     Logs(Vec<NewLogLine>),
+    /// An event that a request took; each version once.
+    RunEvent(RunEventRow),
     /// A resource report.
     Metric(MetricRow),
     /// Something for the ledger; numbered by the store.

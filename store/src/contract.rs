@@ -12,7 +12,7 @@ use crate::{
     rows::{
         AgentRow, AuditSeal, DecisionRow, DueTimer, EventRow, HostRow, LeaseRow, LedgerBatchRow,
         LedgerEntryRow, LogRow, NumberedAudit, OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow,
-        StreamRow, TaskRow, TimerRow,
+        RunEventRow, StreamRow, TaskRow, TimerRow,
     },
 };
 
@@ -247,6 +247,16 @@ pub trait Store: Send + Sync {
 
     /// Audit records of one stream in order.
     async fn audit_stream(&self, stream: &str) -> Result<Vec<NumberedAudit>, Error>;
+
+    /// The events that a request took, in their order; none for one of an earlier version.
+    async fn run_events(
+        &self,
+        tenant: &TenantId,
+        request: RequestId,
+    ) -> Result<Vec<RunEventRow>, Error>;
+
+    /// The limits of this digest, by which an event was judged.
+    async fn run_policy(&self, digest: Digest) -> Result<Option<serde_json::Value>, Error>;
 
     /// Seals after a seal number, lowest first.
     async fn seals_after(&self, seal_no: u64, limit: u32) -> Result<Vec<AuditSeal>, Error>;

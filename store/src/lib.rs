@@ -18,8 +18,8 @@ pub use error::Error;
 pub use rows::{
     AgentRow, AuditSeal, DecisionRow, DueTimer, EventRow, HostRow, LeaseRow, LedgerBatchRow,
     LedgerEntryRow, LogRow, MetricRow, NewLogLine, NumberedAudit, OutboxRow, PlanRow, ProjectRow,
-    RequestRow, RoomRow, StreamRow, StreamSource, TaskRow, TimerRow,
+    RequestRow, RoomRow, RunEventRow, StreamRow, StreamSource, TaskRow, TimerRow,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Options, Sqlite};
-pub use verify::{Fault, Report, verify_audit, verify_audit_against};
+pub use verify::{Fault, Report, SliceHead, verify_audit, verify_audit_against};

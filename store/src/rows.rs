@@ -316,6 +316,26 @@ pub struct LedgerBatchRow {
     pub parent: Option<String>,
     /// The commit, which replay must reproduce. Absent between deciding the batch and writing it.
     pub commit: Option<String>,
+    /// The name of the key that signs the commit; absent where it is not signed. Part of the decision, so
+    /// that the commit still follows from the row.
+    pub signer: Option<String>,
+}
+
+/// Table `run_events`: an event that a request took, so that its moves can be told again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunEventRow {
+    /// Owner.
+    pub tenant_id: TenantId,
+    /// The request.
+    pub request_id: RequestId,
+    /// The version that the request's row had after it; key within the request.
+    pub version: u64,
+    /// Digest of the limits it was judged by.
+    pub policy: Digest,
+    /// Those limits; absent when read, and where they are known to be stored.
+    pub policy_doc: Option<Value>,
+    /// Event, time and minted ids.
+    pub doc: Value,
 }
 
 /// An audit record with the sequencer's number.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use chiffon_common::GENESIS;
+use chiffon_common::{Digest, GENESIS};
 
 use crate::{AuditSeal, Error, NumberedAudit, Store};
 
@@ -21,6 +21,8 @@ pub struct Report {
     pub seals: u64,
     /// The last seal, to be noted elsewhere as an anchor.
     pub head: Option<AuditSeal>,
+    /// What the last record of each stream says of its request's rows.
+    pub slices: BTreeMap<String, SliceHead>,
     /// What is wrong, in the order in which it was found; empty if nothing is.
     pub faults: Vec<Fault>,
 }
@@ -30,6 +32,15 @@ impl Report {
     pub fn first_bad_seq(&self) -> Option<u64> {
         self.faults.iter().map(|fault| fault.seq).min()
     }
+}
+
+/// What a record says of the rows of its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SliceHead {
+    /// The number of the record.
+    pub seq: u64,
+    /// The digest over the rows as its transaction left them.
+    pub digest: Digest,
 }
 
 /// Something that is wrong.
@@ -189,6 +200,10 @@ impl<'a> Walk<'a> {
             self.fault(seq, text);
         }
         self.cover(seq, &record.hash);
+        if let Some(digest) = record.entry.slice {
+            let slice = SliceHead { seq, digest };
+            self.report.slices.insert(stream.clone(), slice);
+        }
         let head = (record.position, record.hash);
         self.heads.insert(record.entry.stream, head);
     }

@@ -48,6 +48,7 @@ impl World {
             ts: SystemClock.now(),
             moves: vec![moved; events],
             data: json!({}),
+            slice: None,
         };
         let commit = Commit {
             audit: vec![entry],

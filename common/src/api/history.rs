@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{AuditRecord, RequestId};
+use crate::{AuditRecord, MoveRecord, RequestId};
 
 /// `GET /api/v1/audit`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,10 +25,45 @@ pub struct AuditReport {
     pub streams: u64,
     /// Sealed batches held against theirs.
     pub seals: u64,
+    /// Requests whose rows were held against their last record.
+    #[serde(default)]
+    pub requests: u64,
     /// Ledger commits held against the database.
     pub ledger_commits: u64,
     /// Everything that does not fit, the lowest number first.
     pub faults: Vec<String>,
+}
+
+/// `POST /api/v1/requests/{id}/replay`: what was said to a request, told again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReplayReport {
+    /// The request.
+    pub request_id: RequestId,
+    /// Whether every move came out the same.
+    pub same: bool,
+    /// Events told again.
+    pub events: u64,
+    /// Audit records that they were held against.
+    pub records: u64,
+    /// The events in their order, as far as they came out the same.
+    pub steps: Vec<ReplayStep>,
+    /// The first thing that came out otherwise.
+    pub faults: Vec<String>,
+}
+
+/// One event told again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ReplayStep {
+    /// Its position, from 1.
+    pub no: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: String,
+    /// What moved.
+    pub moves: Vec<MoveRecord>,
 }
 
 /// One line of the ledger: `GET /api/v1/ledger`.

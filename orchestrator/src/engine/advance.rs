@@ -1,6 +1,6 @@
 //! One event meets one stored slice: load, judge, commit; again if somebody else was faster.
 
-use chiffon_arbiter::{Context, Effect, Moved, Refusal, Run, RunEvent, apply};
+use chiffon_arbiter::{Context, Effect, Moved, ProofError, Refusal, Run, RunEvent, apply};
 use chiffon_common::{Principal, RequestId, TraceId};
 use chiffon_store::{Commit, Error, InboxKey, NewLogLine, TimerRow, Write};
 use serde_json::Value;
@@ -63,6 +63,12 @@ pub(crate) enum Advanced {
     HandledBefore,
 }
 
+/// An event and the time it was judged at, for the record of what was said.
+struct Told<'a> {
+    event: &'a RunEvent,
+    at: jiff::Timestamp,
+}
+
 /// Why an event could not be brought home. The caller may bring it again.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AdvanceError {
@@ -72,6 +78,8 @@ pub(crate) enum AdvanceError {
     Unreadable(#[from] rows::Unreadable),
     #[error("slice cannot be stored")]
     Unwritable(#[from] serde_json::Error),
+    #[error(transparent)]
+    Proof(#[from] ProofError),
     #[error("message cannot be made")]
     Outgoing(#[from] OutgoingError),
     #[error(transparent)]
@@ -116,7 +124,8 @@ impl Shared {
             let judged = apply(&run, event.clone(), context);
             let (commit, advanced, effects) = match judged {
                 Ok(moved) => {
-                    let commit = self.commit_of(&run, &versions, &moved, &cause)?;
+                    let told = Told { event: &event, at: now };
+                    let commit = self.commit_of(&run, &versions, &moved, &cause, told)?;
                     (commit, Advanced::Moved, moved.effects)
                 }
                 Err(refusal) => {
@@ -150,6 +159,7 @@ impl Shared {
         versions: &rows::Versions,
         moved: &Moved,
         cause: &Cause,
+        told: Told<'_>,
     ) -> Result<Commit, AdvanceError> {
         let now = self.clock.now();
         let mut writes: Vec<_> = cause
@@ -159,16 +169,18 @@ impl Shared {
             .into_iter()
             .collect();
         writes.extend(rows::writes(Some(run), versions, &moved.run, now)?);
+        writes.push(self.told_of(told.event, told.at, moved, versions.next())?);
         if !cause.lines.is_empty() {
             writes.push(Write::Logs(cause.lines.clone()));
         }
         let (outbox, more) = self.perform(run, &moved.run, &moved.effects)?;
         writes.extend(more);
-        let audit = if moved.moves.is_empty() {
-            Vec::new()
-        } else {
-            vec![self.audit_of_moves(&moved.run, cause, moved.moves.clone(), cause.data.clone())]
-        };
+        let proof = moved.run.proof()?;
+        // What changes without a move, as a cancellation that agents are told of, is recorded all the same.
+        let is_recorded = !moved.moves.is_empty() || run.proof()? != proof;
+        let moves = moved.moves.clone();
+        let audit = is_recorded
+            .then(|| self.audit_of_moves(&moved.run, cause, moves, cause.data.clone(), proof));
         let answered = |claim: &KeyClaim| {
             let view = request_view(&moved.run, now, None);
             let answer = KeptAnswer {
@@ -183,7 +195,7 @@ impl Shared {
             idempotency: cause.claim.as_ref().map(answered).transpose()?,
             checks: Vec::new(),
             writes,
-            audit,
+            audit: audit.into_iter().collect(),
             outbox,
         })
     }

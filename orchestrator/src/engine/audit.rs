@@ -1,7 +1,7 @@
 //! Audit entries: one for each transaction that moved something.
 
 use chiffon_arbiter::Run;
-use chiffon_common::{AuditEntry, AuditId, MoveRecord, PolicyResult, Principal, Subject};
+use chiffon_common::{AuditEntry, AuditId, Digest, MoveRecord, PolicyResult, Principal, Subject};
 use serde_json::Value;
 
 use super::{Cause, Shared, rows::slice_name};
@@ -23,6 +23,7 @@ impl Shared {
         cause: &Cause,
         moves: Vec<MoveRecord>,
         data: Value,
+        slice: Digest,
     ) -> AuditEntry {
         let last = moves
             .iter()
@@ -65,6 +66,7 @@ impl Shared {
             ts: self.clock.now(),
             moves,
             data,
+            slice: Some(slice),
         }
     }
 
@@ -98,6 +100,7 @@ impl Shared {
             ts: now,
             moves,
             data,
+            slice: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The one way in: whatever came, from wherever, becomes an event, is judged, and is durable before it is
 //! answered (DESIGN sections 4.1 and 4.2).
 
-use chiffon_arbiter::{Authorisation, Judgement, NewRun, Prior, Run, StageRecord, process};
+use chiffon_arbiter::{Authorisation, Judgement, NewRun, Prior, ProofError, Run, StageRecord, process};
 use chiffon_common::{
     Action, AuditEntry, CanonicalError, Digest, Event, EventError, MoveRecord, RequestId,
     ResponsePlan, Subject, TraceId, api::RequestAccepted,
@@ -43,6 +43,8 @@ pub(crate) enum IntakeError {
     Malformed(EventError),
     #[error("the same id was used for another event")]
     Conflict,
+    #[error(transparent)]
+    Proof(#[from] ProofError),
     #[error("event has no canonical form")]
     Canonical(#[from] CanonicalError),
     #[error("event cannot be stored")]
@@ -98,7 +100,9 @@ impl Shared {
             .actions
             .iter()
             .any(|action| matches!(action, Action::StartAgentJob { .. }));
-        let run = wants_work.then(|| self.new_run(incoming));
+        let new = wants_work.then(|| self.new_run(incoming));
+        let limits = &self.settings.lifecycles;
+        let run = new.clone().map(|new| Run::received(new, now, limits));
         let request = run.as_ref().map(|run| run.request.request_id);
         let mut writes = vec![Write::Event(EventRow {
             tenant_id: event.tenant_id.clone(),
@@ -113,7 +117,10 @@ impl Shared {
         if let Some(run) = &run {
             writes.extend(rows::writes(None, &rows::Versions::default(), run, now)?);
         }
-        let audit = self.audit_of_answer(event, plan, stages, run.as_ref());
+        if let (Some(new), Some(run)) = (new, &run) {
+            writes.push(self.told_of_new(new, run)?);
+        }
+        let audit = self.audit_of_answer(event, plan, stages, run.as_ref())?;
         let idempotency = match (&incoming.claim, request) {
             (Some(claim), Some(request)) => Some(claim.with(&accepted(request)?, now)?),
             _ => None,
@@ -172,7 +179,7 @@ impl Shared {
         plan: &ResponsePlan,
         stages: &[StageRecord],
         run: Option<&Run>,
-    ) -> AuditEntry {
+    ) -> Result<AuditEntry, IntakeError> {
         let data =
             json!({ "stages": stages, "response_plan": plan.plan_id, "source": event.source });
         let Some(run) = run else {
@@ -180,28 +187,21 @@ impl Shared {
                 kind: "event".to_owned(),
                 id: event.event_id.to_string(),
             };
-            return self.audit_of_fleet("event.judged", target, "not_accepted", Vec::new(), data);
-        };
-        let moved = MoveRecord {
-            subject: Subject {
-                kind: "request".to_owned(),
-                id: run.request.request_id.to_string(),
-            },
-            from: None,
-            to: run.request.state.name().to_owned(),
-            because: run.request.because.clone(),
+            let code = "not_accepted";
+            return Ok(self.audit_of_fleet("event.judged", target, code, Vec::new(), data));
         };
         let cause = Cause {
             rule: "control_plane",
             trace: Some(run.request.trace_id),
             ..Cause::by(run.request.requester.clone(), "accepted")
         };
-        self.audit_of_moves(run, &cause, vec![moved], data)
+        let slice = run.proof()?;
+        Ok(self.audit_of_moves(run, &cause, vec![arrival(run)], data, slice))
     }
 
-    fn new_run(&self, incoming: &Incoming) -> Run {
+    fn new_run(&self, incoming: &Incoming) -> NewRun {
         let event = &incoming.event;
-        let new = NewRun {
+        NewRun {
             request_id: RequestId::from_uuid(self.clock.fresh_id()),
             tenant_id: event.tenant_id.clone(),
             project_id: event.project_id.clone(),
@@ -215,8 +215,20 @@ impl Shared {
             text: event.content.text.clone(),
             call: event.content.call.clone(),
             retry_of: event.content.retry_of,
-        };
-        Run::received(new, self.clock.now(), &self.settings.lifecycles)
+        }
+    }
+}
+
+/// The first move of a request: it came.
+pub(super) fn arrival(run: &Run) -> MoveRecord {
+    MoveRecord {
+        subject: Subject {
+            kind: "request".to_owned(),
+            id: run.request.request_id.to_string(),
+        },
+        from: None,
+        to: run.request.state.name().to_owned(),
+        because: run.request.because.clone(),
     }
 }
 

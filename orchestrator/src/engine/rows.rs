@@ -32,6 +32,13 @@ pub(crate) struct Versions {
     decisions: BTreeMap<String, u64>,
 }
 
+impl Versions {
+    /// The version that the request's row has after the next write.
+    pub(crate) fn next(&self) -> u64 {
+        self.request + 1
+    }
+}
+
 fn read<T: DeserializeOwned>(
     kind: &'static str,
     id: impl ToString,

@@ -2,18 +2,17 @@
 //! batches; a commit is a pure function of its row. What to do about a damaged repository is left to `heal`.
 
 use std::{
-    path::Path,
     sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use chiffon_common::{AuditEntry, ErrorCode, Subject};
+use chiffon_common::{AuditEntry, ErrorCode, SshSigner, Subject};
 use chiffon_store::{Commit, LedgerBatchRow, Write};
 
 use serde_json::json;
 
 use super::{Shared, shared::nudged};
-use crate::ledger::{Batch, Ledger, LedgerError};
+use crate::ledger::{Batch, LedgerError, Place};
 
 /// Rows read at once.
 pub(super) const PAGE: u32 = 500;
@@ -121,10 +120,10 @@ impl Shared {
     /// Does something to the repository where it may block.
     pub(super) async fn on_ledger<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Path) -> Result<T, LedgerError> + Send + 'static,
+        work: impl FnOnce(&Place) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, ScribeError> {
-        let path = self.settings.ledger.clone();
-        let done = tokio::task::spawn_blocking(move || work(&path)).await?;
+        let place = self.settings.ledger.clone();
+        let done = tokio::task::spawn_blocking(move || work(&place)).await?;
         Ok(done?)
     }
 
@@ -167,7 +166,7 @@ impl Shared {
         let requests: Vec<_> = entries.iter().map(|entry| entry.request_id).collect();
         let row = batch.clone();
         let commit = self
-            .on_ledger(move |path| Ledger::open(path)?.write(&row, &entries))
+            .on_ledger(move |place| place.open()?.write(&row, &entries))
             .await?;
         let written = LedgerBatchRow {
             commit: Some(commit.to_string()),
@@ -208,6 +207,7 @@ impl Shared {
             time: self.clock.now(),
             parent: last.and_then(|batch| batch.commit),
             commit: None,
+            signer: self.settings.ledger.key.as_ref().map(SshSigner::fingerprint),
         };
         self.store_batch(batch.clone()).await?;
         Ok(Some(batch))

@@ -1,7 +1,6 @@
 //! What every part of the engine holds: store, bus, clock, signer, settings, and the nudges.
 
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -13,8 +12,8 @@ use chiffon_store::{Commit, Receipt, Store};
 use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast};
 
-use super::{Library, agents::Registry};
-use crate::{Clock, events::Hub};
+use super::{Library, Limits, agents::Registry};
+use crate::{Clock, events::Hub, ledger::Place};
 
 /// A request has changed; carries no data beyond that.
 pub(crate) type Changed = RequestId;
@@ -35,10 +34,12 @@ pub(crate) struct Settings {
     pub(crate) policy_digest: Digest,
     /// Limits of the lifecycles.
     pub(crate) lifecycles: RunPolicy,
+    /// Those limits as they are kept beside what they judged.
+    pub(crate) limits: Limits,
     /// How long an approval is good, in seconds.
     pub(crate) good_for_seconds: u64,
-    /// Where the ledger's repository lies.
-    pub(crate) ledger: PathBuf,
+    /// Where the ledger's repository lies, and the key that signs its commits.
+    pub(crate) ledger: Place,
     /// Version of the program.
     pub(crate) version: String,
 }

@@ -1,6 +1,6 @@
 //! `audit verify`: chain, seals and ledger held against each other.
 
-use std::{path::Path, sync::PoisonError};
+use std::sync::PoisonError;
 
 use chiffon_common::{
     ErrorCode, Problem,
@@ -8,7 +8,7 @@ use chiffon_common::{
 };
 
 use super::{Shared, scribe::ScribeError};
-use crate::ledger::{Batch, Fault, Ledger, Verifier};
+use crate::ledger::{Batch, Fault, Place, Verifier};
 
 /// Batches read at once.
 const PAGE: u32 = 200;
@@ -23,6 +23,7 @@ impl Shared {
             records: chain.records,
             streams: chain.streams,
             seals: chain.seals,
+            requests: 0,
             ledger_commits: 0,
             faults: chain
                 .faults
@@ -30,6 +31,9 @@ impl Shared {
                 .map(|fault| format!("record {}: {}", fault.seq, fault.what))
                 .collect(),
         };
+        let (requests, faults) = self.verify_rows(&chain.slices).await?;
+        report.requests = requests;
+        report.faults.extend(faults);
         self.verify_ledger(&mut report).await?;
         Ok(report)
     }
@@ -146,10 +150,10 @@ impl Shared {
                 page.last().map(|(batch, _)| batch.batch_no),
                 !pending.is_empty(),
             );
-            if last.is_none() && after == 0 && !self.settings.ledger.exists() {
+            if last.is_none() && after == 0 && !self.settings.ledger.path.exists() {
                 return Ok(Ok(0));
             }
-            let checked = self.on_ledger(move |path| Ok(check(path, verifier, &page)));
+            let checked = self.on_ledger(move |place| Ok(check(place, verifier, &page)));
             let checked = match checked.await? {
                 Ok(checked) => checked,
                 Err(fault) => return Ok(Err(fault)),
@@ -180,10 +184,10 @@ impl Shared {
     }
 }
 
-fn check(path: &Path, verifier: Option<Verifier>, page: &[Batch]) -> Result<Verifier, Fault> {
+fn check(place: &Place, verifier: Option<Verifier>, page: &[Batch]) -> Result<Verifier, Fault> {
     let mut verifier = match verifier {
         Some(verifier) => verifier,
-        None => Ledger::read(path).map_err(Fault::Unreadable)?.verifier(),
+        None => place.read().map_err(Fault::Unreadable)?.verifier(),
     };
     for (batch, entries) in page {
         verifier.check(batch, entries)?;

@@ -185,6 +185,7 @@ impl From<AdvanceError> for Refused {
             AdvanceError::Store(error) => error.into(),
             AdvanceError::Unreadable(_)
             | AdvanceError::Unwritable(_)
+            | AdvanceError::Proof(_)
             | AdvanceError::Outgoing(_) => internal(&error).into(),
         }
     }
@@ -196,7 +197,9 @@ impl From<IntakeError> for Refused {
             IntakeError::Malformed(why) => malformed_event(&why).into(),
             IntakeError::Conflict => key_reused().into(),
             IntakeError::Store(error) => error.into(),
-            IntakeError::Canonical(_) | IntakeError::Unwritable(_) => internal(&error).into(),
+            IntakeError::Canonical(_) | IntakeError::Proof(_) | IntakeError::Unwritable(_) => {
+                internal(&error).into()
+            }
         }
     }
 }

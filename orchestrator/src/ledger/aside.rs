@@ -51,7 +51,9 @@ pub struct Rebuild {
 
 impl Rebuild {
     /// Begins an empty one beside this folder.
-    pub fn begin(path: &Path) -> Result<Self, LedgerError> {
+    pub fn begin(place: &super::Place) -> Result<Self, LedgerError> {
+        let path = &place.path;
+        let key = place.key.clone();
         let failed = |error: io::Error| refused("make a ledger anew", &error);
         // A link leads to where the ledger shall be; the link itself stays.
         let place = match fs::canonicalize(path) {
@@ -73,7 +75,7 @@ impl Rebuild {
         let number = kept.iter().map(|(number, _)| *number).max();
         let number = number.unwrap_or(0).saturating_add(1);
         let fresh = named(&place, REBUILT, number);
-        let ledger = Ledger::open(&fresh)?;
+        let ledger = Ledger::open(&fresh)?.with_key(key);
         Ok(Self {
             verifier: ledger.verifier(),
             damaged: named(&place, DAMAGED, number),

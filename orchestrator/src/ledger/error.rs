@@ -39,6 +39,16 @@ pub enum LedgerError {
         /// In git's words.
         why: String,
     },
+    /// The commit is signed by a key that is not here.
+    #[error(
+        "the commit is signed by {signer}, and the key here is {ours}: put keys/ledger.key back"
+    )]
+    Key {
+        /// The key that signs, by its fingerprint.
+        signer: String,
+        /// The one that is here.
+        ours: String,
+    },
     /// The repository or its disk refuses.
     #[error("could not {doing}: {why}")]
     Git {

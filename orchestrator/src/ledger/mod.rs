@@ -29,13 +29,18 @@ mod tests;
 mod verify;
 mod yaml;
 
-use std::{fmt, path::Path, str::FromStr};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
+use chiffon_common::SshSigner;
 use chiffon_store::{LedgerBatchRow, LedgerEntryRow};
 use gix::{
     ObjectId, Repository,
     actor::SignatureRef,
-    objs::{Commit, tree::EntryKind},
+    objs::{Commit, WriteTo as _, tree::EntryKind},
     refs::{
         FullName, Target,
         transaction::{PreviousValue, RefEdit},
@@ -79,9 +84,31 @@ impl FromStr for CommitId {
     }
 }
 
+/// Where a ledger lies, and the key that signs its commits.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The folder of the repository.
+    pub path: PathBuf,
+    /// The key; without it only batches that are not signed can be written or verified.
+    pub key: Option<SshSigner>,
+}
+
+impl Place {
+    /// [`Ledger::open`] with its key.
+    pub fn open(&self) -> Result<Ledger, LedgerError> {
+        Ok(Ledger::open(&self.path)?.with_key(self.key.clone()))
+    }
+
+    /// [`Ledger::read`] with its key.
+    pub fn read(&self) -> Result<Ledger, LedgerError> {
+        Ok(Ledger::read(&self.path)?.with_key(self.key.clone()))
+    }
+}
+
 /// The repository. One writer at a time; the caller holds the instance lock (R37, R40).
 pub struct Ledger {
     repository: Repository,
+    key: Option<SshSigner>,
 }
 
 impl Ledger {
@@ -96,6 +123,7 @@ impl Ledger {
             durable::sync_tree(path).map_err(|error| LedgerError::io("make the ledger", &error))?;
             return Ok(Self {
                 repository: made.to_thread_local(),
+                key: None,
             });
         }
         locks::remove_stale(path)?;
@@ -111,7 +139,16 @@ impl Ledger {
         // Nothing here needs it, but without it this is no repository to git.
         let head = repository.find_reference("HEAD");
         head.map_err(|error| LedgerError::read("read HEAD", &error))?;
-        Ok(Self { repository })
+        Ok(Self {
+            repository,
+            key: None,
+        })
+    }
+
+    /// The same with the key by which signed batches are written and verified.
+    #[must_use]
+    pub fn with_key(self, key: Option<SshSigner>) -> Self {
+        Self { key, ..self }
     }
 
     /// Where `main` stands; nothing in an empty ledger.
@@ -131,7 +168,7 @@ impl Ledger {
         entries: &[LedgerEntryRow],
     ) -> Result<CommitId, LedgerError> {
         let in_memory = self.repository.clone().with_object_memory();
-        let commit = build(&in_memory, batch, entries)?;
+        let commit = build(&in_memory, self.key.as_ref(), batch, entries)?;
         agree(batch, commit)?;
         let head = self.head()?;
         let parent = parent_of(batch)?;
@@ -181,7 +218,7 @@ impl Ledger {
 
     /// A verifier that expects the first batch next.
     pub fn verifier(&self) -> Verifier {
-        Verifier::new(self.repository.clone())
+        Verifier::new(self.repository.clone(), self.key.clone())
     }
 
     /// A verifier that takes this batch, which has a commit, for granted and expects the one after it next.
@@ -227,6 +264,7 @@ fn parent_of(batch: &LedgerBatchRow) -> Result<Option<CommitId>, LedgerError> {
 /// Makes the objects of a batch's commit in a repository that writes into memory; moves nothing.
 fn build(
     repository: &Repository,
+    key: Option<&SshSigner>,
     batch: &LedgerBatchRow,
     entries: &[LedgerEntryRow],
 ) -> Result<CommitId, LedgerError> {
@@ -268,7 +306,7 @@ fn build(
         doing: "sign the commit",
         why: error.to_string(),
     })?;
-    let commit = Commit {
+    let mut commit = Commit {
         tree,
         parents: parent.map(|parent| parent.0).into_iter().collect(),
         author: signature.clone(),
@@ -277,9 +315,33 @@ fn build(
         message: message::message(batch, &docs).into(),
         extra_headers: Vec::new(),
     };
+    if let Some(signer) = &batch.signer {
+        let signature = signature_of(&commit, key, signer)?;
+        commit
+            .extra_headers
+            .push(("gpgsig".into(), signature.into()));
+    }
     let commit = repository.write_object(&commit);
     let commit = commit.map_err(|error| LedgerError::git("make the commit", &error))?;
     Ok(CommitId(commit.detach()))
+}
+
+/// What `git verify-commit` holds against the commit without this header.
+fn signature_of(
+    commit: &Commit,
+    key: Option<&SshSigner>,
+    signer: &str,
+) -> Result<String, LedgerError> {
+    let ours = key.map(SshSigner::fingerprint);
+    let key = key.filter(|_| ours.as_deref() == Some(signer));
+    let key = key.ok_or_else(|| LedgerError::Key {
+        signer: signer.to_owned(),
+        ours: ours.unwrap_or_else(|| "none".to_owned()),
+    })?;
+    let mut bytes = Vec::new();
+    let written = commit.write_to(&mut bytes);
+    written.map_err(|error| LedgerError::io("sign the commit", &error))?;
+    Ok(key.sign("git", &bytes).trim_end().to_owned())
 }
 
 fn tree_of(repository: &Repository, commit: CommitId) -> Result<ObjectId, LedgerError> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use chiffon_common::SshSigner;
 use chiffon_store::{LedgerBatchRow, LedgerEntryRow};
 use gix::{ObjectId, Repository};
 
@@ -66,6 +67,7 @@ pub struct Verifier {
     on_disk: Repository,
     /// Writes into memory: what has to be written to recompute a commit was not on disk.
     in_memory: Repository,
+    key: Option<SshSigner>,
     batches: u64,
     entries: u64,
     last: Option<CommitId>,
@@ -73,8 +75,9 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    pub(super) fn new(repository: Repository) -> Self {
+    pub(super) fn new(repository: Repository, key: Option<SshSigner>) -> Self {
         Self {
+            key,
             in_memory: repository.clone().with_object_memory(),
             on_disk: repository,
             batches: 0,
@@ -103,7 +106,7 @@ impl Verifier {
             return Ok(());
         };
         let batch_no = batch.batch_no;
-        let computed = build(&self.in_memory, batch, entries);
+        let computed = build(&self.in_memory, self.key.as_ref(), batch, entries);
         let computed = computed.map_err(|error| of_batch(batch_no, error))?;
         if computed.to_string() != *stored {
             let (stored, computed) = (stored.clone(), computed.to_string());
@@ -187,6 +190,7 @@ impl Verifier {
     pub fn finish(&self, pending: bool) -> Result<(), Fault> {
         let head = super::Ledger {
             repository: self.on_disk.clone(),
+            key: None,
         }
         .head();
         let head = head.map_err(Fault::Unreadable)?;

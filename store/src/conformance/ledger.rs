@@ -30,6 +30,7 @@ fn batch(number: u64, first: u64, last: u64) -> LedgerBatchRow {
         time: at(100),
         parent: None,
         commit: None,
+        signer: None,
     }
 }
 

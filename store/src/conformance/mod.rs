@@ -17,6 +17,7 @@ mod projects;
 mod stream;
 mod tenants;
 mod timers;
+mod told;
 mod versions;
 
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -96,6 +97,8 @@ cases! {
         numbers_have_no_holes_under_concurrent_commits,
         a_record_is_given_back_as_it_was_chained,
         an_audit_record_cannot_be_written_twice;
+    told: events_of_a_request_are_kept_in_order,
+        an_event_is_kept_once;
     ledger: entries_are_numbered_without_holes,
         a_batch_follows_the_last_one,
         a_request_finds_its_ledger_commit;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
-    audit, fleet, forget, keys, leases, ledger, logs, outbox, projects, runs, stream, timers,
+    audit, fleet, forget, keys, leases, ledger, logs, outbox, projects, runs, stream, timers, told,
 };
 use crate::{
     Error, OutboxRow,
@@ -189,6 +189,7 @@ fn apply_write(
         Write::Task(expected, row) => runs::write_task(conn, tenant, *expected, row)?,
         Write::Decision(expected, row) => runs::write_decision(conn, tenant, *expected, row)?,
         Write::Plan(row) => runs::write_plan(conn, tenant, row)?,
+        Write::RunEvent(row) => told::write(conn, tenant, row)?,
         Write::Event(row) => runs::write_event(conn, tenant, row)?,
         Write::Agent(expected, row) => fleet::write_agent(conn, tenant, *expected, row)?,
         Write::Room(expected, row) => fleet::write_room(conn, tenant, *expected, row)?,

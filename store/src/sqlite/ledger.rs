@@ -9,7 +9,7 @@ use crate::{Error, LedgerBatchRow, LedgerEntryRow};
 macro_rules! select_batches {
     ($rest:literal) => {
         concat!(
-            "SELECT tenant_id, batch_no, first_entry, last_entry, time, parent, commit_id
+            "SELECT tenant_id, batch_no, first_entry, last_entry, time, parent, commit_id, signer
              FROM ledger_batches WHERE tenant_id = ?1 ",
             $rest
         )
@@ -79,8 +79,8 @@ fn decide(conn: &Connection, tenant: &TenantId, row: &LedgerBatchRow) -> Result<
         return Err(Error::Malformed(text));
     }
     let sql = "INSERT INTO ledger_batches
-                   (tenant_id, batch_no, first_entry, last_entry, time, parent, commit_id)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+                   (tenant_id, batch_no, first_entry, last_entry, time, parent, commit_id, signer)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     conn.prepare_cached(sql)?.execute(params![
         tenant.as_str(),
         row.batch_no,
@@ -88,14 +88,15 @@ fn decide(conn: &Connection, tenant: &TenantId, row: &LedgerBatchRow) -> Result<
         row.last_entry,
         micros(row.time),
         row.parent,
-        row.commit
+        row.commit,
+        row.signer
     ])?;
     Ok(())
 }
 
 fn same_but_commit(a: &LedgerBatchRow, b: &LedgerBatchRow) -> bool {
     let key = |row: &LedgerBatchRow| (row.first_entry, row.last_entry, micros(row.time));
-    key(a) == key(b) && a.parent == b.parent
+    key(a) == key(b) && a.parent == b.parent && a.signer == b.signer
 }
 
 fn conflict(row: &LedgerBatchRow) -> Error {
@@ -183,5 +184,6 @@ fn batch(row: &Row<'_>) -> rusqlite::Result<LedgerBatchRow> {
         time: time(row, 4)?,
         parent: row.get(5)?,
         commit: row.get(6)?,
+        signer: row.get(7)?,
     })
 }

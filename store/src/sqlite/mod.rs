@@ -26,6 +26,7 @@ mod tasks;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod told;
 mod writer;
 
 use std::{path::Path, sync::Arc};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chiffon_common::{EventId, MessageId, PlanId, ProjectId, RequestId, RoomId, TaskId, TenantId};
+use chiffon_common::{Digest, EventId, MessageId, PlanId, ProjectId, RequestId, RoomId, TaskId, TenantId};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
@@ -11,13 +11,13 @@ use super::{
     Sqlite,
     apply::{Answer, Command},
     audit, check, decisions, fleet, forget, keys, leases, ledger, lists, logs, plans, projects,
-    stream, tasks, timers,
+    stream, tasks, timers, told,
     writer::BOUND,
 };
 use crate::{
     AgentRow, AuditSeal, DecisionRow, DueTimer, Error, EventRow, HostRow, LeaseRow, LedgerBatchRow,
     LedgerEntryRow, ListDecisions, ListRequests, ListTasks, LogRow, NumberedAudit, OutboxRow,
-    PlanRow, ProjectRow, RequestRow, RoomRow, RunRows, Store, StoredAnswer, StreamRow, TaskRow,
+    PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, RunRows, Store, StoredAnswer, StreamRow, TaskRow,
     commit::{Commit, Receipt},
 };
 
@@ -265,6 +265,20 @@ impl Store for Sqlite {
     async fn audit_stream(&self, stream: &str) -> Result<Vec<NumberedAudit>, Error> {
         let stream = stream.to_owned();
         self.read(move |conn| audit::of_stream(conn, &stream)).await
+    }
+
+    async fn run_events(
+        &self,
+        tenant: &TenantId,
+        request: RequestId,
+    ) -> Result<Vec<RunEventRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| told::of_request(conn, &tenant, request))
+            .await
+    }
+
+    async fn run_policy(&self, digest: Digest) -> Result<Option<serde_json::Value>, Error> {
+        self.read(move |conn| told::policy(conn, digest)).await
     }
 
     async fn seals_after(&self, seal_no: u64, limit: u32) -> Result<Vec<AuditSeal>, Error> {

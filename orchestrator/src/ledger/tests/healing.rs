@@ -35,8 +35,15 @@ fn attempt(path: &Path, rows: &mut Rows) -> Result<CommitId, LedgerError> {
     written
 }
 
+fn place(path: &Path) -> Place {
+    Place {
+        path: path.to_owned(),
+        key: None,
+    }
+}
+
 fn rebuild(path: &Path, rows: &Rows) -> Option<PathBuf> {
-    let mut rebuild = Rebuild::begin(path).unwrap();
+    let mut rebuild = Rebuild::begin(&place(path)).unwrap();
     let batches = rows.batches.iter().zip(&rows.entries);
     let batches: Vec<Batch> = batches
         .map(|(batch, entry)| (batch.clone(), vec![entry.clone()]))
@@ -170,7 +177,7 @@ fn what_a_disk_refuses_is_no_damage() {
 #[test]
 fn a_rebuild_that_broke_off_is_removed_and_damaged_ones_are_bounded() {
     let (home, path, rows) = home();
-    let mut broken_off = Rebuild::begin(&path).unwrap();
+    let mut broken_off = Rebuild::begin(&place(&path)).unwrap();
     broken_off
         .write(&[(rows.batches[0].clone(), vec![rows.entries[0].clone()])])
         .unwrap();
@@ -184,7 +191,7 @@ fn a_rebuild_that_broke_off_is_removed_and_damaged_ones_are_bounded() {
         let aside = rebuild(&path, &rows).unwrap();
         assert_eq!(aside, home.path().join(format!("ledger.damaged-{n}")));
     }
-    let refused = Rebuild::begin(&path).err().unwrap();
+    let refused = Rebuild::begin(&place(&path)).err().unwrap();
     assert!(refused.to_string().contains("look at the disk"));
     assert!(!refused.is_damage());
     assert_eq!(rows.verify(&Ledger::open(&path).unwrap()), Ok(()));

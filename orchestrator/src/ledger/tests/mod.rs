@@ -113,6 +113,7 @@ impl Rows {
             time: begin() + (batch_no as i64).minutes(),
             parent: self.batches.last().and_then(|last| last.commit.clone()),
             commit: None,
+            signer: None,
         };
         self.batches.push(batch.clone());
         (batch, entries)
@@ -249,7 +250,7 @@ fn a_crash_between_objects_and_branch_is_healed_by_writing_again() {
     let (folder, ledger, mut rows) = written();
     let (batch, entries) = rows.decide(&[change(5)]);
     let before = ledger.head().unwrap();
-    let made = build(&ledger.repository, &batch, &entries).unwrap();
+    let made = build(&ledger.repository, None, &batch, &entries).unwrap();
     drop(ledger);
     std::fs::write(folder.path().join("refs/heads/main.lock"), "").unwrap();
     std::fs::write(folder.path().join("HEAD.lock"), "").unwrap();

@@ -1,0 +1,128 @@
+//! The rows of every request held against its last audit record: who edited, deleted or slipped in one is named.
+//! What the record itself is worth is for the chain to say.
+
+use std::collections::BTreeMap;
+
+use chiffon_common::{Problem, RequestId};
+use chiffon_store::{ListRequests, RunRows, SliceHead};
+
+use super::{Shared, replay::docs_of, rows::slice_name, store_problem};
+
+/// Requests listed at once.
+const PAGE: u32 = 1000;
+/// A request that moves all the time is read again so often.
+const TRIES: usize = 5;
+
+impl Shared {
+    /// Holds all rows against what the last record of each request says; how many requests, and what does not fit.
+    pub(super) async fn verify_rows(
+        &self,
+        heads: &BTreeMap<String, SliceHead>,
+    ) -> Result<(u64, Vec<String>), Problem> {
+        let mut faults = Vec::new();
+        for (stream, head) in heads {
+            let Some(request) = request_of(stream) else {
+                continue;
+            };
+            if let Some(fault) = self.verify_request(request, *head).await? {
+                faults.push(format!("record {}: {fault}", head.seq));
+            }
+        }
+        faults.extend(self.slipped_in(heads).await?);
+        Ok((heads.len() as u64, faults))
+    }
+
+    async fn verify_request(
+        &self,
+        request: RequestId,
+        mut head: SliceHead,
+    ) -> Result<Option<String>, Problem> {
+        let mut last = None;
+        for _try in 0..TRIES {
+            let rows = self.store.run(&self.settings.tenant, request).await;
+            let Some(rows) = rows.map_err(|error| store_problem(&error))? else {
+                return Ok(Some(format!(
+                    "the rows of request {request} are missing from the database"
+                )));
+            };
+            last = fault_of(&rows, head);
+            if last.is_none() {
+                return Ok(None);
+            }
+            // It may have moved on since the chain was read.
+            let stream = slice_name(request);
+            let records = self.store.audit_stream(&stream).await;
+            let records = records.map_err(|error| store_problem(&error))?;
+            let newest = records.iter().rev().find_map(|numbered| {
+                let digest = numbered.record.entry.slice?;
+                let seq = numbered.seq;
+                Some(SliceHead { seq, digest })
+            });
+            match newest {
+                Some(newest) if newest != head => head = newest,
+                _ => {}
+            }
+        }
+        Ok(last)
+    }
+
+    /// Requests that no record knows.
+    async fn slipped_in(
+        &self,
+        heads: &BTreeMap<String, SliceHead>,
+    ) -> Result<Vec<String>, Problem> {
+        let mut faults = Vec::new();
+        let mut list = ListRequests {
+            limit: PAGE,
+            ..ListRequests::default()
+        };
+        loop {
+            let page = self.store.requests(&self.settings.tenant, list.clone()).await;
+            let page = page.map_err(|error| store_problem(&error))?;
+            let Some(oldest) = page.last() else {
+                return Ok(faults);
+            };
+            list.after = Some((oldest.created_at, oldest.request_id));
+            for row in &page {
+                let stream = slice_name(row.request_id);
+                if heads.contains_key(&stream) {
+                    continue;
+                }
+                let records = self.store.audit_stream(&stream).await;
+                if records.map_err(|error| store_problem(&error))?.is_empty() {
+                    let request = row.request_id;
+                    faults.push(format!("request {request} is known to no audit record"));
+                }
+            }
+        }
+    }
+}
+
+fn request_of(stream: &str) -> Option<RequestId> {
+    stream.strip_prefix("request:")?.parse().ok()
+}
+
+/// What does not fit: the documents as a whole, or a column that says something else than its document.
+fn fault_of(rows: &RunRows, head: SliceHead) -> Option<String> {
+    let request = rows.request.request_id;
+    match docs_of(rows).proof() {
+        Ok(proof) if proof == head.digest => {}
+        Ok(_) => {
+            return Some(format!(
+                "the rows of request {request} were changed: they are not as this record left them"
+            ));
+        }
+        Err(error) => return Some(format!("the rows of request {request}: {error}")),
+    }
+    let states = std::iter::once(("request", &rows.request.state, &rows.request.doc))
+        .chain(rows.tasks.iter().map(|row| ("task", &row.state, &row.doc)))
+        .chain(rows.decisions.iter().map(|row| ("decision", &row.state, &row.doc)));
+    for (kind, column, doc) in states {
+        if doc["state"]["is"].as_str() != Some(column) {
+            return Some(format!(
+                "a {kind} of request {request} is listed as {column}, which it is not"
+            ));
+        }
+    }
+    None
+}
