@@ -5,6 +5,8 @@
 mod faults;
 #[path = "fleet/ledger.rs"]
 mod ledger;
+#[path = "fleet/proof.rs"]
+mod proof;
 #[path = "world.rs"]
 mod world;
 

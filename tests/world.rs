@@ -22,7 +22,7 @@ use chiffon_arbiter::RunPolicy;
 use chiffon_bus::{Bus, MemoryBus};
 use chiffon_common::{
     AgentKind, AttemptRef, HostOutcome, HostSummary, Mode, Principal, ResourceMetrics,
-    ResourceUsage, ResultStatus, Signer, TrustedKeys,
+    ResourceUsage, ResultStatus, Signer, SshSigner, TrustedKeys,
 };
 use chiffon_orchestrator::{
     Config, HttpLimits, Orchestrator, Parts, SystemClock,
@@ -216,6 +216,7 @@ impl World {
             lifecycles: self.lifecycles.clone(),
             good_for_seconds: 3600,
             agents: Vec::new(),
+            ledger_key: Some(SshSigner::from_secret(SECRET)),
             version: "test".to_owned(),
         };
         let parts = Parts {
@@ -345,10 +346,24 @@ impl World {
         );
     }
 
-    /// Chain, seals and ledger hold together, and nothing is left that waits.
+    /// Chain, seals, rows and ledger hold together, and every request comes out the same when it is told again.
     pub async fn holds_together(&self) {
         let (status, report) = self.post("/api/v1/audit/verify", json!({})).await;
         assert_eq!(status, 200, "{report}");
         assert_eq!(report["faults"], json!([]), "{report:#}");
+        let (_, page) = self.get("/api/v1/requests?limit=500").await;
+        for request in page["items"].as_array().unwrap() {
+            let id = request["request_id"].as_str().unwrap();
+            let told = self.replay(id).await;
+            assert_eq!(told["same"], true, "{told:#}");
+        }
+    }
+
+    /// A request told again.
+    pub async fn replay(&self, id: &str) -> Value {
+        let address = format!("/api/v1/requests/{id}/replay");
+        let (status, report) = self.post(&address, json!({})).await;
+        assert_eq!(status, 200, "{report}");
+        report
     }
 }

@@ -12,6 +12,6 @@ pub use process::{Authorisation, Judgement, Policy, Prior, Stage, StageRecord, p
 pub use run::{
     Answered, Approval, Cancelling, Context, Decision, DecisionKind, DecisionState, Effect, Ids,
     Moved, NewRun, Outcome, ProofError, Refusal, Reported, Request, RequestState, Run, RunEvent,
-    RunPolicy, Sent, SliceDocs, Task, TaskState, TimerKind, TimerName, TimerSubject, WaitingOn, apply, bead_state,
-    may_start, secrets_of,
+    RunPolicy, Sent, SliceDocs, Task, TaskState, TimerKind, TimerName, TimerSubject, WaitingOn,
+    apply, bead_state, may_start, secrets_of,
 };

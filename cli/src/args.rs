@@ -13,6 +13,7 @@ mod fleet;
 mod inventory;
 mod man;
 mod plan;
+mod replay;
 mod request;
 mod run;
 mod shared;
@@ -22,7 +23,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::config::Config;
 use crate::terminal::{Format, Wishes};
-pub use audit::{Audit, Export};
+pub use audit::{Anchor, Audit, Export, Verify};
 pub use catalogue::{Catalogue, RunEntry};
 pub use chat::Chat;
 pub use complaint::{failure, format_wished};
@@ -33,6 +34,7 @@ pub use fleet::{Change, Fleet};
 pub use inventory::{Inventory, Trust};
 pub use man::Man;
 pub use plan::Plan;
+pub use replay::Replay;
 pub use request::{Request, Retry};
 pub use run::{Ask, Run};
 pub use shared::{Belongs, Consent, Part, Patience};
@@ -126,6 +128,7 @@ pub enum Command {
     Status(Status),
     #[command(subcommand)]
     Audit(Audit),
+    Replay(Replay),
     #[command(subcommand)]
     Config(Config),
     Explain(Explain),

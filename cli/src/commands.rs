@@ -22,6 +22,7 @@ mod inventory;
 mod log;
 mod man;
 mod plan;
+mod replay;
 mod request;
 mod retry;
 mod run;
@@ -109,6 +110,7 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Doctor(_) => doctor::doctor(context).await,
         Command::Status(_) => status::status(context).await,
         Command::Audit(args) => audit::audit(context, args).await,
+        Command::Replay(args) => replay::replay(context, args).await,
         Command::Config(args) => config(context.env, context.terminal, args),
         Command::Completions(args) => completions(context.terminal, args),
         Command::Explain(args) => explain(context.terminal, args),

@@ -25,7 +25,7 @@ use jiff::SignedDuration;
 
 use crate::{
     failure::Failure,
-    home::{Home, hostname, read_token, signer},
+    home::{Home, hostname, ledger_signer, read_token, signer},
     settings::Settings,
 };
 use agents::Members;
@@ -144,6 +144,7 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
             .iter()
             .filter_map(|name| name.parse().ok())
             .collect(),
+        ledger_key: Some(ledger_signer(home)?),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
 }

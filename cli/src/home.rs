@@ -21,7 +21,7 @@ use crate::env::Env;
 pub use create::hostname;
 pub use lock::{Held, Kind, Lock, Running};
 pub use probe::ledger_fault;
-pub use secrets::{read_token, signer};
+pub use secrets::{ledger_signer, read_token, signer};
 
 /// The form of the folder that this program writes. A later form is refused.
 const LAYOUT: u32 = 1;

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::rows::{
     AgentRow, DecisionRow, EventRow, HostRow, LedgerBatchRow, LedgerEntryRow, MetricRow,
-    NewLogLine, OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, TaskRow, TimerRow,
+    NewLogLine, OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, TaskRow,
+    TimerRow,
 };
 
 /// What becomes true at once, or not at all.

@@ -248,6 +248,9 @@ pub trait Store: Send + Sync {
     /// Audit records of one stream in order.
     async fn audit_stream(&self, stream: &str) -> Result<Vec<NumberedAudit>, Error>;
 
+    /// The last seal; nothing where nothing is recorded.
+    async fn last_seal(&self) -> Result<Option<AuditSeal>, Error>;
+
     /// The events that a request took, in their order; none for one of an earlier version.
     async fn run_events(
         &self,

@@ -7,12 +7,14 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use chiffon_common::{EventId, MessageId, PlanId, ProjectId, RequestId, RoomId, TaskId, TenantId};
+use chiffon_common::{
+    Digest, EventId, MessageId, PlanId, ProjectId, RequestId, RoomId, TaskId, TenantId,
+};
 use chiffon_store::{
     AgentRow, AuditSeal, Commit, DecisionRow, DueTimer, Error, EventRow, HostRow, LeaseRow,
     LedgerBatchRow, LedgerEntryRow, ListDecisions, ListRequests, ListTasks, LogRow, NumberedAudit,
-    OutboxRow, PlanRow, ProjectRow, Receipt, RequestRow, RoomRow, RunRows, Store, StoredAnswer,
-    StreamRow, TaskRow,
+    OutboxRow, PlanRow, ProjectRow, Receipt, RequestRow, RoomRow, RunEventRow, RunRows, Store,
+    StoredAnswer, StreamRow, TaskRow,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -241,6 +243,22 @@ impl Store for Doctored {
 
     async fn audit_stream(&self, stream: &str) -> Result<Vec<NumberedAudit>, Error> {
         self.inner.audit_stream(stream).await
+    }
+
+    async fn last_seal(&self) -> Result<Option<AuditSeal>, Error> {
+        self.inner.last_seal().await
+    }
+
+    async fn run_events(
+        &self,
+        tenant: &TenantId,
+        request: RequestId,
+    ) -> Result<Vec<RunEventRow>, Error> {
+        self.inner.run_events(tenant, request).await
+    }
+
+    async fn run_policy(&self, digest: Digest) -> Result<Option<serde_json::Value>, Error> {
+        self.inner.run_policy(digest).await
     }
 
     async fn seals_after(&self, seal_no: u64, limit: u32) -> Result<Vec<AuditSeal>, Error> {

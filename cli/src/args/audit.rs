@@ -8,13 +8,39 @@ use clap::{Args, Subcommand, ValueHint};
 #[derive(Debug, Clone, Subcommand)]
 #[command(before_help = "Examples:
   chiffon audit verify
+  chiffon audit anchor --to /mnt/usb/chiffon.anchors
+  chiffon audit verify --anchors /mnt/usb/chiffon.anchors
   chiffon audit export --out audit.ndjson
   chiffon audit export --after 1200 | jq .record.entry.action")]
 pub enum Audit {
-    /// Hold the whole record against its chain and the ledger
-    Verify,
+    /// Hold chain, seals, rows and ledger against each other, and against what was noted elsewhere
+    Verify(Verify),
+    /// Note what the record ends with now, to be kept where nobody who can change it gets at it
+    Anchor(Anchor),
     /// Write all records, one JSON document a line, lowest number first
     Export(Export),
+}
+
+/// Hold chain, seals, rows and ledger against each other, and against what was noted elsewhere
+#[derive(Debug, Clone, Args)]
+#[command(before_help = "Examples:
+  chiffon audit verify
+  chiffon audit verify --anchors /mnt/usb/chiffon.anchors")]
+pub struct Verify {
+    /// A file that `chiffon audit anchor --to` has written
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub anchors: Option<PathBuf>,
+}
+
+/// Note what the record ends with now, to be kept where nobody who can change it gets at it
+#[derive(Debug, Clone, Args)]
+#[command(before_help = "Examples:
+  chiffon audit anchor
+  chiffon audit anchor --to /mnt/usb/chiffon.anchors")]
+pub struct Anchor {
+    /// Add it to this file, a line each, instead of printing it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub to: Option<PathBuf>,
 }
 
 /// Write all records, one JSON document a line, lowest number first

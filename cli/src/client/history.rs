@@ -1,6 +1,9 @@
 //! The record of every decision, and that of every outcome.
 
-use chiffon_common::api::{AuditReport, LedgerLine, Page};
+use chiffon_common::{
+    RequestId,
+    api::{AuditAnchor, AuditReport, LedgerLine, Page, ReplayReport, VerifyAudit},
+};
 use serde_json::Value;
 
 use super::Client;
@@ -30,8 +33,19 @@ impl Client {
     }
 
     /// `POST /api/v1/audit/verify`.
-    pub async fn verify_audit(&self) -> Result<AuditReport, Failure> {
-        self.post_nothing("/api/v1/audit/verify").await
+    pub async fn verify_audit(&self, asked: &VerifyAudit) -> Result<AuditReport, Failure> {
+        self.post("/api/v1/audit/verify", asked).await
+    }
+
+    /// `GET /api/v1/audit/head`.
+    pub async fn audit_head(&self) -> Result<AuditAnchor, Failure> {
+        self.get("/api/v1/audit/head", &[]).await
+    }
+
+    /// `POST /api/v1/requests/{id}/replay`.
+    pub async fn replay(&self, id: RequestId) -> Result<ReplayReport, Failure> {
+        self.post_nothing(&format!("/api/v1/requests/{id}/replay"))
+            .await
     }
 
     /// `GET /api/v1/ledger`.

@@ -3,9 +3,17 @@
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use chiffon_common::{ErrorCode, Problem, Signer};
+use chiffon_common::{ErrorCode, Problem, Signer, SshSigner};
 
 use super::{Home, create::write_private};
+
+/// Below the data folder.
+const ORCHESTRATOR_KEY: &str = "keys/orchestrator.key";
+const LEDGER_KEY: &str = "keys/ledger.key";
+/// What `git verify-commit` is told to trust.
+const LEDGER_SIGNERS: &str = "keys/ledger.allowed_signers";
+/// Who the ledger's commits are by.
+const LEDGER_AUTHOR: &str = "chiffon@localhost";
 
 /// What every token begins with, so that one is known where it has leaked.
 const TOKEN_PREFIX: &str = "chf_";
@@ -15,19 +23,29 @@ const TOKEN_PREFIX: &str = "chf_";
 /// # Errors
 /// 5701 where the file is missing, malformed or open to others.
 pub fn signer(home: &Home) -> Result<Signer, Problem> {
-    let path = home.path().join("keys/orchestrator.key");
-    let text = read_private(&path)?;
+    let todo = "Restore it from a backup. Without it, remove it and keys/orchestrators.pub: new ones are made.";
+    secret(&home.path().join(ORCHESTRATOR_KEY), todo).map(Signer::from_secret)
+}
+
+/// The key that signs the ledger's commits.
+///
+/// # Errors
+/// 5701 where the file is missing, malformed or open to others.
+pub fn ledger_signer(home: &Home) -> Result<SshSigner, Problem> {
+    let todo = "Restore it from a backup: commits that it signed can only be verified with it.";
+    secret(&home.path().join(LEDGER_KEY), todo).map(SshSigner::from_secret)
+}
+
+fn secret(path: &Path, todo: &str) -> Result<[u8; 32], Problem> {
+    let text = read_private(path)?;
     let bytes = BASE64_STANDARD.decode(text.trim()).ok();
-    match bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok()) {
-        Some(secret) => Ok(Signer::from_secret(secret)),
-        None => Err(key_fault(
-            format!(
-                "{} is no key: it must hold 32 bytes in base64.",
-                path.display()
-            ),
-            "Restore it from a backup. Without it, remove it and keys/orchestrators.pub: new ones are made.",
-        )),
-    }
+    bytes
+        .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+        .ok_or_else(|| {
+            let shown = path.display();
+            let what = format!("{shown} is no key: it must hold 32 bytes in base64.");
+            key_fault(what, todo)
+        })
 }
 
 /// The token that every call of the HTTP API carries.
@@ -49,13 +67,23 @@ pub fn read_token(home: &Home) -> Result<String, Problem> {
 
 /// Draws what is missing, and looks at what is there.
 pub(super) fn make_missing(home: &Home, progress: &dyn Fn(&str)) -> Result<(), Problem> {
-    let key = home.path().join("keys/orchestrator.key");
-    if !key.exists() {
-        progress("Drawing the orchestrator's key");
-        write_private(
-            &key,
-            format!("{}\n", BASE64_STANDARD.encode(draw()?)).as_bytes(),
-        )?;
+    for (key, whose) in [
+        (ORCHESTRATOR_KEY, "orchestrator's key"),
+        (LEDGER_KEY, "ledger's key"),
+    ] {
+        let key = home.path().join(key);
+        if !key.exists() {
+            progress(&format!("Drawing the {whose}"));
+            let drawn = BASE64_STANDARD.encode(draw()?);
+            write_private(&key, format!("{drawn}\n").as_bytes())?;
+        }
+    }
+    let signers = home.path().join(LEDGER_SIGNERS);
+    let public = ledger_signer(home)?.public();
+    let line = format!("{LEDGER_AUTHOR} namespaces=\"git\" {public}\n");
+    // Lines that somebody added stay.
+    if !fs::read_to_string(&signers).is_ok_and(|text| text.contains(&public)) {
+        write_private(&signers, line.as_bytes())?;
     }
     let signer = signer(home)?;
     let trusted = home.trusted_keys();

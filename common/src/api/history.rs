@@ -34,6 +34,49 @@ pub struct AuditReport {
     pub faults: Vec<String>,
 }
 
+/// `GET /api/v1/audit/head`: the last seal and the last ledger commit, to be noted where whoever could change the
+/// database cannot (S67). Held against the stored ones by `POST /api/v1/audit/verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AuditAnchor {
+    /// Number of the seal, from 1.
+    #[cfg_attr(feature = "openapi", schema(maximum = 9223372036854775807u64))]
+    pub seal_no: u64,
+    /// First record under it.
+    #[cfg_attr(feature = "openapi", schema(maximum = 9223372036854775807u64))]
+    pub first_seq: u64,
+    /// Last record under it.
+    #[cfg_attr(feature = "openapi", schema(maximum = 9223372036854775807u64))]
+    pub last_seq: u64,
+    /// Digest over the hashes of those records.
+    #[cfg_attr(feature = "openapi", schema(max_length = 100))]
+    pub root: String,
+    /// Hash of the seal before.
+    #[cfg_attr(feature = "openapi", schema(max_length = 100))]
+    pub previous: String,
+    /// Hash of this seal.
+    #[cfg_attr(feature = "openapi", schema(max_length = 100))]
+    pub hash: String,
+    /// The last commit of the ledger; absent where there is none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 100))]
+    pub ledger_commit: Option<String>,
+    /// When it was noted, by the orchestrator's clock.
+    pub at: Timestamp,
+}
+
+/// `POST /api/v1/audit/verify`: nothing, or what was noted elsewhere.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct VerifyAudit {
+    /// Each must be among the stored seals, unchanged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(max_items = 1000))]
+    pub anchors: Vec<AuditAnchor>,
+}
+
 /// `POST /api/v1/requests/{id}/replay`: what was said to a request, told again.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

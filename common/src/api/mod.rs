@@ -19,7 +19,9 @@ pub use catalogue::{BrokenFile, CatalogueView, EntryView, ParameterView};
 pub use decision::{Answer, DECISION_STATES, DecisionView, Resolve};
 pub use event::{EventView, EventsPage, ResetReason};
 pub use fleet::{AgentEdit, AgentStatus, AgentView, Alive, Health};
-pub use history::{AuditReport, LedgerLine, NumberedRecord, ReplayReport, ReplayStep};
+pub use history::{
+    AuditAnchor, AuditReport, LedgerLine, NumberedRecord, ReplayReport, ReplayStep, VerifyAudit,
+};
 pub use inventory::{HostView, InventoryView};
 pub use page::Page;
 pub use problem::ProblemBody;

@@ -124,7 +124,10 @@ impl Shared {
             let judged = apply(&run, event.clone(), context);
             let (commit, advanced, effects) = match judged {
                 Ok(moved) => {
-                    let told = Told { event: &event, at: now };
+                    let told = Told {
+                        event: &event,
+                        at: now,
+                    };
                     let commit = self.commit_of(&run, &versions, &moved, &cause, told)?;
                     (commit, Advanced::Moved, moved.effects)
                 }

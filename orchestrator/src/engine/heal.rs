@@ -20,7 +20,8 @@ const LOOKED_AT: u64 = 200;
 impl Shared {
     /// Fills in what the repository lacks, deleted, moved away or behind, and looks whether its end is sound.
     pub(super) async fn catch_up(&self) -> Result<(), ScribeError> {
-        self.on_ledger(|place| remove_unfinished(&place.path)).await?;
+        self.on_ledger(|place| remove_unfinished(&place.path))
+            .await?;
         let head = self.on_ledger(|place| place.open()?.head()).await?;
         let Some(last) = self.store.last_ledger_batch(&self.settings.tenant).await? else {
             return Ok(());
@@ -133,7 +134,9 @@ impl Shared {
     async fn rebuild(&self, damage: &LedgerError) -> Result<(), ScribeError> {
         let tenant = &self.settings.tenant;
         let last = self.store.last_ledger_batch(tenant).await?;
-        let claimed = self.on_ledger(|place| Ok(claimed_head(&place.path))).await?;
+        let claimed = self
+            .on_ledger(|place| Ok(claimed_head(&place.path)))
+            .await?;
         let known = match (claimed, &last) {
             (None, _) => true,
             (Some(head), Some(last)) => self.batch_of(head, last).await?.is_some(),
@@ -158,7 +161,8 @@ impl Shared {
             let next = self.batches_after(after).await?.into_iter().next();
             let gives = next.map(|next| rebuild.commit_of(next)).transpose()?;
             if gives != Some(head) {
-                self.on_ledger(|place| remove_unfinished(&place.path)).await?;
+                self.on_ledger(|place| remove_unfinished(&place.path))
+                    .await?;
                 return Err(foreign(head).into());
             }
         }

@@ -1,7 +1,9 @@
 //! The one way in: whatever came, from wherever, becomes an event, is judged, and is durable before it is
 //! answered (DESIGN sections 4.1 and 4.2).
 
-use chiffon_arbiter::{Authorisation, Judgement, NewRun, Prior, ProofError, Run, StageRecord, process};
+use chiffon_arbiter::{
+    Authorisation, Judgement, NewRun, Prior, ProofError, Run, StageRecord, process,
+};
 use chiffon_common::{
     Action, AuditEntry, CanonicalError, Digest, Event, EventError, MoveRecord, RequestId,
     ResponsePlan, Subject, TraceId, api::RequestAccepted,

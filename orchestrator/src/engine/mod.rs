@@ -6,6 +6,7 @@
 
 mod advance;
 mod agents;
+mod anchor;
 mod audit;
 mod claim;
 mod dispatch;

@@ -162,7 +162,11 @@ struct Retold {
     moves: Vec<MoveRecord>,
 }
 
-fn tell_one(before: Option<&Run>, row: &RunEventRow, story: &Story) -> Result<(Run, Retold), String> {
+fn tell_one(
+    before: Option<&Run>,
+    row: &RunEventRow,
+    story: &Story,
+) -> Result<(Run, Retold), String> {
     let no = row.version;
     let told: Told = serde_json::from_value(row.doc.clone())
         .map_err(|error| format!("event {no} cannot be read: {error}"))?;

@@ -207,7 +207,12 @@ impl Shared {
             time: self.clock.now(),
             parent: last.and_then(|batch| batch.commit),
             commit: None,
-            signer: self.settings.ledger.key.as_ref().map(SshSigner::fingerprint),
+            signer: self
+                .settings
+                .ledger
+                .key
+                .as_ref()
+                .map(SshSigner::fingerprint),
         };
         self.store_batch(batch.clone()).await?;
         Ok(Some(batch))

@@ -4,10 +4,10 @@ use std::sync::PoisonError;
 
 use chiffon_common::{
     ErrorCode, Problem,
-    api::{AuditReport, LedgerLine},
+    api::{AuditAnchor, AuditReport, LedgerLine},
 };
 
-use super::{Shared, scribe::ScribeError};
+use super::{Shared, anchor::seal_of, scribe::ScribeError};
 use crate::ledger::{Batch, Fault, Place, Verifier};
 
 /// Batches read at once.
@@ -15,8 +15,13 @@ const PAGE: u32 = 200;
 
 impl Shared {
     /// Holds everything against everything. Faults are part of the report; an error means that it could not be looked at.
-    pub(crate) async fn verify_audit(&self) -> Result<AuditReport, Problem> {
-        let chain = chiffon_store::verify_audit(&*self.store)
+    /// Anchors are what was noted elsewhere.
+    pub(crate) async fn verify_audit(
+        &self,
+        anchors: &[AuditAnchor],
+    ) -> Result<AuditReport, Problem> {
+        let seals: Vec<_> = anchors.iter().map(seal_of).collect();
+        let chain = chiffon_store::verify_audit_against(&*self.store, &seals)
             .await
             .map_err(|error| store_problem(&error))?;
         let mut report = AuditReport {
@@ -35,6 +40,7 @@ impl Shared {
         report.requests = requests;
         report.faults.extend(faults);
         self.verify_ledger(&mut report).await?;
+        report.faults.extend(self.lost_commits(anchors).await?);
         Ok(report)
     }
 

@@ -77,7 +77,10 @@ impl Shared {
             ..ListRequests::default()
         };
         loop {
-            let page = self.store.requests(&self.settings.tenant, list.clone()).await;
+            let page = self
+                .store
+                .requests(&self.settings.tenant, list.clone())
+                .await;
             let page = page.map_err(|error| store_problem(&error))?;
             let Some(oldest) = page.last() else {
                 return Ok(faults);
@@ -116,7 +119,11 @@ fn fault_of(rows: &RunRows, head: SliceHead) -> Option<String> {
     }
     let states = std::iter::once(("request", &rows.request.state, &rows.request.doc))
         .chain(rows.tasks.iter().map(|row| ("task", &row.state, &row.doc)))
-        .chain(rows.decisions.iter().map(|row| ("decision", &row.state, &row.doc)));
+        .chain(
+            rows.decisions
+                .iter()
+                .map(|row| ("decision", &row.state, &row.doc)),
+        );
     for (kind, column, doc) in states {
         if doc["state"]["is"].as_str() != Some(column) {
             return Some(format!(

@@ -1,16 +1,22 @@
 //! The audit trail: records in the order of their numbers, and their verification.
 
 use axum::{Json, extract::State as Extract};
-use chiffon_common::api::{AuditReport, NumberedRecord, Page};
+use chiffon_common::{
+    ErrorCode, FieldError, Problem,
+    api::{AuditAnchor, AuditReport, NumberedRecord, Page, VerifyAudit},
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{
     State,
     cursor::{List, page},
-    input::{Asked, NoQuery, Nothing, page_size, unfit_query},
+    input::{Asked, MayBody, NoQuery, page_size, unfit_query},
     problem::Refused,
 };
+
+/// Anchors in one verification, at most.
+const ANCHORS: usize = 1000;
 
 /// Which records to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -65,15 +71,52 @@ pub(super) async fn list(
     Ok(Json(Page { items, next_cursor }))
 }
 
-/// Holds every record against its chain, every seal against its batch, and the ledger against the database.
+/// Holds every record against its chain, every seal against its batch, the rows of every request against its last
+/// record, the ledger against the database, and what was noted elsewhere against all of it.
 #[utoipa::path(
     post, path = "/api/v1/audit/verify", tag = "audit", operation_id = "verify_audit",
+    request_body(content = Option<VerifyAudit>, description = "What was noted elsewhere, if anything was"),
     responses((status = 200, description = "What was held, and what does not fit", body = AuditReport))
 )]
 pub(super) async fn verify(
     Extract(state): Extract<State>,
     _: NoQuery,
-    _: Nothing,
+    MayBody(asked): MayBody<VerifyAudit>,
 ) -> Result<Json<AuditReport>, Refused> {
-    Ok(Json(state.shared.verify_audit().await?))
+    if asked.anchors.len() > ANCHORS {
+        let problem = Problem::new(
+            ErrorCode::MalformedMessage,
+            format!(
+                "{} anchors were given; {ANCHORS} are looked at in one go",
+                asked.anchors.len()
+            ),
+            "give the newest ones",
+        );
+        let place = FieldError::body("/anchors", "too many");
+        return Err(problem.at(place).into());
+    }
+    Ok(Json(state.shared.verify_audit(&asked.anchors).await?))
+}
+
+/// The last seal and the last ledger commit, to be noted elsewhere.
+#[utoipa::path(
+    get, path = "/api/v1/audit/head", tag = "audit", operation_id = "audit_head",
+    responses(
+        (status = 200, description = "What to note", body = AuditAnchor),
+        (status = 404, description = "Nothing is recorded yet")
+    )
+)]
+pub(super) async fn head(
+    Extract(state): Extract<State>,
+    _: NoQuery,
+) -> Result<Json<AuditAnchor>, Refused> {
+    let head = state.shared.audit_head().await?;
+    head.map(Json).ok_or_else(|| {
+        let problem = Problem::new(
+            ErrorCode::NotFound,
+            "nothing is recorded yet, so there is no seal to note",
+            "ask for something first",
+        );
+        problem.into()
+    })
 }

@@ -25,6 +25,7 @@ mod openapi;
 mod plans;
 mod problem;
 mod projects;
+mod replay;
 mod requests;
 mod server;
 mod take;

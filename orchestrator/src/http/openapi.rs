@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     State, agents, audit, catalogue, decisions, events, follow, health, inventory, ledger, plans,
-    projects, requests, tasks,
+    projects, replay, requests, tasks,
 };
 
 #[derive(OpenApi)]
@@ -49,6 +49,7 @@ pub(super) fn routes() -> (Router<State>, openapi::OpenApi) {
         .routes(routes!(requests::show))
         .routes(routes!(requests::cancel))
         .routes(routes!(requests::retry))
+        .routes(routes!(replay::replay))
         .routes(routes!(follow::follow))
         .routes(routes!(plans::of_request))
         .routes(routes!(plans::list))
@@ -71,6 +72,7 @@ pub(super) fn routes() -> (Router<State>, openapi::OpenApi) {
         .routes(routes!(projects::list))
         .routes(routes!(projects::show, projects::put))
         .routes(routes!(audit::list))
+        .routes(routes!(audit::head))
         .routes(routes!(audit::verify))
         .routes(routes!(ledger::list))
         .routes(routes!(decisions::approve))

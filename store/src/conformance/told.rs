@@ -28,7 +28,12 @@ fn policy_digest() -> Digest {
 pub async fn events_of_a_request_are_kept_in_order(store: Arc<dyn Store>) {
     let request = request_row(1);
     let made = Write::Request(Expected::Absent, request.clone());
-    let writes = [made, event(&request, 1), event(&request, 3), event(&request, 2)];
+    let writes = [
+        made,
+        event(&request, 1),
+        event(&request, 3),
+        event(&request, 2),
+    ];
     store.commit(commit(writes)).await.unwrap();
     let found = store
         .run_events(&request.tenant_id, request.request_id)

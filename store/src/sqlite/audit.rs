@@ -79,9 +79,7 @@ pub(super) fn last_seq(conn: &Connection) -> Result<u64, Error> {
 
 /// Seals the records of a transaction.
 pub(super) fn seal(conn: &Connection, first_seq: u64, hashes: &[String]) -> Result<(), Error> {
-    let sql = "SELECT seal_no, first_seq, last_seq, root, previous, hash FROM audit_seals
-               ORDER BY seal_no DESC LIMIT 1";
-    let before = conn.prepare_cached(sql)?.query_row([], sealed).optional()?;
+    let before = last_seal(conn)?;
     let seal = AuditSeal::over(before.as_ref(), first_seq, hashes);
     let sql = "INSERT INTO audit_seals (seal_no, first_seq, last_seq, root, previous, hash)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -94,6 +92,14 @@ pub(super) fn seal(conn: &Connection, first_seq: u64, hashes: &[String]) -> Resu
         seal.hash
     ])?;
     Ok(())
+}
+
+/// The last seal.
+pub(super) fn last_seal(conn: &Connection) -> Result<Option<AuditSeal>, Error> {
+    let sql = "SELECT seal_no, first_seq, last_seq, root, previous, hash FROM audit_seals
+               ORDER BY seal_no DESC LIMIT 1";
+    let mut statement = conn.prepare_cached(sql)?;
+    Ok(statement.query_row([], sealed).optional()?)
 }
 
 /// Seals after a seal number, lowest first.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use chiffon_common::{Digest, EventId, MessageId, PlanId, ProjectId, RequestId, RoomId, TaskId, TenantId};
+use chiffon_common::{
+    Digest, EventId, MessageId, PlanId, ProjectId, RequestId, RoomId, TaskId, TenantId,
+};
 use jiff::Timestamp;
 use rusqlite::Connection;
 
@@ -17,7 +19,8 @@ use super::{
 use crate::{
     AgentRow, AuditSeal, DecisionRow, DueTimer, Error, EventRow, HostRow, LeaseRow, LedgerBatchRow,
     LedgerEntryRow, ListDecisions, ListRequests, ListTasks, LogRow, NumberedAudit, OutboxRow,
-    PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, RunRows, Store, StoredAnswer, StreamRow, TaskRow,
+    PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, RunRows, Store, StoredAnswer, StreamRow,
+    TaskRow,
     commit::{Commit, Receipt},
 };
 
@@ -265,6 +268,10 @@ impl Store for Sqlite {
     async fn audit_stream(&self, stream: &str) -> Result<Vec<NumberedAudit>, Error> {
         let stream = stream.to_owned();
         self.read(move |conn| audit::of_stream(conn, &stream)).await
+    }
+
+    async fn last_seal(&self) -> Result<Option<AuditSeal>, Error> {
+        self.read(audit::last_seal).await
     }
 
     async fn run_events(

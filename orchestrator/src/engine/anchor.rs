@@ -1,0 +1,74 @@
+//! Anchors: what the audit chain and the ledger ended with at some time, noted where whoever could change the
+//! database cannot (S67). Cutting both off at their end is found by nothing else.
+
+use chiffon_common::{Problem, api::AuditAnchor};
+use chiffon_store::AuditSeal;
+
+use super::{Shared, store_problem};
+
+/// Batches read at once.
+const PAGE: u32 = 500;
+
+impl Shared {
+    /// What to note now; nothing where nothing is recorded.
+    pub(crate) async fn audit_head(&self) -> Result<Option<AuditAnchor>, Problem> {
+        let store = |error| store_problem(&error);
+        let tenant = &self.settings.tenant;
+        // First the ledger: its commits follow from what is sealed already.
+        let batch = self.store.last_ledger_batch(tenant).await.map_err(store)?;
+        let seal = self.store.last_seal().await.map_err(store)?;
+        let ledger_commit = batch.and_then(|batch| batch.commit.or(batch.parent));
+        Ok(seal.map(|seal| AuditAnchor {
+            seal_no: seal.seal_no,
+            first_seq: seal.first_seq,
+            last_seq: seal.last_seq,
+            root: seal.root,
+            previous: seal.previous,
+            hash: seal.hash,
+            ledger_commit,
+            at: self.clock.now(),
+        }))
+    }
+
+    /// Anchored ledger commits that no stored batch has any more.
+    pub(super) async fn lost_commits(
+        &self,
+        anchors: &[AuditAnchor],
+    ) -> Result<Vec<String>, Problem> {
+        let mut wanted: Vec<&str> = anchors
+            .iter()
+            .filter_map(|anchor| anchor.ledger_commit.as_deref())
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut after = 0;
+        while !wanted.is_empty() {
+            let tenant = &self.settings.tenant;
+            let page = self.store.ledger_batches(tenant, after, PAGE).await;
+            let page = page.map_err(|error| store_problem(&error))?;
+            let Some(last) = page.last() else {
+                break;
+            };
+            after = last.batch_no;
+            wanted.retain(|commit| {
+                !page
+                    .iter()
+                    .any(|batch| batch.commit.as_deref() == Some(*commit))
+            });
+        }
+        let lost = |commit: &&str| format!("ledger: the anchored commit {commit} is missing");
+        Ok(wanted.iter().map(lost).collect())
+    }
+}
+
+/// The seal that an anchor noted.
+pub(super) fn seal_of(anchor: &AuditAnchor) -> AuditSeal {
+    AuditSeal {
+        seal_no: anchor.seal_no,
+        first_seq: anchor.first_seq,
+        last_seq: anchor.last_seq,
+        root: anchor.root.clone(),
+        previous: anchor.previous.clone(),
+        hash: anchor.hash.clone(),
+    }
+}
