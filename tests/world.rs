@@ -149,6 +149,8 @@ pub struct World {
     pub worker: Arc<Double>,
     pub lifecycles: RunPolicy,
     pub limits: HttpLimits,
+    /// Where the ledger is pushed to.
+    pub remote: Option<String>,
     pub orchestrator: Option<Orchestrator>,
     pub agent: Option<AgentHandle>,
     pub client: reqwest::Client,
@@ -174,6 +176,7 @@ impl World {
             worker: Double::new(act),
             lifecycles: RunPolicy::default(),
             limits: HttpLimits::default(),
+            remote: None,
             orchestrator: None,
             agent: None,
             client: reqwest::Client::builder()
@@ -216,6 +219,7 @@ impl World {
             lifecycles: self.lifecycles.clone(),
             good_for_seconds: 3600,
             agents: Vec::new(),
+            ledger_remote: self.remote.clone(),
             ledger_key: Some(SshSigner::from_secret(SECRET)),
             version: "test".to_owned(),
         };

@@ -144,6 +144,7 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
             .iter()
             .filter_map(|name| name.parse().ok())
             .collect(),
+        ledger_remote: settings.ledger_remote.clone(),
         ledger_key: Some(ledger_signer(home)?),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })

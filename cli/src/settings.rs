@@ -68,6 +68,8 @@ pub struct Settings {
     pub heartbeat_seconds: u32,
     /// `catalogue.folders`: catalogues beside the shipped one.
     pub catalogue_folders: Vec<PathBuf>,
+    /// `ledger.remote`: where the ledger is pushed to, if anywhere.
+    pub ledger_remote: Option<String>,
     /// `log.level`.
     pub log_level: LogLevel,
     /// `log.format`.
@@ -131,6 +133,7 @@ impl Settings {
             slots: sources.number("agents.infrastructure.slots", 1..=64)?,
             heartbeat_seconds: sources.number("agents.heartbeat_seconds", 1..=60)?,
             catalogue_folders: sources.folders("catalogue.folders")?,
+            ledger_remote: sources.parsed("ledger.remote", remote)?,
             log_level: sources.parsed("log.level", |text| match text {
                 "error" => Some(LogLevel::Error),
                 "warn" => Some(LogLevel::Warn),
@@ -152,6 +155,21 @@ fn loopback(text: &str) -> Option<SocketAddr> {
     text.parse()
         .ok()
         .filter(|at: &SocketAddr| at.ip().is_loopback())
+}
+
+/// Ways that git knows and that run no program of their own, as `ext::` would.
+fn remote(text: &str) -> Option<Option<String>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let is_plain = text.len() <= 1000 && text.chars().all(|c| c.is_ascii_graphic());
+    let host = text.split_once(':').map(|(host, _)| host);
+    let is_scp = host.is_some_and(|host| host.contains('@') && !host.contains('/'));
+    let is_known = text.starts_with('/')
+        || text.starts_with("https://")
+        || text.starts_with("ssh://")
+        || (is_scp && !text.starts_with('-') && !text.contains("::"));
+    (is_plain && is_known).then(|| Some(text.to_owned()))
 }
 
 fn invalid(detail: String, todo: &str) -> Problem {

@@ -46,6 +46,8 @@ pub struct Config {
     pub agents: Vec<AgentId>,
     /// The key that signs the ledger's commits; without it they are not signed.
     pub ledger_key: Option<SshSigner>,
+    /// The repository that ledger and audit heads are pushed to, as git takes it.
+    pub ledger_remote: Option<String>,
     /// Version of the program.
     pub version: String,
 }
@@ -94,6 +96,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         policy_digest,
         lifecycles: config.lifecycles,
         good_for_seconds: config.good_for_seconds,
+        ledger_remote: config.ledger_remote,
         ledger: Place {
             path: config.home.join("ledger"),
             key: config.ledger_key,

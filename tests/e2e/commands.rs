@@ -202,6 +202,46 @@ fn an_export_holds_every_record_and_writes_over_nothing() {
 }
 
 #[test]
+fn anchors_hold_what_was_noted_and_a_request_is_told_again() {
+    let fresh = Fresh::new();
+    fresh.run(&["run", "ping localhost"]).expect_code(0);
+    let file = fresh.home.scratch().join("anchors");
+    let file = file.to_str().unwrap();
+    fresh
+        .run(&["audit", "verify", "--anchors", file])
+        .expect_code(2);
+    fresh.run(&["audit", "anchor", "--to", file]).expect_code(0);
+    fresh.run(&["run", "ping localhost"]).expect_code(0);
+    fresh.run(&["audit", "anchor", "--to", file]).expect_code(0);
+    let held = fresh
+        .run(&["audit", "verify", "--anchors", file])
+        .expect_code(0);
+    assert!(held.stdout.contains("2 anchors"), "{}", held.stdout);
+    let shown = fresh.run(&["audit", "anchor", "--json"]).expect_code(0);
+    let mut forged = json(&shown.stdout);
+    forged["root"] = format!("sha256:{}", "0".repeat(64)).into();
+    fs::write(file, format!("{forged}\n")).unwrap();
+    let found = fresh
+        .run(&["audit", "verify", "--anchors", file])
+        .expect_code(1);
+    assert!(found.stdout.contains("anchored"), "{}", found.stdout);
+    fs::write(file, "no anchor\n").unwrap();
+    let refused = fresh
+        .run(&["audit", "verify", "--anchors", file])
+        .expect_code(2);
+    assert!(refused.stderr.contains("Line 1"), "{}", refused.stderr);
+    fresh.run(&["audit", "verify", "--remote"]).expect_code(3);
+
+    let id = newest(&fresh)["request_id"].as_str().unwrap().to_owned();
+    let told = fresh.run(&["replay", &id]).expect_code(0);
+    assert!(told.stdout.contains("same:"), "{}", told.stdout);
+    assert!(told.stdout.contains("task new -> open"), "{}", told.stdout);
+    let told = json(&fresh.run(&["replay", &id, "--json"]).expect_code(0).stdout);
+    assert_eq!(told["same"], true, "{told:#}");
+    fresh.run(&["replay", "0199e2f4-0000"]).expect_code(3);
+}
+
+#[test]
 fn a_paused_agent_gets_no_work_until_it_is_resumed() {
     let fresh = Fresh::new();
     let mut up = up(&fresh);

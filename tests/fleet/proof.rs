@@ -304,6 +304,67 @@ async fn git_itself_verifies_the_signature_of_every_commit() {
     world.holds_together().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_remote_keeps_what_somebody_takes_back_here() {
+    let mut world = World::at_rest(Arc::new(MemoryBus::new()), Act::Complete);
+    let remote = world.home.path().join("remote.git");
+    let made = Command::new("git")
+        .args(["init", "--quiet", "--bare"])
+        .arg(&remote)
+        .status();
+    assert!(made.unwrap().success());
+    world.remote = Some(remote.to_str().unwrap().to_owned());
+    world = world.start().await;
+    let id = world.ask(WRITE).await;
+    world.approve(&id).await;
+    let written = |request: &Value| request["ledger_commit"].is_string();
+    let request = world.until_it(&id, "its ledger commit", written).await;
+    let commit = request["ledger_commit"].as_str().unwrap();
+    let main = remote.join("refs/heads/main");
+    let pushed = || std::fs::read_to_string(&main).is_ok_and(|at| at.trim() == commit);
+    world.wait_for("the push", pushed).await;
+    let asked = json!({ "remote": true });
+    let (status, report) = world.post("/api/v1/audit/verify", asked.clone()).await;
+    assert_eq!((status, &report["anchors"]), (200, &json!(1)), "{report}");
+    assert_eq!(report["faults"], json!([]), "{report}");
+
+    // The same machine with another past: nothing of the one that the remote knows.
+    let mut other = World::at_rest(Arc::new(MemoryBus::new()), Act::Complete);
+    other.remote.clone_from(&world.remote);
+    other = other.start().await;
+    let id = other.ask("How full are the disks on this machine?").await;
+    other.until_it(&id, "its ledger commit", written).await;
+    let (_, report) = other.post("/api/v1/audit/verify", asked.clone()).await;
+    let faults = report["faults"].to_string();
+    assert!(
+        faults.contains("anchored") && faults.contains(commit),
+        "{faults}"
+    );
+    // What it would push does not follow from what is there, and is not forced.
+    let told = async {
+        loop {
+            let (_, health) = other.get("/health").await;
+            if health["components"]["ledger_remote"] != "ok" {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let told = tokio::time::timeout(std::time::Duration::from_secs(60), told).await;
+    assert!(told.is_ok(), "nobody told");
+    assert!(pushed(), "the remote was overwritten");
+    let (_, report) = other.post("/api/v1/audit/verify", asked.clone()).await;
+    let faults = report["faults"].to_string();
+    assert!(
+        faults.contains("anchored"),
+        "the anchor was moved: {faults}"
+    );
+
+    let nowhere = World::plain(Act::Complete).await;
+    let (status, problem) = nowhere.post("/api/v1/audit/verify", asked).await;
+    assert_eq!((status, &problem["code"]), (404, &json!(5004)), "{problem}");
+}
+
 fn git(world: &World, arguments: &[&str]) -> String {
     let done = Command::new("git")
         .arg("-C")

@@ -25,11 +25,15 @@ pub enum Audit {
 #[derive(Debug, Clone, Args)]
 #[command(before_help = "Examples:
   chiffon audit verify
-  chiffon audit verify --anchors /mnt/usb/chiffon.anchors")]
+  chiffon audit verify --anchors /mnt/usb/chiffon.anchors
+  chiffon audit verify --remote")]
 pub struct Verify {
     /// A file that `chiffon audit anchor --to` has written
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub anchors: Option<PathBuf>,
+    /// Also against what lies in the ledger's remote (ledger.remote)
+    #[arg(long)]
+    pub remote: bool,
 }
 
 /// Note what the record ends with now, to be kept where nobody who can change it gets at it

@@ -32,7 +32,10 @@ pub async fn audit(context: &mut Context<'_>, args: &Audit) -> Result<Exit, Fail
 const ANCHORS: usize = 1000;
 
 async fn verify(context: &mut Context<'_>, args: &Verify) -> Result<Exit, Failure> {
-    let mut asked = VerifyAudit::default();
+    let mut asked = VerifyAudit {
+        remote: args.remote,
+        ..VerifyAudit::default()
+    };
     if let Some(path) = &args.anchors {
         asked.anchors = read_anchors(path)?;
     }
@@ -46,7 +49,7 @@ async fn verify(context: &mut Context<'_>, args: &Verify) -> Result<Exit, Failur
             report.seals,
             report.requests,
             report.ledger_commits,
-            anchored(asked.anchors.len())
+            anchored(report.anchors)
         );
         if report.faults.is_empty() {
             return format!("{}: {counted}. Everything fits.", paint.good("ok"));
@@ -68,7 +71,7 @@ async fn verify(context: &mut Context<'_>, args: &Verify) -> Result<Exit, Failur
     }
 }
 
-fn anchored(count: usize) -> String {
+fn anchored(count: u64) -> String {
     match count {
         0 => String::new(),
         1 => ", one anchor".to_owned(),

@@ -99,6 +99,13 @@ pub(super) const KEYS: &[Key] = &[
         secret: false,
     },
     Key {
+        name: "ledger.remote",
+        default: "\"\"",
+        permitted: "an absolute folder, https://..., ssh://... or user@host:path; empty for none",
+        meaning: "The git repository that the ledger and the heads of the audit chain are pushed to, by the git of this machine.",
+        secret: false,
+    },
+    Key {
         name: "log.level",
         default: "error",
         permitted: "error, warn, info or debug",

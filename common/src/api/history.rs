@@ -28,6 +28,9 @@ pub struct AuditReport {
     /// Requests whose rows were held against their last record.
     #[serde(default)]
     pub requests: u64,
+    /// Anchors held against seals and ledger.
+    #[serde(default)]
+    pub anchors: u64,
     /// Ledger commits held against the database.
     pub ledger_commits: u64,
     /// Everything that does not fit, the lowest number first.
@@ -75,6 +78,9 @@ pub struct VerifyAudit {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(max_items = 1000))]
     pub anchors: Vec<AuditAnchor>,
+    /// Whether those of the ledger's remote count, too.
+    #[serde(default)]
+    pub remote: bool,
 }
 
 /// `POST /api/v1/requests/{id}/replay`: what was said to a request, told again.

@@ -1,7 +1,10 @@
 //! Anchors: what the audit chain and the ledger ended with at some time, noted where whoever could change the
 //! database cannot (S67). Cutting both off at their end is found by nothing else.
 
-use chiffon_common::{Problem, api::AuditAnchor};
+use chiffon_common::{
+    ErrorCode, Problem,
+    api::{AuditAnchor, VerifyAudit},
+};
 use chiffon_store::AuditSeal;
 
 use super::{Shared, store_problem};
@@ -30,14 +33,36 @@ impl Shared {
         }))
     }
 
-    /// Anchored ledger commits that no stored batch has any more.
+    /// The anchors to hold: those given, and where asked for those of the remote, with its `main`.
+    pub(super) async fn anchors_of(
+        &self,
+        asked: VerifyAudit,
+    ) -> Result<(Vec<AuditAnchor>, Option<String>), Problem> {
+        let mut anchors = asked.anchors;
+        if !asked.remote {
+            return Ok((anchors, None));
+        }
+        let heads = self.remote_anchors().await?.ok_or_else(|| {
+            Problem::new(
+                ErrorCode::NotFound,
+                "the ledger has no remote, so there is nothing to hold it against",
+                "set ledger.remote in chiffon.yaml, or verify without --remote",
+            )
+        })?;
+        anchors.extend(heads.anchors);
+        Ok((anchors, heads.main))
+    }
+
+    /// Ledger commits that are known elsewhere and that no stored batch has any more.
     pub(super) async fn lost_commits(
         &self,
         anchors: &[AuditAnchor],
+        main: Option<String>,
     ) -> Result<Vec<String>, Problem> {
         let mut wanted: Vec<&str> = anchors
             .iter()
             .filter_map(|anchor| anchor.ledger_commit.as_deref())
+            .chain(main.as_deref())
             .collect();
         wanted.sort_unstable();
         wanted.dedup();

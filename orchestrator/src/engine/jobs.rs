@@ -35,6 +35,7 @@ impl Jobs {
         job!(seal_previews);
         job!(dispatch);
         job!(scribe);
+        job!(push_anchors);
         job!(forget);
         job!(tell_events);
         Self(jobs)

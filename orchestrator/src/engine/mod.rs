@@ -22,6 +22,7 @@ mod preview;
 mod record;
 mod recorded;
 mod relay;
+mod remote;
 mod replay;
 mod rows;
 mod scribe;

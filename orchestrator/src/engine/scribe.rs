@@ -173,6 +173,7 @@ impl Shared {
             ..batch
         };
         self.store_batch(written).await?;
+        self.nudges.anchor.notify_one();
         requests
             .into_iter()
             .for_each(|request| self.changed(request));

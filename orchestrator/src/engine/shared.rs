@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) good_for_seconds: u64,
     /// Where the ledger's repository lies, and the key that signs its commits.
     pub(crate) ledger: Place,
+    /// Where it is pushed to, if anywhere.
+    pub(crate) ledger_remote: Option<String>,
     /// Version of the program.
     pub(crate) version: String,
 }
@@ -53,6 +55,7 @@ pub(crate) struct Nudges {
     pub(crate) relay: Notify,
     pub(crate) timers: Notify,
     pub(crate) record: Notify,
+    pub(crate) anchor: Notify,
     pub(crate) events: Notify,
 }
 
@@ -72,6 +75,8 @@ pub(crate) struct Shared {
     pub(crate) started_at: Timestamp,
     /// Why the ledger cannot be written, while it cannot.
     pub(crate) ledger_fault: Mutex<Option<String>>,
+    /// Why its remote cannot be reached, while it cannot.
+    pub(crate) remote_fault: Mutex<Option<String>>,
 }
 
 impl Shared {
@@ -87,6 +92,7 @@ impl Shared {
         Self {
             started_at,
             ledger_fault: Mutex::default(),
+            remote_fault: Mutex::default(),
             store,
             bus,
             clock,

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use chiffon_common::{
     ErrorCode, Problem,
-    api::{AuditAnchor, AuditReport, LedgerLine},
+    api::{AuditReport, LedgerLine, VerifyAudit},
 };
 
 use super::{Shared, anchor::seal_of, scribe::ScribeError};
@@ -16,10 +16,8 @@ const PAGE: u32 = 200;
 impl Shared {
     /// Holds everything against everything. Faults are part of the report; an error means that it could not be looked at.
     /// Anchors are what was noted elsewhere.
-    pub(crate) async fn verify_audit(
-        &self,
-        anchors: &[AuditAnchor],
-    ) -> Result<AuditReport, Problem> {
+    pub(crate) async fn verify_audit(&self, asked: VerifyAudit) -> Result<AuditReport, Problem> {
+        let (anchors, main) = self.anchors_of(asked).await?;
         let seals: Vec<_> = anchors.iter().map(seal_of).collect();
         let chain = chiffon_store::verify_audit_against(&*self.store, &seals)
             .await
@@ -29,6 +27,7 @@ impl Shared {
             streams: chain.streams,
             seals: chain.seals,
             requests: 0,
+            anchors: 0,
             ledger_commits: 0,
             faults: chain
                 .faults
@@ -40,7 +39,10 @@ impl Shared {
         report.requests = requests;
         report.faults.extend(faults);
         self.verify_ledger(&mut report).await?;
-        report.faults.extend(self.lost_commits(anchors).await?);
+        report.anchors = anchors.len() as u64;
+        report
+            .faults
+            .extend(self.lost_commits(&anchors, main).await?);
         Ok(report)
     }
 

@@ -95,7 +95,7 @@ pub(super) async fn verify(
         let place = FieldError::body("/anchors", "too many");
         return Err(problem.at(place).into());
     }
-    Ok(Json(state.shared.verify_audit(&asked.anchors).await?))
+    Ok(Json(state.shared.verify_audit(asked).await?))
 }
 
 /// The last seal and the last ledger commit, to be noted elsewhere.

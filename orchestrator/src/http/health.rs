@@ -48,7 +48,7 @@ pub(super) async fn ready(
     let wrong: Vec<String> = health
         .components
         .iter()
-        .filter(|(name, said)| *said != "ok" && *name != "ledger")
+        .filter(|(name, said)| *said != "ok" && !name.starts_with("ledger"))
         .map(|(name, said)| format!("{name}: {said}"))
         .collect();
     if health.status == "draining" {
@@ -92,6 +92,14 @@ async fn look(state: &State) -> Health {
         ledger.clone().unwrap_or_else(|| "ok".to_owned()),
     );
     drop(ledger);
+    if shared.settings.ledger_remote.is_some() {
+        let remote = shared
+            .remote_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let said = remote.clone().unwrap_or_else(|| "ok".to_owned());
+        components.insert("ledger_remote".to_owned(), said);
+    }
     let well = components.values().all(|said| said == "ok");
     let status = if state.draining.is_cancelled() {
         "draining"
