@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chiffon_common::{Digest, RequestId};
 use serde_json::json;
 
-use super::make::{commit, request_row};
+use super::make::{at, commit, request_row};
 use crate::{Error, Expected, RequestRow, RunEventRow, Store, Write};
 
 fn event(request: &RequestRow, version: u64) -> Write {
@@ -26,7 +26,7 @@ fn policy_digest() -> Digest {
 
 /// Events come back in the order of their versions, with the limits that were in force, once.
 pub async fn events_of_a_request_are_kept_in_order(store: Arc<dyn Store>) {
-    let request = request_row(1);
+    let request = request_row(at(0));
     let made = Write::Request(Expected::Absent, request.clone());
     let writes = [
         made,
@@ -53,7 +53,7 @@ pub async fn events_of_a_request_are_kept_in_order(store: Arc<dyn Store>) {
 
 /// A version is told once: the second is a conflict, and nothing of its commit is kept.
 pub async fn an_event_is_kept_once(store: Arc<dyn Store>) {
-    let request = request_row(1);
+    let request = request_row(at(0));
     let made = Write::Request(Expected::Absent, request.clone());
     let writes = [made, event(&request, 1)];
     store.commit(commit(writes)).await.unwrap();
