@@ -50,6 +50,30 @@ pub struct Ansible {
     pub python: String,
     /// Where it comes from.
     pub origin: Origin,
+    /// Where its files lie; not known of one that an earlier version installed.
+    #[serde(default)]
+    pub(crate) place: Option<Place>,
+}
+
+/// Where an Ansible's files lie.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Place {
+    /// The Python that it runs on.
+    pub(crate) python: PathBuf,
+    /// The folder that its modules are imported from.
+    pub(crate) modules: PathBuf,
+}
+
+impl Ansible {
+    /// Where its files lie; it is asked where that is not known. The error is a fragment.
+    pub(crate) fn place(&self) -> Result<Place, String> {
+        match &self.place {
+            Some(place) => Ok(place.clone()),
+            None => probe::probe(&self.playbook, self.origin)?
+                .place
+                .ok_or_else(|| "Ansible does not tell where its files lie".to_owned()),
+        }
+    }
 }
 
 /// Finds an Ansible, and installs one where none is.
@@ -119,7 +143,7 @@ impl AnsibleLocator {
 
 /// Every executable file of that name along the path, in order; a version manager's shim that does
 /// not work may stand before the real one.
-fn candidates(search: &OsString, name: &str) -> Vec<PathBuf> {
+pub(crate) fn candidates(search: &OsString, name: &str) -> Vec<PathBuf> {
     use std::os::unix::fs::PermissionsExt;
     let is_program = |path: &PathBuf| {
         path.metadata()

@@ -2,7 +2,7 @@
 //! the values in it that are secret. Making the inventory is left to the orchestrator, reading it for a
 //! run to Ansible.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use chiffon_common::{Bundle, ErrorCode, Problem};
 use serde_yaml_ng::{Mapping, Value};
@@ -13,6 +13,17 @@ pub(crate) const HOSTS_FILE: &str = "inventory/hosts.yml";
 /// Where the pinned host keys lie in a bundle.
 pub(crate) const KNOWN_HOSTS: &str = "inventory/known_hosts";
 
+const KEY_FILES: [&str; 2] = ["ansible_ssh_private_key_file", "ansible_private_key_file"];
+
+const PASSWORDS: [&str; 3] = ["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"];
+
+/// What ssh is given on its command line; `-i`, `-F` and `-o IdentityFile=` may name files.
+const SSH_ARGUMENTS: [&str; 3] = [
+    "ansible_ssh_args",
+    "ansible_ssh_common_args",
+    "ansible_ssh_extra_args",
+];
+
 /// An inventory, as far as it concerns the agent.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Inventory {
@@ -20,6 +31,12 @@ pub(crate) struct Inventory {
     pub(crate) hosts: BTreeSet<String>,
     /// Whether a host may be reached over a network.
     pub(crate) remote: bool,
+    /// Whether a host is this machine.
+    pub(crate) local: bool,
+    /// Files that ssh is told to read: keys, and what stands in its arguments. Absolute; they may not exist.
+    pub(crate) files: BTreeSet<PathBuf>,
+    /// Whether a host is told neither a key nor a password, so that ssh tries its usual keys.
+    pub(crate) usual_keys: bool,
     /// Values under names such as `ansible_password`, of the inventory and of group and host variables.
     pub(crate) secrets: Vec<String>,
 }
@@ -47,11 +64,14 @@ impl Inventory {
             inventory.read_group(group, 0, &mut local_hosts);
         }
         inventory.remote = inventory.hosts != local_hosts;
+        inventory.local = !local_hosts.is_empty();
+        collect_files(&value, &mut inventory.files);
         for (path, file) in bundle.files() {
             if holds_variables(path)
                 && let Ok(value) = serde_yaml_ng::from_slice::<Value>(&file.content)
             {
                 collect_secrets(&value, &mut inventory.secrets);
+                collect_files(&value, &mut inventory.files);
             }
         }
         Ok(inventory)
@@ -76,6 +96,9 @@ impl Inventory {
             };
             if local {
                 local_hosts.insert(name.to_owned());
+            } else if untagged(variables).is_mapping() {
+                let says = |name: &&&str| untagged(variables).get(**name).is_some();
+                self.usual_keys |= !KEY_FILES.iter().chain(&PASSWORDS).any(|name| says(&name));
             }
         }
         let children = group.get("children").and_then(Value::as_mapping);
@@ -99,6 +122,31 @@ fn holds_variables(path: &str) -> bool {
     let named = |folder: &str| path.split('/').any(|part| part == folder);
     let in_place = path.starts_with("inventory/") || named("group_vars") || named("host_vars");
     in_place && path != KNOWN_HOSTS
+}
+
+/// At any depth; what is a template is not known here.
+fn collect_files(value: &Value, files: &mut BTreeSet<PathBuf>) {
+    let fields = match untagged(value) {
+        Value::Mapping(fields) => fields,
+        Value::Sequence(items) => return items.iter().for_each(|item| collect_files(item, files)),
+        _ => return,
+    };
+    for (name, value) in fields {
+        let name = untagged(name).as_str().unwrap_or_default();
+        let mut add = |text: &str| {
+            if text.starts_with('/') && !text.contains("{{") {
+                files.insert(PathBuf::from(text));
+            }
+        };
+        match untagged(value).as_str() {
+            Some(text) if KEY_FILES.contains(&name) => add(text),
+            Some(text) if SSH_ARGUMENTS.contains(&name) => {
+                let words = text.split(|c: char| c.is_whitespace() || "\"'=".contains(c));
+                words.for_each(|word| add(word.trim_start_matches("-i").trim_start_matches("-F")));
+            }
+            _ => collect_files(value, files),
+        }
+    }
 }
 
 fn collect_secrets(value: &Value, secrets: &mut Vec<String>) {
@@ -179,6 +227,21 @@ mod tests {
         let seen = inventory(&[(HOSTS_FILE, mixed)]).unwrap();
         assert!(seen.remote);
         assert_eq!(Vec::from_iter(seen.hosts), ["localhost", "nas"]);
+    }
+
+    #[test]
+    fn files_for_ssh_are_found_and_whether_its_usual_keys_are_wanted() {
+        let hosts = "all:\n  hosts:\n    a: {ansible_private_key_file: /k/a, ansible_ssh_common_args: !unsafe '-F /c/f -o IdentityFile=\"/k/b\" -i/k/c -o X=y'}\n    b: {ansible_password: x}\n";
+        let seen = inventory(&[
+            (HOSTS_FILE, hosts),
+            ("inventory/group_vars/all.yml", "ansible_ssh_private_key_file: '{{ k }}'\nl: [{ansible_ssh_private_key_file: /k/d}]"),
+        ])
+        .unwrap();
+        let files = ["/c/f", "/k/a", "/k/b", "/k/c", "/k/d"].map(PathBuf::from);
+        assert_eq!(Vec::from_iter(seen.files), files);
+        assert!(!seen.usual_keys && !seen.local && seen.remote);
+        let seen = inventory(&[(HOSTS_FILE, "all: {hosts: {a: {}, localhost: {}}}")]).unwrap();
+        assert!(seen.usual_keys && seen.local && seen.remote);
     }
 
     #[test]

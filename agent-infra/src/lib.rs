@@ -6,6 +6,8 @@ mod ansible;
 mod events;
 mod folder;
 mod inventory;
+mod isolation;
+mod limits;
 mod outcome;
 mod output;
 mod processes;
@@ -20,5 +22,7 @@ mod vars;
 mod worker;
 
 pub use ansible::{Ansible, AnsibleLocator, CoreVersion, MIN_VERSION, Origin};
+pub use isolation::{Isolation, IsolationChoice, IsolationConfig};
+pub use limits::Limits;
 pub use supervise::{SUPERVISE_ARG, supervise};
 pub use worker::{InfraConfig, InfraWorker};

@@ -38,6 +38,8 @@ pub(crate) struct Account {
     tail: Tail,
     /// What Ansible itself printed last, for a run that fails before its first event.
     printed: VecDeque<String>,
+    /// Whether the plugin has said anything: then Ansible had begun.
+    began: bool,
     diff: String,
     diff_cut: bool,
     waiting: Vec<String>,
@@ -58,6 +60,7 @@ impl Account {
             failures: Vec::new(),
             tail: Tail::default(),
             printed: VecDeque::new(),
+            began: false,
             diff: String::new(),
             diff_cut: false,
             waiting: Vec::new(),
@@ -83,6 +86,7 @@ impl Account {
 
     /// A line of the callback plugin.
     pub(crate) fn event(&mut self, line: &[u8]) {
+        self.began = true;
         match serde_json::from_slice(line) {
             Ok(event) => self.apply(event),
             Err(error) => tracing::debug!(%error, "an event of a run cannot be read"),
@@ -267,6 +271,12 @@ impl Account {
             Progress::Step { message, .. } => self.step = Some(message),
             Progress::Lines(lines) => self.waiting = lines,
         }
+    }
+
+    /// What the sandbox complained of, where it could not be entered and so nothing had begun.
+    pub(crate) fn no_sandbox(&self) -> Option<&str> {
+        let first = self.printed.front().filter(|_| !self.began)?;
+        first.strip_prefix("bwrap: ")
     }
 
     /// Why it did not complete, by what happened on the hosts or else by what Ansible printed.

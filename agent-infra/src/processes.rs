@@ -80,19 +80,20 @@ pub(crate) fn signal_all(pids: &[u32], signal: Signal) {
     }
 }
 
-/// The sum of the resident memory of everything below this process, in bytes. Cheap enough to be
-/// asked several times a second.
-pub(crate) fn resident_below(of: u32) -> u64 {
+/// The sum of the resident memory of everything below this process, in bytes, and how many that are. Cheap
+/// enough to be asked several times a second.
+pub(crate) fn resident_below(of: u32) -> (u64, usize) {
     let page = rustix::param::page_size() as u64;
-    let mut sum = 0;
+    let (mut sum, mut count) = (0, 0);
     let mut waiting = children_of(of);
     while let Some(pid) = waiting.pop() {
+        count += 1;
         let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
         let pages: Option<u64> = statm.split(' ').nth(1).and_then(|text| text.parse().ok());
         sum += pages.unwrap_or(0) * page;
         waiting.extend(children_of(pid));
     }
-    sum
+    (sum, count)
 }
 
 /// The children of all threads of a process, as the kernel lists them.
@@ -176,7 +177,8 @@ mod tests {
         assert!(seen);
         assert!(descendants(this).contains(&child.id()));
         assert!(children_of(this).contains(&child.id()));
-        assert!(resident_below(this) > 100_000);
+        let (bytes, processes) = resident_below(this);
+        assert!(bytes > 100_000 && processes > 0);
         assert!(!is_supervisor(child.id()));
         child.kill().unwrap();
         child.wait().unwrap();

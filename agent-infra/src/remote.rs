@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     folder::Folder,
+    limits::Limits,
     settings::remote_mark,
     supervise::{Cleanup, Spec, Why},
     supervised::Supervised,
@@ -61,6 +62,9 @@ pub(crate) struct Cleaner {
     pub(crate) environment: BTreeMap<String, String>,
     /// Without shared connections.
     pub(crate) ssh_args: String,
+    /// As the run's: its inventory may hold templates, which are code.
+    pub(crate) fence: Vec<String>,
+    pub(crate) detached: bool,
 }
 
 impl Cleaner {
@@ -130,6 +134,9 @@ impl Cleaner {
             limit_seconds: limit.as_secs() + 1,
             keeps_daemons: false,
             cleanup: None,
+            fence: self.fence.clone(),
+            detached: self.detached,
+            limits: Limits::default(),
         };
         let nothing = Redactor::new(Vec::<String>::new());
         let (mut run, mut speech) =

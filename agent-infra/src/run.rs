@@ -13,17 +13,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ansible::Ansible,
     inventory::Inventory,
+    isolation::Isolation,
+    limits::{Limits, Passed},
     outcome::Account,
-    supervise::{End, Why},
+    supervise::{End, Spec, Why},
     supervised::Supervised,
     sweep,
 };
 use follow::{Followed, follow};
 use prepare::{Prepared, prepare};
-
-/// What is in force until sandboxes come.
-pub(crate) const ISOLATION: &str =
-    "none beyond a session, a private folder and a clean environment of the run's own";
 
 /// All hosts together, where the supervisor could not do it.
 const REMOTE_TIME: Duration = Duration::from_secs(8);
@@ -34,6 +32,7 @@ pub(crate) struct Means {
     pub(crate) supervisor: Vec<OsString>,
     pub(crate) ansible: Ansible,
     pub(crate) ssh_agent: Option<PathBuf>,
+    pub(crate) isolation: Isolation,
 }
 
 /// Runs to the end.
@@ -79,6 +78,7 @@ async fn start_and_follow(
         folder,
         spec,
         cleaner,
+        isolation,
     } = prepared;
     let started = Supervised::start(&means.supervisor, folder, "run", spec, redactor);
     let (run, speech) = match started {
@@ -104,10 +104,19 @@ async fn start_and_follow(
         }
         (None, None) => {}
     }
-    judge(end, stopped, clean, account)
+    Ended {
+        isolation: isolation.clone(),
+        ..judge(end, stopped, clean, account, spec)
+    }
 }
 
-fn judge(end: Option<End>, stopped: bool, clean: bool, account: Account) -> Ended {
+fn judge(
+    end: Option<End>,
+    stopped: bool,
+    clean: bool,
+    account: Account,
+    spec: &Spec,
+) -> Ended {
     let usage = end.as_ref().map(usage).unwrap_or_default();
     let (status, error) = match &end {
         _ if !clean => (ResultStatus::Unknown, Some(leftovers())),
@@ -118,13 +127,22 @@ fn judge(end: Option<End>, stopped: bool, clean: bool, account: Account) -> Ende
                 Some(fault(format!("Ansible cannot be started: {why}"))),
             )
         }
+        Some(end)
+            if end.exit == Some(1) && !spec.fence.is_empty() && account.no_sandbox().is_some() =>
+        {
+            let why = account.no_sandbox().unwrap_or_default();
+            (ResultStatus::Refused, Some(no_sandbox(why)))
+        }
         Some(end) if end.why == Why::Ended => match account.problem(end.exit, end.signal) {
             // What ended by itself before the stop reached it has its own end.
             None => (ResultStatus::Completed, None),
             Some(_) if stopped => (ResultStatus::Cancelled, None),
             Some(problem) => (ResultStatus::Failed, Some(problem)),
         },
-        Some(end) if end.why == Why::Limit => (ResultStatus::Failed, Some(too_long())),
+        Some(end) if end.why == Why::Limit => {
+            let problem = end.passed.map_or_else(too_long, |it| too_much(it, &spec.limits));
+            (ResultStatus::Failed, Some(problem))
+        }
         Some(_) if stopped => (ResultStatus::Cancelled, None),
         Some(_) | None => (ResultStatus::Interrupted, Some(interrupted())),
     };
@@ -153,7 +171,7 @@ fn ended(status: ResultStatus, error: Option<Problem>) -> Ended {
         hosts: std::collections::BTreeMap::new(),
         diff: None,
         error,
-        isolation: ISOLATION.to_owned(),
+        isolation: String::new(),
     }
 }
 
@@ -171,7 +189,7 @@ fn redacted(redactor: &Redactor, problem: Problem) -> Problem {
     Problem::new(problem.code, redactor.redact(&problem.detail), problem.todo)
 }
 
-fn fault(why: String) -> Problem {
+pub(crate) fn fault(why: String) -> Problem {
     Problem::new(
         ErrorCode::AgentFault,
         format!("The agent could not run the playbook: {why}."),
@@ -192,6 +210,28 @@ fn too_long() -> Problem {
         ErrorCode::TimedOut,
         "The run took longer than it may and was ended.",
         "Find out what it waits for, or give the entry a longer timeout.",
+    )
+}
+
+fn no_sandbox(why: &str) -> Problem {
+    Problem::new(
+        ErrorCode::IsolationMissing,
+        format!("The sandbox of the run cannot be entered: {why}."),
+        "Nothing was run. `chiffon doctor` tries it again; docs/isolation.md tells more.",
+    )
+}
+
+fn too_much(passed: Passed, limits: &Limits) -> Problem {
+    let (what, key) = match passed {
+        Passed::Memory => (format!("{} MiB of memory", limits.memory_mib), "memory_mib"),
+        Passed::Processes => (format!("{} processes", limits.processes), "processes"),
+    };
+    Problem::new(
+        ErrorCode::RunTooLarge,
+        format!("The run used more than {what} on the agent's machine and was ended."),
+        format!(
+            "See how far it came. Run it on fewer hosts, or raise agents.infrastructure.limits.{key}."
+        ),
     )
 }
 

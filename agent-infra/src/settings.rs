@@ -154,6 +154,7 @@ impl Settings<'_> {
             ("ANSIBLE_CONFIG", path(self.folder.config())),
             ("ANSIBLE_HOME", path(self.folder.home().join(".ansible"))),
             ("CHIFFON_EVENTS", path(self.folder.events())),
+            ("CHIFFON_CONTROL", path(self.control_folder())),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into();

@@ -21,8 +21,11 @@ use std::{
 use rustix::process::{Signal, WaitOptions, getpid, set_child_subreaper, setsid, wait};
 use serde::{Deserialize, Serialize};
 
-use crate::processes::{
-    MARK, cpu_of_ended_children, daemons, descendants, resident_below, signal_all,
+use crate::{
+    limits::{Limits, as_first_to_end},
+    processes::{
+        MARK, cpu_of_ended_children, daemons, descendants, marked, resident_below, signal_all,
+    },
 };
 pub(crate) use end::{End, Why};
 
@@ -59,6 +62,15 @@ pub(crate) struct Spec {
     /// Whether daemons outlive the run if it ends well: an entry that restarts a service on a machine
     /// without an init would otherwise end it again.
     pub(crate) keeps_daemons: bool,
+    /// Program and arguments that everything is started through, before its own; empty for none.
+    #[serde(default)]
+    pub(crate) fence: Vec<String>,
+    /// Whether what is started through them does not descend from this process and is known by its mark only.
+    #[serde(default)]
+    pub(crate) detached: bool,
+    /// How much it may take.
+    #[serde(default)]
+    pub(crate) limits: Limits,
 }
 
 /// A program that cleans up the hosts of a run, in the run's folder.
@@ -94,11 +106,19 @@ fn begin(description: Option<OsString>) -> io::Result<()> {
     // A session of its own keeps the terminal's signals away.
     setsid()?;
     set_child_subreaper(Some(getpid()))?;
-    let end = match start(&spec) {
+    let end = match limit(&spec).and_then(|()| start(&spec)) {
         Ok(child) => follow(&spec, child),
         Err(error) => End::not_started(format!("{}: {error}", spec.program.display())),
     };
     end.write(&spec.end)
+}
+
+/// On this process, for all that it starts. A daemon that is kept would keep them, too.
+fn limit(spec: &Spec) -> io::Result<()> {
+    match spec.keeps_daemons {
+        true => Ok(()),
+        false => spec.limits.set(),
+    }
 }
 
 fn start(spec: &Spec) -> io::Result<u32> {
@@ -111,14 +131,25 @@ fn start_program(
     arguments: &[String],
     environment: &BTreeMap<String, String>,
 ) -> io::Result<u32> {
-    let child = Command::new(program)
+    let mut command = match spec.fence.split_first() {
+        Some((fence, its_own)) => {
+            let mut command = Command::new(fence);
+            command.args(its_own).arg(program);
+            command
+        }
+        None => Command::new(program),
+    };
+    command
         .args(arguments)
         .env_clear()
         .envs(environment)
         .env(MARK, &spec.run_id)
         .current_dir(&spec.folder)
-        .stdin(Stdio::null())
-        .spawn()?;
+        .stdin(Stdio::null());
+    let child = match spec.keeps_daemons {
+        true => command.spawn()?,
+        false => as_first_to_end(|| command.spawn())?,
+    };
     // It is waited for by pid, with everything else.
     Ok(child.id())
 }
@@ -132,10 +163,15 @@ fn follow(spec: &Spec, child: u32) -> End {
     let mut end = End::default();
     let this = std::process::id();
     let why = loop {
-        end.peak_bytes = end.peak_bytes.max(resident_below(this));
+        let (bytes, processes) = resident_below(this);
+        end.peak_bytes = end.peak_bytes.max(bytes);
+        end.passed = spec.limits.passed(bytes, processes);
+        if end.passed.is_some() {
+            break Why::Limit;
+        }
         match happenings.recv_timeout(SAMPLE) {
             Ok(Happened::Ended(pid, status)) if pid == child => {
-                (end.exit, end.signal) = (status.code(), status.signal());
+                (end.exit, end.signal) = told(spec, status);
                 break Why::Ended;
             }
             Ok(Happened::AgentGone) => break Why::Stopped,
@@ -158,37 +194,56 @@ fn follow(spec: &Spec, child: u32) -> End {
         BTreeSet::new()
     };
     end.kept = kept.len();
-    end.ended_early = others(this, &kept).len();
-    end.left = end_all(this, &kept, &happenings);
+    end.ended_early = others(spec, &kept).len();
+    end.left = end_all(spec, &kept, &happenings);
     end.cpu_seconds = cpu_of_ended_children();
     end
 }
 
-/// Everything below this process but those that are kept.
-fn others(this: u32, kept: &BTreeSet<u32>) -> Vec<u32> {
-    let below = descendants(this).into_iter();
-    below.filter(|pid| !kept.contains(pid)).collect()
+/// Exit code and signal of the program. What it is started through tells a signal as a shell does.
+fn told(spec: &Spec, status: ExitStatus) -> (Option<i32>, Option<i32>) {
+    match status.code() {
+        Some(code @ 129..=192) if !spec.fence.is_empty() => (None, Some(code - 128)),
+        code => (code, status.signal()),
+    }
 }
 
-/// Ends everything below this process but what is kept, and returns how many could not be ended.
-fn end_all(this: u32, kept: &BTreeSet<u32>, happenings: &Receiver<Happened>) -> usize {
-    let left = others(this, kept);
-    if left.is_empty() && !kept.is_empty() {
+/// Everything of the run.
+fn all(spec: &Spec) -> Vec<u32> {
+    let mut found = descendants(std::process::id());
+    if spec.detached {
+        found.extend(marked(&spec.run_id));
+        found.sort_unstable();
+        found.dedup();
+    }
+    found
+}
+
+/// Everything of the run but what is kept.
+fn others(spec: &Spec, kept: &BTreeSet<u32>) -> Vec<u32> {
+    let all = all(spec).into_iter();
+    all.filter(|pid| !kept.contains(pid)).collect()
+}
+
+/// Ends everything of the run but what is kept, and returns how many could not be ended.
+fn end_all(spec: &Spec, kept: &BTreeSet<u32>, happenings: &Receiver<Happened>) -> usize {
+    let left = others(spec, kept);
+    if left.is_empty() && (!kept.is_empty() || spec.detached) {
         return 0;
     }
     signal_all(&left, Signal::TERM);
     signal_all(&left, Signal::CONT);
-    if kept.is_empty() && nothing_left_within(happenings, GRACE) {
+    let children_are_all = kept.is_empty() && !spec.detached;
+    if children_are_all && nothing_left_within(happenings, GRACE) {
         return 0;
     }
     let until = Instant::now() + KILLING;
     let mut asked_sudo = false;
     while Instant::now() < until {
-        let left = others(this, kept);
+        let left = others(spec, kept);
         signal_all(&left, Signal::KILL);
-        if nothing_left_within(happenings, Duration::from_millis(100))
-            || others(this, kept).is_empty()
-        {
+        let no_child = nothing_left_within(happenings, Duration::from_millis(100));
+        if no_child && children_are_all || others(spec, kept).is_empty() {
             return 0;
         }
         if !asked_sudo && until - Instant::now() < KILLING - GRACE {
@@ -196,7 +251,7 @@ fn end_all(this: u32, kept: &BTreeSet<u32>, happenings: &Receiver<Happened>) -> 
             kill_as_root(&left);
         }
     }
-    others(this, kept).len()
+    others(spec, kept).len()
 }
 
 fn nothing_left_within(happenings: &Receiver<Happened>, limit: Duration) -> bool {
@@ -234,7 +289,7 @@ fn watch_agent(happened: &SyncSender<Happened>) {
 /// Cleans up the hosts while the run is frozen: as long as its connections stand, what runs there
 /// still carries its mark, and nothing new can begin. Whether it is certain that nothing is left.
 fn clean_up(spec: &Spec, cleanup: &Cleanup, happenings: &Receiver<Happened>) -> bool {
-    signal_all(&descendants(std::process::id()), Signal::STOP);
+    signal_all(&all(spec), Signal::STOP);
     let Cleanup {
         program,
         arguments,

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     ansible::{Ansible, AnsibleLocator},
+    isolation::{Isolation, IsolationConfig},
     run::{self, Means},
     sweep,
 };
@@ -24,6 +25,8 @@ pub struct InfraConfig {
     pub supervisor: Vec<OsString>,
     /// The socket of an ssh-agent that runs may use; without it they see none.
     pub ssh_agent: Option<PathBuf>,
+    /// How runs are kept from the rest of this machine.
+    pub isolation: IsolationConfig,
 }
 
 impl InfraConfig {
@@ -33,6 +36,7 @@ impl InfraConfig {
             home,
             supervisor: vec!["/proc/self/exe".into()],
             ssh_agent: None,
+            isolation: IsolationConfig::default(),
         }
     }
 }
@@ -42,6 +46,7 @@ impl InfraConfig {
 pub struct InfraWorker {
     config: InfraConfig,
     ansible: OnceCell<Ansible>,
+    isolation: OnceCell<Isolation>,
 }
 
 impl InfraWorker {
@@ -50,6 +55,7 @@ impl InfraWorker {
         Self {
             config,
             ansible: OnceCell::new(),
+            isolation: OnceCell::new(),
         }
     }
 
@@ -58,6 +64,7 @@ impl InfraWorker {
         Self {
             config,
             ansible: OnceCell::new_with(Some(ansible)),
+            isolation: OnceCell::new(),
         }
     }
 
@@ -78,6 +85,16 @@ impl InfraWorker {
             found.unwrap_or_else(|error| Err(fault(&error.to_string())))
         };
         self.ansible.get_or_try_init(ensure).await
+    }
+
+    /// What the host offers, tried once.
+    async fn isolation(&self, ansible: &Ansible) -> Result<&Isolation, Problem> {
+        let (config, ansible) = (self.config.isolation.clone(), ansible.clone());
+        let look = || async move {
+            let looked = tokio::task::spawn_blocking(move || Isolation::look(config, Some(&ansible)));
+            looked.await.map_err(|error| fault(&error.to_string()))
+        };
+        self.isolation.get_or_try_init(look).await
     }
 }
 
@@ -109,9 +126,11 @@ impl Worker for InfraWorker {
                 found
             }
         };
-        let mut capabilities =
-            BTreeMap::from([("isolation".to_owned(), run::ISOLATION.to_owned())]);
+        let mut capabilities = BTreeMap::new();
         if let Some(ansible) = found {
+            if let Ok(isolation) = self.isolation(&ansible).await {
+                capabilities.insert("isolation".to_owned(), isolation.words());
+            }
             capabilities.insert("ansible-core".to_owned(), ansible.version.to_string());
             capabilities.insert("python".to_owned(), ansible.python);
         }
@@ -132,13 +151,19 @@ impl Worker for InfraWorker {
             found = self.ansible(&progress) => found,
             () = stop.cancelled() => return run::cancelled(),
         };
-        let means = match ansible {
-            Ok(ansible) => Means {
-                supervisor: self.config.supervisor.clone(),
-                ansible: ansible.clone(),
-                ssh_agent: self.config.ssh_agent.clone(),
-            },
+        let ansible = match ansible {
+            Ok(ansible) => ansible.clone(),
             Err(problem) => return run::refused(problem),
+        };
+        let isolation = match self.isolation(&ansible).await {
+            Ok(isolation) => isolation.clone(),
+            Err(problem) => return run::refused(problem),
+        };
+        let means = Means {
+            supervisor: self.config.supervisor.clone(),
+            ansible,
+            ssh_agent: self.config.ssh_agent.clone(),
+            isolation,
         };
         run::run(means, work, progress, stop).await
     }

@@ -133,11 +133,12 @@ fn make_private(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// A folder of ours that nobody else can enter; in a place open to all, somebody may have come first.
+/// A folder of ours in which nobody else can look around or write; in a place open to all, somebody may have come
+/// first. Passing through may be permitted to the user of a run, whose own folder in it is closed to others.
 fn is_private(folder: &Path) -> io::Result<bool> {
     let data = fs::symlink_metadata(folder)?;
     let is_ours = data.uid() == rustix::process::geteuid().as_raw();
-    Ok(data.is_dir() && is_ours && data.mode() & 0o077 == 0)
+    Ok(data.is_dir() && is_ours && data.mode() & 0o066 == 0)
 }
 
 fn remove(folder: &Path) -> io::Result<()> {

@@ -16,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chiffon_agent_infra::{IsolationConfig, Limits};
 use chiffon_common::{ErrorCode, Problem};
 use chiffon_orchestrator::HttpLimits;
 
@@ -64,6 +65,8 @@ pub struct Settings {
     pub good_for_minutes: u32,
     /// `agents.infrastructure.slots`: how many runs the infrastructure agent takes at once.
     pub slots: u32,
+    /// `agents.infrastructure.isolation`, `run_as`, `readable` and `limits`: what its runs are kept in.
+    pub isolation: IsolationConfig,
     /// `agents.heartbeat_seconds`: how often agents say that they are alive.
     pub heartbeat_seconds: u32,
     /// `catalogue.folders`: catalogues beside the shipped one.
@@ -131,6 +134,7 @@ impl Settings {
             question_hours: sources.number("approvals.question_hours", 1..=8_760)?,
             good_for_minutes: sources.number("approvals.good_for_minutes", 1..=10_080)?,
             slots: sources.number("agents.infrastructure.slots", 1..=64)?,
+            isolation: isolation(sources)?,
             heartbeat_seconds: sources.number("agents.heartbeat_seconds", 1..=60)?,
             catalogue_folders: sources.folders("catalogue.folders")?,
             ledger_remote: sources.parsed("ledger.remote", remote)?,
@@ -148,6 +152,28 @@ impl Settings {
             })?,
         })
     }
+}
+
+fn isolation(sources: &Sources) -> Result<IsolationConfig, Problem> {
+    let limit = |name, most| sources.number(name, 0..=most);
+    let run_as = sources.parsed("agents.infrastructure.run_as", |text| {
+        let is_permitted = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let is_name = text.chars().all(is_permitted) && !text.starts_with('-') && text != "root";
+        is_name.then(|| text.to_owned())
+    })?;
+    let nice = limit("agents.infrastructure.limits.nice", 19)?;
+    Ok(IsolationConfig {
+        choice: sources.parsed("agents.infrastructure.isolation", |text| text.parse().ok())?,
+        run_as: (!run_as.is_empty()).then_some(run_as),
+        readable: sources.folders("agents.infrastructure.readable")?,
+        limits: Limits {
+            memory_mib: limit("agents.infrastructure.limits.memory_mib", 4_194_304)?,
+            processes: limit("agents.infrastructure.limits.processes", 4_194_304)?,
+            file_mib: limit("agents.infrastructure.limits.file_mib", 4_194_304)?,
+            open_files: limit("agents.infrastructure.limits.open_files", 1_048_576)?,
+            nice: u8::try_from(nice).unwrap_or_default(),
+        },
+    })
 }
 
 /// Without TLS the token would cross the network in the clear, so only this machine may connect.

@@ -127,6 +127,8 @@ codes! {
     VerifyFailed = 5415, 502, AfterChange, "the check after the run failed";
     CancelledByPerson = 5416, 409, Never, "a person cancelled it";
     AgentFault = 5417, 500, MayHelp, "the agent could not start or follow the run";
+    IsolationMissing = 5418, 503, AfterChange, "the isolation that is asked for is not to be had";
+    RunTooLarge = 5419, 502, AfterChange, "the run used more memory or processes than it may";
     // 55xx store and ledger
     StoreUnavailable = 5501, 503, MayHelp, "the database does not answer";
     StoreFull = 5502, 507, AfterChange, "the disk of the database is full";

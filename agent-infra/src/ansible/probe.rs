@@ -1,8 +1,12 @@
 //! Asking an `ansible-playbook` for its version, by running it as a run would: with a clean environment.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
-use super::{Ansible, CoreVersion, Origin};
+use super::{Ansible, CoreVersion, Origin, Place};
 use crate::{settings::PATH, tool};
 
 /// A cold start from a slow disk.
@@ -38,6 +42,22 @@ pub(super) fn probe(playbook: &Path, origin: Origin) -> Result<Ansible, String> 
         version,
         python: python_version(&said),
         origin,
+        place: place(&said),
+    })
+}
+
+/// `  ansible python module location = /usr/lib/python3/dist-packages/ansible`, and the brackets at the end of
+/// the line about Python.
+fn place(said: &str) -> Option<Place> {
+    let value = |name: &str| {
+        let mut lines = said.lines();
+        lines.find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(" = "))
+    };
+    let (_, python) = value("python version")?.rsplit_once(" (")?;
+    let modules = Path::new(value("ansible python module location")?).parent()?;
+    Some(Place {
+        python: PathBuf::from(python.strip_suffix(')')?),
+        modules: modules.to_owned(),
     })
 }
 
@@ -96,5 +116,10 @@ mod tests {
             "3.11.7"
         );
         assert_eq!(python_version(""), "unknown");
+        let said = "ansible-playbook [core 2.19.14]\n  ansible python module location = /v/lib/ansible\n  python version = 3.11.7 (main, Jan (1)) [GCC 9] (/v/bin/python)\n";
+        let found = place(said).unwrap();
+        assert_eq!(found.python, Path::new("/v/bin/python"));
+        assert_eq!(found.modules, Path::new("/v/lib"));
+        assert_eq!(place("python version = 3.11.7 (/v/bin/python)"), None);
     }
 }

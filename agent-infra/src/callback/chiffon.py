@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import time
 
 from ansible import constants as C
 from ansible.plugins.callback import CallbackBase
@@ -24,6 +26,9 @@ DOCUMENTATION = """
 TEXT = 64 * 1024
 DIFF = 256 * 1024
 DATA = 512 * 1024
+
+# In seconds, for all hosts together.
+TIDYING = 5
 
 
 def plain(value, depth=0):
@@ -214,3 +219,29 @@ class CallbackModule(CallbackBase):
         for host, values in custom.items():
             self._emit("answer", host=host, values=values)
         self._emit("end", hosts=hosts)
+        tidy_hosts()
+
+
+def tidy_hosts():
+    """Removes the run's own temporary folder from its hosts, through the connections that still stand.
+
+    Only where it is empty: what a task left running in the background may still need what lies there.
+    """
+    folder, run = os.environ.get("CHIFFON_CONTROL"), os.environ.get("CHIFFON_RUN")
+    if not folder or not run or not os.path.isdir(folder):
+        return
+    ssh = ["ssh", "-F", "/dev/null", "-o", "ControlMaster=no", "-o", "BatchMode=yes", "-o", "ProxyCommand=false"]
+    removing = []
+    for name in os.listdir(folder):
+        through = ["-S", os.path.join(folder, name), "chiffon", f'rmdir "$HOME/.ansible/tmp/chiffon-{run}"']
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        try:
+            removing.append(subprocess.Popen(ssh + through, **quiet))
+        except OSError:  # no ssh, so no connection either
+            return
+    until = time.monotonic() + TIDYING
+    for process in removing:
+        try:
+            process.wait(max(0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()

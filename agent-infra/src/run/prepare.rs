@@ -12,6 +12,7 @@ use super::{Means, fault};
 use crate::{
     folder::Folder,
     inventory::{HOSTS_FILE, Inventory},
+    isolation::{Fence, Needs, Site},
     remote::Cleaner,
     settings::{CALLBACK, DEFAULTS, Settings, check_path},
     supervise::Spec,
@@ -28,6 +29,8 @@ pub(super) struct Prepared {
     pub(super) spec: Spec,
     /// Where hosts are reached over a network.
     pub(super) cleaner: Option<Cleaner>,
+    /// Which isolation is in force, for people.
+    pub(super) isolation: String,
 }
 
 /// Strikes out what the parameters and the inventory of this run hold secret.
@@ -76,16 +79,41 @@ pub(super) fn prepare(
         hosts: work.hosts.len(),
         ssh_agent: means.ssh_agent.as_deref(),
     };
-    let cleaner = inventory.remote.then(|| cleaner(means, &folder, &settings));
-    let mut spec = spec(means, work, &folder, &settings, playbook);
-    spec.cleanup = cleaner.as_ref().map(Cleaner::command);
+    let spec = spec(means, work, &folder, &settings, playbook);
+    write(work, &folder, inventory.remote, &vars)
+        .map_err(|error| fault(format!("{}: {error}", work.folder.display())))?;
+    let Fence {
+        command,
+        detached,
+        words,
+    } = means.isolation.fence(&Site {
+        folder: &folder,
+        control: settings.control_folder(),
+        environment: &spec.environment,
+        needs: &Needs::of(inventory, means.ssh_agent.as_deref()),
+        local: inventory.local,
+        keeps_daemons: spec.keeps_daemons,
+    })?;
+    let cleaner = inventory.remote.then(|| Cleaner {
+        fence: command.clone(),
+        detached,
+        ..cleaner(means, &folder, &settings)
+    });
+    if let Some(cleaner) = &cleaner {
+        let kept = cleaner.write(&folder);
+        kept.map_err(|error| fault(format!("{}: {error}", work.folder.display())))?;
+    }
     let prepared = Prepared {
-        spec,
+        spec: Spec {
+            cleanup: cleaner.as_ref().map(Cleaner::command),
+            fence: command,
+            detached,
+            ..spec
+        },
         cleaner,
+        isolation: words,
         folder,
     };
-    write(work, &prepared, &vars)
-        .map_err(|error| fault(format!("{}: {error}", work.folder.display())))?;
     prepared.folder.check(work.digest)?;
     Ok(prepared)
 }
@@ -103,10 +131,7 @@ fn check_hosts(work: &Work, inventory: &Inventory) -> Result<(), Problem> {
     }
 }
 
-fn write(work: &Work, prepared: &Prepared, vars: &str) -> io::Result<()> {
-    let Prepared {
-        folder, cleaner, ..
-    } = prepared;
+fn write(work: &Work, folder: &Folder, remote: bool, vars: &str) -> io::Result<()> {
     let run_id = work.run_id();
     let settings = Settings {
         folder,
@@ -120,11 +145,9 @@ fn write(work: &Work, prepared: &Prepared, vars: &str) -> io::Result<()> {
     folder.write(&folder.defaults(), DEFAULTS)?;
     folder.write(&folder.plugins().join("chiffon.py"), CALLBACK)?;
     mkfifoat(CWD, folder.events(), FileMode::RUSR | FileMode::WUSR)?;
-    if let Some(cleaner) = cleaner {
-        DirBuilder::new()
-            .mode(0o700)
-            .create(settings.control_folder())?;
-        cleaner.write(folder)?;
+    if remote {
+        let control = settings.control_folder();
+        DirBuilder::new().mode(0o700).create(control)?;
     }
     folder.unpack(&work.bundle)
 }
@@ -166,6 +189,9 @@ fn spec(
         limit_seconds: work.timeout.as_secs().saturating_add(SECOND_FENCE_SECONDS),
         cleanup: None,
         keeps_daemons: work.bundle.file(Bundle::KEEPS_DAEMONS).is_some(),
+        fence: Vec::new(),
+        detached: false,
+        limits: means.isolation.limits(),
     }
 }
 
@@ -176,5 +202,7 @@ fn cleaner(means: &Means, folder: &Folder, settings: &Settings<'_>) -> Cleaner {
         inventories: inventories(folder).into(),
         environment: settings.environment(),
         ssh_args: settings.lone_ssh_args(),
+        fence: Vec::new(),
+        detached: false,
     }
 }

@@ -4,6 +4,8 @@ use std::{fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::Passed;
+
 /// What set the end off.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Why {
@@ -12,7 +14,7 @@ pub(crate) enum Why {
     Ended,
     /// The agent said so, or died.
     Stopped,
-    /// It passed the supervisor's own limit.
+    /// It passed the supervisor's own limit of time, or one of [`Passed`].
     Limit,
 }
 
@@ -28,6 +30,9 @@ pub(crate) struct End {
     pub(crate) cpu_seconds: f64,
     /// Highest sum of the resident memory of all its processes.
     pub(crate) peak_bytes: u64,
+    /// Which limit of the run was passed, where it was not time.
+    #[serde(default)]
+    pub(crate) passed: Option<Passed>,
     /// Processes that were still there and were told to end.
     pub(crate) ended_early: usize,
     /// Daemons that outlive the run, because the entry says so.

@@ -7,6 +7,8 @@ mod injection;
 #[cfg(test)]
 mod installing;
 #[cfg(test)]
+mod isolation;
+#[cfg(test)]
 mod overhead;
 #[cfg(test)]
 mod remote;

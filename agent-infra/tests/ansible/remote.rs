@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::room::{Room, tells, worker};
 
-fn inventory(server: &Sshd) -> String {
+pub(crate) fn inventory(server: &Sshd) -> String {
     format!(
         "all:\n  hosts:\n    nas:\n      ansible_host: 127.0.0.1\n      ansible_port: {}\n      ansible_user: {}\n      ansible_ssh_private_key_file: {}\n",
         server.port(),
@@ -18,7 +18,7 @@ fn inventory(server: &Sshd) -> String {
     )
 }
 
-fn room(server: &Sshd, tasks: &str) -> Room {
+pub(crate) fn room(server: &Sshd, tasks: &str) -> Room {
     let mut room = Room::with_inventory(tasks, &inventory(server), &["nas"]);
     room.add("inventory/known_hosts", &(server.host_key_line() + "\n"));
     room
@@ -46,6 +46,7 @@ async fn a_pinned_host_is_changed_over_ssh_and_others_are_not_connected_to() {
         ended.output
     );
     assert_eq!(good.read("out"), "there");
+    assert!(!remote_folder(&good).exists(), "its folder there is gone");
     assert_eq!(ended.hosts["nas"].outcome, HostOutcome::Changed);
 
     let unknown = Room::with_inventory(PING, &inventory(&server), &["nas"]);
@@ -72,6 +73,13 @@ async fn a_pinned_host_is_changed_over_ssh_and_others_are_not_connected_to() {
     assert_eq!(ended.status, ResultStatus::Failed);
     assert_eq!(ended.error.unwrap().code, ErrorCode::HostUnreachable);
     assert_eq!(ended.hosts["nas"].outcome, HostOutcome::Unreachable);
+}
+
+/// The host of these tests is this machine, with the home of this user.
+fn remote_folder(room: &Room) -> std::path::PathBuf {
+    let home = std::env::var("HOME").unwrap();
+    let mark = format!("chiffon-{}", room.work.run_id());
+    std::path::Path::new(&home).join(".ansible/tmp").join(mark)
 }
 
 /// Sleeps under a module's program on the host, deaf to everything but a kill.
@@ -109,11 +117,7 @@ async fn what_hangs_on_a_host_ends_with_the_run_or_its_sweep() {
         begun.elapsed()
     );
     assert_eq!(remote_sleepers(), [""; 0]);
-    let home = std::env::var("HOME").unwrap();
-    let left = std::path::Path::new(&home)
-        .join(".ansible/tmp")
-        .join(format!("chiffon-{}", hanging.work.run_id()));
-    assert!(!left.exists());
+    assert!(!remote_folder(&hanging).exists());
 
     // The host goes away in mid-run: nobody can say what runs there. (This server lets no `LC_*` pass, so
     // what is deaf to the hang-up as well could not be found again.)

@@ -8,7 +8,7 @@ use std::{
 };
 
 use chiffon_agent::{Ended, Progress, Work, Worker};
-use chiffon_agent_infra::{Ansible, AnsibleLocator, InfraConfig, InfraWorker};
+use chiffon_agent_infra::{Ansible, AnsibleLocator, InfraConfig, InfraWorker, IsolationConfig};
 use chiffon_common::{AttemptRef, Bundle, BundleFile, Mode, Parameters, TaskId};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -49,8 +49,13 @@ pub(crate) fn supervisor() -> &'static Path {
 }
 
 pub(crate) fn worker(home: &Path) -> InfraWorker {
+    isolated_worker(home, IsolationConfig::default())
+}
+
+pub(crate) fn isolated_worker(home: &Path, isolation: IsolationConfig) -> InfraWorker {
     let config = InfraConfig {
         supervisor: vec![supervisor().into()],
+        isolation,
         ..InfraConfig::new(home.to_owned())
     };
     InfraWorker::with_ansible(config, ansible())
@@ -60,6 +65,7 @@ pub(crate) fn worker(home: &Path) -> InfraWorker {
 pub(crate) struct Room {
     pub(crate) temporary: TempDir,
     pub(crate) work: Work,
+    pub(crate) isolation: IsolationConfig,
 }
 
 impl Room {
@@ -105,7 +111,11 @@ impl Room {
             timeout: Duration::from_secs(120),
             folder: temporary.path().join("run"),
         };
-        Self { temporary, work }
+        Self {
+            temporary,
+            work,
+            isolation: IsolationConfig::default(),
+        }
     }
 
     /// Adds a file to the bundle.
@@ -143,7 +153,7 @@ impl Room {
         stop: CancellationToken,
         mut enough: impl FnMut(&Progress) -> bool,
     ) -> (Ended, Vec<Progress>) {
-        let worker = worker(self.temporary.path());
+        let worker = isolated_worker(self.temporary.path(), self.isolation.clone());
         let (tell, mut told) = mpsc::channel(1000);
         let run = worker.run(self.work.clone(), tell, stop.clone());
         let mut all = Vec::new();

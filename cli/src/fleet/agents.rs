@@ -30,6 +30,7 @@ impl Members {
         let mut infra = InfraConfig::new(home.path().to_owned());
         // The one of the person who started this: their hosts are reached as they reach them.
         infra.ssh_agent = std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from);
+        infra.isolation = settings.isolation.clone();
         let workers: [Arc<dyn Worker>; 2] = [
             Arc::new(InfraWorker::new(infra)),
             Arc::new(DesktopWorker::new()),

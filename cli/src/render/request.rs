@@ -121,7 +121,7 @@ fn task_text(paint: Paint, task: &TaskView) -> String {
         usage.unwrap_or_default(),
     );
     if !task.isolation.is_empty() {
-        text += &format!("\n  isolation  {}", one_line(&task.isolation, 200));
+        text += &format!("\n  isolation  {}", one_line(&task.isolation, 400));
     }
     for (host, summary) in &task.hosts {
         text += &format!("\n{}", host_text(paint, host, summary));

@@ -3,7 +3,7 @@
 
 use std::{net::TcpListener, process::Stdio, time::Duration};
 
-use chiffon_agent_infra::{AnsibleLocator, Origin};
+use chiffon_agent_infra::{Ansible, AnsibleLocator, Isolation, Origin};
 use jiff::Timestamp;
 use tokio::{process::Command, time::timeout};
 
@@ -68,21 +68,40 @@ pub(super) async fn tools(context: &Context<'_>) -> Vec<Finding> {
         "git",
         "Install git; without it only `chiffon log` reads the ledger.",
     );
+    let (ansible, found) = ansible(context).await;
     vec![
-        ansible(context).await,
+        ansible,
         python,
         git.await,
-        Finding::warn(
-            "isolation",
-            "runs are limited as processes only: own session, own folder, clean environment, ended whole",
-            "A sandbox for plays over SSH comes with a later version.",
-        ),
+        isolation(context, found).await,
         clock(),
         port(context),
     ]
 }
 
-async fn ansible(context: &Context<'_>) -> Finding {
+/// What runs are kept in, tried as the agent tries it.
+async fn isolation(context: &Context<'_>, ansible: Option<Ansible>) -> Finding {
+    let Ok(settings) = context.settings(&[]) else {
+        return Finding::warn("isolation", "not known without a configuration", "");
+    };
+    let config = settings.isolation;
+    let look = move || Isolation::look(config, ansible.as_ref());
+    let isolation = match tokio::task::spawn_blocking(look).await {
+        Ok(isolation) => isolation,
+        Err(error) => {
+            return Finding::fail("isolation", format!("the look for it failed: {error}"), "");
+        }
+    };
+    if let Some(problem) = isolation.refuses() {
+        return Finding::failed("isolation", problem);
+    }
+    match isolation.advice() {
+        Some(todo) => Finding::warn("isolation", isolation.words(), todo),
+        None => Finding::ok("isolation", isolation.words()),
+    }
+}
+
+async fn ansible(context: &Context<'_>) -> (Finding, Option<Ansible>) {
     let locator = AnsibleLocator::new(context.home.path());
     let looked = tokio::task::spawn_blocking(move || locator.find()).await;
     match looked {
@@ -97,10 +116,16 @@ async fn ansible(context: &Context<'_>) -> Finding {
                 ansible.python,
                 ansible.playbook.display()
             );
-            Finding::ok("ansible", found)
+            (Finding::ok("ansible", found), Some(ansible))
         }
-        Ok(Err(problem)) => Finding::warn("ansible", problem.detail, problem.todo),
-        Err(error) => Finding::fail("ansible", format!("the look for it failed: {error}"), ""),
+        Ok(Err(problem)) => {
+            let finding = Finding::warn("ansible", problem.detail, problem.todo);
+            (finding, None)
+        }
+        Err(error) => {
+            let found = format!("the look for it failed: {error}");
+            (Finding::fail("ansible", found, ""), None)
+        }
     }
 }
 
