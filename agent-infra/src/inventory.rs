@@ -15,7 +15,11 @@ pub(crate) const KNOWN_HOSTS: &str = "inventory/known_hosts";
 
 const KEY_FILES: [&str; 2] = ["ansible_ssh_private_key_file", "ansible_private_key_file"];
 
-const PASSWORDS: [&str; 3] = ["ansible_password", "ansible_ssh_pass", "ansible_ssh_password"];
+const PASSWORDS: [&str; 3] = [
+    "ansible_password",
+    "ansible_ssh_pass",
+    "ansible_ssh_password",
+];
 
 /// What ssh is given on its command line; `-i`, `-F` and `-o IdentityFile=` may name files.
 const SSH_ARGUMENTS: [&str; 3] = [

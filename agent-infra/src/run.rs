@@ -110,13 +110,7 @@ async fn start_and_follow(
     }
 }
 
-fn judge(
-    end: Option<End>,
-    stopped: bool,
-    clean: bool,
-    account: Account,
-    spec: &Spec,
-) -> Ended {
+fn judge(end: Option<End>, stopped: bool, clean: bool, account: Account, spec: &Spec) -> Ended {
     let usage = end.as_ref().map(usage).unwrap_or_default();
     let (status, error) = match &end {
         _ if !clean => (ResultStatus::Unknown, Some(leftovers())),
@@ -140,7 +134,9 @@ fn judge(
             Some(problem) => (ResultStatus::Failed, Some(problem)),
         },
         Some(end) if end.why == Why::Limit => {
-            let problem = end.passed.map_or_else(too_long, |it| too_much(it, &spec.limits));
+            let problem = end
+                .passed
+                .map_or_else(too_long, |it| too_much(it, &spec.limits));
             (ResultStatus::Failed, Some(problem))
         }
         Some(_) if stopped => (ResultStatus::Cancelled, None),

@@ -91,7 +91,8 @@ impl InfraWorker {
     async fn isolation(&self, ansible: &Ansible) -> Result<&Isolation, Problem> {
         let (config, ansible) = (self.config.isolation.clone(), ansible.clone());
         let look = || async move {
-            let looked = tokio::task::spawn_blocking(move || Isolation::look(config, Some(&ansible)));
+            let looked =
+                tokio::task::spawn_blocking(move || Isolation::look(config, Some(&ansible)));
             looked.await.map_err(|error| fault(&error.to_string()))
         };
         self.isolation.get_or_try_init(look).await

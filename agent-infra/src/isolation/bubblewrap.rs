@@ -99,10 +99,7 @@ pub(super) struct Bubblewrap {
 
 impl Bubblewrap {
     /// Finds one and runs Ansible's Python in it. The error is a fragment.
-    pub(super) fn attempt(
-        ansible: Option<&Ansible>,
-        readable: &[PathBuf],
-    ) -> Result<Self, String> {
+    pub(super) fn attempt(ansible: Option<&Ansible>, readable: &[PathBuf]) -> Result<Self, String> {
         let found = programs("bwrap");
         let program = found.first().ok_or("bubblewrap is not installed")?;
         let mut ask = Command::new(program);
@@ -115,7 +112,11 @@ impl Bubblewrap {
         };
         let found = Self {
             program: program.clone(),
-            version: said.split_whitespace().last().unwrap_or_default().to_owned(),
+            version: said
+                .split_whitespace()
+                .last()
+                .unwrap_or_default()
+                .to_owned(),
             trees,
             readable: readable.to_owned(),
         };

@@ -5,9 +5,7 @@
 use std::{path::PathBuf, process::Command};
 
 use super::{Fence, Site, TRY, programs, text, trees::Trees, trees::own_home};
-use crate::{
-    ansible::Ansible, limits::Limits, processes::MARK, settings::PATH, tool,
-};
+use crate::{ansible::Ansible, limits::Limits, processes::MARK, settings::PATH, tool};
 
 /// The sandbox. The run's own folder is opened afterwards, by `BindPaths`.
 const PROPERTIES: [&str; 18] = [
@@ -43,10 +41,7 @@ pub(super) struct Systemd {
 
 impl Systemd {
     /// Runs something in one. The error is a fragment.
-    pub(super) fn attempt(
-        ansible: Option<&Ansible>,
-        readable: &[PathBuf],
-    ) -> Result<Self, String> {
+    pub(super) fn attempt(ansible: Option<&Ansible>, readable: &[PathBuf]) -> Result<Self, String> {
         let found = programs("systemd-run");
         let found = Self {
             program: found
@@ -91,15 +86,24 @@ impl Systemd {
         let files = site.needs.files.iter().chain(&site.needs.ssh_agent);
         command.extend(self.shown(files));
         let folder = site.folder;
-        command.extend(property(format!("BindReadOnlyPaths={}", text(folder.path()))));
+        command.extend(property(format!(
+            "BindReadOnlyPaths={}",
+            text(folder.path())
+        )));
         for own in [folder.home(), folder.temporary(), site.control.clone()] {
             command.extend(property(format!("BindPaths={}", text(own))));
         }
         let bounds = [
-            (limits.memory_mib, format!("MemoryMax={}M", limits.memory_mib)),
+            (
+                limits.memory_mib,
+                format!("MemoryMax={}M", limits.memory_mib),
+            ),
             (limits.processes, format!("TasksMax={}", limits.processes)),
             (limits.file_mib, format!("LimitFSIZE={}M", limits.file_mib)),
-            (limits.open_files, format!("LimitNOFILE={}", limits.open_files)),
+            (
+                limits.open_files,
+                format!("LimitNOFILE={}", limits.open_files),
+            ),
             (limits.nice.into(), format!("Nice={}", limits.nice)),
         ];
         for (_, bound) in bounds.into_iter().filter(|(limit, _)| *limit > 0) {
@@ -122,7 +126,10 @@ impl Systemd {
         if self.of_user {
             // The supervisor has no environment of its own, and the manager is found by this.
             let uid = rustix::process::getuid().as_raw();
-            words.extend(["/usr/bin/env".to_owned(), format!("XDG_RUNTIME_DIR=/run/user/{uid}")]);
+            words.extend([
+                "/usr/bin/env".to_owned(),
+                format!("XDG_RUNTIME_DIR=/run/user/{uid}"),
+            ]);
         }
         words.push(text(&self.program));
         if self.of_user {
@@ -131,12 +138,25 @@ impl Systemd {
             words.extend(property("PrivateUsers=yes".to_owned()));
         }
         words.extend(
-            ["--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"].map(str::to_owned),
+            [
+                "--quiet",
+                "--pipe",
+                "--wait",
+                "--collect",
+                "--service-type=exec",
+            ]
+            .map(str::to_owned),
         );
-        words.extend(PROPERTIES.iter().flat_map(|one| property((*one).to_owned())));
+        words.extend(
+            PROPERTIES
+                .iter()
+                .flat_map(|one| property((*one).to_owned())),
+        );
         // Ansible may lie below a home, which is hidden; so may another home than the usual places.
         if let Some(home) = own_home().filter(|home| {
-            !["/home", "/root"].iter().any(|usual| home.starts_with(usual))
+            !["/home", "/root"]
+                .iter()
+                .any(|usual| home.starts_with(usual))
         }) {
             words.extend(property(format!("TemporaryFileSystem={}:ro", text(home))));
         }

@@ -103,7 +103,11 @@ fn what_is_asked_for_by_name_and_missing_refuses_and_auto_says_so() {
     let auto = offers(IsolationChoice::Auto, None);
     let fence = with_site(false, |site| auto.fence(site)).unwrap();
     assert_eq!(fence.command, [""; 0]);
-    assert!(fence.words.starts_with("no sandbox, because this machine offers none; at most"));
+    assert!(
+        fence
+            .words
+            .starts_with("no sandbox, because this machine offers none; at most")
+    );
     assert!(auto.advice().unwrap().contains("apt install bubblewrap"));
     let chosen = offers(IsolationChoice::None, None);
     assert_eq!((chosen.advice(), chosen.refuses()), (None, None));
@@ -116,7 +120,11 @@ fn a_run_on_this_machine_gets_limits_only_whatever_there_is() {
             let isolation = offers(choice, found);
             let fence = with_site(true, |site| isolation.fence(site)).unwrap();
             assert!(fence.command.is_empty() && !fence.detached);
-            assert!(fence.words.contains("change this machine; at most 4096 MiB"));
+            assert!(
+                fence
+                    .words
+                    .contains("change this machine; at most 4096 MiB")
+            );
         }
     }
 }

@@ -13,8 +13,7 @@ use crate::{ansible::Ansible, settings::PATH, tool};
 /// Links that lead from one name of a program to the next; a loop ends here.
 const LONGEST_CHAIN: usize = 16;
 
-const QUESTION: &str =
-    "import sys; print(sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, sep='\\n')";
+const QUESTION: &str = "import sys; print(sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, sep='\\n')";
 
 /// What a sandbox must show, read-only, so that Ansible runs; places of the system left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -91,7 +91,10 @@ impl User {
     pub(super) fn fence(&self, site: &Site<'_>) -> Result<Fence, Problem> {
         self.hand_over(site).map_err(|error| {
             let folder = site.folder.path().display();
-            fault(format!("{folder} cannot be given to {}: {error}", self.name))
+            fault(format!(
+                "{folder} cannot be given to {}: {error}",
+                self.name
+            ))
         })?;
         Ok(Fence {
             command: self.command(),
@@ -119,7 +122,12 @@ impl User {
         ] {
             self.show(&shown)?;
         }
-        for own in [folder.home(), folder.temporary(), site.control.clone(), folder.events()] {
+        for own in [
+            folder.home(),
+            folder.temporary(),
+            site.control.clone(),
+            folder.events(),
+        ] {
             chown(own, Some(self.uid), Some(self.gid))?;
         }
         Ok(())

@@ -27,7 +27,17 @@ use crate::{
 /// A server, where bubblewrap works too; what it was for is reported otherwise.
 fn server(what: &str) -> Option<Sshd> {
     let works = Command::new("bwrap")
-        .args(["--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"])
+        .args([
+            "--unshare-all",
+            "--ro-bind",
+            "/",
+            "/",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "true",
+        ])
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
@@ -95,7 +105,10 @@ async fn a_play_over_ssh_sees_and_changes_nothing_of_the_agents_machine() {
         (lines, ended.isolation)
     };
     let (can, words) = pry(IsolationChoice::Auto, &[]).await;
-    assert_eq!(can, ["leaves files in /tmp", "writes its own folder", "has locks"]);
+    assert_eq!(
+        can,
+        ["leaves files in /tmp", "writes its own folder", "has locks"]
+    );
     assert!(words.starts_with("sandboxed with bubblewrap "), "{words}");
     assert!(words.contains("at most 4096 MiB"), "{words}");
 
@@ -107,11 +120,22 @@ async fn a_play_over_ssh_sees_and_changes_nothing_of_the_agents_machine() {
 
     // The same play without a sandbox: all of it is possible, so the test can fail.
     let (can, words) = pry(IsolationChoice::None, &[]).await;
-    for possible in ["reads the home", "writes the home", "changes itself", "sees the supervisor"] {
-        assert!(can.iter().any(|line| line == possible), "{possible} in {can:?}");
+    for possible in [
+        "reads the home",
+        "writes the home",
+        "changes itself",
+        "sees the supervisor",
+    ] {
+        assert!(
+            can.iter().any(|line| line == possible),
+            "{possible} in {can:?}"
+        );
     }
     assert_eq!(can.last().unwrap(), "geheim");
-    assert!(words.starts_with("no sandbox, because the setting"), "{words}");
+    assert!(
+        words.starts_with("no sandbox, because the setting"),
+        "{words}"
+    );
 }
 
 const LEAVE: &str = r#"    - name: Leave daemons
@@ -155,7 +179,10 @@ async fn nothing_of_a_sandboxed_run_outlives_it() {
         let hangs = tells(piece, "Hang");
         if hangs {
             wait_for("it hangs", Duration::from_secs(60), || {
-                sleepers().iter().any(|line| line.starts_with("sleep 1208")).then_some(())
+                sleepers()
+                    .iter()
+                    .any(|line| line.starts_with("sleep 1208"))
+                    .then_some(())
             });
         }
         hangs
@@ -169,7 +196,9 @@ async fn nothing_of_a_sandboxed_run_outlives_it() {
     let kill = |piece: &chiffon_agent::Progress| {
         if hangs(piece) {
             let processes = left_of(&room);
-            let mut supervisors = processes.iter().filter(|it| it.command_line.contains(SUPERVISE_ARG));
+            let mut supervisors = processes
+                .iter()
+                .filter(|it| it.command_line.contains(SUPERVISE_ARG));
             kill_hard(supervisors.next().unwrap().pid);
         }
         false
@@ -180,22 +209,44 @@ async fn nothing_of_a_sandboxed_run_outlives_it() {
 
     // Nobody watches any more, and a sweep finds what is left in a namespace of processes.
     let mut child = Command::new("bwrap")
-        .args(["--unshare-all", "--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--"])
-        .args(["sh", "-c", "trap '' TERM; env -i setsid sleep 1201 & sleep 1202"])
+        .args([
+            "--unshare-all",
+            "--ro-bind",
+            "/",
+            "/",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "--",
+        ])
+        .args([
+            "sh",
+            "-c",
+            "trap '' TERM; env -i setsid sleep 1201 & sleep 1202",
+        ])
         .env("CHIFFON_RUN", room.work.run_id())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    wait_for("it runs", Duration::from_secs(60), || (sleepers().len() == 2).then_some(()));
-    let swept = worker(room.temporary.path()).sweep(room.work.attempt, None).await;
+    wait_for("it runs", Duration::from_secs(60), || {
+        (sleepers().len() == 2).then_some(())
+    });
+    let swept = worker(room.temporary.path())
+        .sweep(room.work.attempt, None)
+        .await;
     child.wait().unwrap();
     assert_eq!(swept, Swept::Clean);
-    wait_for("nothing is left", Duration::from_secs(60), || sleepers().is_empty().then_some(()));
+    wait_for("nothing is left", Duration::from_secs(60), || {
+        sleepers().is_empty().then_some(())
+    });
 }
 
 fn kill_hard(pid: u32) {
-    let killed = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+    let killed = Command::new("kill")
+        .args(["-KILL", &pid.to_string()])
+        .status();
     assert!(killed.unwrap().success());
 }
 
@@ -208,7 +259,10 @@ async fn isolation_that_is_named_and_missing_starts_nothing() {
     let ended = room.run().await;
     assert_eq!(ended.status, ResultStatus::Refused, "{ended:?}");
     assert_eq!(ended.error.unwrap().code, ErrorCode::IsolationMissing);
-    assert!(!room.path("run/run.json").exists(), "no supervisor was told anything");
+    assert!(
+        !room.path("run/run.json").exists(),
+        "no supervisor was told anything"
+    );
 }
 
 /// Stands for Ansible where it cannot be one that another user may run: what matters is what it may do.
@@ -257,12 +311,24 @@ async fn a_run_as_another_user_has_that_users_rights() {
     };
     let worker = InfraWorker::with_ansible(config, locator.find().unwrap());
     let (tell, _told) = mpsc::channel(1000);
-    let ended = worker.run(room.work.clone(), tell, CancellationToken::new()).await;
-    assert!(ended.isolation.starts_with("run as the user nobody"), "{ended:?}");
+    let ended = worker
+        .run(room.work.clone(), tell, CancellationToken::new())
+        .await;
+    assert!(
+        ended.isolation.starts_with("run as the user nobody"),
+        "{ended:?}"
+    );
     let lines: Vec<&str> = ended.output.lines().collect();
     assert!(lines[0].starts_with("uid 65534 groups "), "{ended:?}");
     assert!(!lines[0].ends_with(" 0"), "{lines:?}");
-    assert_eq!(lines[1..], ["reads its variables", "reads its playbook", "writes its home"]);
+    assert_eq!(
+        lines[1..],
+        [
+            "reads its variables",
+            "reads its playbook",
+            "writes its home"
+        ]
+    );
 }
 
 async fn with_limits(tasks: &str, limits: Limits) -> (Room, Ended) {
@@ -306,8 +372,16 @@ async fn limits_are_inherited_but_not_by_daemons_that_are_kept() {
     };
     let (_, ended) = with_limits(ask, limits).await;
     // The shell counts blocks of 512 bytes.
-    assert!(ended.output.contains("limits 0 300 14336 500 3 end"), "{ended:?}");
-    assert!(ended.isolation.contains("300 open files, 7 MiB a file, nice 3"), "{ended:?}");
+    assert!(
+        ended.output.contains("limits 0 300 14336 500 3 end"),
+        "{ended:?}"
+    );
+    assert!(
+        ended
+            .isolation
+            .contains("300 open files, 7 MiB a file, nice 3"),
+        "{ended:?}"
+    );
     let mut room = Room::new(ask);
     room.isolation.limits = limits;
     room.add(chiffon_common::Bundle::KEEPS_DAEMONS, "");

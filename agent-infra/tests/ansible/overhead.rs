@@ -85,9 +85,8 @@ fn bare_over_ssh(server: &Sshd) -> Duration {
     let begun = Instant::now();
     let status = Command::new(ansible().playbook)
         .args(["-i", "hosts.yml", "trial.yml"])
-        .arg("--ssh-common-args")
         .arg(format!(
-            "-o UserKnownHostsFile={}/known_hosts",
+            "--ssh-common-args=-o UserKnownHostsFile={}/known_hosts",
             folder.path().display()
         ))
         .current_dir(folder.path())
