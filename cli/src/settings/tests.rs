@@ -46,7 +46,7 @@ fn the_first_file_says_what_the_defaults_say() {
     for key in keys::KEYS {
         let mut yaml = String::new();
         for (depth, part) in key.name.split('.').enumerate() {
-            yaml += &format!("{}{part}:", ["\n", "\n  ", "\n    "][depth]);
+            yaml += &format!("\n{}{part}:", "  ".repeat(depth));
         }
         let yaml = format!("{yaml} {}\n", key.default);
         assert_eq!(
