@@ -88,7 +88,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "agents.infrastructure.isolation",
         default: "auto",
         permitted: "auto, none, bubblewrap, systemd or user",
-        meaning: "What a play over SSH is kept in: `auto` is the best that this machine offers; another one that is not to be had refuses the run. Plays on this machine get limits only.",
+        meaning: "What a play over SSH is kept in: `auto` is bubblewrap where it works, else the user that is named; another one that is not to be had refuses the run. Plays on this machine get limits only.",
         secret: false,
     },
     Key {
