@@ -103,12 +103,15 @@ codes! {
     ConfirmationRequired = 5206, 403, AfterChange, "this tier needs another person, or the typed host name";
     InvalidChoice = 5207, 422, AfterChange, "the answer is not one of the options";
     NotApproved = 5208, 403, AfterChange, "the plan was not approved";
+    PolicyChanged = 5209, 409, AfterChange, "the policy has changed since the plan was made";
+    PlanAltered = 5210, 409, AfterChange, "the stored plan is not the one that was made and approved";
     // 53xx dispatch and resources
     NoAgent = 5301, 503, MayHelp, "no agent can take the work";
     HostBusy = 5302, 409, MayHelp, "another change holds the host";
     NotStartedInTime = 5303, 504, MayHelp, "the work was not started in time";
     AlreadyEnded = 5304, 409, Never, "the request has ended already";
     NotEnded = 5305, 409, AfterChange, "the request has not ended yet";
+    Frozen = 5306, 409, AfterChange, "the fleet is frozen";
     // 54xx execution
     SealRefused = 5401, 403, AfterChange, "the agent refused the work: it is not what was approved";
     StaleAttempt = 5402, 409, Never, "the agent has seen a later attempt";

@@ -13,6 +13,7 @@ mod digest;
 mod envelope;
 mod error_code;
 mod event;
+mod freeze;
 mod ids;
 mod messages;
 mod names;
@@ -34,6 +35,7 @@ pub use digest::{Digest, DigestError};
 pub use envelope::{Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, MessageType};
 pub use error_code::{ErrorCode, Retry};
 pub use event::{Actor, Content, EntryCall, Event, EventError, MAX_TEXT_CHARS};
+pub use freeze::Frozen;
 pub use ids::{
     AgentId, AuditId, BootId, DecisionId, EventId, IdError, Incarnation, MessageId, PlanId,
     ProjectId, RequestId, RoomId, TaskId, TenantId, TraceId,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::rows::{
-    AgentRow, DecisionRow, EventRow, HostRow, LedgerBatchRow, LedgerEntryRow, MetricRow,
+    AgentRow, DecisionRow, EventRow, FreezeRow, HostRow, LedgerBatchRow, LedgerEntryRow, MetricRow,
     NewLogLine, OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, TaskRow,
     TimerRow,
 };
@@ -79,6 +79,12 @@ pub enum Check {
         /// The caller's clock, for leases that expire.
         now: Timestamp,
     },
+    /// Nobody has frozen or thawed since this version of the freeze was read (0: there was never one):
+    /// [`crate::Error::Conflict`] otherwise.
+    Freeze {
+        /// The version.
+        version: u64,
+    },
 }
 
 /// What the row must be before the write. The version stored is counted by the store: what the written
@@ -106,6 +112,8 @@ pub enum Write {
     Room(Expected, RoomRow),
     /// A project.
     Project(Expected, ProjectRow),
+    /// The freeze of the tenant, or its end.
+    Freeze(Expected, FreezeRow),
     /// The plan of a request; replaces an earlier one.
     Plan(PlanRow),
     /// An event; must not exist.

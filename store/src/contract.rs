@@ -10,9 +10,9 @@ use crate::{
     Error,
     commit::{Commit, Receipt},
     rows::{
-        AgentRow, AuditSeal, DecisionRow, DueTimer, EventRow, HostRow, LeaseRow, LedgerBatchRow,
-        LedgerEntryRow, LogRow, NumberedAudit, OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow,
-        RunEventRow, StreamRow, TaskRow, TimerRow,
+        AgentRow, AuditSeal, DecisionRow, DueTimer, EventRow, FreezeRow, HostRow, LeaseRow,
+        LedgerBatchRow, LedgerEntryRow, LogRow, NumberedAudit, OutboxRow, PlanRow, ProjectRow,
+        RequestRow, RoomRow, RunEventRow, StreamRow, TaskRow, TimerRow,
     },
 };
 
@@ -31,6 +31,8 @@ pub struct RunRows {
     pub timers: Vec<TimerRow>,
     /// The leases that its tasks (owner `task:<id>`) have taken and not given back, run out or not.
     pub leases: Vec<LeaseRow>,
+    /// The freeze of its tenant, if there ever was one.
+    pub freeze: Option<FreezeRow>,
 }
 
 /// Which requests to list.
@@ -169,6 +171,9 @@ pub trait Store: Send + Sync {
         tenant: &TenantId,
         project: &ProjectId,
     ) -> Result<Option<ProjectRow>, Error>;
+
+    /// The freeze of the tenant, if there ever was one.
+    async fn freeze(&self, tenant: &TenantId) -> Result<Option<FreezeRow>, Error>;
 
     /// What is kept of an idempotency key.
     async fn stored_answer(

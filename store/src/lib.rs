@@ -16,9 +16,10 @@ pub use commit::{Check, Commit, Expected, IdempotencyClaim, InboxKey, Receipt, W
 pub use contract::{ListDecisions, ListRequests, ListTasks, RunRows, Store, StoredAnswer};
 pub use error::Error;
 pub use rows::{
-    AgentRow, AuditSeal, DecisionRow, DueTimer, EventRow, HostRow, LeaseRow, LedgerBatchRow,
-    LedgerEntryRow, LogRow, MetricRow, NewLogLine, NumberedAudit, OutboxRow, PlanRow, ProjectRow,
-    RequestRow, RoomRow, RunEventRow, StreamRow, StreamSource, TaskRow, TimerRow,
+    AgentRow, AuditSeal, DecisionRow, DueTimer, EventRow, FreezeRow, HostRow, LeaseRow,
+    LedgerBatchRow, LedgerEntryRow, LogRow, MetricRow, NewLogLine, NumberedAudit, OutboxRow,
+    PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, StreamRow, StreamSource, TaskRow,
+    TimerRow,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Options, Sqlite};

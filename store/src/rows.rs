@@ -2,7 +2,7 @@
 //! whole object in JSON, whose meaning the store leaves to the engine.
 
 use chiffon_common::{
-    AgentId, AuditRecord, Digest, EventId, MessageId, ProjectId, RequestId, RoomId, TaskId,
+    AgentId, AuditRecord, Digest, EventId, Frozen, MessageId, ProjectId, RequestId, RoomId, TaskId,
     TenantId,
 };
 use jiff::Timestamp;
@@ -166,6 +166,17 @@ pub struct ProjectRow {
     pub created_at: Timestamp,
     /// When it last changed.
     pub updated_at: Timestamp,
+}
+
+/// Table `freezes`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreezeRow {
+    /// Owner.
+    pub tenant_id: TenantId,
+    /// Rises by one with every freeze and thaw; 1 at first.
+    pub version: u64,
+    /// Who froze it, since when and why; absent after a thaw.
+    pub frozen: Option<Frozen>,
 }
 
 /// Table `events`: what came in and what the arbiter answered; written once.

@@ -5,6 +5,7 @@
 mod atomic;
 mod audit;
 mod crowd;
+mod freeze;
 mod keys;
 mod leases;
 mod ledger;
@@ -118,6 +119,8 @@ cases! {
         a_decision_and_a_plan_lead_to_their_request;
     projects: a_project_is_made_once_and_changes_from_its_version,
         a_list_of_projects_misses_and_repeats_nothing;
+    freeze: a_freeze_is_read_back_and_changes_from_its_version,
+        whoever_judged_before_a_freeze_is_told_so;
     stream: a_record_is_as_many_events_as_moves,
         a_refused_commit_gives_its_event_numbers_back,
         lines_that_came_together_are_one_event,

@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
-    audit, fleet, forget, keys, leases, ledger, logs, outbox, projects, runs, stream, timers, told,
+    audit, fleet, forget, freezes, keys, leases, ledger, logs, outbox, projects, runs, stream,
+    timers, told,
 };
 use crate::{
     Error, OutboxRow,
-    commit::{Commit, Receipt, Write},
+    commit::{Check, Commit, Receipt, Write},
 };
 
 /// What the writer can be asked to do.
@@ -161,7 +162,13 @@ fn apply_commit(batch: &mut Batch<'_>, commit: &Commit) -> Result<Receipt, Error
         keys::claim(conn, tenant, claim)?;
     }
     for check in &commit.checks {
-        leases::check(conn, tenant, check)?;
+        match check {
+            Check::Holds { name, owner, epoch } => {
+                leases::holds(conn, tenant, name, owner, *epoch)?;
+            }
+            Check::Free { name, owner, now } => leases::free(conn, tenant, name, owner, *now)?,
+            Check::Freeze { version } => freezes::check(conn, tenant, *version)?,
+        }
     }
     for write in &commit.writes {
         receipt.epochs.extend(apply_write(batch, tenant, write)?);
@@ -194,6 +201,7 @@ fn apply_write(
         Write::Agent(expected, row) => fleet::write_agent(conn, tenant, *expected, row)?,
         Write::Room(expected, row) => fleet::write_room(conn, tenant, *expected, row)?,
         Write::Project(expected, row) => projects::write(conn, tenant, *expected, row)?,
+        Write::Freeze(expected, row) => freezes::write(conn, tenant, *expected, row)?,
         Write::Host(row) => fleet::write_host(conn, tenant, row)?,
         Write::Metric(row) => fleet::write_metric(conn, tenant, row)?,
         Write::SetTimer(row) => timers::set(conn, tenant, row)?,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{micros, opt_micros, opt_time, parsed, text_list, time};
-use crate::{Error, LeaseRow, commit::Check};
+use crate::{Error, LeaseRow};
 
 macro_rules! select_leases {
     ($rest:literal) => {
@@ -16,21 +16,33 @@ macro_rules! select_leases {
     };
 }
 
-/// Holds a check against the table.
-pub(super) fn check(conn: &Connection, tenant: &TenantId, check: &Check) -> Result<(), Error> {
-    match check {
-        Check::Holds { name, owner, epoch } => match find(conn, tenant, name)? {
-            Some((Some(lease), _)) if lease.owner == *owner && lease.epoch == *epoch => Ok(()),
-            _ => Err(Error::Conflict {
-                what: format!("lease {name}"),
-            }),
-        },
-        Check::Free { name, owner, now } => match find(conn, tenant, name)? {
-            Some((Some(lease), _)) if is_held(&lease, *now) && lease.owner != *owner => {
-                Err(held(lease))
-            }
-            _ => Ok(()),
-        },
+/// Sees whether this owner holds the lease at this epoch.
+pub(super) fn holds(
+    conn: &Connection,
+    tenant: &TenantId,
+    name: &str,
+    owner: &str,
+    epoch: u64,
+) -> Result<(), Error> {
+    match find(conn, tenant, name)? {
+        Some((Some(lease), _)) if lease.owner == owner && lease.epoch == epoch => Ok(()),
+        _ => Err(Error::Conflict {
+            what: format!("lease {name}"),
+        }),
+    }
+}
+
+/// Sees whether nobody but this owner holds the lease.
+pub(super) fn free(
+    conn: &Connection,
+    tenant: &TenantId,
+    name: &str,
+    owner: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    match find(conn, tenant, name)? {
+        Some((Some(lease), _)) if is_held(&lease, now) && lease.owner != owner => Err(held(lease)),
+        _ => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
     columns::{cursor, json, opt_parsed, page, parsed, text_list, time},
-    decisions, leases, plans, tasks, timers,
+    decisions, freezes, leases, plans, tasks, timers,
 };
 use crate::{Error, EventRow, ListRequests, RequestRow, RunRows};
 
@@ -112,6 +112,7 @@ pub(super) fn run(
         decisions: decisions::of_request(conn, &key)?,
         timers: timers::of_slice(conn, tenant, &format!("request:{id}"))?,
         leases: leases::of_request(conn, tenant, id)?,
+        freeze: freezes::one(conn, tenant)?,
     }))
 }
 

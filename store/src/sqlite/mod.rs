@@ -9,6 +9,7 @@ mod decisions;
 mod error;
 mod fleet;
 mod forget;
+mod freezes;
 mod keys;
 mod leases;
 mod ledger;

@@ -12,15 +12,15 @@ use rusqlite::Connection;
 use super::{
     Sqlite,
     apply::{Answer, Command},
-    audit, check, decisions, fleet, forget, keys, leases, ledger, lists, logs, plans, projects,
-    stream, tasks, timers, told,
+    audit, check, decisions, fleet, forget, freezes, keys, leases, ledger, lists, logs, plans,
+    projects, stream, tasks, timers, told,
     writer::BOUND,
 };
 use crate::{
-    AgentRow, AuditSeal, DecisionRow, DueTimer, Error, EventRow, HostRow, LeaseRow, LedgerBatchRow,
-    LedgerEntryRow, ListDecisions, ListRequests, ListTasks, LogRow, NumberedAudit, OutboxRow,
-    PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, RunRows, Store, StoredAnswer, StreamRow,
-    TaskRow,
+    AgentRow, AuditSeal, DecisionRow, DueTimer, Error, EventRow, FreezeRow, HostRow, LeaseRow,
+    LedgerBatchRow, LedgerEntryRow, ListDecisions, ListRequests, ListTasks, LogRow, NumberedAudit,
+    OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, RunRows, Store, StoredAnswer,
+    StreamRow, TaskRow,
     commit::{Commit, Receipt},
 };
 
@@ -140,6 +140,11 @@ impl Store for Sqlite {
         let (tenant, project) = (tenant.clone(), project.clone());
         self.read(move |conn| projects::one(conn, &tenant, &project))
             .await
+    }
+
+    async fn freeze(&self, tenant: &TenantId) -> Result<Option<FreezeRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| freezes::one(conn, &tenant)).await
     }
 
     async fn stored_answer(
