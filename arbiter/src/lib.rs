@@ -5,13 +5,15 @@
 
 mod agent;
 mod process;
+mod rules;
 mod run;
 
 pub use agent::{Agent, AgentEffect, AgentEvent, AgentMoved, AgentState, advance_agent};
 pub use process::{Authorisation, Judgement, Policy, Prior, Stage, StageRecord, process};
+pub use rules::rules_digest;
 pub use run::{
-    Answered, Approval, Cancelling, Context, Decision, DecisionKind, DecisionState, Effect, Ids,
-    Moved, NewRun, Outcome, ProofError, Refusal, Reported, Request, RequestState, Run, RunEvent,
-    RunPolicy, Sent, SliceDocs, Task, TaskState, TimerKind, TimerName, TimerSubject, WaitingOn,
-    apply, bead_state, may_start, secrets_of,
+    Answered, Approval, Cancelling, Context, Decision, DecisionKind, DecisionState, Effect, Gate,
+    Ids, Moved, NewRun, Outcome, ProofError, Refusal, Reported, Request, RequestState, Run,
+    RunEvent, RunPolicy, Sent, SliceDocs, Task, TaskState, TimerKind, TimerName, TimerSubject,
+    WaitingOn, apply, bead_state, may_start, secrets_of, turned_away,
 };

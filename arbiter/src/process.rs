@@ -11,20 +11,14 @@ use chiffon_common::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// What the configuration says. Part of the determinism guarantee, so its digest goes into every record.
+/// What the configuration says. Part of the determinism guarantee, so it is under the digest of the rules
+/// ([`crate::rules_digest`]), which goes into every record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// Whether text may start work. Only the orchestrator enables it.
     pub jobs: bool,
     /// Kinds of actor that may ask for work: `person`, `service`, `agent`.
     pub may_ask: Vec<String>,
-}
-
-impl Policy {
-    /// The digest of the policy, for audit records and approvals.
-    pub fn digest(&self) -> Result<Digest, CanonicalError> {
-        Digest::of_value(self)
-    }
 }
 
 /// The authoriser's word.

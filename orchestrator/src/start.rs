@@ -2,10 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use chiffon_arbiter::{Policy, RunPolicy};
+use chiffon_arbiter::{Policy, RunPolicy, rules_digest};
 use chiffon_bus::{Bus, QueueName};
 use chiffon_common::{AgentId, ErrorCode, Principal, Problem, Signer, SshSigner, TenantId};
 use chiffon_store::Store;
+use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -82,7 +83,9 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         jobs: true,
         may_ask: vec!["person".to_owned(), "service".to_owned()],
     };
-    let policy_digest = policy.digest().map_err(|error| {
+    let good_for = i64::try_from(config.good_for_seconds).unwrap_or(i64::MAX);
+    let good_for = SignedDuration::from_secs(good_for);
+    let rules = rules_digest(&policy, &config.lifecycles, good_for).map_err(|error| {
         Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
     })?;
     let limits = Limits::of(&config.lifecycles).map_err(|error| {
@@ -93,7 +96,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         tenant: TenantId::default(),
         replica: "local".to_owned(),
         policy,
-        policy_digest,
+        rules,
         lifecycles: config.lifecycles,
         good_for_seconds: config.good_for_seconds,
         ledger_remote: config.ledger_remote,

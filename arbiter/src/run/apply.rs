@@ -101,6 +101,7 @@ impl Run {
                 state: RequestState::Received,
                 because: "taken".to_owned(),
                 cancelling: None,
+                planned: None,
                 approval: None,
             },
             plan: None,

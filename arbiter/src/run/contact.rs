@@ -5,7 +5,8 @@ use chiffon_common::{ErrorCode, Incarnation, Mode, Problem, TaskId};
 use jiff::Timestamp;
 
 use super::{
-    DecisionKind, Effect, Refusal, Sent, Task, TaskState, TimerKind, TimerSubject, desk::Desk,
+    DecisionKind, Effect, Refusal, Sent, Task, TaskState, TimerKind, TimerSubject, WaitingOn,
+    desk::Desk,
 };
 
 impl Desk<'_> {
@@ -116,6 +117,19 @@ impl Desk<'_> {
     ) -> Result<(), Refusal> {
         let task = self.task(id)?.clone();
         match (kind, task.state) {
+            (
+                TimerKind::Start,
+                TaskState::Waiting {
+                    on: WaitingOn::Freeze { words },
+                },
+            ) => {
+                let problem = Problem::new(
+                    ErrorCode::Frozen,
+                    format!("the step was not started in time: the fleet was {words}"),
+                    "end the freeze with `chiffon thaw`, then ask again",
+                );
+                self.move_task(id, TaskState::Failed { problem }, "not started in time");
+            }
             (TimerKind::Start, TaskState::Open | TaskState::Waiting { .. }) => {
                 let problem = Problem::new(
                     ErrorCode::NotStartedInTime,
@@ -188,17 +202,14 @@ impl Desk<'_> {
             sends: sent.sends.saturating_add(1),
             ..sent
         };
-        self.move_task(
-            id,
-            TaskState::Dispatched { sent },
-            "sent again: no answer yet",
-        );
-        if self.run.request.cancelling.is_some() {
-            // Not begun again only to be cancelled: asked, so that it may end as never seen.
-            self.push(Effect::Query { task: id });
-            self.cancel_again(id);
-        } else {
-            self.push(Effect::Dispatch { task: id });
+        self.move_task(id, TaskState::Dispatched { sent }, "no answer yet");
+        // Sending again passes the gate like every start. What may not begin any more is asked, so that it may end as
+        // never seen; what was cancelled is told so once more.
+        let may = self.task(id).and_then(|task| self.may_start(task));
+        match may {
+            Ok(()) => self.push(Effect::Dispatch { task: id }),
+            Err(_) => self.push(Effect::Query { task: id }),
         }
+        self.cancel_again(id);
     }
 }

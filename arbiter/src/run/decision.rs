@@ -1,11 +1,10 @@
 //! How a question is answered, and what the answer moves.
 
 use chiffon_common::{DecisionId, ErrorCode, Problem, TaskId, Tier};
-use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Answered, Approval, Decision, DecisionKind, DecisionState, Effect, Refusal, RequestState,
-    TaskState, WaitingOn, desk::Desk,
+    TaskState, WaitingOn, desk::Desk, gate::good_until,
 };
 
 impl Desk<'_> {
@@ -27,19 +26,14 @@ impl Desk<'_> {
         self.move_decision(decision.decision_id, to, &because);
         match decision.kind {
             DecisionKind::Approval { digest, .. } if answer.choice == "approve" => {
-                let good_for = self
-                    .run
-                    .plan
-                    .as_ref()
-                    .map_or(0, |plan| plan.good_for_seconds);
-                let good_for =
-                    SignedDuration::from_secs(i64::try_from(good_for).unwrap_or(i64::MAX));
+                let plan = self.run.plan.as_ref();
+                let good_until = plan.map_or(self.now, |plan| good_until(plan, self.now));
                 self.run.request.approval = Some(Approval {
                     decision: decision.decision_id,
                     approver: answer.by.id.clone(),
                     digest,
                     at: self.now,
-                    good_until: self.now.checked_add(good_for).unwrap_or(Timestamp::MAX),
+                    good_until,
                     used_at: None,
                 });
                 self.start_running(&format!("approved by {}", answer.by.id));
@@ -62,7 +56,10 @@ impl Desk<'_> {
 
     fn may_answer(&self, decision: &Decision, answer: &Answered) -> Result<(), Refusal> {
         if decision.state.ended() {
-            return Err(Refusal::DecisionClosed(decision.state.name()));
+            return Err(match self.cancelled_by() {
+                Some(by) => Refusal::Cancelled { by },
+                None => Refusal::DecisionClosed(decision.state.name()),
+            });
         }
         if self.now > decision.deadline {
             return Err(Refusal::DecisionClosed("expired"));
@@ -106,6 +103,20 @@ impl Desk<'_> {
                 }
             }
             DecisionKind::Interrupted { .. } | DecisionKind::UnknownOutcome { .. } => Ok(()),
+        }
+    }
+
+    /// Who ended the request, or is about to.
+    fn cancelled_by(&self) -> Option<String> {
+        match &self.run.request.state {
+            RequestState::Cancelled { by } => Some(by.clone()),
+            state if state.ended() => None,
+            _ => self
+                .run
+                .request
+                .cancelling
+                .as_ref()
+                .map(|cancelling| cancelling.by.clone()),
         }
     }
 

@@ -1,14 +1,14 @@
 //! The working copy of a slice: every move goes through here, so that no state changes without a line
 //! for the audit record, and none is entered without its timers.
 
-use chiffon_common::{DecisionId, MoveRecord, Problem, StepNo, Subject, TaskId};
+use chiffon_common::{DecisionId, Digest, Frozen, MoveRecord, Problem, StepNo, Subject, TaskId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    Decision, DecisionKind, DecisionState, Effect, Request, RequestState, Run, Task, TaskState,
-    TimerKind, TimerName, TimerSubject,
+    Decision, DecisionKind, DecisionState, Effect, Gate, Refusal, Request, RequestState, Run, Task,
+    TaskState, TimerKind, TimerName, TimerSubject, may_start,
 };
 
 /// What the shell passes in beside the event.
@@ -18,6 +18,10 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// Limits.
     pub policy: &'a RunPolicy,
+    /// Digest of the rules in force, these limits among them.
+    pub rules: Digest,
+    /// A person's word that nothing is to be started, while it stands.
+    pub frozen: Option<&'a Frozen>,
     /// Fresh ids, minted by the shell.
     pub ids: Ids,
 }
@@ -126,6 +130,8 @@ pub(super) struct Desk<'a> {
     pub(super) run: Run,
     pub(super) now: Timestamp,
     pub(super) policy: &'a RunPolicy,
+    pub(super) rules: Digest,
+    frozen: Option<&'a Frozen>,
     ids: Ids,
     moves: Vec<MoveRecord>,
     effects: Vec<Effect>,
@@ -135,8 +141,11 @@ impl<'a> Desk<'a> {
     pub(super) fn new(run: &Run, context: Context<'a>) -> Self {
         Self {
             run: run.clone(),
-            now: context.now,
+            // A clock that is set back brings nothing back to life.
+            now: context.now.max(run.latest()),
             policy: context.policy,
+            rules: context.rules,
+            frozen: context.frozen,
             ids: context.ids,
             moves: Vec::new(),
             effects: Vec::new(),
@@ -169,6 +178,16 @@ impl<'a> Desk<'a> {
             effects,
             minted: ids.minted,
         }
+    }
+
+    /// The gate before every start.
+    pub(super) fn may_start(&self, task: &Task) -> Result<(), Refusal> {
+        let gate = Gate {
+            now: self.now,
+            rules: self.rules,
+            frozen: self.frozen,
+        };
+        may_start(&self.run, task, &gate)
     }
 
     pub(super) fn push(&mut self, effect: Effect) {

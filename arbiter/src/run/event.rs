@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use chiffon_common::{
-    AgentId, DecisionId, Digest, HostSummary, Incarnation, Plan, Principal, Problem, ResourceUsage,
-    ResultStatus, StatusKind, TaskId, api::Nearest,
+    AgentId, DecisionId, Digest, Frozen, HostSummary, Incarnation, Plan, Principal, Problem,
+    ResourceUsage, ResultStatus, StatusKind, TaskId, api::Nearest,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -251,4 +251,19 @@ pub enum Refusal {
     /// No approval permits it.
     #[error("no live approval permits the start")]
     NotApproved,
+    /// The stored plan does not fit its digest, or its digest the approval.
+    #[error("the stored plan is not the one that was made and approved")]
+    PlanAltered,
+    /// The rules are others than those that the plan was made under.
+    #[error("the policy has changed since the plan was made")]
+    PolicyChanged,
+    /// Nothing is started while the fleet is frozen.
+    #[error("the fleet is {}", .0.words())]
+    Frozen(Frozen),
+    /// The question is closed because the request is being ended.
+    #[error("the request was cancelled by {by}")]
+    Cancelled {
+        /// Who.
+        by: String,
+    },
 }

@@ -12,6 +12,7 @@ mod decision;
 mod desk;
 mod ending;
 mod event;
+mod gate;
 mod proof;
 mod request;
 mod settle;
@@ -24,11 +25,11 @@ mod timer;
 pub use apply::{NewRun, apply};
 pub use desk::{Context, Ids, Moved, RunPolicy};
 pub use event::{Answered, Effect, Outcome, Refusal, Reported, RunEvent};
+pub use gate::{Gate, may_start, turned_away};
 pub use proof::{ProofError, SliceDocs};
 pub use request::secrets_of;
 pub use state::{
     Approval, Cancelling, Decision, DecisionKind, DecisionState, Request, RequestState, Run, Sent,
     Task, TaskState, WaitingOn, bead_state,
 };
-pub use task::may_start;
 pub use timer::{TimerKind, TimerName, TimerSubject};

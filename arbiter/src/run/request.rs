@@ -7,7 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Cancelling, DecisionKind, DecisionState, Effect, Refusal, RequestState, TaskState, TimerKind,
+    WaitingOn,
     desk::Desk,
+    gate::{is_intact, turned_away},
 };
 
 impl Desk<'_> {
@@ -36,7 +38,7 @@ impl Desk<'_> {
             })
             .map(|step| step.no)
             .collect();
-        self.run.plan = Some(plan);
+        self.take_plan(plan);
         if tier == Tier::Zero {
             self.start_running(&format!(
                 "{because}; it only reads, so it needs no approval"
@@ -51,6 +53,11 @@ impl Desk<'_> {
             self.push(Effect::Wake);
         }
         Ok(())
+    }
+
+    fn take_plan(&mut self, plan: Plan) {
+        self.run.request.planned = Some(plan.digest);
+        self.run.plan = Some(plan);
     }
 
     pub(super) fn asked_back(
@@ -85,6 +92,17 @@ impl Desk<'_> {
         if !matches!(self.run.request.state, RequestState::Previewing) || !complete {
             return Err(self.out_of_turn());
         }
+        // A plan that somebody has edited meanwhile gets no new digest over the edit.
+        let intact = self
+            .run
+            .plan
+            .as_ref()
+            .map(|planned| is_intact(&self.run, planned, self.rules));
+        if let Some(problem) = intact.and_then(|intact| turned_away(&intact.err()?)) {
+            let because = problem.detail.clone();
+            self.move_request(RequestState::Failed { problem }, because);
+            return Ok(());
+        }
         let exact = plan
             .steps
             .iter()
@@ -96,7 +114,7 @@ impl Desk<'_> {
         };
         let already_so = exact && !self.run.tasks.values().any(changes);
         let because = in_short(&plan);
-        self.run.plan = Some(plan);
+        self.take_plan(plan);
         if already_so {
             self.move_request(
                 RequestState::Completed,
@@ -126,6 +144,17 @@ impl Desk<'_> {
         };
         let decision = self.ask(kind, question, &["approve", "reject"]);
         self.move_request(RequestState::AwaitingApproval { decision }, because);
+    }
+
+    /// Who froze what waits, in words.
+    fn held_by_freeze(&self) -> Option<String> {
+        let words = |task: &super::Task| match &task.state {
+            TaskState::Waiting {
+                on: WaitingOn::Freeze { words },
+            } => Some(words.clone()),
+            _ => None,
+        };
+        self.run.tasks.values().find_map(words)
     }
 
     fn waits_for_a_person(&self) -> bool {
@@ -285,8 +314,12 @@ impl Desk<'_> {
                 );
             }
             (TimerKind::Approval, RequestState::Running { .. }) => {
-                self.stop_tasks("the approval was not used in time");
-                self.expire("the approval was not used in time");
+                let mut why = "the approval was not used in time".to_owned();
+                if let Some(words) = self.held_by_freeze() {
+                    why += &format!(": the fleet was {words}");
+                }
+                self.stop_tasks(&why);
+                self.expire(&why);
             }
             _ => return Err(Refusal::Nothing),
         }

@@ -26,6 +26,32 @@ pub struct Run {
     pub timers: BTreeMap<TimerName, Timestamp>,
 }
 
+impl Run {
+    /// The latest moment that the slice remembers. Its time never goes back behind it, whatever the clock says.
+    pub(super) fn latest(&self) -> Timestamp {
+        let request = &self.request;
+        let approval = request.approval.as_ref();
+        let of_request = [
+            Some(request.created_at),
+            request.cancelling.as_ref().map(|cancelling| cancelling.at),
+            approval.map(|approval| approval.at),
+            approval.and_then(|approval| approval.used_at),
+        ];
+        let of_decision = |decision: &Decision| match &decision.state {
+            DecisionState::Pending => decision.created_at,
+            DecisionState::Resolved { at, .. } | DecisionState::TimedOut { at } => *at,
+        };
+        let of_task = |task: &Task| match &task.state {
+            TaskState::Running { since, .. } | TaskState::Unknown { since, .. } => *since,
+            _ => task.started_at.unwrap_or(task.created_at),
+        };
+        let times = of_request.into_iter().flatten();
+        let times = times.chain(self.decisions.values().map(of_decision));
+        let times = times.chain(self.tasks.values().map(of_task));
+        times.max().unwrap_or(request.created_at)
+    }
+}
+
 /// A request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
@@ -59,6 +85,9 @@ pub struct Request {
     pub because: String,
     /// A person wants it to end.
     pub cancelling: Option<Cancelling>,
+    /// Digest of the plan that was made for it: a plan edited with its digest is found out by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Digest>,
     /// The approval, once given.
     pub approval: Option<Approval>,
 }
@@ -257,6 +286,11 @@ pub enum WaitingOn {
     /// An agent with a free slot.
     Agent {
         /// In words.
+        words: String,
+    },
+    /// The thaw.
+    Freeze {
+        /// In words, with who froze the fleet and why.
         words: String,
     },
 }

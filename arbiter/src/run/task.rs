@@ -1,45 +1,15 @@
-//! How a task begins: the gate before every start, dispatch, and what its agent reports. How it ends is
-//! left to `ending`, what becomes of it without contact to `contact`.
+//! How a task begins: dispatch, and what its agent reports. Whether it may is left to `gate`, how it ends to `ending`,
+//! what becomes of it without contact to `contact`.
 //!
 //! Messages come in any order and more than once; they are judged by attempt and sequence number. The
 //! attempt is the fencing token: nothing of a lower one is heard.
 
-use chiffon_common::{AgentId, Digest, ErrorCode, Mode, Problem, StatusKind, TaskId, Tier};
+use chiffon_common::{AgentId, ErrorCode, Mode, Problem, StatusKind, TaskId};
 use jiff::Timestamp;
 
 use super::{
-    Effect, Refusal, Reported, RequestState, Run, Sent, Task, TaskState, WaitingOn, desk::Desk,
+    Effect, Refusal, Reported, Run, Sent, Task, TaskState, WaitingOn, desk::Desk, gate::turned_away,
 };
-
-/// The one gate before every start: whether this task may be given to an agent now. Check runs belong
-/// to the preview; the real ones need tier 0, or a live approval of exactly this plan (S27, S34).
-pub fn may_start(run: &Run, task: &Task, now: Timestamp) -> Result<(), Refusal> {
-    let plan = run.plan.as_ref().ok_or(Refusal::NotApproved)?;
-    if run.request.cancelling.is_some() {
-        return Err(Refusal::OutOfTurn("being cancelled"));
-    }
-    match (&run.request.state, task.mode) {
-        (RequestState::Previewing, Mode::Check) => Ok(()),
-        (RequestState::Running { deadline }, Mode::Apply) if now <= *deadline => {
-            if plan.tier == Tier::Zero
-                || run
-                    .request
-                    .approval
-                    .as_ref()
-                    .is_some_and(|a| is_live(a, plan.digest, now))
-            {
-                Ok(())
-            } else {
-                Err(Refusal::NotApproved)
-            }
-        }
-        (state, _) => Err(Refusal::OutOfTurn(state.name())),
-    }
-}
-
-fn is_live(approval: &super::Approval, digest: Digest, now: Timestamp) -> bool {
-    approval.digest == digest && (approval.used_at.is_some() || now <= approval.good_until)
-}
 
 impl Desk<'_> {
     pub(super) fn task(&self, id: TaskId) -> Result<&Task, Refusal> {
@@ -69,7 +39,7 @@ impl Desk<'_> {
         if !matches!(task.state, TaskState::Waiting { .. }) {
             return Err(Refusal::OutOfTurn(task.state.name()));
         }
-        may_start(&self.run, task, self.now)?;
+        self.may_start(task)?;
         if task.mode == Mode::Apply {
             self.use_approval();
         }
@@ -183,17 +153,21 @@ impl Desk<'_> {
             self.move_task(id, TaskState::Cancelled, "cancelled; it had never arrived");
             return;
         }
-        let may = self
-            .run
-            .tasks
-            .get(&id)
-            .map(|task| may_start(&self.run, task, self.now));
-        if let Some(Err(refusal)) = may {
-            let problem = Problem::new(
-                ErrorCode::NotStartedInTime,
-                format!("the step never reached its agent, and may not start any more: {refusal}"),
-                "ask again",
-            );
+        let may = self.task(id).and_then(|task| self.may_start(task));
+        // Frozen, it stays where it is: its agent is asked again until the thaw, and is sent it then.
+        let is_frozen = matches!(may, Err(Refusal::Frozen(_)));
+        if let Err(refusal) = may.as_ref()
+            && !is_frozen
+        {
+            let problem = turned_away(refusal).unwrap_or_else(|| {
+                Problem::new(
+                    ErrorCode::NotStartedInTime,
+                    format!(
+                        "the step never reached its agent, and may not start any more: {refusal}"
+                    ),
+                    "ask again",
+                )
+            });
             self.move_task(
                 id,
                 TaskState::Failed { problem },
@@ -210,12 +184,13 @@ impl Desk<'_> {
             not_after,
             ..sent
         };
-        self.move_task(
-            id,
-            TaskState::Dispatched { sent },
-            "sent again: it had never arrived",
-        );
-        self.push(Effect::Dispatch { task: id });
+        let to = TaskState::Dispatched { sent };
+        if is_frozen {
+            self.move_task(id, to, "it had never arrived, and waits for the thaw");
+        } else {
+            self.move_task(id, to, "sent again: it had never arrived");
+            self.push(Effect::Dispatch { task: id });
+        }
     }
 
     pub(super) fn cancel_again(&mut self, id: TaskId) {

@@ -4,16 +4,30 @@
 use std::collections::BTreeMap;
 
 use chiffon_common::{
-    AgentId, Cost, Digest, Fidelity, HostSummary, Incarnation, Mode, OnInterrupt, Parameters, Plan,
-    Principal, Problem, ResourcesRequired, ResultStatus, StatusKind, Step, TaskId, Tier, Undo,
+    AgentId, Cost, Digest, ErrorCode, Fidelity, Frozen, HostSummary, Incarnation, Mode,
+    OnInterrupt, Parameters, Plan, Principal, Problem, ResourcesRequired, ResultStatus, StatusKind,
+    Step, TaskId, Tier, Undo,
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::*;
+use witness::Witness;
 
 mod corners;
+mod gate;
 mod storm;
+mod witness;
+
+/// An event that was taken, with its time, the ids it used, and what held then.
+#[derive(Clone)]
+struct Told {
+    event: RunEvent,
+    now: Timestamp,
+    minted: Vec<Uuid>,
+    rules: Digest,
+    frozen: Option<Frozen>,
+}
 
 /// A world around one request: slice, clock, and a source of ids.
 struct World {
@@ -21,10 +35,15 @@ struct World {
     now: Timestamp,
     next_id: u128,
     policy: RunPolicy,
+    /// Digest of the rules in force.
+    rules: Digest,
+    frozen: Option<Frozen>,
     /// Every start that happened: task and attempt.
     starts: Vec<(TaskId, u32)>,
-    /// The slice as it was received, and every event that was taken, with its time and the ids it used.
-    story: (Run, Vec<(RunEvent, Timestamp, Vec<Uuid>)>),
+    /// The slice as it was received, and every event that was taken, with all that it was judged by.
+    story: (Run, Vec<Told>),
+    /// What was planned and approved, remembered outside of the slice.
+    witness: Witness,
 }
 
 const AGENT: &str = "infrastructure";
@@ -95,26 +114,31 @@ impl World {
             now,
             next_id: 1000,
             policy,
+            rules: Digest::of_bytes(b"rules"),
+            frozen: None,
             starts: Vec::new(),
+            witness: Witness::default(),
         }
     }
 
     /// Every event that was taken, told again from the beginning, gives the same slice (replay).
     fn tells_the_same_again(&self) {
         let (mut run, events) = self.story.clone();
-        for (event, now, minted) in events {
+        for told in events {
             let context = Context {
-                now,
+                now: told.now,
                 policy: &self.policy,
-                ids: Ids::again(&minted),
+                rules: told.rules,
+                frozen: told.frozen.as_ref(),
+                ids: Ids::again(&told.minted),
             };
-            run = apply(&run, event, context).expect("taken before").run;
+            run = apply(&run, told.event, context).expect("taken before").run;
         }
         assert_eq!(run, self.run, "told again it comes out otherwise");
     }
 
     fn plan(&self, steps: Vec<Step>) -> Plan {
-        Plan {
+        let mut plan = Plan {
             plan_id: chiffon_common::PlanId::from_uuid(Uuid::from_u128(3)),
             request_id: self.run.request.request_id,
             tier: steps.iter().map(|step| step.tier).max().unwrap(),
@@ -124,8 +148,19 @@ impl World {
             because: "the words fit".to_owned(),
             expires_at: self.now,
             good_for_seconds: 3600,
-            digest: Digest::of_bytes(b"plan"),
-        }
+            policy: Some(self.rules),
+            preview: None,
+            digest: self.rules,
+        };
+        self.seal(&mut plan);
+        plan
+    }
+
+    /// Gives the plan the digest that it must have.
+    fn seal(&self, plan: &mut Plan) {
+        let request = &self.run.request;
+        let subject = plan.subject(&request.tenant_id, &request.requester.id);
+        plan.digest = subject.digest().unwrap();
     }
 
     fn apply(&mut self, event: RunEvent) -> Result<Vec<Effect>, Refusal> {
@@ -134,6 +169,8 @@ impl World {
         let context = Context {
             now: self.now,
             policy: &self.policy,
+            rules: self.rules,
+            frozen: self.frozen.as_ref(),
             ids: Ids::new(pool),
         };
         let before = self.run.clone();
@@ -149,8 +186,15 @@ impl World {
                 moved.run
             );
         }
+        self.witness(&before, &event, &moved);
         let minted = moved.minted.clone();
-        self.story.1.push((event, self.now, minted));
+        self.story.1.push(Told {
+            event,
+            now: self.now,
+            minted,
+            rules: self.rules,
+            frozen: self.frozen.clone(),
+        });
         if dispatched {
             self.note_start(&before, &moved.run);
         }

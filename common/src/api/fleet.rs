@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, AgentKind, ResourceMetrics};
+use crate::{AgentId, AgentKind, Frozen, ResourceMetrics};
 
 /// One member of the fleet: `GET /api/v1/agents`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,6 +42,27 @@ pub struct Health {
     pub components: BTreeMap<String, String>,
     /// Agents by state.
     pub agents: BTreeMap<String, u64>,
+    /// Who froze the fleet and why, while it is frozen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Frozen>,
+}
+
+/// `GET /api/v1/freeze`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FreezeView {
+    /// Who froze the fleet, since when, and why; null while nothing holds it up.
+    pub frozen: Option<Frozen>,
+}
+
+/// `PUT /api/v1/freeze`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Freeze {
+    /// Why; shown to everybody who meets it.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 500))]
+    pub reason: String,
 }
 
 /// `GET /healthz`.

@@ -18,7 +18,7 @@ mod task;
 pub use catalogue::{BrokenFile, CatalogueView, EntryView, ParameterView};
 pub use decision::{Answer, DECISION_STATES, DecisionView, Resolve};
 pub use event::{EventView, EventsPage, ResetReason};
-pub use fleet::{AgentEdit, AgentStatus, AgentView, Alive, Health};
+pub use fleet::{AgentEdit, AgentStatus, AgentView, Alive, Freeze, FreezeView, Health};
 pub use history::{
     AuditAnchor, AuditReport, LedgerLine, NumberedRecord, ReplayReport, ReplayStep, VerifyAudit,
 };

@@ -1,8 +1,8 @@
 //! One event meets one stored slice: load, judge, commit; again if somebody else was faster.
 
-use chiffon_arbiter::{Context, Effect, Moved, ProofError, Refusal, Run, RunEvent, apply};
-use chiffon_common::{Principal, RequestId, TraceId};
-use chiffon_store::{Commit, Error, InboxKey, NewLogLine, TimerRow, Write};
+use chiffon_arbiter::{Context, Effect, Gate, Moved, ProofError, Refusal, Run, RunEvent, apply};
+use chiffon_common::{Frozen, Principal, RequestId, TraceId};
+use chiffon_store::{Check, Commit, Error, InboxKey, NewLogLine, TimerRow, Write};
 use serde_json::Value;
 
 use super::{
@@ -96,6 +96,15 @@ impl Shared {
         Ok(rows::slice_of(&found.ok_or(AdvanceError::NoRequest)?)?)
     }
 
+    /// What the gate before every start has to know beside the slice.
+    pub(crate) fn gate<'a>(&self, frozen: Option<&'a Frozen>) -> Gate<'a> {
+        Gate {
+            now: self.clock.now(),
+            rules: self.settings.rules,
+            frozen,
+        }
+    }
+
     /// Brings an event to a slice.
     pub(crate) async fn advance(
         &self,
@@ -119,6 +128,8 @@ impl Shared {
             let context = Context {
                 now,
                 policy: &self.settings.lifecycles,
+                rules: self.settings.rules,
+                frozen: versions.frozen(),
                 ids,
             };
             let judged = apply(&run, event.clone(), context);
@@ -172,11 +183,12 @@ impl Shared {
             .into_iter()
             .collect();
         writes.extend(rows::writes(Some(run), versions, &moved.run, now)?);
-        writes.push(self.told_of(told.event, told.at, moved, versions.next())?);
+        writes.push(self.told_of(told.event, told.at, moved, versions)?);
         if !cause.lines.is_empty() {
             writes.push(Write::Logs(cause.lines.clone()));
         }
-        let (outbox, more) = self.perform(run, &moved.run, &moved.effects)?;
+        let gate = self.gate(versions.frozen());
+        let (outbox, more) = self.perform(run, &moved.run, &moved.effects, &gate)?;
         writes.extend(more);
         let proof = moved.run.proof()?;
         // What changes without a move, as a cancellation that agents are told of, is recorded all the same.
@@ -196,7 +208,7 @@ impl Shared {
             tenant_id: self.settings.tenant.clone(),
             inbox: cause.inbox.clone(),
             idempotency: cause.claim.as_ref().map(answered).transpose()?,
-            checks: Vec::new(),
+            checks: checks(versions, &moved.effects),
             writes,
             audit: audit.into_iter().collect(),
             outbox,
@@ -245,6 +257,19 @@ impl Shared {
             }
         }
     }
+}
+
+/// A start was judged under the freeze that was read: it is none where somebody has frozen the fleet since.
+fn checks(versions: &rows::Versions, effects: &[Effect]) -> Vec<Check> {
+    let starts = |effect: &Effect| matches!(effect, Effect::Dispatch { .. });
+    let version = versions.freeze();
+    let check = Check::Freeze { version };
+    effects
+        .iter()
+        .any(starts)
+        .then_some(check)
+        .into_iter()
+        .collect()
 }
 
 fn planned_steps(event: &RunEvent) -> usize {

@@ -57,7 +57,7 @@ impl Shared {
             target,
             policy: Some(PolicyResult {
                 decision: "allow".to_owned(),
-                policy: self.settings.policy_digest,
+                policy: self.settings.rules,
                 rule: cause.rule.to_owned(),
             }),
             result: if failed { "failed" } else { "ok" }.to_owned(),

@@ -5,9 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use chiffon_arbiter::{Run, RunEvent, Sent, Task, TaskState, WaitingOn, may_start};
-use chiffon_common::{AgentId, AgentKind, ErrorCode, Mode, Problem, Step, Tier, api::AgentStatus};
+use chiffon_arbiter::{
+    Refusal, Run, RunEvent, Sent, Task, TaskState, WaitingOn, may_start, turned_away,
+};
+use chiffon_common::{
+    AgentId, AgentKind, ErrorCode, Frozen, Mode, Problem, Step, Tier, api::AgentStatus,
+};
 use chiffon_store::{Error, TaskRow};
+use serde::Deserialize as _;
 use serde_json::json;
 use std::time::Duration;
 
@@ -40,13 +45,24 @@ impl Shared {
             return Ok(());
         }
         let mut slots = self.free_slots().await?;
+        let freeze = self.store.freeze(&self.settings.tenant).await?;
+        let words = freeze
+            .and_then(|row| row.frozen)
+            .map(|frozen| frozen_words(&frozen));
         let mut told = 0;
         for row in waiting {
-            if slots.values().all(|(_, free)| *free == 0) {
+            let said = frozen_words_in(&row);
+            if words.is_some() && said == words {
+                // It has been told already what it waits for.
+                continue;
+            }
+            // Who waits for a thaw that has come is told what it waits for now, wherever it stands in the queue.
+            let is_thawed = words.is_none() && said.is_some();
+            if words.is_none() && !is_thawed && slots.values().all(|(_, free)| *free == 0) {
                 // Nobody is free: the first in the queue are told so, the others wait behind them.
                 told += 1;
                 if told > TOLD {
-                    break;
+                    continue;
                 }
             }
             if let Err(error) = self.dispatch_one(&row, &mut slots).await {
@@ -93,14 +109,23 @@ impl Shared {
     }
 
     async fn dispatch_one(&self, row: &TaskRow, slots: &mut Slots) -> Result<(), AdvanceError> {
-        let (run, _) = self.load(row.request_id).await?;
+        let (run, versions) = self.load(row.request_id).await?;
         let Some(task) = run.tasks.get(&row.task_id) else {
             return Ok(());
         };
-        if !matches!(task.state, TaskState::Waiting { .. })
-            || may_start(&run, task, self.clock.now()).is_err()
-        {
+        if !matches!(task.state, TaskState::Waiting { .. }) {
             return Ok(());
+        }
+        match may_start(&run, task, &self.gate(versions.frozen())) {
+            Ok(()) => {}
+            Err(Refusal::Frozen(frozen)) => {
+                return self.hold(&run, task, frozen_words(&frozen)).await;
+            }
+            Err(refusal) => match turned_away(&refusal) {
+                Some(problem) => return self.refuse(row, problem).await,
+                // Its own timers, or a person, decide about it.
+                None => return Ok(()),
+            },
         }
         let (_, step) = step_of(&run, row.task_id)?;
         let free = slots
@@ -112,14 +137,7 @@ impl Shared {
             return self.hold(&run, task, WaitingOn::Agent { words }).await;
         };
         if let Some(problem) = self.changed_since_planned(step).await {
-            let event = RunEvent::DispatchRefused {
-                task: row.task_id,
-                problem,
-            };
-            return self
-                .advance(row.request_id, event, Cause::own("content_changed"))
-                .await
-                .map(drop);
+            return self.refuse(row, problem).await;
         }
         let now = self.clock.now();
         let not_after = now
@@ -151,6 +169,17 @@ impl Shared {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What would run is not what was approved: nobody gets it.
+    async fn refuse(&self, row: &TaskRow, problem: Problem) -> Result<(), AdvanceError> {
+        let event = RunEvent::DispatchRefused {
+            task: row.task_id,
+            problem,
+        };
+        self.advance(row.request_id, event, Cause::own("content_changed"))
+            .await
+            .map(drop)
     }
 
     /// What a task waits for where no agent takes it.
@@ -220,7 +249,20 @@ impl Shared {
             Ok(now) => now,
             Err(problem) => return Some(problem),
         };
+        // The catalogue's word on the risk may have become a graver one, or the plan's a lighter one.
+        let graver = now
+            .catalogue
+            .find(step.entry.as_str())
+            .is_ok_and(|entry| entry.tier > step.tier);
         match now.bundle_of(&step.entry, &step.hosts) {
+            Ok(_) if graver => Some(Problem::new(
+                ErrorCode::ContentChanged,
+                format!(
+                    "{} is of a higher tier now than it was planned with",
+                    step.entry
+                ),
+                "ask again: the changed content gets a plan and an approval of its own",
+            )),
             Ok(bundle) if bundle.digest() == step.bundle => {
                 self.library.keep(step.bundle, bundle);
                 None
@@ -236,6 +278,18 @@ impl Shared {
             Err(problem) => Some(problem),
         }
     }
+}
+
+/// What waits in a frozen fleet, with who froze it.
+fn frozen_words(frozen: &Frozen) -> WaitingOn {
+    let words = frozen.words();
+    WaitingOn::Freeze { words }
+}
+
+/// The freeze that a task was told to wait for.
+fn frozen_words_in(row: &TaskRow) -> Option<WaitingOn> {
+    let on = WaitingOn::deserialize(row.doc.pointer("/state/on")?).ok()?;
+    matches!(on, WaitingOn::Freeze { .. }).then_some(on)
 }
 
 /// Two changes never meet on one host; reading and checking may.

@@ -4,7 +4,7 @@
 //! stored approval and the attempt in hand, never from what a caller says.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use chiffon_arbiter::{Effect, Refusal, Run, Sent, Task};
+use chiffon_arbiter::{Effect, Gate, Refusal, Run, Sent, Task, may_start};
 use chiffon_bus::QueueName;
 use chiffon_common::{
     AgentId, AgentKind, AttemptRef, BundleError, BundlePiece, CanonicalError, Envelope,
@@ -44,12 +44,15 @@ impl Shared {
         before: &Run,
         after: &Run,
         effects: &[Effect],
+        gate: &Gate<'_>,
     ) -> Result<(Vec<OutboxRow>, Vec<Write>), OutgoingError> {
         let mut outbox = Vec::new();
         let mut writes = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Dispatch { task } => outbox.push(self.work_request(before, after, *task)?),
+                Effect::Dispatch { task } => {
+                    outbox.push(self.work_request(before, after, *task, gate)?);
+                }
                 Effect::Query { task } => outbox.push(self.query(after, *task)?),
                 Effect::Cancel { task } => outbox.push(self.cancel(after, *task)?),
                 Effect::SendBundle { task } => outbox.extend(self.bundle(after, *task)?),
@@ -70,18 +73,13 @@ impl Shared {
         before: &Run,
         run: &Run,
         id: TaskId,
+        gate: &Gate<'_>,
     ) -> Result<OutboxRow, OutgoingError> {
         let (task, step, sent) = parts(run, id)?;
-        // Sending again is the same start; a first start passes the gate once more on the stored slice,
-        // so that no path to an agent goes around the approval (S34).
-        let first = before
-            .tasks
-            .get(&id)
-            .is_none_or(|was| was.attempt != task.attempt);
-        if first && let Some(was) = before.tasks.get(&id) {
-            chiffon_arbiter::may_start(before, was, self.clock.now())
-                .map_err(OutgoingError::NotApproved)?;
-        }
+        // Whatever event it follows from, and whether it is sent for the first time or again: what is stored passes
+        // the gate once more, so that no path to an agent goes around the approval (S34).
+        let was = before.tasks.get(&id).ok_or(OutgoingError::Incomplete(id))?;
+        may_start(before, was, gate).map_err(OutgoingError::NotApproved)?;
         let plan = run.plan.as_ref().ok_or(OutgoingError::Incomplete(id))?;
         let approval = run
             .request

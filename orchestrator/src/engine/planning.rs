@@ -8,7 +8,7 @@ use std::time::Duration;
 use chiffon_arbiter::{Run, RunEvent};
 use chiffon_common::{Cost, ErrorCode, Plan, PlanId, Problem, RequestId, Step, StepNo, Tier};
 
-use super::{AdvanceError, Cause, Shared, library::Loaded, shared::nudged};
+use super::{AdvanceError, Cause, Shared, library::Loaded, preview::digest_of, shared::nudged};
 use crate::planner::{Planned, Proposal, Proposed};
 
 /// Requests planned in one round.
@@ -118,9 +118,12 @@ impl Shared {
             because: planned.because,
             expires_at,
             good_for_seconds: self.settings.good_for_seconds,
-            digest: self.settings.policy_digest,
+            policy: Some(self.settings.rules),
+            preview: None,
+            // Made below, over all of it.
+            digest: self.settings.rules,
         };
-        plan.digest = self.plan_digest(run, &plan, None).map_err(|error| {
+        plan.digest = digest_of(run, &plan).map_err(|error| {
             Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
         })?;
         Ok(plan)

@@ -2,14 +2,14 @@
 //! the ids it minted and the limits it was judged by. Telling it again is left to `replay`.
 
 use chiffon_arbiter::{Moved, NewRun, Run, RunEvent, RunPolicy};
-use chiffon_common::{CanonicalError, Digest};
+use chiffon_common::{CanonicalError, Digest, Frozen};
 use chiffon_store::{RunEventRow, Write};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Shared;
+use super::{Shared, rows::Versions};
 
 /// What a row of `run_events` holds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,6 +32,12 @@ pub(crate) enum Told {
         at: Timestamp,
         /// The ids that were used.
         minted: Vec<Uuid>,
+        /// Digest of the rules in force.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rules: Option<Digest>,
+        /// Who had frozen the fleet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        frozen: Option<Frozen>,
     },
 }
 
@@ -68,14 +74,16 @@ impl Shared {
         event: &RunEvent,
         at: Timestamp,
         moved: &Moved,
-        version: u64,
+        versions: &Versions,
     ) -> Result<Write, serde_json::Error> {
         let told = Told::Event {
             event: Box::new(event.clone()),
             at,
             minted: moved.minted.clone(),
+            rules: Some(self.settings.rules),
+            frozen: versions.frozen().cloned(),
         };
-        self.told(&moved.run, version, &told)
+        self.told(&moved.run, versions.next(), &told)
     }
 
     fn told(&self, run: &Run, version: u64, told: &Told) -> Result<Write, serde_json::Error> {

@@ -184,12 +184,24 @@ fn tell_one(
             };
             Ok((run, told))
         }
-        (Some(before), Told::Event { event, at, minted }) => {
+        (
+            Some(before),
+            Told::Event {
+                event,
+                at,
+                minted,
+                rules,
+                frozen,
+            },
+        ) => {
             let name = serde_json::to_value(&event).ok();
             let name = name.and_then(|event| event["event"].as_str().map(ToOwned::to_owned));
             let context = Context {
                 now: at,
                 policy,
+                // Events of before were judged by no rules but these limits.
+                rules: rules.unwrap_or(row.policy),
+                frozen: frozen.as_ref(),
                 ids: Ids::again(&minted),
             };
             let moved = apply(before, *event, context)

@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use chiffon_arbiter::{Decision, Request, Run, Task, TimerName};
-use chiffon_common::{Plan, RequestId, TaskId};
+use chiffon_common::{Frozen, Plan, RequestId, TaskId};
 use chiffon_store::{
-    DecisionRow, Expected, PlanRow, RequestRow, RunRows, TaskRow, TimerRow, Write,
+    DecisionRow, Expected, FreezeRow, PlanRow, RequestRow, RunRows, TaskRow, TimerRow, Write,
 };
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
@@ -30,6 +30,19 @@ pub(crate) struct Versions {
     request: u64,
     tasks: BTreeMap<String, u64>,
     decisions: BTreeMap<String, u64>,
+    freeze: Option<FreezeRow>,
+}
+
+impl Versions {
+    /// The version of the freeze under which the slice was read; 0 where there was never one.
+    pub(crate) fn freeze(&self) -> u64 {
+        self.freeze.as_ref().map_or(0, |row| row.version)
+    }
+
+    /// A person's word that nothing is to be started, as it stood when the slice was read.
+    pub(crate) fn frozen(&self) -> Option<&Frozen> {
+        self.freeze.as_ref()?.frozen.as_ref()
+    }
 }
 
 impl Versions {
@@ -71,6 +84,7 @@ pub(crate) fn slice_of(rows: &RunRows) -> Result<(Run, Versions), Unreadable> {
         .transpose()?;
     let mut versions = Versions {
         request: rows.request.version,
+        freeze: rows.freeze.clone(),
         ..Versions::default()
     };
     let mut tasks = BTreeMap::new();

@@ -30,8 +30,8 @@ pub(crate) struct Settings {
     pub(crate) replica: String,
     /// The control plane's policy.
     pub(crate) policy: Policy,
-    /// Its digest, bound into every approval.
-    pub(crate) policy_digest: Digest,
+    /// Digest of the rules in force, bound into every plan.
+    pub(crate) rules: Digest,
     /// Limits of the lifecycles.
     pub(crate) lifecycles: RunPolicy,
     /// Those limits as they are kept beside what they judged.

@@ -173,6 +173,7 @@ fn waiting_words(task: &Task) -> Option<String> {
         WaitingOn::Lease { words }
         | WaitingOn::Resources { words }
         | WaitingOn::Agent { words } => words.clone(),
+        WaitingOn::Freeze { words } => format!("waits: {words}"),
     })
 }
 

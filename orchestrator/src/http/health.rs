@@ -77,6 +77,11 @@ async fn look(state: &State) -> Health {
             components.insert("store".to_owned(), error.to_string());
         }
     }
+    let frozen = match shared.freeze_row().await {
+        Ok(row) => row.frozen,
+        // Said above already, as a fault of the store.
+        Err(_) => None,
+    };
     let bus = shared.bus.depth(&QueueName::results()).await;
     components.insert(
         "bus".to_owned(),
@@ -113,5 +118,6 @@ async fn look(state: &State) -> Health {
         version: shared.settings.version.clone(),
         components,
         agents,
+        frozen,
     }
 }

@@ -14,6 +14,7 @@ mod etag;
 mod events;
 mod follow;
 mod frame;
+mod freeze;
 mod guard;
 mod health;
 mod idempotency;

@@ -13,8 +13,8 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    State, agents, audit, catalogue, decisions, events, follow, health, inventory, ledger, plans,
-    projects, replay, requests, tasks,
+    State, agents, audit, catalogue, decisions, events, follow, freeze, health, inventory, ledger,
+    plans, projects, replay, requests, tasks,
 };
 
 #[derive(OpenApi)]
@@ -34,6 +34,7 @@ use super::{
         (name = "catalogue", description = "What may run"),
         (name = "inventory", description = "Where it may run"),
         (name = "agents", description = "Who carries it out"),
+        (name = "freeze", description = "Whether anything is started at all"),
         (name = "projects", description = "Groups of requests"),
         (name = "audit", description = "The record of every decision"),
         (name = "ledger", description = "The record of every outcome"),
@@ -69,6 +70,7 @@ pub(super) fn routes() -> (Router<State>, openapi::OpenApi) {
         .routes(routes!(inventory::host))
         .routes(routes!(agents::list))
         .routes(routes!(agents::show, agents::edit))
+        .routes(routes!(freeze::show, freeze::freeze, freeze::thaw))
         .routes(routes!(projects::list))
         .routes(routes!(projects::show, projects::put))
         .routes(routes!(audit::list))
@@ -155,7 +157,7 @@ fn errors(path: &str, operation: &mut Operation) {
     }
     let takes_body = operation.request_body.is_some();
     // Those that take nothing refuse a body that is no empty object.
-    let is_bare_post = ["/cancel", "/retry", "/verify"]
+    let is_bare_post = ["/cancel", "/retry", "/verify", "/freeze"]
         .iter()
         .any(|end| path.contains(end));
     if takes_body || is_bare_post {

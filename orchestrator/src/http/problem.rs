@@ -261,6 +261,19 @@ impl From<Refusal> for Refused {
                 "approve it with --confirm and the host's name",
             ),
             Refusal::NotApproved => (ErrorCode::NotApproved, "approve the plan first"),
+            Refusal::PlanAltered => (
+                ErrorCode::PlanAltered,
+                "ask again: a new plan gets an approval of its own",
+            ),
+            Refusal::PolicyChanged => (
+                ErrorCode::PolicyChanged,
+                "ask again: a new plan gets an approval of its own",
+            ),
+            Refusal::Frozen(_) => (ErrorCode::Frozen, "end the freeze with `chiffon thaw`"),
+            Refusal::Cancelled { .. } => (
+                ErrorCode::CancelledByPerson,
+                "nothing of it is started; ask again for a new one",
+            ),
         };
         let problem = Problem::new(code, refusal.to_string(), todo);
         let place = match &refusal {

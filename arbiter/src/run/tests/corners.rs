@@ -66,7 +66,8 @@ fn nothing_starts_before_the_answer_and_only_with_the_right_digest() {
         "tasks exist before the approval"
     );
     let decision = *world.run.decisions.keys().next().unwrap();
-    let answer = |digest: &[u8], choice: &str, kind: &str| {
+    let right = world.run.plan.as_ref().unwrap().digest;
+    let answer = |digest: Digest, choice: &str, kind: &str| {
         RunEvent::Answered(Answered {
             decision,
             choice: choice.to_owned(),
@@ -74,26 +75,26 @@ fn nothing_starts_before_the_answer_and_only_with_the_right_digest() {
                 id: "local:anna".to_owned(),
                 kind: kind.to_owned(),
             },
-            digest: Some(Digest::of_bytes(digest)),
+            digest: Some(digest),
             confirm: None,
             comment: None,
         })
     };
     assert!(matches!(
-        world.apply(answer(b"other", "approve", "person")),
+        world.apply(answer(Digest::of_bytes(b"other"), "approve", "person")),
         Err(Refusal::WrongDigest { .. })
     ));
     assert_eq!(
-        world.apply(answer(b"plan", "approve", "agent")),
+        world.apply(answer(right, "approve", "agent")),
         Err(Refusal::NotAPerson)
     );
     assert!(matches!(
-        world.apply(answer(b"plan", "maybe", "person")),
+        world.apply(answer(right, "maybe", "person")),
         Err(Refusal::InvalidChoice { .. })
     ));
-    world.apply(answer(b"plan", "approve", "person")).unwrap();
+    world.apply(answer(right, "approve", "person")).unwrap();
     assert_eq!(
-        world.apply(answer(b"plan", "approve", "person")),
+        world.apply(answer(right, "approve", "person")),
         Err(Refusal::DecisionClosed("resolved"))
     );
 }
@@ -120,7 +121,7 @@ fn tier_2_wants_the_typed_host_name_or_another_person() {
             decision,
             choice: "approve".to_owned(),
             by: person(by),
-            digest: Some(Digest::of_bytes(b"plan")),
+            digest: world.run.plan.as_ref().map(|plan| plan.digest),
             confirm: confirm.map(str::to_owned),
             comment: None,
         }))
@@ -535,6 +536,8 @@ fn the_audit_keeps_no_words_of_people_or_hosts() {
     let context = Context {
         now: world.now,
         policy: &world.policy,
+        rules: world.rules,
+        frozen: None,
         ids: Ids::new(vec![Uuid::from_u128(77)]),
     };
     let moved = apply(

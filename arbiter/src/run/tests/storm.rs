@@ -31,6 +31,14 @@ enum Gust {
     NewJournal(usize),
     SealPreview,
     Planned,
+    /// A person freezes or thaws.
+    Freeze(bool),
+    /// The orchestrator starts again under these rules.
+    Restart(u8),
+    /// Somebody edits rows in the database.
+    Edit(u8),
+    /// The clock is set back.
+    ClockBack,
 }
 
 fn gust() -> impl Strategy<Value = Gust> {
@@ -45,7 +53,76 @@ fn gust() -> impl Strategy<Value = Gust> {
         1 => at.prop_map(Gust::NewJournal),
         2 => Just(Gust::SealPreview),
         1 => Just(Gust::Planned),
+        1 => any::<bool>().prop_map(Gust::Freeze),
     ]
+}
+
+/// The same with a hand in the database, other rules and another clock.
+fn foul_gust() -> impl Strategy<Value = Gust> {
+    prop_oneof![
+        24 => gust(),
+        1 => (0..8_u8).prop_map(|n| Gust::Restart(n / 7)),
+        1 => (0..6_u8).prop_map(Gust::Edit),
+        1 => Just(Gust::ClockBack),
+    ]
+}
+
+/// What one edit of the stored rows makes of a slice; everything but a whole new question with its answer.
+fn edit(world: &mut World, what: u8) {
+    let (Some(mut plan), request) = (world.run.plan.clone(), &mut world.run.request) else {
+        return;
+    };
+    match what {
+        4 => {
+            if let Some(approval) = &mut request.approval {
+                approval.good_until = Timestamp::MAX;
+            }
+            return;
+        }
+        5 => {
+            if let Some(approval) = &mut request.approval {
+                approval.used_at = Some(approval.at);
+            }
+            return;
+        }
+        _ => {}
+    }
+    plan.steps[0].timeout_seconds += 1;
+    if what == 3 {
+        plan.tier = Tier::Zero;
+        plan.steps
+            .iter_mut()
+            .for_each(|step| step.tier = Tier::Zero);
+    }
+    if what > 0 {
+        world.seal(&mut plan);
+    }
+    if let Some(approval) = world.run.request.approval.as_mut().filter(|_| what == 2) {
+        approval.digest = plan.digest;
+    }
+    world.run.plan = Some(plan);
+}
+
+/// What is stored, read again.
+fn read_again(run: &Run) -> Run {
+    fn again<T: serde::Serialize + serde::de::DeserializeOwned>(value: &T) -> T {
+        serde_json::from_str(&serde_json::to_string(value).unwrap()).unwrap()
+    }
+    Run {
+        request: again(&run.request),
+        plan: again(&run.plan),
+        tasks: run
+            .tasks
+            .iter()
+            .map(|(id, task)| (*id, again(task)))
+            .collect(),
+        decisions: run
+            .decisions
+            .iter()
+            .map(|(id, one)| (*id, again(one)))
+            .collect(),
+        timers: run.timers.clone(),
+    }
 }
 
 fn blow(world: &mut World, gust: &Gust, steps: &[Step]) {
@@ -154,6 +231,27 @@ fn blow(world: &mut World, gust: &Gust, steps: &[Step]) {
                     world.apply(RunEvent::TimerFired { timer, heard }).map(drop)
                 })
         }
+        Gust::Freeze(is_on) => {
+            world.frozen = is_on.then(|| Frozen {
+                by: "local:ada".to_owned(),
+                since: world.now,
+                reason: "backup".to_owned(),
+            });
+            Ok(())
+        }
+        Gust::Restart(rules) => {
+            world.run = read_again(&world.run);
+            world.rules = Digest::of_bytes(if *rules == 0 { b"rules" } else { b"other" });
+            Ok(())
+        }
+        Gust::Edit(what) => {
+            edit(world, *what);
+            Ok(())
+        }
+        Gust::ClockBack => {
+            world.now -= SignedDuration::from_hours(1);
+            Ok(())
+        }
         Gust::NewJournal(n) => pick(*n).map_or(Ok(()), |task| {
             world
                 .apply(RunEvent::JournalLost {
@@ -193,8 +291,61 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
+/// Nothing happens any more but timers, and everything reaches its end.
+fn ends(world: &mut World, alive: bool) -> Result<(), TestCaseError> {
+    // The shell answers SealPreview whenever it is asked for; agents have fallen silent, or say that
+    // they live and nothing else.
+    for _ in 0..20_000 {
+        if world.run.request.state.ended() && world.run.timers.is_empty() {
+            break;
+        }
+        let preview_done = world.run.request.state == RequestState::Previewing
+            && world.run.tasks.values().all(|t| t.state.ended());
+        // A preview of what was edited meanwhile ends its request instead.
+        if preview_done {
+            let plan = world.run.plan.clone().unwrap();
+            world
+                .apply(RunEvent::PreviewSealed {
+                    plan: Box::new(plan),
+                })
+                .unwrap();
+        } else {
+            let heard = alive.then(|| world.next_due());
+            world.fire_next(heard);
+        }
+    }
+    prop_assert!(
+        world.run.request.state.ended(),
+        "still {}",
+        world.run.request.state.name()
+    );
+    prop_assert!(
+        world.run.tasks.values().all(|t| t.state.ended()),
+        "a task has not ended"
+    );
+    prop_assert!(
+        world.run.timers.is_empty(),
+        "timers are left: {:?}",
+        world.run.timers
+    );
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
+
+    /// Whatever is edited, frozen, restarted under other rules or set back in between: on no path does anything start
+    /// but what was planned and approved ([`witness`](super::witness) looks at every start), and everything ends.
+    #[test]
+    fn no_path_leads_around_the_gate(steps in steps(), gusts in prop::collection::vec(foul_gust(), 1..80)) {
+        let mut world = World::new();
+        let plan = world.plan(steps.clone());
+        world.apply(RunEvent::Planned { plan: Box::new(plan) }).unwrap();
+        for gust in &gusts {
+            blow(&mut world, gust, &steps);
+        }
+        ends(&mut world, false)?;
+    }
 
     /// Whatever happens in whatever order, the invariants hold after every event; and when nothing
     /// happens any more but timers, everything reaches its end.
@@ -206,24 +357,7 @@ proptest! {
         for gust in &gusts {
             blow(&mut world, gust, &steps);
         }
-        // The shell answers SealPreview whenever it is asked for; agents have fallen silent, or say that
-        // they live and nothing else.
-        for _ in 0..20_000 {
-            if world.run.request.state.ended() && world.run.timers.is_empty() {
-                break;
-            }
-            let preview_done = world.run.request.state == RequestState::Previewing && world.run.tasks.values().all(|t| t.state.ended());
-            if preview_done {
-                let plan = world.run.plan.clone().unwrap();
-                world.apply(RunEvent::PreviewSealed { plan: Box::new(plan) }).unwrap();
-            } else {
-                let heard = alive.then(|| world.next_due());
-                world.fire_next(heard);
-            }
-        }
-        prop_assert!(world.run.request.state.ended(), "still {}", world.run.request.state.name());
-        prop_assert!(world.run.tasks.values().all(|t| t.state.ended()), "a task has not ended");
-        prop_assert!(world.run.timers.is_empty(), "timers are left: {:?}", world.run.timers);
+        ends(&mut world, alive)?;
         world.tells_the_same_again();
         let mut starts = world.starts.clone();
         starts.sort();
