@@ -10,6 +10,7 @@ mod config;
 mod decision;
 mod explain;
 mod fleet;
+mod freeze;
 mod inventory;
 mod man;
 mod plan;
@@ -31,6 +32,7 @@ pub use completions::Completions;
 pub use decision::Decision;
 pub use explain::Explain;
 pub use fleet::{Change, Fleet};
+pub use freeze::{Freeze, Thaw};
 pub use inventory::{Inventory, Trust};
 pub use man::Man;
 pub use plan::Plan;
@@ -124,6 +126,8 @@ pub enum Command {
     #[command(subcommand)]
     Inventory(Inventory),
     Fleet(Fleet),
+    Freeze(Freeze),
+    Thaw(Thaw),
     Doctor(Doctor),
     Status(Status),
     #[command(subcommand)]

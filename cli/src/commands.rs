@@ -18,6 +18,7 @@ mod explain;
 mod export;
 mod fleet;
 mod follow;
+mod freeze;
 mod inventory;
 mod log;
 mod man;
@@ -107,6 +108,8 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Inventory(Inventory::Check) => inventory::check(context).await,
         Command::Inventory(Inventory::Trust(args)) => trust::trust(context, args).await,
         Command::Fleet(args) => fleet::fleet(context, args).await,
+        Command::Freeze(args) => freeze::freeze(context, args).await,
+        Command::Thaw(_) => freeze::thaw(context).await,
         Command::Doctor(_) => doctor::doctor(context).await,
         Command::Status(_) => status::status(context).await,
         Command::Audit(args) => audit::audit(context, args).await,

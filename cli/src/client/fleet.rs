@@ -1,8 +1,8 @@
-//! Health and agents.
+//! Health, agents, and the freeze.
 
 use chiffon_common::{
     AgentId,
-    api::{AgentEdit, AgentStatus, AgentView, Health, Page},
+    api::{AgentEdit, AgentStatus, AgentView, Freeze, FreezeView, Health, Page},
 };
 use reqwest::{Method, header};
 
@@ -36,7 +36,27 @@ impl Client {
         let call = call.header(header::IF_MATCH, &was.tag);
         self.read(call.json(&AgentEdit { status })).await
     }
+
+    /// `GET /api/v1/freeze`.
+    pub async fn frozen(&self) -> Result<Versioned<FreezeView>, Failure> {
+        self.read_versioned(self.call(Method::GET, FREEZE)).await
+    }
+
+    /// `PUT /api/v1/freeze`, whichever version there is: one that stands is told, not written over.
+    pub async fn freeze(&self, reason: &str) -> Result<FreezeView, Failure> {
+        let call = self.call(Method::PUT, FREEZE).header(header::IF_MATCH, "*");
+        let reason = reason.to_owned();
+        self.read(call.json(&Freeze { reason })).await
+    }
+
+    /// `DELETE /api/v1/freeze`, of the freeze that was read.
+    pub async fn thaw(&self, was: &Versioned<FreezeView>) -> Result<FreezeView, Failure> {
+        let call = self.call(Method::DELETE, FREEZE);
+        self.read(call.header(header::IF_MATCH, &was.tag)).await
+    }
 }
+
+const FREEZE: &str = "/api/v1/freeze";
 
 /// An id may hold a slash.
 fn address(id: &AgentId) -> String {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::terminal::Paint;
 
-/// Overall, then by component.
+/// Overall, then by component, then whether anything is started at all.
 pub fn health(paint: Paint, health: &Health) -> String {
     let mut text = format!(
         "{} (chiffon {})",
@@ -24,6 +24,13 @@ pub fn health(paint: Paint, health: &Health) -> String {
             other => format!("{} {}", paint.bad("FAIL"), one_line(other, 300)),
         };
         text += &format!("\n  {:<16} {word}", one_line(component, 40));
+    }
+    if let Some(frozen) = &health.frozen {
+        let words = one_line(&frozen.words(), 600);
+        let words = paint.warn(&format!(
+            "{words}. Nothing is started; `chiffon thaw` ends it."
+        ));
+        text += &format!("\n  {:<16} {words}", "freeze");
     }
     text
 }

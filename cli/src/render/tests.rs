@@ -206,6 +206,11 @@ fn the_fleet() {
         "components": {"store": "ok", "bus": "queue is missing"}, "agents": {"idle": 1},
     }));
     insta::assert_snapshot!("health", health(Paint::PLAIN, &well));
+    let frozen: Health = of(json!({
+        "status": "ok", "version": "0.1.0", "components": {"store": "ok"}, "agents": {},
+        "frozen": {"by": "local:anna", "since": "2026-01-02T03:04:05Z", "reason": "back\nup"},
+    }));
+    insta::assert_snapshot!("health_frozen", health(Paint::PLAIN, &frozen));
     let agent: AgentView = of(json!({
         "agent_id": "infrastructure", "kind": "infrastructure", "state": "idle", "status": "active", "version": "0.1.0",
         "last_seen": "2026-01-02T03:04:05Z", "capabilities": {"ansible-core": "2.19.14"},

@@ -51,7 +51,12 @@ async fn components(context: &Context<'_>, session: &Session) -> Result<Vec<Find
             _ => Finding::fail(what, found, todo_of(what)),
         }
     });
-    Ok(found.collect())
+    let mut findings: Vec<Finding> = found.collect();
+    if let Some(frozen) = &health.frozen {
+        let todo = "Nothing is started until it is ended: chiffon thaw";
+        findings.push(Finding::warn("freeze", frozen.words(), todo));
+    }
+    Ok(findings)
 }
 
 fn todo_of(component: &str) -> &'static str {
