@@ -1,8 +1,14 @@
 //! The whole fleet in one process, over a plain bus and over one that does everything a bus may do wrong;
 //! orchestrator, agent and bus dying at any point. The worker is a double; Ansible has suites of its own.
 
+#[path = "fleet/approval.rs"]
+mod approval;
+#[path = "fleet/edits.rs"]
+mod edits;
 #[path = "fleet/faults.rs"]
 mod faults;
+#[path = "fleet/freeze.rs"]
+mod freeze;
 #[path = "fleet/ledger.rs"]
 mod ledger;
 #[path = "fleet/proof.rs"]

@@ -68,6 +68,59 @@ fn only_the_store_begins_transactions_by_hand() {
     assert_none("a raw transaction is the store's alone", breaking);
 }
 
+/// One place from which work leaves for an agent: behind the gate, from what is stored.
+#[test]
+fn a_seal_is_minted_in_one_place() {
+    let sources = rust_sources();
+    let minted = |path: &Path, text: &str, what: &str| {
+        let shipped = without_tests(path, text);
+        shipped.lines().any(|line| {
+            let code = line.split("//").next().unwrap_or_default();
+            code.contains(what)
+        })
+    };
+    let may = |path: &Path, places: &[&str]| places.iter().any(|place| path == Path::new(place));
+    for (what, places) in [
+        (
+            "SealClaims {",
+            ["orchestrator/src/engine/outgoing.rs", "common/src/seal.rs"],
+        ),
+        (
+            "signer.seal(",
+            [
+                "orchestrator/src/engine/outgoing.rs",
+                "orchestrator/src/engine/outgoing.rs",
+            ],
+        ),
+        (
+            "Payload::WorkRequest(Box::new(",
+            [
+                "orchestrator/src/engine/outgoing.rs",
+                "common/src/messages.rs",
+            ],
+        ),
+    ] {
+        let elsewhere = paths_where(&sources, |path, text| {
+            let is_shipped = !path.starts_with("tests")
+                && path.components().any(|part| part.as_os_str() == "src");
+            is_shipped && !may(path, &places) && minted(path, text, what)
+        });
+        assert_none(&format!("`{what}` stands behind the gate alone"), elsewhere);
+    }
+    let text = |path: &str| {
+        let found = sources.iter().find(|(found, _)| found == Path::new(path));
+        found.map_or_else(String::new, |(_, text)| text.clone())
+    };
+    let outgoing = text("orchestrator/src/engine/outgoing.rs");
+    assert_eq!(outgoing.matches("self.signer.seal(").count(), 1);
+    let (before, _) = outgoing.split_once("self.signer.seal(").unwrap_or_default();
+    let (_, work_request) = before.rsplit_once("fn work_request(").unwrap_or_default();
+    assert!(
+        work_request.contains("may_start(before, was, gate)"),
+        "the seal is minted without passing the gate"
+    );
+}
+
 #[test]
 fn no_shipped_code_opens_a_channel_without_a_bound() {
     let sources = rust_sources();

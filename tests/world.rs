@@ -12,7 +12,10 @@ use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,10 +32,12 @@ use chiffon_orchestrator::{
     catalogue::{Root, Trust, extract_shipped},
 };
 use chiffon_store::{Sqlite, Store};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// Longest wait for anything; a busy machine needs some of it, a fault all of it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,7 +57,7 @@ pub enum Act {
 #[derive(Debug)]
 pub struct Double {
     pub act: Mutex<Act>,
-    starts: Mutex<Vec<(AttemptRef, Mode)>>,
+    pub starts: Mutex<Vec<(AttemptRef, Mode)>>,
     go: Notify,
 }
 
@@ -141,6 +146,22 @@ impl Worker for Double {
     }
 }
 
+/// The machine's clock, set forward or back by the test.
+#[derive(Debug, Default)]
+pub struct Clock {
+    pub seconds: AtomicI64,
+}
+
+impl chiffon_orchestrator::Clock for Clock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now() + SignedDuration::from_secs(self.seconds.load(Ordering::Relaxed))
+    }
+
+    fn fresh_id(&self) -> Uuid {
+        SystemClock.fresh_id()
+    }
+}
+
 /// The parts that outlive a crash, and those that do not.
 pub struct World {
     pub home: TempDir,
@@ -151,6 +172,9 @@ pub struct World {
     pub limits: HttpLimits,
     /// Where the ledger is pushed to.
     pub remote: Option<String>,
+    /// Who the token stands for.
+    pub principal: Principal,
+    pub clock: Arc<Clock>,
     pub orchestrator: Option<Orchestrator>,
     pub agent: Option<AgentHandle>,
     pub client: reqwest::Client,
@@ -177,6 +201,11 @@ impl World {
             lifecycles: RunPolicy::default(),
             limits: HttpLimits::default(),
             remote: None,
+            principal: Principal {
+                id: "local:anna".to_owned(),
+                kind: "person".to_owned(),
+            },
+            clock: Arc::default(),
             orchestrator: None,
             agent: None,
             client: reqwest::Client::builder()
@@ -205,10 +234,7 @@ impl World {
             hosts: Vec::new(),
             limits: self.limits.clone(),
             token: TOKEN.to_owned(),
-            principal: Principal {
-                id: "local:anna".to_owned(),
-                kind: "person".to_owned(),
-            },
+            principal: self.principal.clone(),
             hostname: "testhost".to_owned(),
             user_home: PathBuf::from("/nonexistent"),
             catalogue_roots: vec![Root {
@@ -226,7 +252,7 @@ impl World {
         let parts = Parts {
             store: Arc::clone(&self.store),
             bus: Arc::clone(&self.bus),
-            clock: Arc::new(SystemClock),
+            clock: self.clock.clone(),
             signer: Signer::from_secret(SECRET),
         };
         self.orchestrator = Some(chiffon_orchestrator::start(config, parts).await.unwrap());

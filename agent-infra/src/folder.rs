@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn any_change_on_the_disk_is_refused() {
         type Change = fn(&Path) -> io::Result<()>;
-        let changes: [(&str, Change); 5] = [
+        let changes: [(&str, Change); 7] = [
             ("a byte", |root| {
                 fs::write(root.join("playbooks/a.yml"), "- hosts: all")
             }),
@@ -224,6 +224,15 @@ mod tests {
             ("a mode", |root| {
                 let mode = fs::Permissions::from_mode(0o700);
                 fs::set_permissions(root.join("playbooks/a.yml"), mode)
+            }),
+            ("a role that is a link to another now", |root| {
+                fs::create_dir(root.join("../elsewhere"))?;
+                fs::rename(root.join("roles/a"), root.join("../elsewhere/a"))?;
+                std::os::unix::fs::symlink("../../elsewhere/a", root.join("roles/a"))
+            }),
+            ("a file that is a link to the same bytes now", |root| {
+                fs::rename(root.join("playbooks/a.yml"), root.join("../a.yml"))?;
+                std::os::unix::fs::symlink("../../a.yml", root.join("playbooks/a.yml"))
             }),
             ("a link", |root| {
                 std::os::unix::fs::symlink("/etc/passwd", root.join("l"))

@@ -284,6 +284,120 @@ mod tests {
         assert!(serde_json::from_str::<Tier>("3").is_err());
         assert_eq!(serde_json::to_string(&Tier::Two).unwrap(), "2");
     }
+
+    /// A plan in which every field says something.
+    fn full() -> Value {
+        let digest = |of: &str| Digest::of_bytes(of.as_bytes()).to_string();
+        serde_json::json!({
+            "plan_id": "0199e2f4-77a1-7c40-8000-000000000001",
+            "request_id": "0199e2f4-77a1-7c40-8000-000000000002",
+            "steps": [{
+                "no": 0, "entry": "write_file", "title": "Write", "hosts": ["nas", "tower"],
+                "parameters": {"path": "/etc/motd", "password": "hunter2", "deep": {"list": [1, 2.5, true]}},
+                "depends_on": [7], "tier": 1, "fidelity": "exact", "fidelity_because": "it says so",
+                "bundle": digest("bundle"), "timeout_seconds": 60, "on_interrupt": "ask",
+                "resources": {"gpu": false, "memory_gb": 1.5},
+                "undo": {"entry": {"entry": "write_file_undo", "parameters": {"run": "x"}}},
+                "secret_parameters": ["password"],
+            }],
+            "tier": 1, "cost": {"provider_usd": 0.25, "at_most_seconds": 60}, "confidence": 90,
+            "because": "the words fit", "expires_at": "2026-01-02T03:04:05Z", "good_for_seconds": 3600,
+            "policy": digest("policy"), "preview": digest("preview"), "digest": digest("plan"),
+        })
+    }
+
+    fn digest_of(plan: &Value, tenant: &str, requester: &str) -> Option<Digest> {
+        let plan: Plan = serde_json::from_value(plan.clone()).ok()?;
+        plan.subject(&tenant.parse().unwrap(), requester)
+            .digest()
+            .ok()
+    }
+
+    /// Other values that may stand in the place of one.
+    fn others(value: &Value) -> Vec<Value> {
+        match value {
+            Value::Bool(is) => vec![(!is).into()],
+            Value::Number(number) => {
+                let number = number.as_f64().unwrap();
+                vec![(number + 1.0).into(), (number as u64 + 1).into()]
+            }
+            Value::String(text) => {
+                let mut others = vec![
+                    format!("{text}x").into(),
+                    "simulated".into(),
+                    "retry".into(),
+                ];
+                others.push(Digest::of_bytes(b"another").to_string().into());
+                others.push("0199e2f4-77a1-7c40-8000-00000000000f".into());
+                others.push("2027-01-02T03:04:05Z".into());
+                others
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn leaves(value: &Value, at: &str, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => fields
+                .iter()
+                .for_each(|(name, value)| leaves(value, &format!("{at}/{name}"), found)),
+            Value::Array(items) => (0..)
+                .zip(items)
+                .for_each(|(n, value)| leaves(value, &format!("{at}/{n}"), found)),
+            _ => found.push(at.to_owned()),
+        }
+    }
+
+    /// Walks every field that a plan has, also those of later days (S27).
+    #[test]
+    fn every_field_of_a_plan_is_under_its_digest() {
+        let plan = full();
+        let digest = digest_of(&plan, "default", "local:anna").unwrap();
+        let mut found = Vec::new();
+        leaves(&plan, "", &mut found);
+        assert!(found.len() > 30, "{found:?}");
+        for at in found {
+            let changed = others(plan.pointer(&at).unwrap())
+                .into_iter()
+                .filter_map(|other| {
+                    let mut plan = plan.clone();
+                    *plan.pointer_mut(&at).unwrap() = other;
+                    digest_of(&plan, "default", "local:anna")
+                });
+            let changed: Vec<_> = changed.collect();
+            assert!(
+                !changed.is_empty(),
+                "{at} could not be changed by this test"
+            );
+            let is_kept = changed.iter().all(|other| *other == digest);
+            let is_changed = changed.iter().all(|other| *other != digest);
+            assert!(if at == "/digest" { is_kept } else { is_changed }, "{at}");
+        }
+        for (tenant, requester) in [("other", "local:anna"), ("default", "local:eve")] {
+            assert_ne!(digest_of(&plan, tenant, requester), Some(digest));
+        }
+        // Lists: one more, one less, another order.
+        let mut plan = full();
+        plan["steps"][0]["hosts"] = serde_json::json!(["tower", "nas"]);
+        assert_ne!(digest_of(&plan, "default", "local:anna"), Some(digest));
+        for gone in [
+            "/steps/0/hosts",
+            "/steps/0/depends_on",
+            "/steps/0/secret_parameters",
+        ] {
+            let mut plan = full();
+            plan.pointer_mut(gone)
+                .unwrap()
+                .as_array_mut()
+                .unwrap()
+                .pop();
+            assert_ne!(
+                digest_of(&plan, "default", "local:anna"),
+                Some(digest),
+                "{gone}"
+            );
+        }
+    }
 }
 
 #[cfg(feature = "openapi")]

@@ -11,10 +11,10 @@ use chiffon_common::{
     Digest, EventId, MessageId, PlanId, ProjectId, RequestId, RoomId, TaskId, TenantId,
 };
 use chiffon_store::{
-    AgentRow, AuditSeal, Commit, DecisionRow, DueTimer, Error, EventRow, HostRow, LeaseRow,
-    LedgerBatchRow, LedgerEntryRow, ListDecisions, ListRequests, ListTasks, LogRow, NumberedAudit,
-    OutboxRow, PlanRow, ProjectRow, Receipt, RequestRow, RoomRow, RunEventRow, RunRows, Store,
-    StoredAnswer, StreamRow, TaskRow,
+    AgentRow, AuditSeal, Commit, DecisionRow, DueTimer, Error, EventRow, FreezeRow, HostRow,
+    LeaseRow, LedgerBatchRow, LedgerEntryRow, ListDecisions, ListRequests, ListTasks, LogRow,
+    NumberedAudit, OutboxRow, PlanRow, ProjectRow, Receipt, RequestRow, RoomRow, RunEventRow,
+    RunRows, Store, StoredAnswer, StreamRow, TaskRow,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -83,6 +83,10 @@ impl Store for Doctored {
 
     async fn run(&self, tenant: &TenantId, request: RequestId) -> Result<Option<RunRows>, Error> {
         self.inner.run(tenant, request).await
+    }
+
+    async fn freeze(&self, tenant: &TenantId) -> Result<Option<FreezeRow>, Error> {
+        self.inner.freeze(tenant).await
     }
 
     async fn request_of_task(&self, task: TaskId) -> Result<Option<(TenantId, RequestId)>, Error> {

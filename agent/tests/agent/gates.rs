@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use chiffon_agent::{Agent, Clock, SystemClock};
 use chiffon_bus::Message;
 use chiffon_common::{
-    ErrorCode, Incarnation, MessageId, Mode, Payload, ResultStatus, Signer, WorkRequest,
+    Digest, ErrorCode, Incarnation, MessageId, Mode, Payload, ResultStatus, Signer, WorkRequest,
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -269,5 +269,119 @@ async fn clocks_too_far_apart_are_named() {
         code(&orchestrator.result(attempt).await),
         Some(ErrorCode::ClockSkew)
     );
+    agent.abort().await;
+}
+
+/// Every claim of a seal, edited by somebody who can write to the bus but holds no key of an orchestrator, with the
+/// message made to fit: the signature of the seal is over each of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_seal_is_refused_whatever_in_it_was_edited() {
+    let (_home, orchestrator, worker, agent) = with_bundle().await;
+    type Change = fn(&mut WorkRequest);
+    let changes: [(&str, Change); 15] = [
+        ("version", |one| one.seal.claims.v = 2),
+        ("plan", |one| {
+            one.seal.claims.plan = Digest::of_bytes(b"another plan")
+        }),
+        ("action", |one| {
+            one.action = "reboot_host".parse().unwrap();
+            one.seal.claims.action = one.action.clone();
+        }),
+        ("bundle", |one| {
+            one.bundle = Digest::of_bytes(b"another");
+            one.seal.claims.bundle = one.bundle;
+        }),
+        ("parameters", |one| {
+            one.parameters.insert("name".to_owned(), "sshd".into());
+            one.seal.claims.parameters = one.parameters.clone();
+        }),
+        ("hosts", |one| {
+            one.hosts.push("web".parse().unwrap());
+            one.seal.claims.hosts = one.hosts.clone();
+        }),
+        ("a seal for a check run, used for the real one", |one| {
+            one.seal.claims.mode = Mode::Check;
+            let signer = Signer::from_secret([7; 32]);
+            one.seal = signer.seal(one.seal.claims.clone()).unwrap();
+        }),
+        ("mode", |one| {
+            one.mode = Mode::Check;
+            one.seal.claims.mode = one.mode;
+        }),
+        ("longest run time", |one| {
+            one.timeout_seconds += 1;
+            one.seal.claims.timeout_seconds = one.timeout_seconds;
+        }),
+        ("task", |one| {
+            one.attempt.task_id = chiffon_common::TaskId::from_uuid(Uuid::now_v7());
+            one.seal.claims.task_id = one.attempt.task_id;
+        }),
+        ("attempt", |one| {
+            one.attempt.attempt += 1;
+            one.seal.claims.attempt = one.attempt.attempt;
+        }),
+        ("issued at", |one| {
+            one.seal.claims.issued_at += SignedDuration::from_secs(1)
+        }),
+        ("latest start", |one| {
+            one.not_after += SignedDuration::from_hours(1);
+            one.seal.claims.not_after = one.not_after;
+        }),
+        ("decision", |one| {
+            let decision = chiffon_common::DecisionId::from_uuid(Uuid::now_v7());
+            one.seal.claims.decision = Some(decision);
+        }),
+        ("approver", |one| {
+            one.seal.claims.approver = Some("local:eve".to_owned())
+        }),
+    ];
+    for (field, change) in changes {
+        let mut request = orchestrator.sealed(support::work(&orchestrator.bundle));
+        change(&mut request);
+        let attempt = request.attempt;
+        let payload = Payload::WorkRequest(Box::new(request));
+        orchestrator.send(payload).await;
+        let result = orchestrator.result(attempt).await;
+        assert_eq!(
+            (result.status, code(&result)),
+            (ResultStatus::Refused, Some(ErrorCode::SealRefused)),
+            "{field}"
+        );
+    }
+    assert_eq!(worker.started(), []);
+    agent.abort().await;
+}
+
+/// The very same bytes again, at once, after the run, and after the agent was started again: one run.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_sent_again_by_somebody_runs_nothing_again() {
+    let home = tempfile::tempdir().unwrap();
+    let (orchestrator, worker) = (Orchestrator::new().await, Arc::new(FakeWorker::default()));
+    let agent = start(home.path(), &orchestrator, &worker).await;
+    let request = orchestrator.sealed(support::work(&orchestrator.bundle));
+    let attempt = request.attempt;
+    let payload = Payload::WorkRequest(Box::new(request));
+    let message = orchestrator.message(&payload, &orchestrator.signer);
+    orchestrator.put(message.clone()).await;
+    orchestrator
+        .status(attempt, chiffon_common::StatusKind::NeedsBundle)
+        .await;
+    orchestrator.put(message.clone()).await;
+    orchestrator.send_own_bundle().await;
+    orchestrator.result(attempt).await;
+    orchestrator.put(message.clone()).await;
+    // Under another id, as a stranger would who has only read the bus.
+    let again = Message {
+        message_id: MessageId::from_uuid(Uuid::now_v7()),
+        ..message.clone()
+    };
+    orchestrator.put(again).await;
+    orchestrator.results(attempt, 2).await;
+    agent.abort().await;
+    let agent = start(home.path(), &orchestrator, &worker).await;
+    let heard = orchestrator.so_far(|heard| heard.results.len());
+    orchestrator.put(message).await;
+    orchestrator.results(attempt, heard + 1).await;
+    assert_eq!(worker.started(), [attempt]);
     agent.abort().await;
 }
