@@ -161,7 +161,9 @@ pub fn waits_for_the_thaw(request: &Value) -> bool {
         let because = task["because"].as_str().unwrap_or_default();
         task["state"] == "waiting" && because.starts_with("waits: frozen by local:anna since ")
     };
-    request["tasks"].as_array().unwrap().iter().any(waits)
+    request["tasks"]
+        .as_array()
+        .is_some_and(|tasks| tasks.iter().any(waits))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -271,17 +273,17 @@ fn write(path: &Path, text: &str) {
 async fn files_that_change_after_the_approval_start_nothing() {
     let world = World::plain(Act::Complete).await;
     let hosts = fs::read_to_string(world.file("inventory/hosts.yml")).unwrap();
+    let hosts = hosts.replace("all:\n", "all:\n  vars:\n    colour: red\n");
     let hosts = hosts + "    box:\n      ansible_host: 192.0.2.7\n";
     write(&world.file("inventory/hosts.yml"), &hosts);
     write(&world.file("inventory/known_hosts"), &host_key(1));
-    write(&world.file("inventory/group_vars/all.yml"), "colour: red\n");
     let filters = "catalogue/collections/ansible_collections/my/own/plugins/filter/x.py";
     write(&world.file(filters), "# one\n");
     let append = |text: &str| format!("{text}# changed\n");
     let play = "catalogue/playbooks/write_file.yml";
     let role = "catalogue/roles/write_file/tasks/main.yml";
     let metadata = "catalogue/playbooks/write_file.chiffon.yml";
-    let variables = "inventory/group_vars/all.yml";
+    let inventory = "inventory/hosts.yml";
     type Edit<'a> = &'a dyn Fn(&str) -> String;
     let edits: [(&str, &str, Edit<'_>); 8] = [
         ("the playbook", play, &append),
@@ -290,13 +292,13 @@ async fn files_that_change_after_the_approval_start_nothing() {
         ("its tier", metadata, &|text| {
             text.replace("tier: 1", "tier: 2")
         }),
-        ("a group's variable", variables, &|_| {
-            "colour: blue\n".to_owned()
+        ("a group's variable", inventory, &|text| {
+            text.replace("colour: red", "colour: blue")
         }),
-        ("a host's variable", "inventory/hosts.yml", &|text| {
+        ("a host's variable", inventory, &|text| {
             text.replace("192.0.2.7\n", "192.0.2.7\n      ansible_user: root\n")
         }),
-        ("a host's address", "inventory/hosts.yml", &|text| {
+        ("a host's address", inventory, &|text| {
             text.replace("192.0.2.7", "192.0.2.8")
         }),
         ("a host's key", "inventory/known_hosts", &|_| host_key(2)),
