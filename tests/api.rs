@@ -24,6 +24,8 @@ mod doctored;
 mod document;
 #[path = "api/events.rs"]
 mod events;
+#[path = "api/freezes.rs"]
+mod freezes;
 #[path = "api/headers.rs"]
 mod headers;
 #[path = "api/keys.rs"]

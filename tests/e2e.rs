@@ -22,6 +22,8 @@ mod exits;
 mod faces;
 #[path = "e2e/first_use.rs"]
 mod first_use;
+#[path = "e2e/freeze.rs"]
+mod freeze;
 #[path = "e2e/fresh.rs"]
 mod fresh;
 #[path = "e2e/live.rs"]

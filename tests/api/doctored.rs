@@ -8,13 +8,13 @@ use std::sync::{
 
 use async_trait::async_trait;
 use chiffon_common::{
-    Digest, EventId, MessageId, PlanId, ProjectId, RequestId, RoomId, TaskId, TenantId,
+    Digest, EventId, Frozen, MessageId, PlanId, ProjectId, RequestId, RoomId, TaskId, TenantId,
 };
 use chiffon_store::{
-    AgentRow, AuditSeal, Commit, DecisionRow, DueTimer, Error, EventRow, FreezeRow, HostRow,
-    LeaseRow, LedgerBatchRow, LedgerEntryRow, ListDecisions, ListRequests, ListTasks, LogRow,
-    NumberedAudit, OutboxRow, PlanRow, ProjectRow, Receipt, RequestRow, RoomRow, RunEventRow,
-    RunRows, Store, StoredAnswer, StreamRow, TaskRow,
+    AgentRow, AuditSeal, Check, Commit, DecisionRow, DueTimer, Error, EventRow, Expected,
+    FreezeRow, HostRow, LeaseRow, LedgerBatchRow, LedgerEntryRow, ListDecisions, ListRequests,
+    ListTasks, LogRow, NumberedAudit, OutboxRow, PlanRow, ProjectRow, Receipt, RequestRow, RoomRow,
+    RunEventRow, RunRows, Store, StoredAnswer, StreamRow, TaskRow, Write,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -27,6 +27,8 @@ pub struct Doctored {
     held: AtomicUsize,
     /// Whether listing projects panics.
     pub panics: AtomicBool,
+    /// Whether the next start finds that somebody has just frozen the fleet.
+    pub freezes: AtomicBool,
     /// How often somebody has read output, as followers of a request do.
     pub looks: AtomicUsize,
 }
@@ -38,6 +40,7 @@ impl Doctored {
             holds: watch::Sender::new(false),
             held: AtomicUsize::new(0),
             panics: AtomicBool::new(false),
+            freezes: AtomicBool::new(false),
             looks: AtomicUsize::new(0),
         })
     }
@@ -72,11 +75,36 @@ impl Doctored {
     }
 }
 
+/// The first freeze of all, by somebody.
+fn frozen() -> Commit {
+    let frozen = Frozen {
+        by: "local:eve".to_owned(),
+        since: Timestamp::UNIX_EPOCH,
+        reason: "just now".to_owned(),
+    };
+    let row = FreezeRow {
+        tenant_id: TenantId::default(),
+        version: 1,
+        frozen: Some(frozen),
+    };
+    Commit {
+        writes: vec![Write::Freeze(Expected::Absent, row)],
+        ..Commit::default()
+    }
+}
+
 #[async_trait]
 impl Store for Doctored {
     async fn commit(&self, commit: Commit) -> Result<Receipt, Error> {
         if commit.idempotency.is_some() {
             self.pass().await;
+        }
+        let is_start = commit
+            .checks
+            .iter()
+            .any(|check| matches!(check, Check::Freeze { .. }));
+        if is_start && self.freezes.swap(false, Ordering::SeqCst) {
+            self.inner.commit(frozen()).await?;
         }
         self.inner.commit(commit).await
     }
