@@ -219,7 +219,6 @@ async fn rows_that_are_edited_after_the_approval_start_nothing() {
     world.edit_plan(&id, false, edit).await;
     world.approve(&id).await;
     world.is_refused(&id, 5210, "before the answer").await;
-    world.holds_together().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -202,14 +202,21 @@ impl Desk<'_> {
             sends: sent.sends.saturating_add(1),
             ..sent
         };
-        self.move_task(id, TaskState::Dispatched { sent }, "no answer yet");
         // Sending again passes the gate like every start. What may not begin any more is asked, so that it may end as
         // never seen; what was cancelled is told so once more.
         let may = self.task(id).and_then(|task| self.may_start(task));
-        match may {
-            Ok(()) => self.push(Effect::Dispatch { task: id }),
-            Err(_) => self.push(Effect::Query { task: id }),
-        }
+        let (because, effect) = match may {
+            Ok(()) => (
+                "sent again: no answer yet".to_owned(),
+                Effect::Dispatch { task: id },
+            ),
+            Err(refusal) => (
+                format!("no answer yet, and not sent again: {refusal}"),
+                Effect::Query { task: id },
+            ),
+        };
+        self.move_task(id, TaskState::Dispatched { sent }, because);
+        self.push(effect);
         self.cancel_again(id);
     }
 }
