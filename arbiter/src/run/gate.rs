@@ -8,7 +8,9 @@
 use chiffon_common::{Digest, ErrorCode, Frozen, Mode, Plan, Problem, Tier};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Approval, DecisionKind, DecisionState, Refusal, RequestState, Run, Task};
+use super::{
+    Approval, Decision, DecisionKind, DecisionState, Refusal, RequestState, Run, Task, TaskState,
+};
 
 /// What the gate has to know beside the slice.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +48,32 @@ pub fn may_start(run: &Run, task: &Task, gate: &Gate<'_>) -> Result<(), Refusal>
     match gate.frozen {
         Some(frozen) => Err(Refusal::Frozen(frozen.clone())),
         None => Ok(()),
+    }
+}
+
+impl Run {
+    /// The latest moment that the slice remembers. Its time never goes back behind it, whatever the clock says.
+    pub(super) fn latest(&self) -> Timestamp {
+        let request = &self.request;
+        let approval = request.approval.as_ref();
+        let of_request = [
+            Some(request.created_at),
+            request.cancelling.as_ref().map(|cancelling| cancelling.at),
+            approval.map(|approval| approval.at),
+            approval.and_then(|approval| approval.used_at),
+        ];
+        let of_decision = |decision: &Decision| match &decision.state {
+            DecisionState::Pending => decision.created_at,
+            DecisionState::Resolved { at, .. } | DecisionState::TimedOut { at } => *at,
+        };
+        let of_task = |task: &Task| match &task.state {
+            TaskState::Running { since, .. } | TaskState::Unknown { since, .. } => *since,
+            _ => task.started_at.unwrap_or(task.created_at),
+        };
+        let times = of_request.into_iter().flatten();
+        let times = times.chain(self.decisions.values().map(of_decision));
+        let times = times.chain(self.tasks.values().map(of_task));
+        times.max().unwrap_or(request.created_at)
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod apply;
 mod contact;
+mod context;
 mod decision;
 mod desk;
 mod ending;
@@ -23,7 +24,8 @@ mod tests;
 mod timer;
 
 pub use apply::{NewRun, apply};
-pub use desk::{Context, Ids, Moved, RunPolicy};
+pub use context::{Context, Ids};
+pub use desk::{Moved, RunPolicy};
 pub use event::{Answered, Effect, Outcome, Refusal, Reported, RunEvent};
 pub use gate::{Gate, may_start, turned_away};
 pub use proof::{ProofError, SliceDocs};

@@ -26,32 +26,6 @@ pub struct Run {
     pub timers: BTreeMap<TimerName, Timestamp>,
 }
 
-impl Run {
-    /// The latest moment that the slice remembers. Its time never goes back behind it, whatever the clock says.
-    pub(super) fn latest(&self) -> Timestamp {
-        let request = &self.request;
-        let approval = request.approval.as_ref();
-        let of_request = [
-            Some(request.created_at),
-            request.cancelling.as_ref().map(|cancelling| cancelling.at),
-            approval.map(|approval| approval.at),
-            approval.and_then(|approval| approval.used_at),
-        ];
-        let of_decision = |decision: &Decision| match &decision.state {
-            DecisionState::Pending => decision.created_at,
-            DecisionState::Resolved { at, .. } | DecisionState::TimedOut { at } => *at,
-        };
-        let of_task = |task: &Task| match &task.state {
-            TaskState::Running { since, .. } | TaskState::Unknown { since, .. } => *since,
-            _ => task.started_at.unwrap_or(task.created_at),
-        };
-        let times = of_request.into_iter().flatten();
-        let times = times.chain(self.decisions.values().map(of_decision));
-        let times = times.chain(self.tasks.values().map(of_task));
-        times.max().unwrap_or(request.created_at)
-    }
-}
-
 /// A request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
