@@ -11,7 +11,8 @@ pub use agent::{Agent, AgentEffect, AgentEvent, AgentMoved, AgentState, advance_
 pub use process::{Authorisation, Judgement, Policy, Prior, Stage, StageRecord, process};
 pub use run::{
     Answered, Approval, Cancelling, Context, Decision, DecisionKind, DecisionState, Effect, Ids,
-    Moved, NewRun, Outcome, ProofError, Refusal, Reported, Request, RequestState, Run, RunEvent,
-    RunPolicy, Sent, SliceDocs, Task, TaskState, TimerKind, TimerName, TimerSubject, WaitingOn,
-    apply, bead_state, may_start, secrets_of,
+    MAX_ROUNDS, Moved, NewRun, Outcome, ProofError, Refusal, Replied, Reported, Request,
+    RequestState, Round, Run, RunEvent, RunPolicy, Said, Sent, SliceDocs, Task, TaskState,
+    TimerKind, TimerName, TimerSubject, WaitingOn, Wants, Words, apply, bead_state, may_start,
+    secrets_of,
 };

@@ -94,6 +94,8 @@ codes! {
     ParameterForbidden = 5107, 422, Never, "a parameter of this name is never passed on";
     CatalogueBroken = 5108, 422, AfterChange, "a catalogue file has errors";
     InventoryBroken = 5109, 422, AfterChange, "the inventory has errors";
+    TooManyRounds = 5115, 422, AfterChange, "the request was asked back about too often";
+    QuestionExpired = 5116, 410, AfterChange, "nobody answered the question in time";
     // 52xx approval and authorisation
     Unauthenticated = 5201, 401, AfterChange, "a valid token is required";
     Forbidden = 5202, 403, AfterChange, "this is not permitted to you";
@@ -103,6 +105,8 @@ codes! {
     ConfirmationRequired = 5206, 403, AfterChange, "this tier needs another person, or the typed host name";
     InvalidChoice = 5207, 422, AfterChange, "the answer is not one of the options";
     NotApproved = 5208, 403, AfterChange, "the plan was not approved";
+    EmptyAnswer = 5213, 422, AfterChange, "the answer is empty";
+    PlanNotAsSealed = 5214, 409, MayHelp, "what is shown is not what would be approved";
     // 53xx dispatch and resources
     NoAgent = 5301, 503, MayHelp, "no agent can take the work";
     HostBusy = 5302, 409, MayHelp, "another change holds the host";

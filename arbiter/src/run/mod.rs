@@ -13,6 +13,7 @@ mod desk;
 mod ending;
 mod event;
 mod proof;
+mod question;
 mod request;
 mod settle;
 mod state;
@@ -23,12 +24,13 @@ mod timer;
 
 pub use apply::{NewRun, apply};
 pub use desk::{Context, Ids, Moved, RunPolicy};
-pub use event::{Answered, Effect, Outcome, Refusal, Reported, RunEvent};
 pub use proof::{ProofError, SliceDocs};
+pub use event::{Answered, Effect, Outcome, Refusal, Replied, Reported, RunEvent};
+pub use question::MAX_ROUNDS;
 pub use request::secrets_of;
 pub use state::{
-    Approval, Cancelling, Decision, DecisionKind, DecisionState, Request, RequestState, Run, Sent,
-    Task, TaskState, WaitingOn, bead_state,
+    Approval, Cancelling, Decision, DecisionKind, DecisionState, Request, RequestState, Round, Run,
+    Said, Sent, Task, TaskState, WaitingOn, Wants, Words, bead_state,
 };
 pub use task::may_start;
 pub use timer::{TimerKind, TimerName, TimerSubject};

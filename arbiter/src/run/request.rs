@@ -1,8 +1,6 @@
 //! How a request moves by itself: planning, preview, cancellation, its deadlines.
 
-use chiffon_common::{
-    ErrorCode, Fidelity, Mode, Plan, Principal, Problem, Redactor, Tier, api::Nearest,
-};
+use chiffon_common::{ErrorCode, Fidelity, Mode, Plan, Principal, Problem, Redactor, Tier};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -27,7 +25,7 @@ impl Desk<'_> {
         let because = in_short(&plan);
         let tier = plan.tier;
         // From here on the sentence is kept and shown without what turned out to be secret in it.
-        self.run.request.text = secrets_of(&plan).redact(&self.run.request.text);
+        self.redact_words(&secrets_of(&plan));
         let previewable: Vec<_> = plan
             .steps
             .iter()
@@ -50,25 +48,6 @@ impl Desk<'_> {
             }
             self.push(Effect::Wake);
         }
-        Ok(())
-    }
-
-    pub(super) fn asked_back(
-        &mut self,
-        question: String,
-        nearest: Vec<Nearest>,
-        problem: Problem,
-    ) -> Result<(), Refusal> {
-        self.must_be_planning()?;
-        let because = question.clone();
-        self.move_request(
-            RequestState::NeedsInput {
-                question,
-                nearest,
-                problem,
-            },
-            because,
-        );
         Ok(())
     }
 
@@ -261,10 +240,8 @@ impl Desk<'_> {
                 );
                 self.move_request(RequestState::Failed { problem }, "no plan was made in time");
             }
-            (
-                TimerKind::Deadline,
-                RequestState::NeedsInput { .. } | RequestState::AwaitingApproval { .. },
-            ) => {
+            (TimerKind::Deadline, RequestState::NeedsInput { .. }) => self.question_unanswered(),
+            (TimerKind::Deadline, RequestState::AwaitingApproval { .. }) => {
                 self.expire("nobody answered in time");
             }
             // A question stays open as long as it says, whatever the run's own deadline.
@@ -294,6 +271,7 @@ impl Desk<'_> {
     }
 
     pub(super) fn expire(&mut self, why: &str) {
+        self.time_out_questions();
         self.close_questions("chiffon", "expired");
         let problem = Problem::new(
             ErrorCode::ApprovalExpired,
@@ -303,7 +281,7 @@ impl Desk<'_> {
         self.move_request(RequestState::Expired { problem }, why);
     }
 
-    fn must_be_planning(&mut self) -> Result<(), Refusal> {
+    pub(super) fn must_be_planning(&mut self) -> Result<(), Refusal> {
         match self.run.request.state {
             RequestState::Received => {
                 self.move_request(RequestState::Planning, "the planner took it up");

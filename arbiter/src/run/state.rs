@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use chiffon_common::{
-    AgentId, DecisionId, Digest, EntryCall, EventId, HostName, Incarnation, Mode, Plan, Principal,
-    Problem, ProjectId, RequestId, RoomId, StepNo, TaskId, TenantId, Tier, TraceId, api::Nearest,
+    AgentId, DecisionId, Digest, EntryCall, EntryId, EventId, HostName, Incarnation, Mode,
+    Parameters, Plan, Principal, Problem, ProjectId, RequestId, RoomId, StepNo, TaskId, TenantId,
+    Tier, TraceId, api::Nearest,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,9 @@ pub struct Request {
     /// The request that it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<RequestId>,
+    /// What was asked back and answered, in order: with the sentence, the words that led to the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<Round>,
     /// When it came.
     pub created_at: Timestamp,
     /// Where it stands.
@@ -61,6 +65,69 @@ pub struct Request {
     pub cancelling: Option<Cancelling>,
     /// The approval, once given.
     pub approval: Option<Approval>,
+}
+
+/// One round of asking back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// The question, as a decision.
+    pub decision: DecisionId,
+    /// The question, in words.
+    pub question: String,
+    /// The answer.
+    pub words: Words,
+    /// Who answered.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An answer in somebody's own words, and what they come to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Words {
+    /// As they are shown and recorded; the value of a secret parameter is struck out already.
+    pub text: String,
+    /// What the planner is to make of them.
+    pub said: Said,
+    /// Names of the parameters in `said` whose values are secret; they are forgotten once they stand in a plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret: Vec<String>,
+}
+
+/// What an answer comes to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Said {
+    /// Another sentence, in place of all that was said before.
+    Sentence {
+        /// The sentence.
+        text: String,
+    },
+    /// What was missing, beside all that was said before.
+    Missing {
+        /// Values of parameters.
+        parameters: Parameters,
+        /// Hosts, in place of those that were named before.
+        hosts: Vec<HostName>,
+    },
+}
+
+/// What kind of answer a question is waiting for. A new sentence is always one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Wants {
+    /// Other words.
+    #[default]
+    Sentence,
+    /// Values of parameters of the entry that was understood.
+    Parameters {
+        /// The entry.
+        entry: EntryId,
+        /// The required ones that nobody gave.
+        missing: Vec<String>,
+    },
+    /// Hosts for the entry that was understood.
+    Hosts,
 }
 
 /// Where a request stands.
@@ -81,6 +148,9 @@ pub enum RequestState {
         nearest: Vec<Nearest>,
         /// Why it could not plan.
         problem: Problem,
+        /// The question as a decision; none where an earlier version asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decision: Option<DecisionId>,
     },
     /// A person is asked.
     AwaitingApproval {
@@ -415,6 +485,14 @@ pub enum DecisionKind {
         /// Its hosts, one of which must be typed where only one person is configured.
         hosts: Vec<HostName>,
     },
+    /// What is to be done? The planner was not sure. Beside the options, own words are an answer.
+    Question {
+        /// The entries that come near; the options are their sentences.
+        nearest: Vec<Nearest>,
+        /// What would be an answer beside a sentence.
+        #[serde(default)]
+        wants: Wants,
+    },
     /// It was cut off: again?
     Interrupted {
         /// The task.
@@ -432,6 +510,7 @@ impl DecisionKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Approval { .. } => "approval",
+            Self::Question { .. } => "question",
             Self::Interrupted { .. } => "interrupted",
             Self::UnknownOutcome { .. } => "unknown_outcome",
         }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::*;
 
 mod corners;
+mod questions;
 mod storm;
 
 /// A world around one request: slice, clock, and a source of ids.
@@ -331,7 +332,7 @@ fn invariant_every_effect_can_be_performed(moved: &Moved) {
                 );
             }
             Effect::MarkHosts { task, .. } => assert!(moved.run.tasks.contains_key(task)),
-            Effect::SealPreview | Effect::Wake | Effect::Record => {}
+            Effect::SealPreview | Effect::Plan | Effect::Wake | Effect::Record => {}
         }
     }
 }
