@@ -107,6 +107,7 @@ codes! {
     NotApproved = 5208, 403, AfterChange, "the plan was not approved";
     EmptyAnswer = 5213, 422, AfterChange, "the answer is empty";
     PlanNotAsSealed = 5214, 409, MayHelp, "what is shown is not what would be approved";
+    BytesHoldSecret = 5215, 403, Never, "the bytes of the plan hold a secret value";
     // 53xx dispatch and resources
     NoAgent = 5301, 503, MayHelp, "no agent can take the work";
     HostBusy = 5302, 409, MayHelp, "another change holds the host";

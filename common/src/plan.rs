@@ -195,35 +195,82 @@ pub struct Plan {
     pub expires_at: Timestamp,
     /// How long an approval may wait for its first step, in seconds after it was given; part of the digest.
     pub good_for_seconds: u64,
+    /// Why it is of that tier, for people; part of the digest.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tier_because: String,
+    /// Digest of the rules in force when it was made; part of the digest. Absent in plans of versions before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Digest>,
+    /// Digest of what the check runs found, once they have; part of the digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Digest>,
     /// What an approval is bound to: the digest of [`PlanSubject`].
     pub digest: Digest,
 }
 
-/// Exactly what a person approves, in canonical JSON (S27, S31).
+/// Exactly what a person approves, in canonical JSON (S27, S31). Secret values stand in the parameters of their steps,
+/// so that another value is another plan.
 #[derive(Debug, Serialize)]
 pub struct PlanSubject<'a> {
-    /// Version of this form; 1.
-    pub v: u32,
-    /// The owner.
-    pub tenant_id: &'a TenantId,
-    /// The request.
-    pub request_id: RequestId,
-    /// Who asked.
-    pub requester: &'a str,
+    /// Version of this form; 2.
+    v: u32,
+    tenant_id: &'a TenantId,
+    request_id: RequestId,
+    requester: &'a str,
     /// `apply`: an approval of a check run is a different one.
-    pub mode: crate::Mode,
-    /// The steps, with bundle digests (playbook content, inventory variables, host keys) and parameters.
-    pub steps: &'a [Step],
-    /// The highest tier.
-    pub tier: Tier,
-    /// Digest of the policy in force.
-    pub policy: Digest,
-    /// Digest of the preview shown, if there was one.
-    pub preview: Option<Digest>,
-    /// When the question closes.
-    pub expires_at: Timestamp,
-    /// How long an approval may wait for its first step, in seconds.
-    pub good_for_seconds: u64,
+    mode: crate::Mode,
+    plan_id: PlanId,
+    /// With bundle digests (playbook content, inventory variables, host keys), parameters, hosts and time-outs.
+    steps: &'a [Step],
+    tier: Tier,
+    cost: Cost,
+    confidence: u8,
+    because: &'a str,
+    tier_because: &'a str,
+    policy: Option<Digest>,
+    preview: Option<Digest>,
+    expires_at: Timestamp,
+    good_for_seconds: u64,
+}
+
+impl Plan {
+    /// What the digest of this plan is made from: all of it, with whose it is and who asked.
+    pub fn subject<'a>(&'a self, tenant_id: &'a TenantId, requester: &'a str) -> PlanSubject<'a> {
+        // Named one by one, so that a new field has to be put under the digest, or left out in so many words.
+        let Self {
+            plan_id,
+            request_id,
+            steps,
+            tier,
+            cost,
+            confidence,
+            because,
+            tier_because,
+            expires_at,
+            good_for_seconds,
+            policy,
+            preview,
+            digest: _,
+        } = self;
+        PlanSubject {
+            v: 2,
+            tenant_id,
+            request_id: *request_id,
+            requester,
+            mode: crate::Mode::Apply,
+            plan_id: *plan_id,
+            steps,
+            tier: *tier,
+            cost: *cost,
+            confidence: *confidence,
+            because,
+            tier_because,
+            policy: *policy,
+            preview: *preview,
+            expires_at: *expires_at,
+            good_for_seconds: *good_for_seconds,
+        }
+    }
 }
 
 impl PlanSubject<'_> {

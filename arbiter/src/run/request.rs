@@ -8,6 +8,9 @@ use super::{
     desk::Desk,
 };
 
+/// How many steps, and hosts of a step, are named where there is one line.
+const NAMED: usize = 8;
+
 impl Desk<'_> {
     pub(super) fn planning_began(&mut self) -> Result<(), Refusal> {
         match self.run.request.state {
@@ -96,8 +99,8 @@ impl Desk<'_> {
             .collect();
         hosts.sort();
         hosts.dedup();
-        let titles: Vec<_> = plan.steps.iter().map(|step| step.title.as_str()).collect();
-        let question = format!("May this run? {}", titles.join("; "));
+        let titles = plan.steps.iter().map(|step| step.title.as_str());
+        let question = format!("May this run? {}", first_of(titles, "; ", "steps"));
         let kind = DecisionKind::Approval {
             digest: plan.digest,
             tier: plan.tier,
@@ -302,22 +305,38 @@ impl Desk<'_> {
     }
 }
 
-/// A plan without anybody's words: entries, hosts, digest.
+/// A plan without anybody's words: entries, hosts, digest. The plan itself tells more of a long one.
 fn in_short(plan: &Plan) -> String {
     let step = |step: &chiffon_common::Step| {
-        let hosts: Vec<_> = step
-            .hosts
-            .iter()
-            .map(chiffon_common::HostName::as_str)
-            .collect();
-        format!("{} on {}", step.entry, hosts.join(", "))
+        let hosts = step.hosts.iter().map(chiffon_common::HostName::as_str);
+        format!("{} on {}", step.entry, first_of(hosts, ", ", "hosts"))
     };
-    let steps: Vec<_> = plan.steps.iter().map(step).collect();
+    let steps = plan.steps.iter().map(step);
     format!(
         "planned {}; digest {}",
-        steps.join("; "),
+        first_of(steps, "; ", "steps"),
         plan.digest.short()
     )
+}
+
+/// The first of many, and how many more there are.
+fn first_of<T: AsRef<str>>(
+    all: impl ExactSizeIterator<Item = T>,
+    between: &str,
+    what: &str,
+) -> String {
+    let count = all.len();
+    let mut shown = String::new();
+    for (n, one) in all.take(NAMED).enumerate() {
+        if n > 0 {
+            shown += between;
+        }
+        shown += one.as_ref();
+    }
+    match count.saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown}{between}and {more} more {what}"),
+    }
 }
 
 /// Strikes out the values of the plan's secret parameters.

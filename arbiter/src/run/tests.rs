@@ -125,6 +125,9 @@ impl World {
             because: "the words fit".to_owned(),
             expires_at: self.now,
             good_for_seconds: 3600,
+            tier_because: String::new(),
+            policy: None,
+            preview: None,
             digest: Digest::of_bytes(b"plan"),
         }
     }

@@ -10,11 +10,13 @@ use chiffon_common::{
     Cost, EntryCall, ErrorCode, Plan, PlanId, Problem, RequestId, Step, StepNo, Tier,
 };
 
-use super::{AdvanceError, Cause, Shared, library::Loaded, shared::nudged};
+use super::{AdvanceError, Cause, Shared, library::Loaded, preview::digest_of, shared::nudged};
 use crate::planner::{Given, Planned, Proposal, Proposed, Question};
 
 /// Requests planned in one round.
 const BATCH: u32 = 100;
+/// The name of the catalogue that comes with the program.
+const SHIPPED: &str = "shipped";
 /// Floor below the nudges.
 const PERIOD: Duration = Duration::from_secs(2);
 
@@ -122,9 +124,13 @@ impl Shared {
             because: planned.because,
             expires_at,
             good_for_seconds: self.settings.good_for_seconds,
+            policy: Some(self.settings.policy_digest),
+            preview: None,
+            tier_because: tier_because(loaded, &planned.steps, tier)?,
+            // Made below, over all of it.
             digest: self.settings.policy_digest,
         };
-        plan.digest = self.plan_digest(run, &plan, None).map_err(|error| {
+        plan.digest = digest_of(run, &plan).map_err(|error| {
             Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
         })?;
         Ok(plan)
@@ -167,6 +173,25 @@ impl Shared {
             secret_parameters: entry.secret_parameters(),
         })
     }
+}
+
+/// Which entries make a plan as risky as it is, and whose word that is.
+fn tier_because(loaded: &Loaded, steps: &[Proposed], tier: Tier) -> Result<String, Problem> {
+    if tier == Tier::Zero {
+        return Ok("every step only reads".to_owned());
+    }
+    let mut reasons: Vec<String> = Vec::new();
+    for step in steps {
+        let entry = loaded.catalogue.find(step.entry.as_str())?;
+        let reason = match entry.origin.as_str() {
+            SHIPPED => format!("{} is tier {tier} in the shipped catalogue", entry.id),
+            origin => format!("{} is of your own folder {origin}", entry.id),
+        };
+        if entry.tier == tier && !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    Ok(reasons.join("; "))
 }
 
 /// What is to be planned.

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chiffon_arbiter::{Run, RunEvent, TaskState};
-use chiffon_common::{CanonicalError, Digest, Fidelity, Mode, Plan, PlanSubject, RequestId};
+use chiffon_common::{CanonicalError, Digest, Fidelity, Mode, Plan, RequestId, to_canonical};
 use serde_json::json;
 
 use super::{AdvanceError, Cause, Shared, outgoing::OutgoingError, shared::nudged};
@@ -87,31 +87,21 @@ impl Shared {
                 json!({ "hosts": hosts, "diff": outcome.and_then(|o| o.diff.clone()) }),
             );
         }
-        let preview = Digest::of_value(&found)?;
-        plan.digest = self.plan_digest(run, &plan, Some(preview))?;
+        plan.preview = Some(Digest::of_value(&found)?);
+        plan.digest = digest_of(run, &plan)?;
         Ok(Some(plan))
     }
+}
 
-    /// What an approval of this plan is bound to.
-    pub(crate) fn plan_digest(
-        &self,
-        run: &Run,
-        plan: &Plan,
-        preview: Option<Digest>,
-    ) -> Result<Digest, CanonicalError> {
-        let subject = PlanSubject {
-            v: 1,
-            tenant_id: &run.request.tenant_id,
-            request_id: run.request.request_id,
-            requester: &run.request.requester.id,
-            mode: Mode::Apply,
-            steps: &plan.steps,
-            tier: plan.tier,
-            policy: self.settings.policy_digest,
-            preview,
-            expires_at: plan.expires_at,
-            good_for_seconds: plan.good_for_seconds,
-        };
-        subject.digest()
-    }
+/// What an approval of this plan is bound to.
+pub(crate) fn digest_of(run: &Run, plan: &Plan) -> Result<Digest, CanonicalError> {
+    let request = &run.request;
+    let subject = plan.subject(&request.tenant_id, &request.requester.id);
+    subject.digest()
+}
+
+/// The bytes whose digest that is. They hold the values of secret parameters.
+pub(crate) fn sealed_bytes(run: &Run, plan: &Plan) -> Result<Vec<u8>, CanonicalError> {
+    let request = &run.request;
+    to_canonical(&plan.subject(&request.tenant_id, &request.requester.id))
 }

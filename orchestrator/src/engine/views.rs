@@ -18,7 +18,7 @@ const RUN_ID: &str = "{chiffon_run_id}";
 const CONTEXT_HOSTS: usize = 8;
 
 /// What stands in place of a secret value.
-const MASK: &str = "[secret]";
+pub(crate) const MASK: &str = "[secret]";
 
 /// A slice, whole.
 pub(crate) fn request_view(

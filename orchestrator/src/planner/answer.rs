@@ -46,7 +46,10 @@ fn hosts(planner: &Planner, text: &str, inventory: &Inventory) -> Result<Option<
         },
         secret: Vec::new(),
     };
-    let named = text.strip_prefix("on ").unwrap_or(text).trim();
+    let named = match text.split_once(char::is_whitespace) {
+        Some((on, rest)) if on.eq_ignore_ascii_case("on") => rest.trim(),
+        _ => text,
+    };
     if let Some(hosts) = inventory.meant(&fold(named)) {
         return Ok(Some(words(hosts)));
     }

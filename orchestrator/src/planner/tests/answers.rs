@@ -43,7 +43,7 @@ fn an_answer_is_a_value_a_host_or_a_sentence() {
         &Wants::Hosts,
         &[
             ("nas", "given {} @nas"),
-            ("On NAS", "sentence"),
+            ("On NAS", "given {} @nas"),
             ("on nas", "given {} @nas"),
             ("the box", "given {} @nas"),
             ("nas and web-1.lan", "given {} @nas,web-1.lan"),
