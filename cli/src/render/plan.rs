@@ -199,7 +199,7 @@ impl Screen {
         if self.cut.get() {
             let id = request.request_id;
             lines.push(format!(
-                "  Not all is shown. All of it: chiffon plan show {id} --all"
+                "  All of it: chiffon plan show {id} --all"
             ));
         }
         lines.join("\n")
@@ -257,7 +257,7 @@ fn undo(screen: &Screen, step: &Step, was_run: bool) -> String {
 
 fn undo_value(value: &Value) -> String {
     match value.as_str() {
-        Some(RUN_ID) => "(the id of the run)".to_owned(),
+        Some(RUN_ID) => "(this run)".to_owned(),
         _ => words::value(value),
     }
 }

@@ -71,7 +71,7 @@ fn waiting(tier: u8) -> RequestView {
         "plan_id": ID, "request_id": ID, "steps": [step(0, 1), step(1, tier)], "tier": tier,
         "cost": {"provider_usd": 0.0, "at_most_seconds": 600}, "confidence": 92,
         "because": "\"write\" fits write_file",
-        "tier_because": format!("write_file is tier {tier} in the shipped catalogue"), "expires_at": "2026-01-04T03:04:05Z",
+        "tier_because": "write_file of the shipped catalogue", "expires_at": "2026-01-04T03:04:05Z",
         "good_for_seconds": 3600, "digest": DIGEST,
     });
     value["tasks"] = json!([task("check", "completed")]);

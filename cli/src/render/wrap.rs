@@ -12,7 +12,7 @@ pub(super) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     while rest.len() > columns {
         // A break before a space costs nothing; in the first half it would waste the line.
         let space = rest[..=columns].iter().rposition(|c| *c == ' ');
-        let at = space.filter(|at| *at > columns / 2);
+        let at = space.filter(|at| *at >= columns / 2);
         let line: String = rest[..at.unwrap_or(columns)].iter().collect();
         lines.push(line.trim_end().to_owned());
         rest = &rest[at.map_or(columns, |at| at + 1)..];

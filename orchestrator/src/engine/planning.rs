@@ -184,8 +184,8 @@ fn tier_because(loaded: &Loaded, steps: &[Proposed], tier: Tier) -> Result<Strin
     for step in steps {
         let entry = loaded.catalogue.find(step.entry.as_str())?;
         let reason = match entry.origin.as_str() {
-            SHIPPED => format!("{} is tier {tier} in the shipped catalogue", entry.id),
-            origin => format!("{} is of your own folder {origin}", entry.id),
+            SHIPPED => format!("{} of the shipped catalogue", entry.id),
+            origin => format!("{} of the folder {origin}", entry.id),
         };
         if entry.tier == tier && !reasons.contains(&reason) {
             reasons.push(reason);

@@ -29,7 +29,9 @@ const ALL_LINES: usize = 60;
 impl Screen {
     /// Each group of steps as a text.
     pub(super) fn steps(&self, request: &RequestView, plan: &Plan) -> Vec<String> {
-        let groups = grouped(&plan.steps, self.is_all());
+        // What was run is taken back one by one.
+        let was_run = request.tasks.iter().any(|task| task.mode == "apply");
+        let groups = grouped(&plan.steps, self.is_all() || was_run);
         let most = self.most(GROUPS);
         // The lines that are left for diffs.
         let mut left = self.most(ALL_LINES);
@@ -203,7 +205,8 @@ impl Screen {
                 1 => String::new(),
                 _ => format!("step {}, ", step.no + 1),
             };
-            lines.extend(self.hosts_of_check(task, &which));
+            let named = if group.len() == 1 { HOSTS } else { NAMED };
+            lines.extend(self.hosts_of_check(task, &which, self.most(named)));
             if let Some(problem) = &task.problem {
                 let why = self.text(&problem.detail, SHORT);
                 lines.push(field(5, "check run", &why, |line| self.paint.warn(line)));
@@ -226,11 +229,10 @@ impl Screen {
     }
 
     /// The hosts of a check run; of many, how many of what, and those that matter most.
-    fn hosts_of_check(&self, task: &TaskView, which: &str) -> Vec<String> {
+    fn hosts_of_check(&self, task: &TaskView, which: &str, most: usize) -> Vec<String> {
         let line = |value: &str| field(5, "check run", value, str::to_owned);
         let mut hosts: Vec<(&String, &HostSummary)> = task.hosts.iter().collect();
         hosts.sort_by_key(|(_, summary)| gravity(summary));
-        let most = self.most(HOSTS);
         let mut lines = Vec::new();
         if hosts.len() > most.saturating_add(1) {
             let mut counts: BTreeMap<u8, (&str, usize)> = BTreeMap::new();
@@ -274,9 +276,9 @@ impl Screen {
 }
 
 /// Neighbours that differ in nothing but parameters and what follows from them. All of it is told one by one.
-fn grouped(steps: &[Step], is_all: bool) -> Vec<&[Step]> {
+fn grouped(steps: &[Step], one_by_one: bool) -> Vec<&[Step]> {
     let alike = |one: &Step, next: &Step| {
-        !is_all
+        !one_by_one
             && one.entry == next.entry
             && one.hosts == next.hosts
             && one.tier == next.tier
