@@ -151,8 +151,9 @@ fn a_conversation_takes_lines_asks_for_approval_and_tells_what_others_did() {
     chat.wait_for("has asked \"ping localhost\"", 1, LIMIT);
     chat.keys("what is the meaning of life\r");
     chat.wait_for("What comes near:", 1, LIMIT);
+    chat.wait_for("Your answer (nothing leaves it open):", 1, LIMIT);
 
-    // Ctrl-C stops the following, and comes back to the prompt.
+    // The answer continues the same request. Ctrl-C stops the following, and comes back to the prompt.
     fresh
         .run(&["fleet", "pause", "infrastructure"])
         .expect_code(0);

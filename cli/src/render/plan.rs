@@ -198,9 +198,7 @@ impl Screen {
         lines.push(format!("  digest {}", paint.dim(&plan.digest.to_string())));
         if self.cut.get() {
             let id = request.request_id;
-            lines.push(format!(
-                "  All of it: chiffon plan show {id} --all"
-            ));
+            lines.push(format!("  All of it: chiffon plan show {id} --all"));
         }
         lines.join("\n")
     }
