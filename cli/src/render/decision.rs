@@ -144,7 +144,7 @@ pub(super) fn near(paint: Paint, decision: &DecisionView) -> Option<String> {
     let mut text = String::from("What comes near:");
     for (n, option) in decision.options.iter().enumerate() {
         let near = decision.nearest.iter().find(|near| near.example == *option);
-        let title = near.map_or("", |near| near.title.as_str());
+        let what = near.map(|near| format!("({}: {})", near.entry, one_line(&near.title, 100)));
         let number = match decision.missing.is_empty() {
             true => paint.bold(&format!("{}", n + 1)),
             false => "-".to_owned(),
@@ -152,7 +152,7 @@ pub(super) fn near(paint: Paint, decision: &DecisionView) -> Option<String> {
         text += &format!(
             "\n  {number}  {}  {}",
             one_line(option, 253),
-            paint.dim(&format!("({})", one_line(title, 100)))
+            paint.dim(&what.unwrap_or_default())
         );
     }
     Some(text)
