@@ -385,6 +385,46 @@ async fn the_bytes_of_a_plan_have_its_digest() {
     problem(&world, &reply, 404, 5004, &path).await;
 }
 
+/// A plan for five hundred hosts is asked about in words that stay short, and shown with all of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_of_five_hundred_hosts_is_asked_about_in_short() {
+    const HOSTS: usize = 500;
+    let world = World::at_rest(
+        std::sync::Arc::new(chiffon_bus::MemoryBus::new()),
+        Act::Complete,
+    );
+    let mut hosts =
+        "all:\n  vars:\n    ansible_connection: local\n  children:\n    many:\n      hosts:\n"
+            .to_owned();
+    for n in 0..HOSTS {
+        hosts += &format!("        host-{n:03}:\n");
+    }
+    fs::write(world.home.path().join("inventory/hosts.yml"), hosts).unwrap();
+    let world = world.start().await;
+    let request = world.ask("write_file path=/tmp/x content=y on many").await;
+    let waits = world.until(&request, &["awaiting_approval"]).await;
+    let named = waits["plan"]["steps"][0]["hosts"].as_array().unwrap();
+    assert_eq!(named.len(), HOSTS);
+    let short = |text: &Value, most: usize| {
+        let text = text.as_str().unwrap();
+        assert!(text.chars().count() <= most, "{text}");
+    };
+    short(&waits["because"], 300);
+    short(&waits["decisions"][0]["question"], 300);
+    let path = format!("/api/v1/requests/{request}");
+    let answer = world.call("GET", &path).send().await;
+    assert!(answer.body.len() < 1 << 20, "{} bytes", answer.body.len());
+    let path = format!("/api/v1/requests/{request}/plan/bytes");
+    let bytes = world.call("GET", &path).send().await.body;
+    assert_eq!(
+        waits["plan"]["digest"],
+        Digest::of_bytes(&bytes).to_string()
+    );
+    let (status, said) = world.approve(&request).await;
+    assert_eq!(status, 200, "{said}");
+    world.until(&request, &["completed"]).await;
+}
+
 /// An entry with a secret, beside the shipped ones.
 fn secretive(catalogue: &Path) {
     for (path, text) in [
