@@ -1,8 +1,9 @@
 //! Decisions over HTTP: what is asked back is a decision, its answer continues the same request, and what is no
 //! answer changes nothing. And the bytes of a plan, which have its digest.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
+use chiffon_bus::MemoryBus;
 use chiffon_common::{Digest, Plan};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -19,6 +20,11 @@ async fn asked(world: &World, request: &str) -> Value {
     let items = page["items"].as_array().unwrap();
     assert_eq!(items.len(), 1, "{page:#}");
     items[0].clone()
+}
+
+/// A fleet that is set up and not started yet.
+fn at_rest() -> World {
+    World::at_rest(Arc::new(MemoryBus::new()), Act::Complete)
 }
 
 fn id(decision: &Value) -> &str {
@@ -275,10 +281,7 @@ async fn a_question_outlives_a_restart_and_its_answer_too() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_that_nobody_answers_times_out_and_its_request_expires() {
-    let mut world = World::at_rest(
-        std::sync::Arc::new(chiffon_bus::MemoryBus::new()),
-        Act::Complete,
-    );
+    let mut world = at_rest();
     world.lifecycles.question = SignedDuration::from_secs(1);
     let world = world.start().await;
     for (text, code) in [
@@ -389,10 +392,7 @@ async fn the_bytes_of_a_plan_have_its_digest() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plan_of_five_hundred_hosts_is_asked_about_in_short() {
     const HOSTS: usize = 500;
-    let world = World::at_rest(
-        std::sync::Arc::new(chiffon_bus::MemoryBus::new()),
-        Act::Complete,
-    );
+    let world = at_rest();
     let mut hosts =
         "all:\n  vars:\n    ansible_connection: local\n  children:\n    many:\n      hosts:\n"
             .to_owned();
@@ -456,10 +456,7 @@ fn secretive(catalogue: &Path) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_secret_that_is_answered_is_shown_to_nobody() {
     const SECRET: &str = "correct-horse-battery";
-    let world = World::at_rest(
-        std::sync::Arc::new(chiffon_bus::MemoryBus::new()),
-        Act::Complete,
-    );
+    let world = at_rest();
     secretive(&world.home.path().join("catalogue"));
     let world = world.start().await;
     for answer in [SECRET.to_owned(), format!("password={SECRET}")] {

@@ -24,13 +24,13 @@ mod timer;
 
 pub use apply::{NewRun, apply};
 pub use desk::{Context, Ids, Moved, RunPolicy};
-pub use proof::{ProofError, SliceDocs};
 pub use event::{Answered, Effect, Outcome, Refusal, Replied, Reported, RunEvent};
-pub use question::MAX_ROUNDS;
+pub use proof::{ProofError, SliceDocs};
+pub use question::{MAX_ROUNDS, Round, Said, Wants, Words};
 pub use request::secrets_of;
 pub use state::{
-    Approval, Cancelling, Decision, DecisionKind, DecisionState, Request, RequestState, Round, Run,
-    Said, Sent, Task, TaskState, WaitingOn, Wants, Words, bead_state,
+    Approval, Cancelling, Decision, DecisionKind, DecisionState, Request, RequestState, Run, Sent,
+    Task, TaskState, WaitingOn, bead_state,
 };
 pub use task::may_start;
 pub use timer::{TimerKind, TimerName, TimerSubject};

@@ -1,12 +1,16 @@
 //! Asking back: the planner's question as a decision, and the answer that sends the same request back to the
 //! planner. What an answer in own words comes to is found out before, where catalogue and inventory are known.
 
-use chiffon_common::{ErrorCode, Problem, Redactor, api::Nearest};
+use chiffon_common::{
+    DecisionId, EntryId, ErrorCode, HostName, Parameters, Problem, Redactor, api::Nearest,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    Answered, Decision, DecisionKind, DecisionState, Effect, Refusal, Replied, RequestState, Round,
-    Said, Wants, Words, desk::Desk,
+    Answered, Decision, DecisionKind, DecisionState, Effect, Refusal, Replied, RequestState,
+    desk::Desk,
 };
 
 /// How often a request may be answered before it has to be asked anew: two who do not understand each other
@@ -21,6 +25,69 @@ const OWN_WORDS: &str = "own words";
 
 /// What stands in place of a secret value.
 const MASK: &str = "[secret]";
+
+/// One round of asking back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// The question, as a decision.
+    pub decision: DecisionId,
+    /// The question, in words.
+    pub question: String,
+    /// The answer.
+    pub words: Words,
+    /// Who answered.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An answer in somebody's own words, and what they come to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Words {
+    /// As they are shown and recorded; the value of a secret parameter is struck out already.
+    pub text: String,
+    /// What the planner is to make of them.
+    pub said: Said,
+    /// Names of the parameters in `said` whose values are secret; they are forgotten once they stand in a plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret: Vec<String>,
+}
+
+/// What an answer comes to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Said {
+    /// Another sentence, in place of all that was said before.
+    Sentence {
+        /// The sentence.
+        text: String,
+    },
+    /// What was missing, beside all that was said before.
+    Missing {
+        /// Values of parameters.
+        parameters: Parameters,
+        /// Hosts, in place of those that were named before.
+        hosts: Vec<HostName>,
+    },
+}
+
+/// What kind of answer a question is waiting for. A new sentence is always one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+pub enum Wants {
+    /// Other words.
+    #[default]
+    Sentence,
+    /// Values of parameters of the entry that was understood.
+    Parameters {
+        /// The entry.
+        entry: EntryId,
+        /// The required ones that nobody gave.
+        missing: Vec<String>,
+    },
+    /// Hosts for the entry that was understood.
+    Hosts,
+}
 
 impl Desk<'_> {
     pub(super) fn asked_back(

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use chiffon_common::{
-    AgentId, DecisionId, Digest, EntryCall, EntryId, EventId, HostName, Incarnation, Mode,
-    Parameters, Plan, Principal, Problem, ProjectId, RequestId, RoomId, StepNo, TaskId, TenantId,
-    Tier, TraceId, api::Nearest,
+    AgentId, DecisionId, Digest, EntryCall, EventId, HostName, Incarnation, Mode, Plan, Principal,
+    Problem, ProjectId, RequestId, RoomId, StepNo, TaskId, TenantId, Tier, TraceId, api::Nearest,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, TimerName};
+use super::{Outcome, Round, TimerName, Wants};
 
 /// Everything of one request.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,69 +64,6 @@ pub struct Request {
     pub cancelling: Option<Cancelling>,
     /// The approval, once given.
     pub approval: Option<Approval>,
-}
-
-/// One round of asking back.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Round {
-    /// The question, as a decision.
-    pub decision: DecisionId,
-    /// The question, in words.
-    pub question: String,
-    /// The answer.
-    pub words: Words,
-    /// Who answered.
-    pub by: String,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// An answer in somebody's own words, and what they come to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Words {
-    /// As they are shown and recorded; the value of a secret parameter is struck out already.
-    pub text: String,
-    /// What the planner is to make of them.
-    pub said: Said,
-    /// Names of the parameters in `said` whose values are secret; they are forgotten once they stand in a plan.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub secret: Vec<String>,
-}
-
-/// What an answer comes to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case")]
-pub enum Said {
-    /// Another sentence, in place of all that was said before.
-    Sentence {
-        /// The sentence.
-        text: String,
-    },
-    /// What was missing, beside all that was said before.
-    Missing {
-        /// Values of parameters.
-        parameters: Parameters,
-        /// Hosts, in place of those that were named before.
-        hosts: Vec<HostName>,
-    },
-}
-
-/// What kind of answer a question is waiting for. A new sentence is always one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case")]
-pub enum Wants {
-    /// Other words.
-    #[default]
-    Sentence,
-    /// Values of parameters of the entry that was understood.
-    Parameters {
-        /// The entry.
-        entry: EntryId,
-        /// The required ones that nobody gave.
-        missing: Vec<String>,
-    },
-    /// Hosts for the entry that was understood.
-    Hosts,
 }
 
 /// Where a request stands.
