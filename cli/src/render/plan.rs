@@ -125,13 +125,10 @@ impl Screen {
     fn head(&self, request: &RequestView, plan: &Plan) -> String {
         let paint = self.paint;
         let head = |name: &str, value: &str| field(2, name, value, str::to_owned);
-        let asked = format!(
-            "{}: \"{}\"",
-            one_line(&request.requester, 80),
-            self.text(&request.text, LONG)
-        );
+        let asked = format!("\"{}\"", self.text(&request.text, LONG));
         let mut lines = vec![
             paint.bold(&format!("Plan of request {}", request.request_id)),
+            head("asked by", &one_line(&request.requester, 80)),
             head("asked", &asked),
         ];
         lines.extend(self.rounds(request));
