@@ -16,6 +16,8 @@ mod crowd;
 mod cursors;
 #[path = "api/cuts.rs"]
 mod cuts;
+#[path = "api/decisions.rs"]
+mod decisions;
 #[path = "api/dice.rs"]
 mod dice;
 #[path = "api/doctored.rs"]

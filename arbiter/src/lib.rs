@@ -13,7 +13,8 @@ pub use process::{Authorisation, Judgement, Policy, Prior, Stage, StageRecord, p
 pub use rules::rules_digest;
 pub use run::{
     Answered, Approval, Cancelling, Context, Decision, DecisionKind, DecisionState, Effect, Gate,
-    Ids, Moved, NewRun, Outcome, ProofError, Refusal, Reported, Request, RequestState, Run,
-    RunEvent, RunPolicy, Sent, SliceDocs, Task, TaskState, TimerKind, TimerName, TimerSubject,
-    WaitingOn, apply, bead_state, may_start, secrets_of, turned_away,
+    Ids, MAX_ROUNDS, Moved, NewRun, Outcome, ProofError, Refusal, Replied, Reported, Request,
+    RequestState, Round, Run, RunEvent, RunPolicy, Said, Sent, SliceDocs, Task, TaskState,
+    TimerKind, TimerName, TimerSubject, WaitingOn, Wants, Words, apply, bead_state, may_start,
+    secrets_of, turned_away,
 };

@@ -29,13 +29,13 @@ pub use catalogue::{Catalogue, RunEntry};
 pub use chat::Chat;
 pub use complaint::{failure, format_wished};
 pub use completions::Completions;
-pub use decision::Decision;
+pub use decision::{Answer, AnswerDecision, Decision, ListDecisions, WatchDecisions};
 pub use explain::Explain;
 pub use fleet::{Change, Fleet};
 pub use freeze::{Freeze, Thaw};
 pub use inventory::{Inventory, Trust};
 pub use man::Man;
-pub use plan::Plan;
+pub use plan::{Plan, ShowPlan};
 pub use replay::Replay;
 pub use request::{Request, Retry};
 pub use run::{Ask, Run};
@@ -118,6 +118,7 @@ pub enum Command {
     Plan(Plan),
     #[command(subcommand)]
     Decision(Decision),
+    Answer(Answer),
     Approve(Approve),
     Reject(Reject),
     Watch(Watch),

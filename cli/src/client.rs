@@ -79,6 +79,13 @@ impl Client {
         self.read(self.call(Method::GET, &path)).await
     }
 
+    /// A good answer as it came.
+    async fn bytes(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let answer = self.send(self.call(Method::GET, path)).await?;
+        let bytes = answer.bytes().await.map_err(|error| self.unheard(&error))?;
+        Ok(bytes.to_vec())
+    }
+
     async fn post<B: Serialize, T: DeserializeOwned>(
         &self,
         path: &str,

@@ -12,6 +12,7 @@ mod chat;
 mod completions;
 mod config;
 mod decision;
+mod decisions_watch;
 mod doctor;
 mod events;
 mod explain;
@@ -24,9 +25,11 @@ mod log;
 mod man;
 mod plan;
 mod replay;
+mod reply;
 mod request;
 mod retry;
 mod run;
+mod sealed;
 mod status;
 mod telling;
 mod through;
@@ -100,6 +103,7 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Request(args) => request::request(context, args).await,
         Command::Plan(args) => plan::plan(context, args).await,
         Command::Decision(args) => decision::decision(context, args).await,
+        Command::Answer(args) => reply::answer(context, args).await,
         Command::Approve(args) => approve::approve(context, args).await,
         Command::Reject(args) => approve::reject(context, args).await,
         Command::Watch(args) => watch::watch(context, args).await,

@@ -78,12 +78,13 @@ fn command() -> clap::Command {
 /// Arguments of the same name mean the same in every command, so a new command is completed by its names alone.
 fn with_values(command: clap::Command) -> clap::Command {
     let which = match command.get_name() {
-        "approve" | "reject" => Which::Waiting,
+        "answer" | "approve" | "reject" => Which::Waiting,
         "cancel" | "watch" => Which::Open,
         _ => Which::All,
     };
     let with_candidates = |arg: clap::Arg| match arg.get_id().as_str() {
         "request" => arg.add(ArgValueCandidates::new(move || live::requests(which))),
+        "decision" => arg.add(ArgValueCandidates::new(live::decisions)),
         "entry" => arg.add(ArgValueCandidates::new(live::entries)),
         "on" => arg.add(ArgValueCandidates::new(live::places)),
         "agent" => arg.add(ArgValueCandidates::new(live::agents)),
@@ -124,7 +125,10 @@ mod tests {
         for wanted in [
             "chiffon request show request",
             "chiffon request cancel request",
+            "chiffon answer request",
             "chiffon approve request",
+            "chiffon decision show decision",
+            "chiffon decision answer decision",
             "chiffon reject request",
             "chiffon watch request",
             "chiffon request retry request",

@@ -117,7 +117,7 @@ impl Fleet {
 }
 
 fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Problem> {
-    let question = SignedDuration::from_hours(settings.question_hours.into());
+    let question = SignedDuration::from_mins(settings.question_minutes.into());
     let listen = match ports {
         Ports::Configured => settings.listen,
         Ports::Ephemeral => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),

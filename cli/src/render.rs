@@ -16,14 +16,15 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod words;
+mod wrap;
 
 pub use catalogue::{broken, entries, entry};
-pub use decision::decisions;
+pub use decision::{decision, decision_line, decisions, question};
 pub use event::{event, reset};
 pub use explain::{error_codes, page};
 pub use failure::{failure, failure_with_page};
 pub use fleet::{agents, fleet, health, inventory, ledger};
-pub use plan::{plan, whole_plan};
+pub use plan::{Extent, plan, plan_diff};
 pub use replay::replay;
 pub use request::{nearest, outcome, request, requests, task_ended, waiting};
 pub use settings::{settings, settings_with_origin};

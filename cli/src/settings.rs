@@ -59,8 +59,8 @@ pub struct Settings {
     pub hosts: Vec<String>,
     /// `http.requests_per_second`, `http.burst`, `http.connections`, `http.streams`.
     pub limits: HttpLimits,
-    /// `approvals.question_hours`: how long a question to a person stays open.
-    pub question_hours: u32,
+    /// `decisions.timeout`: how long a question to a person stays open, in minutes.
+    pub question_minutes: u32,
     /// `approvals.good_for_minutes`: how long an approval may wait for its first step.
     pub good_for_minutes: u32,
     /// `agents.infrastructure.slots`: how many runs the infrastructure agent takes at once.
@@ -131,7 +131,7 @@ impl Settings {
                 connections: sources.count("http.connections", 65_536)?,
                 streams: sources.count("http.streams", 65_536)?,
             },
-            question_hours: sources.number("approvals.question_hours", 1..=8_760)?,
+            question_minutes: sources.parsed("decisions.timeout", minutes)?,
             good_for_minutes: sources.number("approvals.good_for_minutes", 1..=10_080)?,
             slots: sources.number("agents.infrastructure.slots", 1..=64)?,
             isolation: isolation(sources)?,
@@ -196,6 +196,23 @@ fn remote(text: &str) -> Option<Option<String>> {
         || text.starts_with("ssh://")
         || (is_scp && !text.starts_with('-') && !text.contains("::"));
     (is_plain && is_known).then(|| Some(text.to_owned()))
+}
+
+/// `90m`, `48h`, `2d`: from a minute to thirty days.
+fn minutes(text: &str) -> Option<u32> {
+    const MOST: u32 = 30 * 24 * 60;
+    let unit = match text.bytes().last()? {
+        b'm' => 1,
+        b'h' => 60,
+        b'd' => 24 * 60,
+        _ => return None,
+    };
+    let number = text.get(..text.len() - 1)?;
+    let is_whole = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
+    let minutes = number.parse::<u32>().ok().filter(|_| is_whole)?;
+    minutes
+        .checked_mul(unit)
+        .filter(|all| (1..=MOST).contains(all))
 }
 
 fn invalid(detail: String, todo: &str) -> Problem {

@@ -86,6 +86,14 @@ impl Terminal {
         }
     }
 
+    /// Writes data as it is, without a line end.
+    pub fn bytes(&self, bytes: &[u8]) {
+        let mut out = io::stdout().lock();
+        if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+            self.note(error.kind());
+        }
+    }
+
     /// Tells a person something.
     pub fn say(&self, text: &str) {
         // There is nowhere left to complain to.

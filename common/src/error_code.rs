@@ -94,6 +94,8 @@ codes! {
     ParameterForbidden = 5107, 422, Never, "a parameter of this name is never passed on";
     CatalogueBroken = 5108, 422, AfterChange, "a catalogue file has errors";
     InventoryBroken = 5109, 422, AfterChange, "the inventory has errors";
+    TooManyRounds = 5115, 422, AfterChange, "the request was asked back about too often";
+    QuestionExpired = 5116, 410, AfterChange, "nobody answered the question in time";
     // 52xx approval and authorisation
     Unauthenticated = 5201, 401, AfterChange, "a valid token is required";
     Forbidden = 5202, 403, AfterChange, "this is not permitted to you";
@@ -105,6 +107,9 @@ codes! {
     NotApproved = 5208, 403, AfterChange, "the plan was not approved";
     PolicyChanged = 5209, 409, AfterChange, "the policy has changed since the plan was made";
     PlanAltered = 5210, 409, AfterChange, "the stored plan is not the one that was made and approved";
+    EmptyAnswer = 5213, 422, AfterChange, "the answer is empty";
+    PlanNotAsSealed = 5214, 409, MayHelp, "what is shown is not what would be approved";
+    BytesHoldSecret = 5215, 403, Never, "the bytes of the plan hold a secret value";
     // 53xx dispatch and resources
     NoAgent = 5301, 503, MayHelp, "no agent can take the work";
     HostBusy = 5302, 409, MayHelp, "another change holds the host";

@@ -195,6 +195,9 @@ pub struct Plan {
     pub expires_at: Timestamp,
     /// How long an approval may wait for its first step, in seconds after it was given; part of the digest.
     pub good_for_seconds: u64,
+    /// Why it is of that tier, for people; part of the digest.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tier_because: String,
     /// Digest of the rules in force when it was made; part of the digest. Absent in plans of versions before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Digest>,
@@ -223,6 +226,7 @@ pub struct PlanSubject<'a> {
     cost: Cost,
     confidence: u8,
     because: &'a str,
+    tier_because: &'a str,
     policy: Option<Digest>,
     preview: Option<Digest>,
     expires_at: Timestamp,
@@ -241,6 +245,7 @@ impl Plan {
             cost,
             confidence,
             because,
+            tier_because,
             expires_at,
             good_for_seconds,
             policy,
@@ -259,6 +264,7 @@ impl Plan {
             cost: *cost,
             confidence: *confidence,
             because,
+            tier_because,
             policy: *policy,
             preview: *preview,
             expires_at: *expires_at,

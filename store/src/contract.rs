@@ -74,6 +74,8 @@ pub struct ListTasks {
 pub struct ListDecisions {
     /// Only of this request.
     pub request_id: Option<RequestId>,
+    /// Only of requests of this group.
+    pub project_id: Option<ProjectId>,
     /// Only in this state.
     pub state: Option<String>,
     /// After this one in the order (newest first); its creation time and id.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chiffon_tests::{Chiffon, Pty, without_codes};
+use chiffon_tests::{Chiffon, Pty, wait_for, without_codes};
 
 use crate::{
     fresh::{Fresh, LIMIT, metadata, newest},
@@ -151,8 +151,9 @@ fn a_conversation_takes_lines_asks_for_approval_and_tells_what_others_did() {
     chat.wait_for("has asked \"ping localhost\"", 1, LIMIT);
     chat.keys("what is the meaning of life\r");
     chat.wait_for("What comes near:", 1, LIMIT);
+    chat.wait_for("Your answer (nothing leaves it open):", 1, LIMIT);
 
-    // Ctrl-C stops the following, and comes back to the prompt.
+    // The answer continues the same request. Ctrl-C stops the following, and comes back to the prompt.
     fresh
         .run(&["fleet", "pause", "infrastructure"])
         .expect_code(0);
@@ -163,6 +164,8 @@ fn a_conversation_takes_lines_asks_for_approval_and_tells_what_others_did() {
     let id = newest(&fresh)["request_id"].as_str().unwrap().to_owned();
     chat.keys(&format!("/cancel {id}\r"));
     chat.wait_for(&format!("Request {id} is cancelled"), 1, LIMIT);
+    // Between two prompts the key would be the terminal's own to understand.
+    wait_for("the prompt", LIMIT, || (!chat.is_as_usual()).then_some(()));
     chat.keys(CTRL_D);
     let (code, shown) = chat.wait(LIMIT);
     assert_eq!(code, Some(0), "{}", without_codes(&shown));

@@ -1,6 +1,6 @@
 //! How a question is answered, and what the answer moves.
 
-use chiffon_common::{DecisionId, ErrorCode, Problem, TaskId, Tier};
+use chiffon_common::{DecisionId, ErrorCode, Principal, Problem, TaskId, Tier};
 
 use super::{
     Answered, Approval, Decision, DecisionKind, DecisionState, Effect, Refusal, RequestState,
@@ -16,6 +16,9 @@ impl Desk<'_> {
             .ok_or(Refusal::NoSuch("question"))?
             .clone();
         self.may_answer(&decision, &answer)?;
+        if matches!(decision.kind, DecisionKind::Question { .. }) {
+            return self.chosen(&decision, answer);
+        }
         let to = DecisionState::Resolved {
             choice: answer.choice.clone(),
             by: answer.by.id.clone(),
@@ -44,6 +47,8 @@ impl Desk<'_> {
                 };
                 self.move_request(to, format!("rejected by {}", answer.by.id));
             }
+            // Its options are answers in words.
+            DecisionKind::Question { .. } => {}
             DecisionKind::Interrupted { task } => {
                 self.interrupted_answered(task, &answer.choice, &because)
             }
@@ -55,18 +60,7 @@ impl Desk<'_> {
     }
 
     fn may_answer(&self, decision: &Decision, answer: &Answered) -> Result<(), Refusal> {
-        if decision.state.ended() {
-            return Err(match self.cancelled_by() {
-                Some(by) => Refusal::Cancelled { by },
-                None => Refusal::DecisionClosed(decision.state.name()),
-            });
-        }
-        if self.now > decision.deadline {
-            return Err(Refusal::DecisionClosed("expired"));
-        }
-        if answer.by.kind != "person" {
-            return Err(Refusal::NotAPerson);
-        }
+        self.is_open(decision, &answer.by)?;
         if !decision.options.contains(&answer.choice) {
             return Err(Refusal::InvalidChoice {
                 options: decision.options.clone(),
@@ -102,7 +96,9 @@ impl Desk<'_> {
                     })
                 }
             }
-            DecisionKind::Interrupted { .. } | DecisionKind::UnknownOutcome { .. } => Ok(()),
+            DecisionKind::Question { .. }
+            | DecisionKind::Interrupted { .. }
+            | DecisionKind::UnknownOutcome { .. } => Ok(()),
         }
     }
 
@@ -118,6 +114,25 @@ impl Desk<'_> {
                 .as_ref()
                 .map(|cancelling| cancelling.by.clone()),
         }
+    }
+
+    /// Whether a question can still be answered, and by whom.
+    pub(super) fn is_open(&self, decision: &Decision, by: &Principal) -> Result<(), Refusal> {
+        if decision.state.ended() {
+            return Err(match self.cancelled_by() {
+                Some(by) => Refusal::Cancelled { by },
+                None => Refusal::DecisionClosed(decision.state.name()),
+            });
+        }
+        if self.now > decision.deadline {
+            return Err(Refusal::DecisionClosed("expired"));
+        }
+        // Who may ask may also say what was meant; it permits nothing.
+        let is_question = matches!(decision.kind, DecisionKind::Question { .. });
+        if by.kind != "person" && !(is_question && by.kind == "service") {
+            return Err(Refusal::NotAPerson);
+        }
+        Ok(())
     }
 
     fn interrupted_answered(&mut self, task: TaskId, choice: &str, because: &str) {
@@ -190,6 +205,7 @@ impl Desk<'_> {
         );
         match decision.kind {
             DecisionKind::Approval { .. } => self.expire("nobody answered in time"),
+            DecisionKind::Question { .. } => self.question_unanswered(),
             DecisionKind::Interrupted { task } => {
                 let problem = Problem::new(
                     ErrorCode::Interrupted,

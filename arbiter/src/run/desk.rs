@@ -124,7 +124,11 @@ impl<'a> Desk<'a> {
                 .tasks
                 .get(task)
                 .is_some_and(|task| task.state.sent().is_some()),
-            Effect::SealPreview | Effect::Wake | Effect::Record | Effect::MarkHosts { .. } => true,
+            Effect::SealPreview
+            | Effect::Plan
+            | Effect::Wake
+            | Effect::Record
+            | Effect::MarkHosts { .. } => true,
         });
         Moved {
             run,
@@ -225,7 +229,11 @@ impl<'a> Desk<'a> {
             | RequestState::Failed { .. }
             | RequestState::Rejected { .. }
             | RequestState::Expired { .. }
-            | RequestState::Cancelled { .. } => self.push(Effect::Record),
+            | RequestState::Cancelled { .. } => {
+                // Nothing is planned with them any more.
+                self.forget_secrets();
+                self.push(Effect::Record);
+            }
         }
         let Request {
             state,
@@ -304,7 +312,7 @@ impl<'a> Desk<'a> {
 
     fn withdraw_questions(&mut self, id: TaskId) {
         let about = |kind: &DecisionKind| match kind {
-            DecisionKind::Approval { .. } => false,
+            DecisionKind::Approval { .. } | DecisionKind::Question { .. } => false,
             DecisionKind::Interrupted { task } | DecisionKind::UnknownOutcome { task } => {
                 *task == id
             }

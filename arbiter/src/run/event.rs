@@ -9,7 +9,7 @@ use chiffon_common::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Sent, TimerName, WaitingOn};
+use super::{Sent, TimerName, WaitingOn, Wants, Words};
 
 /// What happened. Past tense: an event is never refused for being unwelcome, only for being untrue.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub enum RunEvent {
         nearest: Vec<Nearest>,
         /// Why.
         problem: Problem,
+        /// What would be an answer beside a sentence.
+        wants: Wants,
     },
     /// No plan can be made.
     PlanningFailed {
@@ -41,8 +43,10 @@ pub enum RunEvent {
         /// The plan with its new digest.
         plan: Box<Plan>,
     },
-    /// A person answered a question.
+    /// A person answered a question with one of its options.
     Answered(Answered),
+    /// A question of the planner was answered in own words.
+    Replied(Replied),
     /// A person wants it to end.
     CancelAsked {
         /// Who.
@@ -125,6 +129,19 @@ pub struct Answered {
     pub comment: Option<String>,
 }
 
+/// An answer in own words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Replied {
+    /// The question.
+    pub decision: DecisionId,
+    /// The words, and what they come to.
+    pub words: Words,
+    /// Who.
+    pub by: Principal,
+    /// For the record.
+    pub comment: Option<String>,
+}
+
 /// An agent's word on how it goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Reported {
@@ -187,6 +204,8 @@ pub enum Effect {
     },
     /// The plan and its check runs are complete: give the preview a digest and ask.
     SealPreview,
+    /// Make a plan.
+    Plan,
     /// Look for tasks that can start.
     Wake,
     /// Record the request in the ledger.

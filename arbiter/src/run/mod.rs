@@ -15,6 +15,7 @@ mod ending;
 mod event;
 mod gate;
 mod proof;
+mod question;
 mod request;
 mod settle;
 mod state;
@@ -26,9 +27,10 @@ mod timer;
 pub use apply::{NewRun, apply};
 pub use context::{Context, Ids};
 pub use desk::{Moved, RunPolicy};
-pub use event::{Answered, Effect, Outcome, Refusal, Reported, RunEvent};
+pub use event::{Answered, Effect, Outcome, Refusal, Replied, Reported, RunEvent};
 pub use gate::{Gate, may_start, turned_away};
 pub use proof::{ProofError, SliceDocs};
+pub use question::{MAX_ROUNDS, Round, Said, Wants, Words};
 pub use request::secrets_of;
 pub use state::{
     Approval, Cancelling, Decision, DecisionKind, DecisionState, Request, RequestState, Run, Sent,

@@ -1,8 +1,6 @@
 //! How a request moves by itself: planning, preview, cancellation, its deadlines.
 
-use chiffon_common::{
-    ErrorCode, Fidelity, Mode, Plan, Principal, Problem, Redactor, Tier, api::Nearest,
-};
+use chiffon_common::{ErrorCode, Fidelity, Mode, Plan, Principal, Problem, Redactor, Tier};
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
@@ -11,6 +9,9 @@ use super::{
     desk::Desk,
     gate::{is_intact, turned_away},
 };
+
+/// How many steps, and hosts of a step, are named where there is one line.
+const NAMED: usize = 8;
 
 impl Desk<'_> {
     pub(super) fn planning_began(&mut self) -> Result<(), Refusal> {
@@ -29,7 +30,7 @@ impl Desk<'_> {
         let because = in_short(&plan);
         let tier = plan.tier;
         // From here on the sentence is kept and shown without what turned out to be secret in it.
-        self.run.request.text = secrets_of(&plan).redact(&self.run.request.text);
+        self.redact_words(&secrets_of(&plan));
         let previewable: Vec<_> = plan
             .steps
             .iter()
@@ -58,25 +59,6 @@ impl Desk<'_> {
     fn take_plan(&mut self, plan: Plan) {
         self.run.request.planned = Some(plan.digest);
         self.run.plan = Some(plan);
-    }
-
-    pub(super) fn asked_back(
-        &mut self,
-        question: String,
-        nearest: Vec<Nearest>,
-        problem: Problem,
-    ) -> Result<(), Refusal> {
-        self.must_be_planning()?;
-        let because = question.clone();
-        self.move_request(
-            RequestState::NeedsInput {
-                question,
-                nearest,
-                problem,
-            },
-            because,
-        );
-        Ok(())
     }
 
     pub(super) fn planning_failed(&mut self, problem: Problem) -> Result<(), Refusal> {
@@ -135,8 +117,8 @@ impl Desk<'_> {
             .collect();
         hosts.sort();
         hosts.dedup();
-        let titles: Vec<_> = plan.steps.iter().map(|step| step.title.as_str()).collect();
-        let question = format!("May this run? {}", titles.join("; "));
+        let titles = plan.steps.iter().map(|step| step.title.as_str());
+        let question = format!("May this run? {}", first_of(titles, "; ", "steps"));
         let kind = DecisionKind::Approval {
             digest: plan.digest,
             tier: plan.tier,
@@ -290,10 +272,8 @@ impl Desk<'_> {
                 );
                 self.move_request(RequestState::Failed { problem }, "no plan was made in time");
             }
-            (
-                TimerKind::Deadline,
-                RequestState::NeedsInput { .. } | RequestState::AwaitingApproval { .. },
-            ) => {
+            (TimerKind::Deadline, RequestState::NeedsInput { .. }) => self.question_unanswered(),
+            (TimerKind::Deadline, RequestState::AwaitingApproval { .. }) => {
                 self.expire("nobody answered in time");
             }
             // A question stays open as long as it says, whatever the run's own deadline.
@@ -327,6 +307,7 @@ impl Desk<'_> {
     }
 
     pub(super) fn expire(&mut self, why: &str) {
+        self.time_out_questions();
         self.close_questions("chiffon", "expired");
         let problem = Problem::new(
             ErrorCode::ApprovalExpired,
@@ -336,7 +317,7 @@ impl Desk<'_> {
         self.move_request(RequestState::Expired { problem }, why);
     }
 
-    fn must_be_planning(&mut self) -> Result<(), Refusal> {
+    pub(super) fn must_be_planning(&mut self) -> Result<(), Refusal> {
         match self.run.request.state {
             RequestState::Received => {
                 self.move_request(RequestState::Planning, "the planner took it up");
@@ -357,22 +338,38 @@ impl Desk<'_> {
     }
 }
 
-/// A plan without anybody's words: entries, hosts, digest.
+/// A plan without anybody's words: entries, hosts, digest. The plan itself tells more of a long one.
 fn in_short(plan: &Plan) -> String {
     let step = |step: &chiffon_common::Step| {
-        let hosts: Vec<_> = step
-            .hosts
-            .iter()
-            .map(chiffon_common::HostName::as_str)
-            .collect();
-        format!("{} on {}", step.entry, hosts.join(", "))
+        let hosts = step.hosts.iter().map(chiffon_common::HostName::as_str);
+        format!("{} on {}", step.entry, first_of(hosts, ", ", "hosts"))
     };
-    let steps: Vec<_> = plan.steps.iter().map(step).collect();
+    let steps = plan.steps.iter().map(step);
     format!(
         "planned {}; digest {}",
-        steps.join("; "),
+        first_of(steps, "; ", "steps"),
         plan.digest.short()
     )
+}
+
+/// The first of many, and how many more there are.
+fn first_of<T: AsRef<str>>(
+    all: impl ExactSizeIterator<Item = T>,
+    between: &str,
+    what: &str,
+) -> String {
+    let count = all.len();
+    let mut shown = String::new();
+    for (n, one) in all.take(NAMED).enumerate() {
+        if n > 0 {
+            shown += between;
+        }
+        shown += one.as_ref();
+    }
+    match count.saturating_sub(NAMED) {
+        0 => shown,
+        more => format!("{shown}{between}and {more} more {what}"),
+    }
 }
 
 /// Strikes out the values of the plan's secret parameters.

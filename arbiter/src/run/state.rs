@@ -9,7 +9,7 @@ use chiffon_common::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, TimerName};
+use super::{Outcome, Round, TimerName, Wants};
 
 /// Everything of one request.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +51,9 @@ pub struct Request {
     /// The request that it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<RequestId>,
+    /// What was asked back and answered, in order: with the sentence, the words that led to the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<Round>,
     /// When it came.
     pub created_at: Timestamp,
     /// Where it stands.
@@ -84,6 +87,9 @@ pub enum RequestState {
         nearest: Vec<Nearest>,
         /// Why it could not plan.
         problem: Problem,
+        /// The question as a decision; none where an earlier version asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decision: Option<DecisionId>,
     },
     /// A person is asked.
     AwaitingApproval {
@@ -423,6 +429,14 @@ pub enum DecisionKind {
         /// Its hosts, one of which must be typed where only one person is configured.
         hosts: Vec<HostName>,
     },
+    /// What is to be done? The planner was not sure. Beside the options, own words are an answer.
+    Question {
+        /// The entries that come near; the options are their sentences.
+        nearest: Vec<Nearest>,
+        /// What would be an answer beside a sentence.
+        #[serde(default)]
+        wants: Wants,
+    },
     /// It was cut off: again?
     Interrupted {
         /// The task.
@@ -440,6 +454,7 @@ impl DecisionKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Approval { .. } => "approval",
+            Self::Question { .. } => "question",
             Self::Interrupted { .. } => "interrupted",
             Self::UnknownOutcome { .. } => "unknown_outcome",
         }

@@ -16,6 +16,7 @@ use witness::Witness;
 
 mod corners;
 mod gate;
+mod questions;
 mod storm;
 mod witness;
 
@@ -148,6 +149,7 @@ impl World {
             because: "the words fit".to_owned(),
             expires_at: self.now,
             good_for_seconds: 3600,
+            tier_because: String::new(),
             policy: Some(self.rules),
             preview: None,
             digest: self.rules,
@@ -375,7 +377,7 @@ fn invariant_every_effect_can_be_performed(moved: &Moved) {
                 );
             }
             Effect::MarkHosts { task, .. } => assert!(moved.run.tasks.contains_key(task)),
-            Effect::SealPreview | Effect::Wake | Effect::Record => {}
+            Effect::SealPreview | Effect::Plan | Effect::Wake | Effect::Record => {}
         }
     }
 }

@@ -1,16 +1,28 @@
 //! The arguments of `chiffon plan`.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 /// What would be done
 #[derive(Debug, Clone, Subcommand)]
 #[command(before_help = "Examples:
   chiffon plan show 0199e2f4-77a1
-  chiffon plan show 0199e2f4-77a1 --json | jq -r .digest")]
+  chiffon plan show 0199e2f4-77a1 --all
+  chiffon plan show 0199e2f4-77a1 --json | jq -r .digest
+  chiffon plan show 0199e2f4-77a1 --bytes | sha256sum")]
 pub enum Plan {
-    /// Show the plan of a request, whole, with the digest that an approval is bound to
-    Show {
-        /// The request's id, or the first 6 characters or more
-        request: String,
-    },
+    /// Show the plan of a request on one screen, with the digest that an approval is bound to
+    Show(ShowPlan),
+}
+
+/// Show the plan of a request on one screen, with the digest that an approval is bound to
+#[derive(Debug, Clone, Args)]
+pub struct ShowPlan {
+    /// The request's id, or the first 6 characters or more
+    pub request: String,
+    /// All of it: every step, every host, every line
+    #[arg(long, conflicts_with = "bytes")]
+    pub all: bool,
+    /// The exact bytes whose SHA-256 is the digest, without a line end
+    #[arg(long)]
+    pub bytes: bool,
 }

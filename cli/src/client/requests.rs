@@ -1,8 +1,8 @@
 //! Requests, their plans and their questions.
 
 use chiffon_common::{
-    Plan, RequestId,
-    api::{Answer, DecisionView, Follow, NewRequest, Page, RequestAccepted, RequestView},
+    DecisionId, Plan, RequestId,
+    api::{Answer, DecisionView, Follow, NewRequest, Page, RequestAccepted, RequestView, Resolve},
 };
 
 use super::Client;
@@ -36,6 +36,8 @@ pub struct ListDecisions {
     pub state: Option<String>,
     /// Only of this request.
     pub request: Option<RequestId>,
+    /// Only of requests of this group.
+    pub project: Option<String>,
 }
 
 impl Client {
@@ -102,11 +104,33 @@ impl Client {
             ("cursor", &list.cursor),
             ("state", &list.state),
             ("request_id", &request),
+            ("project_id", &list.project),
         ];
         for (name, value) in optional {
             query.extend(value.clone().map(|value| (name, value)));
         }
         self.get("/api/v1/decisions", &query).await
+    }
+
+    /// `GET /api/v1/decisions/{id}`.
+    pub async fn decision(&self, id: DecisionId) -> Result<DecisionView, Failure> {
+        self.get(&format!("/api/v1/decisions/{id}"), &[]).await
+    }
+
+    /// `POST /api/v1/decisions/{id}/resolve`.
+    pub async fn resolve_with(
+        &self,
+        id: DecisionId,
+        said: &Resolve,
+    ) -> Result<RequestView, Failure> {
+        self.post(&format!("/api/v1/decisions/{id}/resolve"), said)
+            .await
+    }
+
+    /// `GET /api/v1/requests/{id}/plan/bytes`: what the plan's digest is the digest of.
+    pub async fn plan_bytes(&self, id: RequestId) -> Result<Vec<u8>, Failure> {
+        self.bytes(&format!("/api/v1/requests/{id}/plan/bytes"))
+            .await
     }
 
     /// `POST /approve`.

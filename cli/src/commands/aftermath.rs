@@ -4,7 +4,7 @@
 use chiffon_common::{RequestId, api::RequestView};
 
 use super::{
-    Context, answer,
+    Context, answer, reply,
     through::{show, show_documents},
 };
 use crate::{
@@ -47,7 +47,7 @@ fn verdict(request: &RequestView) -> Result<Exit, Failure> {
         return Ok(Exit::of_request(request));
     }
     if request.state == "needs_input" {
-        return Err(answer::asks_back(request));
+        return Err(reply::asks_back(request));
     }
     if let Some(question) = answer::pending(request) {
         return Err(match question.kind.as_str() {

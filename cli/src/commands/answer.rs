@@ -7,13 +7,14 @@ use chiffon_common::{
     api::{Answer, DecisionView, RequestView},
 };
 
+use super::sealed::as_sealed;
 use crate::{
     args::{Consent, Patience},
     client::Client,
     exit::Exit,
     failure::Failure,
     interrupt::Interrupt,
-    render::{self, one_line},
+    render::{self, Extent, one_line},
     terminal::{Answered, Format, Terminal, ask},
 };
 
@@ -54,7 +55,7 @@ impl Said {
 const DRY_RUN: &str = "a dry run: only the plan was wanted (--dry-run)";
 
 /// How often a question is asked before it is left open.
-const ASKED: u32 = 3;
+pub(super) const ASKED: u32 = 3;
 
 /// What came of it.
 pub enum Verdict {
@@ -98,8 +99,13 @@ pub async fn approve(
         return Ok(Verdict::OnlyPlanned(Box::new(request)));
     }
     let tier = question.tier.unwrap_or(Tier::Two);
+    let digest = question
+        .digest
+        .ok_or_else(|| Failure::internal("an approval without a digest"))?;
+    // What is shown is made from the very bytes that an approval is bound to.
+    let request = &as_sealed(client, request, digest).await?;
     if terminal.format == Format::Table || terminal.may_ask {
-        let plan = render::plan(terminal.err, request).unwrap_or_default();
+        let plan = render::plan(terminal.err, request, Extent::Screen).unwrap_or_default();
         terminal.say(&format!("\n{plan}\n"));
     }
     if said.yes.is_some_and(|up_to| up_to >= tier) {
@@ -111,40 +117,93 @@ pub async fn approve(
     if !terminal.may_ask || said.only_looks {
         return Ok(Verdict::Open(open));
     }
-    let hosts = hosts(request);
-    let words = match tier {
-        Tier::Zero | Tier::One => "Approve this plan? [y/N]".to_owned(),
-        Tier::Two => {
-            let hosts = hosts.join(" or ");
-            format!("This is tier 2. Type the host name ({hosts}) to approve, or n to reject:")
-        }
-    };
-    let given = match until_clear(&words, interrupt, |line| word(tier, line, &hosts)).await {
-        Clear::Said(Word::Approve { confirm }) => {
+    let given = match decided(terminal, interrupt, request, tier).await {
+        Clear::Said((Word::Approve, confirm)) => {
             let confirm = confirm.or_else(|| said.confirm.clone());
             answer(question, "approve", confirm, said)
         }
-        Clear::Said(Word::Reject) => answer(question, "reject", None, said),
+        Clear::Said(_) => answer(question, "reject", None, said),
         Clear::Nothing => return Ok(Verdict::Open(open)),
         Clear::Interrupted => return Ok(Verdict::Interrupted),
     };
     Ok(Verdict::Answered(Box::new(client.answer(&given).await?)))
 }
 
-/// What a line at the prompt decides.
-#[derive(Debug, PartialEq, Eq)]
+/// What a line at the prompt means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Word {
-    Approve { confirm: Option<String> },
+    Approve,
     Reject,
+    /// The whole plan, before anything is decided.
+    All,
+    /// The diffs alone.
+    Diff,
+}
+
+/// The word of the person, with the host name that was typed.
+async fn decided(
+    terminal: &Terminal,
+    interrupt: &mut Interrupt,
+    request: &RequestView,
+    tier: Tier,
+) -> Clear<(Word, Option<String>)> {
+    let hosts = hosts(request);
+    let looks = "(a: show all, d: the diff)";
+    let words = match tier {
+        Tier::Zero | Tier::One => format!("Approve this plan? [y/N] {looks}"),
+        Tier::Two => {
+            let hosts = some_of(&hosts);
+            format!(
+                "This is tier 2. {looks}\nType the host name ({hosts}) to approve, or n to reject:"
+            )
+        }
+    };
+    let mut unclear = 0;
+    while unclear < ASKED {
+        let line = match ask(&words, interrupt).await {
+            Answered::Line(line) => line,
+            Answered::NoMore => break,
+            Answered::Interrupted => return Clear::Interrupted,
+        };
+        match word(tier, &line, &hosts) {
+            Some(Word::All) => {
+                let all = render::plan(terminal.err, request, Extent::All);
+                terminal.say(&format!("\n{}\n", all.unwrap_or_default()));
+            }
+            Some(Word::Diff) => {
+                let diff = render::plan_diff(terminal.err, request);
+                terminal.say(&format!("\n{diff}\n"));
+            }
+            Some(Word::Approve) if tier == Tier::Two => {
+                return Clear::Said((Word::Approve, Some(line)));
+            }
+            Some(decided) => return Clear::Said((decided, None)),
+            None => unclear += 1,
+        }
+    }
+    Clear::Nothing
+}
+
+/// `nas or web or db, or another of 500`: any of them may be typed.
+fn some_of(hosts: &[&str]) -> String {
+    const NAMED: usize = 3;
+    match hosts.len() {
+        count if count > NAMED + 1 => {
+            let named = hosts[..NAMED].join(" or ");
+            format!("{named}, or another of its {count} hosts")
+        }
+        _ => hosts.join(" or "),
+    }
 }
 
 /// Only a clear word decides; a slip of the keys neither approves a plan nor throws it away.
 fn word(tier: Tier, line: &str, hosts: &[&str]) -> Option<Word> {
     match (tier, line.to_ascii_lowercase().as_str()) {
-        (Tier::Two, _) if hosts.contains(&line) => Some(Word::Approve {
-            confirm: Some(line.to_owned()),
-        }),
-        (Tier::Zero | Tier::One, "y" | "yes") => Some(Word::Approve { confirm: None }),
+        // Also of a host that is called like one of the other words.
+        (Tier::Two, _) if hosts.contains(&line) => Some(Word::Approve),
+        (Tier::Zero | Tier::One, "y" | "yes") => Some(Word::Approve),
+        (_, "a" | "all") => Some(Word::All),
+        (_, "d" | "diff") => Some(Word::Diff),
         // As `[y/N]` says.
         (Tier::Zero | Tier::One, "") | (_, "n" | "no") => Some(Word::Reject),
         _ => None,
@@ -226,6 +285,7 @@ pub fn with_digest(
         decision_id: Some(question.decision_id),
         digest,
         choice: Some(choice.to_owned()),
+        text: None,
         confirm,
         comment: said.comment.clone(),
     }
@@ -271,6 +331,7 @@ fn nobody_to_ask(
     if !said.only_looks && !said.in_chat {
         todo += &format!("\nOr approve beforehand, with {flag}.");
     }
+    todo += &format!("\nRead it first: chiffon plan show {}", request.request_id);
     let what = format!("The plan of tier {tier} waits for approval.");
     Failure::plain(Exit::Waiting, what, todo)
 }
@@ -282,35 +343,15 @@ pub fn other_question(request: &RequestView, question: &DecisionView) -> Failure
         .iter()
         .map(|one| one_line(one, 40))
         .collect();
-    Failure::plain(
-        Exit::Waiting,
-        one_line(&question.question, 400),
-        format!(
-            "Answer it: chiffon approve {} --choice {}",
-            request.request_id,
+    let id = request.request_id;
+    let todo = match question.kind.as_str() {
+        "question" => format!("Answer it: chiffon answer {id} \"...\""),
+        _ => format!(
+            "Answer it: chiffon approve {id} --choice {}",
             options.join("|")
         ),
-    )
-}
-
-/// How the sentence has to be asked again.
-pub fn asks_back(request: &RequestView) -> Failure {
-    let todo = match request.nearest.first() {
-        Some(near) => format!(
-            "Ask again in words that come nearer, for example: chiffon run \"{}\"",
-            one_line(&near.example, 200)
-        ),
-        None => {
-            "Ask again in other words; `chiffon catalogue list` shows what can be asked.".to_owned()
-        }
     };
-    match &request.problem {
-        Some(problem) => Failure {
-            exit: Exit::Waiting,
-            ..Failure::from(problem.clone())
-        },
-        None => Failure::plain(Exit::Waiting, one_line(&request.because, 400), todo),
-    }
+    Failure::plain(Exit::Waiting, one_line(&question.question, 400), todo)
 }
 
 #[cfg(test)]
@@ -319,24 +360,32 @@ mod tests {
 
     #[test]
     fn only_a_clear_word_decides() {
-        let approve = |confirm: Option<&str>| {
-            let confirm = confirm.map(str::to_owned);
-            Some(Word::Approve { confirm })
-        };
         let cases = [
-            (Tier::One, "y", approve(None)),
-            (Tier::One, "YES", approve(None)),
+            (Tier::One, "y", Some(Word::Approve)),
+            (Tier::One, "YES", Some(Word::Approve)),
             (Tier::One, "", Some(Word::Reject)),
             (Tier::One, "No", Some(Word::Reject)),
             (Tier::One, "ja", None),
             (Tier::One, "nas", None),
-            (Tier::Two, "nas", approve(Some("nas"))),
+            (Tier::One, "a", Some(Word::All)),
+            (Tier::One, "Diff", Some(Word::Diff)),
+            (Tier::Two, "nas", Some(Word::Approve)),
             (Tier::Two, "n", Some(Word::Reject)),
+            (Tier::Two, "all", Some(Word::All)),
             (Tier::Two, "y", None),
             (Tier::Two, "", None),
         ];
         for (tier, line, expected) in cases {
             assert_eq!(word(tier, line, &["nas", "web"]), expected, "{line:?}");
         }
+        assert_eq!(word(Tier::Two, "a", &["a"]), Some(Word::Approve));
+    }
+
+    #[test]
+    fn of_many_hosts_some_are_named() {
+        assert_eq!(some_of(&["nas"]), "nas");
+        assert_eq!(some_of(&["a", "b", "c", "d"]), "a or b or c or d");
+        let many = some_of(&["a", "b", "c", "d", "e"]);
+        assert_eq!(many, "a or b or c, or another of its 5 hosts");
     }
 }

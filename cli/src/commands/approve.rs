@@ -1,7 +1,10 @@
 //! `chiffon approve` and `chiffon reject`. Where no fleet stays that would run it, the approved request is
 //! seen through here.
 
-use chiffon_common::{Digest, api::RequestView};
+use chiffon_common::{
+    Digest,
+    api::{DecisionView, RequestView},
+};
 
 use super::{
     Context,
@@ -17,16 +20,24 @@ use crate::{
     session::{Need, Session, interrupted},
 };
 
+/// The option that permits.
+const APPROVE: &str = "approve";
+
 pub async fn approve(context: &mut Context<'_>, args: &Approve) -> Result<Exit, Failure> {
-    let digest = args.digest.as_deref().map(str::parse::<Digest>).transpose();
-    let digest = digest.map_err(|error| {
-        let todo = "Copy it from the plan: `chiffon request show` shows it.";
-        Failure::usage(format!("--digest: {error}."), todo)
-    })?;
+    let digest = digest(args.digest.as_deref())?;
     let session = Session::open(context, Need::Agents).await?;
     let ended = give(context, &session, args, digest).await;
     session.close().await;
     ended
+}
+
+/// `--digest`.
+pub(super) fn digest(given: Option<&str>) -> Result<Option<Digest>, Failure> {
+    let digest = given.map(str::parse::<Digest>).transpose();
+    digest.map_err(|error| {
+        let todo = "Copy it from the plan: `chiffon plan show` shows it.";
+        Failure::usage(format!("--digest: {error}."), todo)
+    })
 }
 
 pub async fn reject(context: &mut Context<'_>, args: &Reject) -> Result<Exit, Failure> {
@@ -50,42 +61,52 @@ async fn give(
         comment: args.comment.clone(),
         ..Said::default()
     };
+    let choice = args.choice.as_deref();
+    decide(context, session, &request, question, choice, digest, &said).await
+}
+
+/// Answers a question of a request with one of its options, and sees the request through where no fleet stays. An
+/// approval takes the digest of the plan that was read, or a word at the prompt below the plan.
+pub(super) async fn decide(
+    context: &mut Context<'_>,
+    session: &Session,
+    request: &RequestView,
+    question: &DecisionView,
+    choice: Option<&str>,
+    digest: Option<Digest>,
+    said: &Said,
+) -> Result<Exit, Failure> {
+    let client = &session.client;
     let is_approval = question.kind == "approval";
-    let answered = match (digest, &args.choice) {
-        (_, Some(choice)) => {
-            let digest = digest.or(question.digest);
-            let confirm = args.confirm.clone();
-            client
-                .answer(&answer::with_digest(
-                    question, choice, digest, confirm, &said,
-                ))
-                .await?
+    // Nobody has read a plan whose digest they cannot name.
+    let approves = is_approval && choice.unwrap_or(APPROVE) == APPROVE;
+    let answered = match (choice, digest) {
+        (_, None) if approves && !context.terminal.may_ask => {
+            return Err(digest_is_missing(request));
         }
-        (Some(_), None) if is_approval => {
-            let confirm = args.confirm.clone();
-            client
-                .answer(&answer::with_digest(
-                    question, "approve", digest, confirm, &said,
-                ))
-                .await?
-        }
-        (_, None) if !is_approval => return Err(answer::other_question(&request, question)),
-        (_, None) if !context.terminal.may_ask => return Err(digest_is_missing(&request)),
-        (_, None) => {
+        (_, None) if approves => {
             let interrupt = &mut context.interrupt;
-            match answer::approve(client, context.terminal, interrupt, &request, &said).await? {
+            match answer::approve(client, context.terminal, interrupt, request, said).await? {
                 Verdict::Answered(request) | Verdict::OnlyPlanned(request) => *request,
                 Verdict::Open(failure) => return Err(failure),
                 Verdict::Interrupted => return Err(interrupted()),
             }
         }
+        (None, _) if !is_approval => return Err(answer::other_question(request, question)),
+        (choice, digest) => {
+            let choice = choice.unwrap_or(APPROVE);
+            let digest = digest.or(question.digest);
+            let confirm = said.confirm.clone();
+            let answer = answer::with_digest(question, choice, digest, confirm, said);
+            client.answer(&answer).await?
+        }
     };
     if session.is_one_shot() && !answered.ended {
         let id = answered.request_id;
-        return see_through(context, session, id, &said).await;
+        return see_through(context, session, id, said).await;
     }
     show(context, &answered);
-    let rejected = answered.state == "rejected";
+    let rejected = answered.state == "rejected" && choice.is_none();
     Ok(if rejected { Exit::Denied } else { Exit::Ok })
 }
 
@@ -111,7 +132,7 @@ async fn refuse(
     Ok(Exit::Ok)
 }
 
-fn show(context: &Context<'_>, request: &RequestView) {
+pub(super) fn show(context: &Context<'_>, request: &RequestView) {
     let terminal = context.terminal;
     output::one(terminal, request, || {
         let state = render::state(terminal.out, &request.state);
@@ -128,15 +149,8 @@ fn show(context: &Context<'_>, request: &RequestView) {
     });
 }
 
-fn nothing_waits(request: &RequestView) -> Failure {
+pub(super) fn nothing_waits(request: &RequestView) -> Failure {
     let short = request.request_id.to_string();
-    if request.state == "needs_input" {
-        return Failure::plain(
-            Exit::Waiting,
-            format!("Request {short} asks for a clearer sentence."),
-            "Ask again: chiffon run \"...\"",
-        );
-    }
     let state = one_line(&request.state.replace('_', " "), 40);
     Failure::plain(
         Exit::Conflict,

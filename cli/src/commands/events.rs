@@ -1,5 +1,6 @@
 //! `chiffon watch` without a request: all that happens in the fleet that runs. A cut line is taken up again for
-//! ever, from the last event that came; how one connection is read is left to the client.
+//! ever, from the last event that came; how one connection is read is left to the client. What else listens to
+//! the stream (`decision watch`) brings a [`Listener`].
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::time::{interval, sleep};
 
 use super::{Context, only_lines};
 use crate::{
-    args::Watch,
+    args::{Patience, Watch},
     client::{Block, Client, Events, Heard, WantedEvents},
     exit::Exit,
     failure::Failure,
@@ -27,22 +28,53 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How often is looked whether anybody still reads: a closed pipe says nothing by itself.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What is made of what comes. The line it comes by is the watcher's.
+pub(super) trait Listener {
+    /// Which events are wanted.
+    fn wanted(&self) -> WantedEvents;
+
+    /// A line stands, for the first time or again. What came before it is not told by it.
+    async fn connected(&mut self, client: &Client) -> Result<(), Failure>;
+
+    /// An event, read and as it came. An error cuts the line.
+    async fn heard(
+        &mut self,
+        client: &Client,
+        event: &EventView,
+        data: &str,
+    ) -> Result<(), Failure>;
+}
+
 pub async fn events(context: &mut Context<'_>, args: &Watch) -> Result<Exit, Failure> {
-    only_lines(context.terminal)?;
-    context.home.check()?;
-    let settings = context.settings(&[])?;
-    logging::begin(&settings, context.terminal, context.verbose, false);
-    let timeout = args.patience.timeout.map(Duration::from_secs);
-    let until = timeout.map(|most| tokio::time::Instant::now() + most);
-    context.interrupt.set_deadline(until);
-    let mut watcher = Watcher {
-        home: context.home.clone(),
+    let listener = Everything {
         terminal: context.terminal,
         wanted: WantedEvents {
             project: args.project.clone(),
             types: args.types.clone(),
         },
-        after: args.after.map(|number| number.to_string()),
+    };
+    listen(context, args.patience, args.after, listener).await
+}
+
+/// Listens for ever, or as long as there is patience.
+pub(super) async fn listen(
+    context: &mut Context<'_>,
+    patience: Patience,
+    after: Option<u64>,
+    listener: impl Listener,
+) -> Result<Exit, Failure> {
+    only_lines(context.terminal)?;
+    context.home.check()?;
+    let settings = context.settings(&[])?;
+    logging::begin(&settings, context.terminal, context.verbose, false);
+    let timeout = patience.timeout.map(Duration::from_secs);
+    let until = timeout.map(|most| tokio::time::Instant::now() + most);
+    context.interrupt.set_deadline(until);
+    let mut watcher = Watcher {
+        home: context.home.clone(),
+        terminal: context.terminal,
+        listener,
+        after: after.map(|number| number.to_string()),
         pause: FIRST_PAUSE,
     };
     tokio::select! {
@@ -65,23 +97,57 @@ fn not_running() -> Failure {
     Problem::new(ErrorCode::NotRunning, detail, todo).into()
 }
 
-struct Watcher<'a> {
-    home: Home,
+/// All that happens, told as it is.
+struct Everything<'a> {
     terminal: &'a Terminal,
     wanted: WantedEvents,
+}
+
+impl Listener for Everything<'_> {
+    fn wanted(&self) -> WantedEvents {
+        self.wanted.clone()
+    }
+
+    async fn connected(&mut self, _: &Client) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn heard(&mut self, _: &Client, event: &EventView, data: &str) -> Result<(), Failure> {
+        match self.terminal.format {
+            // As it came: it may hold what only a later version knows. Line ends are only between its parts.
+            Format::Ndjson => self.terminal.data(&data.replace('\n', " ")),
+            _ if event.kind == "reset" => {
+                self.terminal.say(&render::reset(self.terminal.err, event));
+            }
+            _ => self.terminal.data(&render::event(self.terminal.out, event)),
+        }
+        Ok(())
+    }
+}
+
+struct Watcher<'a, L> {
+    home: Home,
+    terminal: &'a Terminal,
+    listener: L,
     /// The last event that came.
     after: Option<String>,
     pause: Duration,
 }
 
-impl Watcher<'_> {
+/// A line that stands.
+struct Line {
+    client: Client,
+    events: Events,
+}
+
+impl<L: Listener> Watcher<'_, L> {
     async fn watch(&mut self) -> Result<Exit, Failure> {
         // Only the first time it is an error that nobody is there, or that what is wanted does not fit.
         let running = Running::of(&self.home).ok_or_else(not_running)?;
-        let mut events = self.connect(&running).await?;
+        let mut line = self.connect(&running).await?;
         let mut pause = self.pause;
         loop {
-            match self.read(&mut events).await {
+            match self.read(&mut line).await {
                 Ended::Unread => return Ok(Exit::Ok),
                 Ended::Cut(why, has_spoken) => {
                     if has_spoken {
@@ -92,7 +158,7 @@ impl Watcher<'_> {
                     self.terminal.say(&self.terminal.err.warn(&words));
                 }
             }
-            events = loop {
+            line = loop {
                 sleep(jittered(pause)).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
                 if self.terminal.reader_is_gone() {
@@ -100,9 +166,9 @@ impl Watcher<'_> {
                 }
                 // It may have come back elsewhere, with another token.
                 if let Some(running) = Running::of(&self.home)
-                    && let Ok(events) = self.connect(&running).await
+                    && let Ok(line) = self.connect(&running).await
                 {
-                    break events;
+                    break line;
                 }
             };
             self.terminal
@@ -110,18 +176,22 @@ impl Watcher<'_> {
         }
     }
 
-    async fn connect(&self, running: &Running) -> Result<Events, Failure> {
+    async fn connect(&mut self, running: &Running) -> Result<Line, Failure> {
         let client = Client::new(running.address, read_token(&self.home)?)?;
-        client.events(&self.wanted, self.after.as_deref()).await
+        let wanted = self.listener.wanted();
+        let events = client.events(&wanted, self.after.as_deref()).await?;
+        // After the line stands, so that nothing falls between the two.
+        self.listener.connected(&client).await?;
+        Ok(Line { client, events })
     }
 
     /// One connection to its end, and whether it said anything.
-    async fn read(&mut self, events: &mut Events) -> Ended {
+    async fn read(&mut self, line: &mut Line) -> Ended {
         let mut look = interval(LOOK);
         let mut has_spoken = false;
         loop {
             let heard = tokio::select! {
-                heard = events.next() => heard,
+                heard = line.events.next() => heard,
                 _ = look.tick() => match self.terminal.reader_is_gone() {
                     true => return Ended::Unread,
                     false => continue,
@@ -130,7 +200,9 @@ impl Watcher<'_> {
             match heard {
                 Heard::Block(block) => {
                     has_spoken = true;
-                    self.take(block);
+                    if let Err(failure) = self.take(&line.client, block).await {
+                        return Ended::Cut(failure.what, has_spoken);
+                    }
                 }
                 Heard::Cut(why) => return Ended::Cut(why, has_spoken),
             }
@@ -140,33 +212,26 @@ impl Watcher<'_> {
         }
     }
 
-    fn take(&mut self, block: Block) {
+    async fn take(&mut self, client: &Client, block: Block) -> Result<(), Failure> {
         if let Some(milliseconds) = block.retry {
             self.pause = Duration::from_millis(milliseconds).min(LONGEST_PAUSE);
         }
-        self.after = block.id.or(self.after.take());
         let Some(data) = block.data else {
-            return; // It only moves the place.
+            // It only moves the place.
+            self.after = block.id.or(self.after.take());
+            return Ok(());
         };
         match serde_json::from_str::<EventView>(&data) {
-            Ok(event) => self.show(&event, &data),
+            Ok(event) => self.listener.heard(client, &event, &data).await?,
             Err(error) => {
                 let why = render::one_line(&error.to_string(), 200);
                 let words = format!("An event has another form than this program knows: {why}");
                 self.terminal.say(&self.terminal.err.warn(&words));
             }
         }
-    }
-
-    fn show(&self, event: &EventView, data: &str) {
-        match self.terminal.format {
-            // As it came: it may hold what only a later version knows. Line ends are only between its parts.
-            Format::Ndjson => self.terminal.data(&data.replace('\n', " ")),
-            _ if event.kind == "reset" => {
-                self.terminal.say(&render::reset(self.terminal.err, event));
-            }
-            _ => self.terminal.data(&render::event(self.terminal.out, event)),
-        }
+        // Only what was told is behind us.
+        self.after = block.id.or(self.after.take());
+        Ok(())
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     aftermath::aftermath,
     answer::{self, Said, Verdict},
     follow::{Follower, Stopped, is_cut},
+    reply,
 };
 use crate::{
     client::Client, exit::Exit, failure::Failure, output, render, session::Session,
@@ -58,12 +59,13 @@ async fn follow_through(
             Stopped::Unread => return Ok(Exit::Ok),
             Stopped::Asks(request) => *request,
         };
-        if request.state == "needs_input" {
-            return Ok(ask_back(context, &request));
-        }
         let client = &session.client;
-        let interrupt = &mut context.interrupt;
-        let verdict = answer::approve(client, context.terminal, interrupt, &request, said).await;
+        let (terminal, interrupt) = (context.terminal, &mut context.interrupt);
+        let asks_back = request.state == "needs_input";
+        let verdict = match asks_back {
+            true => reply::ask_back(client, terminal, interrupt, &request, said).await,
+            false => answer::approve(client, terminal, interrupt, &request, said).await,
+        };
         match verdict {
             // Somebody was quicker; what they said counts, and is followed.
             Err(failure) if failure.code == Some(ErrorCode::DecisionClosed) => {
@@ -75,6 +77,7 @@ async fn follow_through(
             Ok(Verdict::OnlyPlanned(request)) => {
                 return Ok(only_planned(context, &mut follower, *request).await);
             }
+            Ok(Verdict::Open(_)) if asks_back => return Ok(ask_back(context, &request)),
             Ok(Verdict::Open(failure)) => {
                 show_documents(context, &request);
                 return Err(failure);
@@ -87,9 +90,12 @@ fn ask_back(context: &Context<'_>, request: &RequestView) -> Exit {
     let terminal = context.terminal;
     match terminal.format {
         Format::Table => {
-            output::failure(terminal, &answer::asks_back(request));
-            if !request.nearest.is_empty() {
-                terminal.say(&render::nearest(terminal.err, request));
+            output::failure(terminal, &reply::asks_back(request));
+            // Who was asked has seen it.
+            if !terminal.may_ask
+                && let Some(near) = render::nearest(terminal.err, request)
+            {
+                terminal.say(&near);
             }
         }
         _ => show(context, request),
@@ -143,7 +149,7 @@ async fn only_planned(
     let request = follower.recorded(request.clone()).await.unwrap_or(request);
     let terminal = context.terminal;
     output::one(terminal, &request, || {
-        render::plan(terminal.out, &request).unwrap_or_default()
+        render::plan(terminal.out, &request, render::Extent::Screen).unwrap_or_default()
     });
     let id = request.request_id;
     terminal.say(&format!(

@@ -7,7 +7,7 @@ use chiffon_common::api::RequestView;
 use clap_complete::engine::CompletionCandidate;
 
 use crate::{
-    client::{Client, ListRequests},
+    client::{Client, ListDecisions, ListRequests},
     env::Env,
     failure::Failure,
     home::{Home, Running, read_token},
@@ -49,6 +49,18 @@ pub(super) fn requests(which: Which) -> Vec<CompletionCandidate> {
         (request.request_id.to_string(), help)
     });
     candidates(named)
+}
+
+/// Decisions that wait, newest first.
+pub(super) fn decisions() -> Vec<CompletionCandidate> {
+    let list = ListDecisions {
+        limit: MOST,
+        state: Some("pending".to_owned()),
+        ..ListDecisions::default()
+    };
+    let page = ask(async |client| client.decisions(&list).await);
+    let decisions = page.into_iter().flat_map(|page| page.items);
+    candidates(decisions.map(|one| (one.decision_id.to_string(), one.question)))
 }
 
 /// Entries of the catalogue.

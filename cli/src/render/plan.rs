@@ -1,80 +1,207 @@
-//! The plan on one screen (W10): who asked, what decided, what will run where with what, what is known
+//! The plan on one screen (W10): who asked, the words that led here, what will run where with what, what is known
 //! beforehand, how it is undone, until when, and the digest that an approval is bound to.
+//!
+//! A plan of any size stays readable: what does not fit is counted, never dropped in silence, and is there in full
+//! for who asks for all of it (S31). Steps are left to `steps`.
+
+mod steps;
+
+use std::cell::Cell;
 
 use chiffon_common::{
-    EntryId, HostName, HostOutcome, Parameters, Plan, REDACTED, Step, Tier, Undo,
-    api::{RequestView, TaskView},
-    visible,
+    EntryId, HostName, Parameters, Plan, REDACTED, Step, Tier, Undo, api::RequestView, visible,
 };
 use serde_json::Value;
 
 use super::{
-    diff::diff,
-    words::{self, indented, one_line},
+    words::{self, one_line},
+    wrap::field,
 };
 use crate::terminal::Paint;
 
 /// What the API shows in place of an id that is not known before the run.
 const RUN_ID: &str = "{chiffon_run_id}";
 
-/// How much of a long text is shown.
+/// Longest text from outside on a screen, in characters.
+const LONG: usize = 400;
+/// Longest value on a screen.
+const SHORT: usize = 200;
+/// Rounds of asking back on a screen.
+const ROUNDS: usize = 3;
+
+/// How much of a plan is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Texts {
-    /// As much as one line bears.
-    Cut,
+pub enum Extent {
+    /// What fits on a screen; the rest is counted.
+    Screen,
     /// All of it.
-    Whole,
+    All,
 }
 
-impl Texts {
-    fn line(self, text: &str, most: usize) -> String {
-        match self {
-            Self::Cut => one_line(text, most),
-            Self::Whole => one_line(text, usize::MAX),
-        }
-    }
-}
-
-/// The screen; nothing where there is no plan.
-pub fn plan(paint: Paint, request: &RequestView) -> Option<String> {
-    screen(paint, request, Texts::Cut)
-}
-
-/// The same with nothing cut.
-pub fn whole_plan(paint: Paint, request: &RequestView) -> Option<String> {
-    screen(paint, request, Texts::Whole)
-}
-
-fn screen(paint: Paint, request: &RequestView, texts: Texts) -> Option<String> {
+/// The plan, to the extent that was asked for; nothing where there is none.
+pub fn plan(paint: Paint, request: &RequestView, extent: Extent) -> Option<String> {
     let plan = request.plan.as_ref()?;
-    let mut text = head(paint, request, plan, texts);
-    for step in &plan.steps {
-        text += "\n\n";
-        text += &step_text(paint, plan, step, was_run(request, step), texts);
-        if let Some(preview) = preview(paint, request, step, texts) {
-            text += &format!("\n{preview}");
-        }
+    let screen = Screen {
+        paint,
+        extent,
+        cut: Cell::new(false),
+    };
+    let mut text = screen.head(request, plan);
+    for step in screen.steps(request, plan) {
+        text += &format!("\n\n{step}");
     }
-    text += "\n\n";
-    text += &foot(paint, plan);
+    text += &format!("\n\n{}", screen.foot(request, plan));
     Some(text)
 }
 
-fn head(paint: Paint, request: &RequestView, plan: &Plan, texts: Texts) -> String {
-    let id = request.request_id.to_string();
-    let asked = texts.line(&request.text, 400);
-    let by = texts.line(&request.requester, 80);
-    let because = texts.line(&plan.because, 400);
-    format!(
-        "{}\n  asked      {by}: \"{asked}\"\n  because    {because} (sure to {} %)\n  risk       {}",
-        paint.bold(&format!("Plan of request {id}")),
-        plan.confidence,
-        tier(paint, plan.tier),
-    )
+/// Only what would change: the diffs of the check runs, whole.
+pub fn plan_diff(paint: Paint, request: &RequestView) -> String {
+    let checks = request.tasks.iter().filter(|task| task.mode == "check");
+    let diffs: Vec<String> = checks
+        .filter_map(|task| {
+            let title = one_line(&task.title, SHORT);
+            let head = paint.bold(&format!("Step {}: {title}", task.step + 1));
+            let changes = super::diff::diff(paint, task.diff.as_deref()?);
+            Some(format!("{head}\n{changes}"))
+        })
+        .collect();
+    match diffs.is_empty() {
+        true => "No check run has shown a diff.".to_owned(),
+        false => diffs.join("\n\n"),
+    }
 }
 
-fn tier(paint: Paint, tier: Tier) -> String {
-    let words = words::tier(tier);
+/// One plan being shown.
+struct Screen {
+    paint: Paint,
+    extent: Extent,
+    /// Whether something was left out, with its count.
+    cut: Cell<bool>,
+}
+
+impl Screen {
+    fn is_all(&self) -> bool {
+        self.extent == Extent::All
+    }
+
+    /// So many of a list.
+    fn most(&self, on_a_screen: usize) -> usize {
+        match self.extent {
+            Extent::Screen => on_a_screen,
+            Extent::All => usize::MAX,
+        }
+    }
+
+    /// A text from outside on one line.
+    fn text(&self, text: &str, most: usize) -> String {
+        let line = one_line(text, usize::MAX);
+        let count = line.chars().count();
+        if self.is_all() || count <= most {
+            return line;
+        }
+        let kept: String = line.chars().take(most).collect();
+        format!("{kept}… {}", self.more(count - most, "characters"))
+    }
+
+    /// How much is left out here, and how to see it.
+    fn more(&self, count: usize, what: &str) -> String {
+        self.cut.set(true);
+        format!("({count} more {what}: --all)")
+    }
+
+    /// The first of a list on one line.
+    fn first<'t>(&self, all: impl IntoIterator<Item = &'t str>, most: usize, what: &str) -> String {
+        let all: Vec<&str> = all.into_iter().collect();
+        let most = self.most(most);
+        // One more takes no more room than saying so.
+        if all.len() <= most.saturating_add(1) {
+            return all.join(", ");
+        }
+        let shown = all[..most].join(", ");
+        self.cut.set(true);
+        format!("{shown} and {} more {what}: --all", all.len() - most)
+    }
+
+    fn head(&self, request: &RequestView, plan: &Plan) -> String {
+        let paint = self.paint;
+        let head = |name: &str, value: &str| field(2, name, value, str::to_owned);
+        let asked = format!("\"{}\"", self.text(&request.text, LONG));
+        let mut lines = vec![
+            paint.bold(&format!("Plan of request {}", request.request_id)),
+            head("asked by", &one_line(&request.requester, 80)),
+            head("asked", &asked),
+        ];
+        lines.extend(self.rounds(request));
+        let because = self.text(&plan.because, LONG);
+        lines.push(head(
+            "because",
+            &format!("{because} (sure to {} %)", plan.confidence),
+        ));
+        let why = self.text(&plan.tier_because, LONG);
+        let why = match why.is_empty() {
+            true => String::new(),
+            false => format!(" ({why})"),
+        };
+        let risk = format!("{}{why}", words::tier(plan.tier));
+        lines.push(field(2, "risk", &risk, |line| tier(paint, plan.tier, line)));
+        lines.push(head("cost", &cost(plan)));
+        lines.join("\n")
+    }
+
+    /// What was asked back, and what was said to it.
+    fn rounds(&self, request: &RequestView) -> Vec<String> {
+        let head = |name: &str, value: &str| field(2, name, value, str::to_owned);
+        let left_out = request.rounds.len().saturating_sub(self.most(ROUNDS));
+        let mut lines = Vec::new();
+        if left_out > 0 {
+            lines.push(head("", &self.more(left_out, "answers before")));
+        }
+        for round in &request.rounds[left_out..] {
+            lines.push(head("asked back", &self.text(&round.question, SHORT)));
+            let answer = self.text(&round.answer, SHORT);
+            let by = one_line(&round.by, 80);
+            lines.push(head("answered", &format!("{by}: \"{answer}\"")));
+        }
+        lines
+    }
+
+    fn foot(&self, request: &RequestView, plan: &Plan) -> String {
+        let paint = self.paint;
+        let mut lines = Vec::new();
+        let is_final = |step: &&Step| step.tier > Tier::Zero && is_final(step);
+        let finals: Vec<String> = plan
+            .steps
+            .iter()
+            .filter(is_final)
+            .map(|step| (step.no + 1).to_string())
+            .collect();
+        if !finals.is_empty() && plan.steps.len() > 1 {
+            let which = self.first(finals.iter().map(String::as_str), 12, "steps");
+            let words = match finals.len() {
+                1 => format!("step {which} cannot be undone"),
+                count => format!("{count} steps cannot be undone: {which}"),
+            };
+            lines.push(field(2, "undo", &words, |line| paint.warn(line)));
+        }
+        if plan.tier > Tier::Zero {
+            let expires = format!(
+                "{}; once given, an approval is good for {}",
+                words::time(plan.expires_at),
+                words::duration(plan.good_for_seconds),
+            );
+            lines.push(field(2, "expires", &expires, str::to_owned));
+        }
+        // To the last column: a digest is read and copied in one piece.
+        lines.push(format!("  digest {}", paint.dim(&plan.digest.to_string())));
+        if self.cut.get() {
+            let id = request.request_id;
+            lines.push(format!("  All of it: chiffon plan show {id} --all"));
+        }
+        lines.join("\n")
+    }
+}
+
+fn tier(paint: Paint, tier: Tier, words: &str) -> String {
     match tier {
         Tier::Zero => paint.good(words),
         Tier::One => paint.warn(words),
@@ -82,72 +209,20 @@ fn tier(paint: Paint, tier: Tier) -> String {
     }
 }
 
-/// Whether there is something to take back: only then the undo knows the id of the run.
-fn was_run(request: &RequestView, step: &Step) -> bool {
-    let ran =
-        |task: &TaskView| task.mode == "apply" && task.step == step.no && !task.hosts.is_empty();
-    request.tasks.iter().any(ran)
-}
-
-fn step_text(paint: Paint, plan: &Plan, step: &Step, was_run: bool, texts: Texts) -> String {
-    let title = texts.line(&step.title, 200);
-    let heading = format!("  {}. {title}", step.no + 1);
-    let hosts: Vec<&str> = step
-        .hosts
-        .iter()
-        .map(chiffon_common::HostName::as_str)
-        .collect();
-    let mut lines = vec![
-        paint.bold(&heading),
-        field("entry", step.entry.as_str()),
-        field("hosts", &hosts.join(", ")),
-    ];
-    lines.extend(parameters(step));
-    if !step.depends_on.is_empty() {
-        let before: Vec<String> = step
-            .depends_on
-            .iter()
-            .map(|no| (no + 1).to_string())
-            .collect();
-        lines.push(field("after", &format!("step {}", before.join(", "))));
+fn cost(plan: &Plan) -> String {
+    let time = words::duration(plan.cost.at_most_seconds);
+    match plan.cost.provider_usd {
+        usd if usd > 0.0 => format!("{usd:.4} US dollars for providers; at most {time}"),
+        _ => format!("nothing for providers; at most {time}"),
     }
-    if plan.steps.len() > 1 {
-        lines.push(field("risk", &tier(paint, step.tier)));
-    }
-    let because = step
-        .fidelity_because
-        .as_deref()
-        .map(|why| texts.line(why, 200));
-    let because = because.map(|why| format!(" ({why})")).unwrap_or_default();
-    lines.push(field(
-        "preview",
-        &format!("{}{because}", words::fidelity(step.fidelity)),
-    ));
-    lines.push(field("undo", &undo(step, was_run, texts)));
-    lines.push(field("at most", &words::duration(step.timeout_seconds)));
-    lines.join("\n")
 }
 
-fn field(name: &str, value: &str) -> String {
-    format!("     {name:<11}{value}")
+/// Whether nothing takes it back.
+fn is_final(step: &Step) -> bool {
+    matches!(step.undo, Undo::None { .. })
 }
 
-fn parameters(step: &Step) -> Vec<String> {
-    let shown = |(name, value): (&String, &serde_json::Value)| {
-        let value = match step.secret_parameters.contains(name) {
-            true => "(secret)".to_owned(),
-            false => words::value(value),
-        };
-        format!("{} = {value}", visible(name))
-    };
-    let mut lines = Vec::new();
-    for (n, text) in step.parameters.iter().map(shown).enumerate() {
-        lines.push(field(if n == 0 { "parameters" } else { "" }, &text));
-    }
-    lines
-}
-
-fn undo(step: &Step, was_run: bool, texts: Texts) -> String {
+fn undo(screen: &Screen, step: &Step, was_run: bool) -> String {
     match &step.undo {
         Undo::Entry { entry, parameters } => {
             if was_run && let Some(sentence) = explicit(entry, parameters, &step.hosts) {
@@ -155,20 +230,29 @@ fn undo(step: &Step, was_run: bool, texts: Texts) -> String {
             }
             let with: Vec<String> = parameters
                 .iter()
-                .map(|(name, value)| format!("{} = {}", visible(name), undo_value(value)))
+                .map(|(name, value)| {
+                    let value = screen.text(&undo_value(value), SHORT);
+                    format!("{} = {value}", visible(name))
+                })
                 .collect();
             match with.is_empty() {
                 true => format!("by {entry}"),
                 false => format!("by {entry} with {}", with.join(", ")),
             }
         }
-        Undo::None { why } => format!("not possible: {}", texts.line(why, 200)),
+        Undo::None { why } => {
+            let cannot = match step.tier {
+                Tier::Zero => "not possible",
+                Tier::One | Tier::Two => "cannot be undone",
+            };
+            format!("{cannot}: {}", screen.text(why, SHORT))
+        }
     }
 }
 
 fn undo_value(value: &Value) -> String {
     match value.as_str() {
-        Some(RUN_ID) => "(the id of the run)".to_owned(),
+        Some(RUN_ID) => "(this run)".to_owned(),
         _ => words::value(value),
     }
 }
@@ -188,50 +272,4 @@ fn explicit(entry: &EntryId, parameters: &Parameters, hosts: &[HostName]) -> Opt
     sentence += &format!(" on {}", hosts.join(","));
     let is_whole = !sentence.contains(RUN_ID) && !sentence.contains(REDACTED);
     (is_whole && visible(&sentence) == sentence).then_some(sentence)
-}
-
-/// What the check run of a step said, where there was one.
-fn preview(paint: Paint, request: &RequestView, step: &Step, texts: Texts) -> Option<String> {
-    let is_check = |task: &&TaskView| task.mode == "check" && task.step == step.no;
-    let task = request.tasks.iter().rev().find(is_check)?;
-    let mut lines = Vec::new();
-    for (host, summary) in &task.hosts {
-        let word = match summary.outcome {
-            HostOutcome::Ok => "nothing to do".to_owned(),
-            HostOutcome::Changed => format!("would change {}", summary.changed),
-            HostOutcome::Failed => "the check run failed".to_owned(),
-            HostOutcome::Unreachable => "did not answer".to_owned(),
-            HostOutcome::NotReached => "was not reached".to_owned(),
-        };
-        let why = summary.message.as_deref().map(|text| texts.line(text, 200));
-        let why = why.map(|text| format!(": {text}")).unwrap_or_default();
-        lines.push(field(
-            "check run",
-            &format!("{}: {word}{why}", visible(host)),
-        ));
-    }
-    if let Some(problem) = &task.problem {
-        let why = texts.line(&problem.detail, 300);
-        lines.push(field("check run", &paint.warn(&why)));
-    }
-    if let Some(changes) = &task.diff {
-        lines.push(indented(&diff(paint, changes), "       "));
-    }
-    (!lines.is_empty()).then(|| lines.join("\n"))
-}
-
-fn foot(paint: Paint, plan: &Plan) -> String {
-    let mut lines = Vec::new();
-    if plan.tier > Tier::Zero {
-        lines.push(format!(
-            "  expires    {}; once given, an approval is good for {}",
-            words::time(plan.expires_at),
-            words::duration(plan.good_for_seconds),
-        ));
-    }
-    lines.push(format!(
-        "  digest     {}",
-        paint.dim(&plan.digest.to_string())
-    ));
-    lines.join("\n")
 }

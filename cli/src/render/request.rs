@@ -54,13 +54,10 @@ fn answer_with(request: &RequestView) -> String {
             format!("chiffon approve {short}  ({asked})")
         }
         Some(question) => format!(
-            "chiffon approve {short} --choice {}  ({})",
-            one_line(&question.options.join("|"), 200),
+            "{}  ({})",
+            super::decision::how_to_answer(question),
             one_line(&question.question, 200),
         ),
-        None if request.state == "needs_input" => {
-            format!("chiffon run \"...\"  (a clearer sentence than: {asked})")
-        }
         None => format!("chiffon request show {short}  ({asked})"),
     }
 }
@@ -80,7 +77,18 @@ pub fn request(paint: Paint, request: &RequestView) -> String {
     if let Some(commit) = &request.ledger_commit {
         text += &format!("\n  ledger     {}", one_line(commit, 64));
     }
-    if let Some(plan) = super::plan::plan(paint, request) {
+    // A plan tells by which words it came to be.
+    if request.plan.is_none() {
+        for round in &request.rounds {
+            text += &format!(
+                "\n  asked back {}\n  answered   {}: \"{}\"",
+                one_line(&round.question, 300),
+                one_line(&round.by, 80),
+                one_line(&round.answer, 300),
+            );
+        }
+    }
+    if let Some(plan) = super::plan::plan(paint, request, super::Extent::Screen) {
         text += &format!("\n\n{plan}");
     }
     let real = request.tasks.iter().filter(|task| task.mode == "apply");
@@ -93,8 +101,8 @@ pub fn request(paint: Paint, request: &RequestView) -> String {
     if let Some(problem) = &request.problem {
         text += &format!("\n\n{}", problem_text(paint, problem));
     }
-    if request.state == "needs_input" && !request.nearest.is_empty() {
-        text += &format!("\n\n{}", nearest(paint, request));
+    if let Some(near) = nearest(paint, request) {
+        text += &format!("\n\n{near}");
     }
     text
 }
@@ -206,18 +214,13 @@ fn problem_text(paint: Paint, problem: &Problem) -> String {
     super::failure_with_page(paint, &Failure::from(problem.clone()))
 }
 
-/// What the fleet asks back: the nearest entries, each with a sentence that reaches it.
-pub fn nearest(paint: Paint, request: &RequestView) -> String {
-    let mut text = String::from("What comes near:");
-    for near in &request.nearest {
-        text += &format!(
-            "\n  {}  {}\n    chiffon run \"{}\"",
-            paint.bold(near.entry.as_str()),
-            one_line(&near.title, 100),
-            one_line(&near.example, 200).replace('"', "\\\""),
-        );
-    }
-    text
+/// What comes near to what was asked, and how to answer; nothing where nothing is asked back.
+pub fn nearest(paint: Paint, request: &RequestView) -> Option<String> {
+    let is_open = |one: &&DecisionView| one.state == "pending" && one.kind == "question";
+    let question = request.decisions.iter().find(is_open)?;
+    let near = super::decision::near(paint, question)?;
+    let how = super::decision::how_to_answer(question);
+    Some(format!("{near}\nAnswer it: {how}"))
 }
 
 /// What the one who asked wants to know at the end: the answers, how it ended, where it is recorded.

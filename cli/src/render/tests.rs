@@ -7,6 +7,9 @@ use chiffon_common::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+mod decisions;
+mod plans;
+
 use super::*;
 use crate::{exit::Exit, failure::Failure, terminal::Paint};
 
@@ -67,7 +70,8 @@ fn waiting(tier: u8) -> RequestView {
     value["plan"] = json!({
         "plan_id": ID, "request_id": ID, "steps": [step(0, 1), step(1, tier)], "tier": tier,
         "cost": {"provider_usd": 0.0, "at_most_seconds": 600}, "confidence": 92,
-        "because": "\"write\" fits write_file", "expires_at": "2026-01-04T03:04:05Z",
+        "because": "\"write\" fits write_file",
+        "tier_because": "write_file of the shipped catalogue", "expires_at": "2026-01-04T03:04:05Z",
         "good_for_seconds": 3600, "digest": DIGEST,
     });
     value["tasks"] = json!([task("check", "completed")]);
@@ -101,9 +105,16 @@ fn failed() -> RequestView {
 
 fn asking_back() -> RequestView {
     let mut value = base("needs_input", false);
-    value["nearest"] = json!([
+    let nearest = json!([
         {"entry": "ping", "title": "Check that a host answers", "example": "Ping \"nas\""},
     ]);
+    value["nearest"] = nearest.clone();
+    value["decisions"] = json!([{
+        "decision_id": TASK, "request_id": ID, "kind": "question", "state": "pending",
+        "requester": "local:ada", "created_at": "2026-01-02T03:04:05Z", "question": "what should be done?",
+        "context": "Write\nsomething", "options": ["Ping \"nas\""], "takes_text": true, "nearest": nearest,
+        "deadline": "2026-01-04T03:04:05Z",
+    }]);
     of(value)
 }
 
@@ -114,7 +125,7 @@ fn after_the_run_the_undo_is_a_command() {
         request.tasks = of(json!([task("apply", "completed")]));
         let undo = json!({"entry": {"entry": "write_file_undo", "parameters": parameters}});
         request.plan.as_mut().unwrap().steps[0].undo = of(undo);
-        plan(Paint::PLAIN, &request).unwrap()
+        plan(Paint::PLAIN, &request, Extent::Screen).unwrap()
     };
     let shown = text(json!({"path": "/etc/it's", "run_id": TASK}));
     let command = format!(
@@ -144,17 +155,20 @@ fn who_waits_for_a_person_is_told_with_what_to_type() {
 #[test]
 fn the_plan_on_one_screen() {
     let request = waiting(2);
-    insta::assert_snapshot!("plan", plan(Paint::PLAIN, &request).unwrap());
+    insta::assert_snapshot!(
+        "plan",
+        plan(Paint::PLAIN, &request, Extent::Screen).unwrap()
+    );
     insta::assert_snapshot!(
         "plan_painted",
-        painted(|paint| plan(paint, &request).unwrap())
+        painted(|paint| plan(paint, &request, Extent::Screen).unwrap())
     );
-    assert!(plan(Paint::PLAIN, &failed()).is_none());
+    assert!(plan(Paint::PLAIN, &failed(), Extent::Screen).is_none());
 }
 
 #[test]
 fn no_secret_and_no_escape_code_is_on_the_screen() {
-    let text = plan(Paint::PLAIN, &waiting(1)).unwrap();
+    let text = plan(Paint::PLAIN, &waiting(1), Extent::Screen).unwrap();
     assert!(!text.contains("hunter2"), "{text}");
     let all = [
         text,

@@ -64,10 +64,10 @@ pub(super) const KEYS: &[Key] = &[
         secret: false,
     },
     Key {
-        name: "approvals.question_hours",
-        default: "48",
-        permitted: "a whole number from 1 to 8760",
-        meaning: "How long a question to a person stays open, in hours; then the answer is no.",
+        name: "decisions.timeout",
+        default: "48h",
+        permitted: "a whole number with m (minutes), h (hours) or d (days), from 1m to 30d",
+        meaning: "How long a question to a person stays open; then the answer is no.",
         secret: false,
     },
     Key {

@@ -86,14 +86,14 @@ fn a_forbidden_value_names_key_value_and_what_is_permitted() {
         ),
         ("http:\n  listen: 17\n", "http.listen", "127.0.0.1:8420"),
         (
-            "approvals:\n  question_hours: 0\n",
-            "question_hours",
-            "1 to 8760",
+            "decisions:\n  timeout: 0m\n",
+            "decisions.timeout",
+            "1m to 30d",
         ),
         (
-            "approvals:\n  question_hours: soon\n",
-            "question_hours",
-            "1 to 8760",
+            "decisions:\n  timeout: soon\n",
+            "decisions.timeout",
+            "1m to 30d",
         ),
         (
             "agents:\n  infrastructure:\n    slots: -1\n",
@@ -171,8 +171,8 @@ log: loud
 agents:
   infrastructure: 4
   heartbeat_seconds: 0
-approvals:
-  question_hours: 24
+decisions:
+  timeout: 24h
 ";
     std::fs::write(&file, yaml).unwrap();
     let env = Env::from([
@@ -230,7 +230,7 @@ fn what_is_in_force_tells_where_it_comes_from() {
         nine,
         "CHIFFON_AGENTS__HEARTBEAT_SECONDS",
     );
-    check("approvals.question_hours", 48.into(), "default");
+    check("decisions.timeout", "48h".into(), "default");
     check("catalogue.folders", serde_json::json!([]), "default");
 
     std::fs::write(&file, "log:\n  level: loud\n").unwrap();
@@ -249,4 +249,28 @@ fn an_empty_section_is_nothing_and_folders_come_as_list_or_path() {
         load(yaml, &Env::default(), &[]).unwrap().catalogue_folders,
         two
     );
+}
+
+#[test]
+fn a_question_stays_open_for_minutes_hours_or_days() {
+    for (text, expected) in [
+        ("1m", Some(1)),
+        ("90m", Some(90)),
+        ("48h", Some(48 * 60)),
+        ("30d", Some(30 * 24 * 60)),
+        ("31d", None),
+        ("721h", None),
+        ("0m", None),
+        ("48", None),
+        ("h", None),
+        ("", None),
+        ("-1h", None),
+        ("+1h", None),
+        ("1.5h", None),
+        ("1 h", None),
+        ("4294967295d", None),
+        ("1\u{e9}", None),
+    ] {
+        assert_eq!(minutes(text), expected, "{text:?}");
+    }
 }

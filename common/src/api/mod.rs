@@ -16,7 +16,7 @@ mod request;
 mod task;
 
 pub use catalogue::{BrokenFile, CatalogueView, EntryView, ParameterView};
-pub use decision::{Answer, DECISION_STATES, DecisionView, Resolve};
+pub use decision::{Answer, DECISION_STATES, DecisionView, Resolve, RoundView};
 pub use event::{EventView, EventsPage, ResetReason};
 pub use fleet::{AgentEdit, AgentStatus, AgentView, Alive, Freeze, FreezeView, Health};
 pub use history::{

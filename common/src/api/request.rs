@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{DecisionView, TaskView};
+use super::{DecisionView, RoundView, TaskView};
 use crate::{EntryId, Plan, Problem, ProjectId, RequestId, RoomId, TaskId};
 
 /// The states of a request, as they stand in [`RequestView::state`] and may be filtered by.
@@ -66,6 +66,9 @@ pub struct RequestView {
     pub requester: String,
     /// The sentence, or the explicit form of an entry that was started without one.
     pub text: String,
+    /// What was asked back and answered, in order: with the text, the words that led to the plan. Empty in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<RoundView>,
     /// The request that this one repeats, where it is a retry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<RequestId>,

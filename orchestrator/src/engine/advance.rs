@@ -251,6 +251,7 @@ impl Shared {
                 | Effect::SendBundle { .. } => {
                     self.nudges.relay.notify_one();
                 }
+                Effect::Plan => self.nudges.planning.notify_one(),
                 Effect::SealPreview => self.nudges.preview.notify_one(),
                 Effect::Record => self.nudges.record.notify_one(),
                 Effect::Wake | Effect::MarkHosts { .. } => {}

@@ -62,7 +62,7 @@ impl Shared {
                 Effect::MarkHosts { task, needs_look } => {
                     writes.extend(self.marks(after, *task, *needs_look))
                 }
-                Effect::SealPreview | Effect::Wake => {}
+                Effect::SealPreview | Effect::Plan | Effect::Wake => {}
             }
         }
         Ok((outbox, writes))

@@ -5,14 +5,18 @@
 
 use std::time::Duration;
 
-use chiffon_arbiter::{Run, RunEvent};
-use chiffon_common::{Cost, ErrorCode, Plan, PlanId, Problem, RequestId, Step, StepNo, Tier};
+use chiffon_arbiter::{Request, Run, RunEvent, Said, Wants};
+use chiffon_common::{
+    Cost, EntryCall, ErrorCode, Plan, PlanId, Problem, RequestId, Step, StepNo, Tier,
+};
 
 use super::{AdvanceError, Cause, Shared, library::Loaded, preview::digest_of, shared::nudged};
-use crate::planner::{Planned, Proposal, Proposed};
+use crate::planner::{Given, Planned, Proposal, Proposed, Question};
 
 /// Requests planned in one round.
 const BATCH: u32 = 100;
+/// The name of the catalogue that comes with the program.
+const SHIPPED: &str = "shipped";
 /// Floor below the nudges.
 const PERIOD: Duration = Duration::from_secs(2);
 
@@ -64,13 +68,15 @@ impl Shared {
     async fn propose(&self, run: &Run) -> Result<RunEvent, Problem> {
         let loaded = self.library.current().await?;
         let inventory = loaded.inventory()?;
-        let proposal = match &run.request.call {
-            Some(call) => loaded.planner.plan_call(call, inventory),
-            None => loaded.planner.plan(&run.request.text, inventory),
+        let (what, given) = asked_for(&run.request);
+        let proposal = match what {
+            What::Entry(call) => loaded.planner.plan_call(&call, inventory),
+            What::Sentence(text) => loaded.planner.plan_with(text, &given, inventory),
         };
         match proposal {
             Proposal::Ask(question) => Ok(RunEvent::AskedBack {
                 question: question.problem.detail.clone(),
+                wants: wants(&question),
                 nearest: question.nearest,
                 problem: question.problem,
             }),
@@ -120,6 +126,7 @@ impl Shared {
             good_for_seconds: self.settings.good_for_seconds,
             policy: Some(self.settings.rules),
             preview: None,
+            tier_because: tier_because(loaded, &planned.steps, tier)?,
             // Made below, over all of it.
             digest: self.settings.rules,
         };
@@ -165,6 +172,74 @@ impl Shared {
             undo: entry.undo_planned(&proposed.parameters),
             secret_parameters: entry.secret_parameters(),
         })
+    }
+}
+
+/// Which entries make a plan as risky as it is, and whose word that is.
+fn tier_because(loaded: &Loaded, steps: &[Proposed], tier: Tier) -> Result<String, Problem> {
+    if tier == Tier::Zero {
+        return Ok("every step only reads".to_owned());
+    }
+    let mut reasons: Vec<String> = Vec::new();
+    for step in steps {
+        let entry = loaded.catalogue.find(step.entry.as_str())?;
+        let reason = match entry.origin.as_str() {
+            SHIPPED => format!("{} of the shipped catalogue", entry.id),
+            origin => format!("{} of the folder {origin}", entry.id),
+        };
+        if entry.tier == tier && !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    Ok(reasons.join("; "))
+}
+
+/// What is to be planned.
+enum What<'r> {
+    /// An entry that was named.
+    Entry(EntryCall),
+    /// A sentence that has to be understood.
+    Sentence(&'r str),
+}
+
+/// What a request asks for with all that was answered to the questions about it.
+fn asked_for(request: &Request) -> (What<'_>, Given) {
+    let mut text = request.text.as_str();
+    let mut call = request.call.clone();
+    let mut given = Given::default();
+    for round in &request.rounds {
+        match &round.words.said {
+            Said::Sentence { text: other } => {
+                (text, call, given) = (other, None, Given::default());
+            }
+            Said::Missing { parameters, hosts } => {
+                given.parameters.extend(parameters.clone());
+                if !hosts.is_empty() {
+                    given.hosts.clone_from(hosts);
+                }
+            }
+        }
+    }
+    let Some(mut call) = call else {
+        return (What::Sentence(text), given);
+    };
+    call.parameters
+        .extend(std::mem::take(&mut given.parameters));
+    if !given.hosts.is_empty() {
+        call.hosts = std::mem::take(&mut given.hosts);
+    }
+    (What::Entry(call), given)
+}
+
+/// What would be an answer to a question, beside another sentence.
+fn wants(question: &Question) -> Wants {
+    match (&question.about, question.problem.code) {
+        (_, ErrorCode::UnknownHost) => Wants::Hosts,
+        (Some(entry), _) => Wants::Parameters {
+            entry: entry.clone(),
+            missing: question.missing.clone(),
+        },
+        (None, _) => Wants::Sentence,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chiffon_arbiter::{Run, RunEvent, TaskState};
-use chiffon_common::{CanonicalError, Digest, Fidelity, Mode, Plan, RequestId};
+use chiffon_common::{CanonicalError, Digest, Fidelity, Mode, Plan, RequestId, to_canonical};
 use serde_json::json;
 
 use super::{AdvanceError, Cause, Shared, outgoing::OutgoingError, shared::nudged};
@@ -98,4 +98,10 @@ pub(crate) fn digest_of(run: &Run, plan: &Plan) -> Result<Digest, CanonicalError
     let request = &run.request;
     let subject = plan.subject(&request.tenant_id, &request.requester.id);
     subject.digest()
+}
+
+/// The bytes whose digest that is. They hold the values of secret parameters.
+pub(crate) fn sealed_bytes(run: &Run, plan: &Plan) -> Result<Vec<u8>, CanonicalError> {
+    let request = &run.request;
+    to_canonical(&plan.subject(&request.tenant_id, &request.requester.id))
 }

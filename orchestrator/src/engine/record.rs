@@ -44,7 +44,7 @@ pub(crate) fn entry(
             .iter()
             .map(|approval| approval.approver.clone())
             .collect(),
-        text: redactor(&plan.steps).redact(&run.request.text),
+        text: redactor(&plan.steps).redact(&words(run)),
         plan_digest: Some(plan.digest),
         title: titles.join("; "),
         tier: plan.tier,
@@ -62,6 +62,15 @@ pub(crate) fn entry(
         created_at: now,
         doc: serde_json::to_value(doc)?,
     }))
+}
+
+/// What was asked for, with what was answered to the questions about it.
+fn words(run: &Run) -> String {
+    let mut text = run.request.text.clone();
+    for round in &run.request.rounds {
+        text += &format!("\n{} -> {}", round.question, round.words.text);
+    }
+    text
 }
 
 fn outcome_of(state: &RequestState) -> Option<RequestOutcome> {

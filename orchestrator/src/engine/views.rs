@@ -1,12 +1,12 @@
 //! Slices as people and programs see them: the bodies of the HTTP API.
 
 use chiffon_arbiter::{
-    Decision, DecisionKind, DecisionState, RequestState, Run, Task, TaskState, WaitingOn,
-    secrets_of,
+    Decision, DecisionKind, DecisionState, RequestState, Round, Run, Task, TaskState, WaitingOn,
+    Wants, secrets_of,
 };
 use chiffon_common::{
-    Mode, Plan, Problem, Undo,
-    api::{DecisionView, RequestView, TaskView},
+    HostName, Mode, Plan, Problem, Undo,
+    api::{DecisionView, RequestView, RoundView, TaskView},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -14,8 +14,11 @@ use serde_json::Value;
 /// What an undo says until the run that it takes back has an id.
 const RUN_ID: &str = "{chiffon_run_id}";
 
+/// Hosts that are named in what a question is about; the plan names all.
+const CONTEXT_HOSTS: usize = 8;
+
 /// What stands in place of a secret value.
-const MASK: &str = "[secret]";
+pub(crate) const MASK: &str = "[secret]";
 
 /// A slice, whole.
 pub(crate) fn request_view(
@@ -37,6 +40,7 @@ pub(crate) fn request_view(
             .into_iter()
             .map(|decision| decision_view(run, decision))
             .collect(),
+        rounds: run.request.rounds.iter().map(round_view).collect(),
         ledger_commit,
         ..request_line(run, updated_at)
     }
@@ -64,6 +68,7 @@ pub(crate) fn request_line(run: &Run, updated_at: Timestamp) -> RequestView {
         room_id: request.room_id.clone(),
         requester: request.requester.id.clone(),
         text: request.text.clone(),
+        rounds: Vec::new(),
         retry_of: request.retry_of,
         state: request.state.name().to_owned(),
         ended: request.state.ended(),
@@ -80,6 +85,16 @@ pub(crate) fn request_line(run: &Run, updated_at: Timestamp) -> RequestView {
         decisions: Vec::new(),
         nearest,
         ledger_commit: None,
+    }
+}
+
+fn round_view(round: &Round) -> RoundView {
+    RoundView {
+        decision_id: round.decision,
+        question: round.question.clone(),
+        answer: round.words.text.clone(),
+        by: round.by.clone(),
+        at: round.at,
     }
 }
 
@@ -181,31 +196,95 @@ fn waiting_words(task: &Task) -> Option<String> {
 pub(crate) fn decision_view(run: &Run, decision: &Decision) -> DecisionView {
     let (digest, tier) = match &decision.kind {
         DecisionKind::Approval { digest, tier, .. } => (Some(*digest), Some(*tier)),
-        DecisionKind::Interrupted { .. } | DecisionKind::UnknownOutcome { .. } => (None, None),
+        _ => (None, None),
     };
-    let (resolved_by, choice, comment) = match &decision.state {
+    let (nearest, missing) = match &decision.kind {
+        DecisionKind::Question { nearest, wants } => (nearest.clone(), missing(wants)),
+        _ => (Vec::new(), Vec::new()),
+    };
+    let is_question = matches!(decision.kind, DecisionKind::Question { .. });
+    let default_choice = decision.options.last().filter(|_| !is_question).cloned();
+    let (resolved_at, resolved_by, choice, comment) = match &decision.state {
         DecisionState::Resolved {
             choice,
             by,
+            at,
             comment,
-            ..
-        } => (Some(by.clone()), Some(choice.clone()), comment.clone()),
-        DecisionState::Pending | DecisionState::TimedOut { .. } => (None, None, None),
+        } => (
+            Some(*at),
+            Some(by.clone()),
+            Some(choice.clone()),
+            comment.clone(),
+        ),
+        DecisionState::TimedOut { at } => (Some(*at), None, None, None),
+        DecisionState::Pending => (None, None, None, None),
+    };
+    let rounds = &run.request.rounds;
+    let round = rounds
+        .iter()
+        .find(|round| round.decision == decision.decision_id);
+    // A question may repeat words that turned out to be secret only later.
+    let question = match &run.plan {
+        Some(plan) => secrets_of(plan).redact(&decision.question),
+        None => decision.question.clone(),
     };
     DecisionView {
         decision_id: decision.decision_id,
         request_id: run.request.request_id,
+        project_id: run.request.project_id.clone(),
         kind: decision.kind.name().to_owned(),
         state: decision.state.name().to_owned(),
         requester: run.request.requester.id.clone(),
-        question: decision.question.clone(),
+        question,
+        context: context(run, &decision.kind),
         options: decision.options.clone(),
+        takes_text: is_question,
+        default_choice,
+        nearest,
+        missing,
         digest,
         tier,
         created_at: decision.created_at,
         deadline: decision.deadline,
+        resolved_at,
         resolved_by,
         choice,
+        text: round.map(|round| round.words.text.clone()),
         comment,
     }
+}
+
+fn missing(wants: &Wants) -> Vec<String> {
+    match wants {
+        Wants::Parameters { missing, .. } => missing.clone(),
+        Wants::Sentence | Wants::Hosts => Vec::new(),
+    }
+}
+
+/// What a question is about, in words.
+fn context(run: &Run, kind: &DecisionKind) -> String {
+    let task = match kind {
+        DecisionKind::Approval { .. } | DecisionKind::Question { .. } => None,
+        DecisionKind::Interrupted { task } | DecisionKind::UnknownOutcome { task } => {
+            run.tasks.get(task).and_then(|task| task_view(run, task))
+        }
+    };
+    let steps = run.plan.iter().flat_map(|plan| &plan.steps);
+    task.map_or_else(
+        || run.request.text.clone(),
+        |task| {
+            let hosts = steps.filter(|step| step.no == task.step);
+            let hosts: Vec<&str> = hosts
+                .flat_map(|step| &step.hosts)
+                .map(HostName::as_str)
+                .take(CONTEXT_HOSTS)
+                .collect();
+            let (step, attempt) = (task.step + 1, task.attempt);
+            format!(
+                "step {step}: {} on {} (attempt {attempt})",
+                task.title,
+                hosts.join(", ")
+            )
+        },
+    )
 }

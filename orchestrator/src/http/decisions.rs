@@ -2,10 +2,11 @@
 //! `POST /api/v1/decisions/{id}/resolve` are the same step.
 
 use axum::{Json, extract::State as Extract, http::HeaderMap, response::Response};
-use chiffon_arbiter::{Answered, Run, RunEvent};
+use chiffon_arbiter::{Answered, Decision, DecisionKind, Replied, Run, RunEvent, Said, Words};
 use chiffon_common::{
-    DecisionId, ErrorCode, FieldError, Problem, RequestId,
+    DecisionId, ErrorCode, FieldError, MAX_TEXT_CHARS, Principal, Problem, ProjectId, RequestId,
     api::{Answer, DECISION_STATES, DecisionView, Page, RequestView, Resolve},
+    visible,
 };
 use chiffon_store::ListDecisions;
 use serde::Deserialize;
@@ -34,6 +35,8 @@ const COMMENT: usize = 2_000;
 pub(super) struct ListQuery {
     /// Only of this request.
     request_id: Option<RequestId>,
+    /// Only of requests of this project.
+    project_id: Option<ProjectId>,
     /// Only in this state: `pending`, `resolved`, `timed_out`.
     state: Option<String>,
     /// At most this many.
@@ -70,9 +73,14 @@ pub(super) async fn list(
         .map(|id| id.to_string())
         .unwrap_or_default();
     let filter = asked.state.clone().unwrap_or_default();
-    let cursors = List::new("decisions", &[&request, &filter]);
+    let project = asked
+        .project_id
+        .as_ref()
+        .map_or("", |project| project.as_str());
+    let cursors = List::new("decisions", &[&request, &filter, project]);
     let list = ListDecisions {
         request_id: asked.request_id,
+        project_id: asked.project_id.clone(),
         state: asked.state,
         after: cursors.place(asked.cursor.as_deref(), read_timed)?,
         limit: limit + 1,
@@ -127,15 +135,17 @@ async fn run_of(state: &State, id: DecisionId) -> Result<Run, Refused> {
     Ok(shared.load(request).await?.0)
 }
 
-/// Answers a decision. An approval names the digest of the plan that was read.
+/// Answers a decision. An approval names the digest of the plan that was read; a `question` takes one of its
+/// options or a `text`, and its request goes on with that.
 #[utoipa::path(
     post, path = "/api/v1/decisions/{id}/resolve", tag = "decisions", operation_id = "resolve_decision",
     params(("id" = DecisionId, Path), ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
     request_body = Resolve,
     responses(
         (status = 200, description = "The request as it stands then", body = RequestView),
-        (status = 409, description = "It was answered, or names another plan"),
-        (status = 410, description = "The answer came too late")
+        (status = 404, description = "There is no decision of this id"),
+        (status = 409, description = "It was answered by somebody, or its time is over, or it is about another plan"),
+        (status = 422, description = "The answer is empty, is none of the options, or does not fit the question")
     )
 )]
 pub(super) async fn resolve(
@@ -155,12 +165,22 @@ pub(super) async fn resolve(
     };
     let held = hold(&state, &call).await?;
     let run = run_of(&state, id).await?;
-    let answered = answered(&state, id, value)?;
-    let (request, event) = (run.request.request_id, RunEvent::Answered(answered));
-    bring(&state, request, event, "answered", trace, held).await
+    let event = answer_of(&state, &run, id, value).await?;
+    let brought = bring(
+        &state,
+        run.request.request_id,
+        event,
+        "answered",
+        trace,
+        held,
+    );
+    match brought.await {
+        Ok(response) => Ok(response),
+        Err(error) => Err(told_by_whom(&state, id, error).await),
+    }
 }
 
-/// Answers the question that a request asks.
+/// Answers what a request asks.
 #[utoipa::path(
     post, path = "/approve", tag = "short", operation_id = "approve",
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
@@ -168,8 +188,8 @@ pub(super) async fn resolve(
     responses(
         (status = 200, description = "The request as it stands then", body = RequestView),
         (status = 404, description = "There is no request of this id"),
-        (status = 409, description = "It was answered, or names another plan"),
-        (status = 410, description = "The answer came too late")
+        (status = 409, description = "It was answered by somebody, or its time is over, or it is about another plan"),
+        (status = 422, description = "The answer is empty, is none of the options, or does not fit the question")
     )
 )]
 pub(super) async fn approve(
@@ -200,31 +220,118 @@ pub(super) async fn approve(
     };
     let said = Resolve {
         choice: answer.choice,
+        text: answer.text,
         digest: answer.digest,
         confirm: answer.confirm,
         comment: answer.comment,
     };
-    let event = RunEvent::Answered(answered(&state, decision, said)?);
-    bring(&state, answer.request_id, event, "answered", trace, held).await
+    let event = answer_of(&state, &run, decision, said).await?;
+    match bring(&state, answer.request_id, event, "answered", trace, held).await {
+        Ok(response) => Ok(response),
+        Err(error) => Err(told_by_whom(&state, decision, error).await),
+    }
 }
 
 /// The answer of the principal, with texts that can be shown again.
-fn answered(state: &State, decision: DecisionId, said: Resolve) -> Result<Answered, Problem> {
+async fn answer_of(
+    state: &State,
+    run: &Run,
+    decision: DecisionId,
+    said: Resolve,
+) -> Result<RunEvent, Refused> {
     for (pointer, text, most) in [
         ("/choice", &said.choice, SHORT),
+        ("/text", &said.text, MAX_TEXT_CHARS),
         ("/confirm", &said.confirm, SHORT),
         ("/comment", &said.comment, COMMENT),
     ] {
         permitted(pointer, text.as_deref().unwrap_or_default(), most)?;
     }
-    Ok(Answered {
-        decision,
-        choice: said.choice.unwrap_or_else(|| "approve".to_owned()),
-        by: state.principal.clone(),
-        digest: said.digest,
-        confirm: said.confirm,
-        comment: said.comment,
-    })
+    let asked = run.decisions.get(&decision);
+    let asked = asked.ok_or_else(none_such::<DecisionId>)?;
+    let is_question = matches!(asked.kind, DecisionKind::Question { .. });
+    let by = state.principal.clone();
+    match (&said.choice, said.text) {
+        (Some(_), Some(_)) => {
+            let field = FieldError::body("/text", "not beside a choice");
+            let detail = "an answer is one of the options or a text, not both";
+            let todo = "send either `choice` or `text`";
+            Err(Problem::new(ErrorCode::MalformedMessage, detail, todo)
+                .at(field)
+                .into())
+        }
+        (_, Some(text)) => own_words(state, asked, &text, by, said.comment).await,
+        (None, None) if is_question => Err(empty("/choice").into()),
+        _ => Ok(RunEvent::Answered(Answered {
+            decision,
+            choice: said.choice.unwrap_or_else(|| "approve".to_owned()),
+            by,
+            digest: said.digest,
+            confirm: said.confirm,
+            comment: said.comment,
+        })),
+    }
+}
+
+/// What an answer in own words comes to, by the catalogue and inventory of now. One that is no answer is refused
+/// before it is brought, so that the question stays as it is.
+async fn own_words(
+    state: &State,
+    asked: &Decision,
+    text: &str,
+    by: Principal,
+    comment: Option<String>,
+) -> Result<RunEvent, Refused> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(empty("/text").into());
+    }
+    let words = match &asked.kind {
+        // Whatever is said to a closed question, it is closed.
+        DecisionKind::Question { wants, .. } if !asked.state.ended() => {
+            let loaded = state.shared.library.current().await?;
+            loaded.planner.answer(text, wants, loaded.inventory()?)?
+        }
+        _ => Words {
+            text: text.to_owned(),
+            said: Said::Sentence {
+                text: text.to_owned(),
+            },
+            secret: Vec::new(),
+        },
+    };
+    Ok(RunEvent::Replied(Replied {
+        decision: asked.decision_id,
+        words,
+        by,
+        comment,
+    }))
+}
+
+fn empty(pointer: &str) -> Problem {
+    let todo = "answer with one of the options, a value, or a sentence";
+    Problem::new(ErrorCode::EmptyAnswer, "the answer is empty", todo)
+        .at(FieldError::body(pointer, "missing"))
+}
+
+/// Who came too late is told who was first.
+async fn told_by_whom(state: &State, decision: DecisionId, error: Refused) -> Refused {
+    let mut problem = match error {
+        Refused::Problem(problem) if problem.code == ErrorCode::DecisionClosed => problem,
+        other => return other,
+    };
+    // Without it, the answer is less friendly and just as right.
+    let Ok(run) = run_of(state, decision).await else {
+        return Refused::Problem(problem);
+    };
+    if let Some(view) = view_in(&run, decision)
+        && let (Some(by), Some(choice), Some(at)) =
+            (&view.resolved_by, &view.choice, view.resolved_at)
+    {
+        let choice = visible(choice);
+        problem.detail = format!("the question was answered before: {choice} by {by} at {at}");
+    }
+    Refused::Problem(problem)
 }
 
 /// A request that is not there was named by the body here, not by the address.

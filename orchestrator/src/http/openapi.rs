@@ -53,6 +53,7 @@ pub(super) fn routes() -> (Router<State>, openapi::OpenApi) {
         .routes(routes!(replay::replay))
         .routes(routes!(follow::follow))
         .routes(routes!(plans::of_request))
+        .routes(routes!(plans::bytes))
         .routes(routes!(plans::list))
         .routes(routes!(plans::show))
         .routes(routes!(tasks::list))

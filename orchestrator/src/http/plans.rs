@@ -1,7 +1,13 @@
 //! Plans: what would be done, with the digest that an approval is bound to. Secret values are masked.
 
-use axum::{Json, extract::State as Extract};
-use chiffon_common::{ErrorCode, Plan, PlanId, Problem, RequestId, api::Page};
+use axum::{
+    Json,
+    extract::State as Extract,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use chiffon_arbiter::Run;
+use chiffon_common::{ErrorCode, Plan, PlanId, Problem, RequestId, Step, api::Page};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -9,9 +15,9 @@ use super::{
     State,
     cursor::{List, page, read_timed, timed},
     input::{Asked, Id, NoQuery, none_such, page_size},
-    problem::Refused,
+    problem::{Refused, internal},
 };
-use crate::engine::shown_plan;
+use crate::engine::{sealed_bytes, shown_plan};
 
 /// How to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -87,12 +93,48 @@ pub(super) async fn of_request(
 ) -> Result<Json<Plan>, Refused> {
     let (run, _) = state.shared.load(id).await?;
     let plan = run.plan.as_ref().map(|plan| shown_plan(&run, plan));
-    plan.map(Json).ok_or_else(|| {
-        let detail = format!(
-            "the request is {} and has no plan",
-            run.request.state.name()
-        );
-        let todo = "look at it with `chiffon request show`";
-        Problem::new(ErrorCode::NotFound, detail, todo).into()
-    })
+    plan.map(Json).ok_or_else(|| no_plan(&run).into())
+}
+
+/// The bytes whose SHA-256 is the plan's digest: canonical JSON (RFC 8785) of everything that an approval is bound to.
+///
+/// What is shown of a plan can be held against them, and they against the digest.
+#[utoipa::path(
+    get, path = "/api/v1/requests/{id}/plan/bytes", tag = "plans", operation_id = "bytes_of_plan",
+    params(("id" = RequestId, Path)),
+    responses(
+        (status = 200, description = "The bytes", content_type = "application/json", body = Object),
+        (status = 403, description = "They hold the value of a secret parameter, which is never shown")
+    )
+)]
+pub(super) async fn bytes(
+    Extract(state): Extract<State>,
+    _: NoQuery,
+    Id(id): Id<RequestId>,
+) -> Result<Response, Refused> {
+    let (run, _) = state.shared.load(id).await?;
+    let plan = run.plan.as_ref().ok_or_else(|| no_plan(&run))?;
+    let is_secret = |step: &Step| {
+        let mut secret = step.secret_parameters.iter();
+        secret.any(|name| step.parameters.contains_key(name))
+    };
+    if plan.steps.iter().any(is_secret) {
+        let detail =
+            "the bytes of this plan hold the value of a secret parameter, so they are not shown";
+        let todo =
+            "everything else of it stands in `chiffon plan show`; the digest is over the value too";
+        return Err(Problem::new(ErrorCode::BytesHoldSecret, detail, todo).into());
+    }
+    let bytes = sealed_bytes(&run, plan).map_err(|error| internal(&error))?;
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    Ok((kind, bytes).into_response())
+}
+
+fn no_plan(run: &Run) -> Problem {
+    let detail = format!(
+        "the request is {} and has no plan",
+        run.request.state.name()
+    );
+    let todo = "look at it with `chiffon request show`";
+    Problem::new(ErrorCode::NotFound, detail, todo)
 }

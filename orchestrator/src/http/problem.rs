@@ -242,7 +242,7 @@ impl From<Refusal> for Refused {
             ),
             Refusal::DecisionClosed(_) => (
                 ErrorCode::DecisionClosed,
-                "look at it with `chiffon request show`",
+                "look at it with `chiffon decision show`",
             ),
             Refusal::WrongDigest { .. } => (
                 ErrorCode::DigestMismatch,

@@ -6,10 +6,11 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
-use chiffon_arbiter::{Request, Run, RunEvent};
+use chiffon_arbiter::{Request, Run, RunEvent, Said};
 use chiffon_common::{
-    Content, ErrorCode, Problem, ProjectId, RequestId, RoomId,
+    Content, EntryCall, ErrorCode, Problem, ProjectId, RequestId, RoomId,
     api::{NewRequest, Page, REQUEST_STATES, RequestAccepted, RequestView},
+    visible,
 };
 use chiffon_store::{ListDecisions, ListRequests};
 use serde::Deserialize;
@@ -25,7 +26,10 @@ use super::{
     problem::{Refused, internal, kept},
     take::{Asking, take},
 };
-use crate::engine::{AdvanceError, Advanced, Cause, request_line, request_view, slice_of};
+use crate::{
+    engine::{AdvanceError, Advanced, Cause, MASK, request_line, request_view, slice_of},
+    planner::explicit_form,
+};
 
 /// Asks for something in a sentence.
 ///
@@ -274,6 +278,7 @@ pub(super) async fn retry(
     };
     let held = hold(&state, &call).await?;
     let (run, _) = state.shared.load(id).await?;
+    let (text, call) = again(&run);
     let request = run.request;
     if !request.state.ended() {
         let detail = format!("the request is {} and has not ended", request.state.name());
@@ -281,15 +286,10 @@ pub(super) async fn retry(
         return Err(Problem::new(ErrorCode::NotEnded, detail, todo).into());
     }
     let content = Content {
-        kind: if request.call.is_some() {
-            "entry"
-        } else {
-            "text"
-        }
-        .to_owned(),
-        text: request.text,
+        kind: if call.is_some() { "entry" } else { "text" }.to_owned(),
+        text,
         mentions_chiffon: true,
-        call: request.call,
+        call,
         retry_of: Some(id),
     };
     let asking = Asking {
@@ -300,6 +300,41 @@ pub(super) async fn retry(
         held,
     };
     Ok(take(&state, asking).await?.into_response())
+}
+
+/// What a request came to, to be asked again: where it was asked back about, nobody is asked the same twice.
+fn again(run: &Run) -> (String, Option<EntryCall>) {
+    let request = &run.request;
+    let step = run.plan.as_ref().and_then(|plan| plan.steps.first());
+    if request.rounds.is_empty() {
+        return (request.text.clone(), request.call.clone());
+    }
+    if let Some(step) = step {
+        let call = EntryCall {
+            entry: step.entry.clone(),
+            hosts: step.hosts.clone(),
+            parameters: step.parameters.clone(),
+        };
+        let mut shown = call.clone();
+        for name in &step.secret_parameters {
+            if let Some(value) = shown.parameters.get_mut(name) {
+                *value = MASK.into();
+            }
+        }
+        return (visible(&explicit_form(&shown)), Some(call));
+    }
+    let said = request
+        .rounds
+        .iter()
+        .rev()
+        .find_map(|round| match &round.words.said {
+            Said::Sentence { text } => Some(text.clone()),
+            Said::Missing { .. } => None,
+        });
+    match said {
+        Some(text) => (text, None),
+        None => (request.text.clone(), request.call.clone()),
+    }
 }
 
 /// Brings an event to a request, and shows how it stands then.

@@ -4,7 +4,7 @@
 use chiffon_common::{ErrorCode, Parameters, Tier, visible};
 
 use super::{
-    Question,
+    Given, Question,
     align::{Fit, Words},
     lexicon::{self, Class},
     propose::{Answer, Asked, ask},
@@ -20,11 +20,13 @@ pub(super) fn parameters(
     words: &Words<'_, '_>,
     inventory: &Inventory,
     answer: &Answer,
+    given: &Given,
 ) -> Asked<Parameters> {
     let (mut parameters, mut used) = (fit.parameters.clone(), fit.used.clone());
     for wanted in [Shape::Path, Shape::Quoted] {
         place(entry, words, wanted, &mut parameters, &mut used);
     }
+    parameters.extend(given.parameters.clone());
     ask_for_missing(entry, &parameters, words, answer)?;
     let unused = words.tokens.iter().zip(&words.host_like).zip(&used);
     let left: Vec<(&Token<'_>, bool)> = unused
@@ -36,6 +38,7 @@ pub(super) fn parameters(
             problem: inventory.unknown_host(token.written),
             nearest: answer.nearest.clone(),
             missing: Vec::new(),
+            about: Some(entry.id.clone()),
         }));
     }
     match left.iter().find(|(token, _)| tells(token)) {
@@ -113,5 +116,6 @@ fn ask_for_missing(
         &answer.nearest,
     );
     question.missing = missing;
+    question.about = Some(entry.id.clone());
     Err(question)
 }

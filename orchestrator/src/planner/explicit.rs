@@ -70,6 +70,21 @@ fn read_rest<'s>(entry: &'s str, mut rest: &'s str) -> Result<Explicit<'s>, Prob
     })
 }
 
+/// Only the values of the form, `key=value ... on host`, with the hosts as written. Nothing where the text does
+/// not begin so.
+pub(super) fn values(text: &str) -> Option<Result<Explicit<'_>, Problem>> {
+    let text = text.trim();
+    key(text).is_some().then(|| read_rest("", text))
+}
+
+/// A single word, or a single text within quotes.
+pub(super) fn single(piece: &str) -> Option<String> {
+    match text(piece.trim()).ok()? {
+        (Value::String(value), rest) if rest.is_empty() && !value.is_empty() => Some(value),
+        _ => None,
+    }
+}
+
 /// A JSON value; the rest begins after it.
 fn json(text: &str) -> Result<(Value, &str), Problem> {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Value>();

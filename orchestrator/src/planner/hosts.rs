@@ -26,6 +26,19 @@ pub(super) struct Mentions {
     pub(super) host_like: Vec<bool>,
 }
 
+impl Mentions {
+    /// Where it is to be done was asked and answered: what the sentence says about it counts no more.
+    pub(super) fn answered(&mut self, hosts: &[HostName]) {
+        if hosts.is_empty() {
+            return;
+        }
+        self.hosts = hosts.iter().cloned().collect();
+        for (spent, host_like) in self.spent.iter_mut().zip(&mut self.host_like) {
+            *spent |= std::mem::take(host_like);
+        }
+    }
+}
+
 struct Mention {
     from: usize,
     to: usize,

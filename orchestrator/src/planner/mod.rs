@@ -5,6 +5,7 @@
 //! sure, it asks: a wrong question costs a moment, a wrong change a machine.
 
 mod align;
+mod answer;
 mod bag;
 mod complete;
 mod explicit;
@@ -24,6 +25,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use chiffon_arbiter::{Wants, Words};
 use chiffon_common::{EntryCall, EntryId, HostName, Parameters, Problem, api::Nearest};
 
 use crate::{catalogue::Catalogue, inventory::Inventory};
@@ -68,6 +70,17 @@ pub struct Question {
     pub nearest: Vec<Nearest>,
     /// Names of required parameters that the sentence does not give.
     pub missing: Vec<String>,
+    /// The entry that was understood, where only its values are in question.
+    pub about: Option<EntryId>,
+}
+
+/// What was said beside the sentence, in answer to what was asked back.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Given {
+    /// Values of parameters, over those of the sentence.
+    pub parameters: Parameters,
+    /// Hosts in place of those of the sentence; empty where they are not in question.
+    pub hosts: Vec<HostName>,
 }
 
 /// A catalogue prepared for planning.
@@ -91,7 +104,12 @@ impl Planner {
 
     /// What a sentence asks for.
     pub fn plan(&self, sentence: &str, inventory: &Inventory) -> Proposal {
-        let proposed = propose::propose(self, sentence, inventory);
+        self.plan_with(sentence, &Given::default(), inventory)
+    }
+
+    /// What a sentence asks for, with what was said to the questions about it.
+    pub fn plan_with(&self, sentence: &str, given: &Given, inventory: &Inventory) -> Proposal {
+        let proposed = propose::propose(self, sentence, given, inventory);
         proposed.map_or_else(|question| Proposal::Ask(*question), Proposal::Plan)
     }
 
@@ -99,5 +117,18 @@ impl Planner {
     pub fn plan_call(&self, call: &EntryCall, inventory: &Inventory) -> Proposal {
         let proposed = propose::called(self, call, inventory);
         proposed.map_or_else(|question| Proposal::Ask(*question), Proposal::Plan)
+    }
+
+    /// What an answer in own words comes to.
+    ///
+    /// # Errors
+    /// Where it is none: a host that is not known, a value that nothing takes, a mistake in its form.
+    pub fn answer(
+        &self,
+        text: &str,
+        wants: &Wants,
+        inventory: &Inventory,
+    ) -> Result<Words, Problem> {
+        answer::understood(self, text, wants, inventory)
     }
 }

@@ -5,7 +5,7 @@ use chiffon_common::{
 };
 
 use super::{
-    Planned, Planner, Proposed, Question,
+    Given, Planned, Planner, Proposed, Question,
     align::{self, Fit, Words},
     complete,
     explicit::{self, Explicit},
@@ -42,9 +42,14 @@ pub(super) struct Answer {
 /// What suggestions are made from.
 type Known<'k> = (&'k Planner, &'k Inventory);
 
-pub(super) fn propose(planner: &Planner, sentence: &str, inventory: &Inventory) -> Asked<Planned> {
+pub(super) fn propose(
+    planner: &Planner,
+    sentence: &str,
+    given: &Given,
+    inventory: &Inventory,
+) -> Asked<Planned> {
     if let Some(read) = explicit::read(sentence)
-        && let Some(planned) = explicitly(planner, read, inventory)
+        && let Some(planned) = explicitly(planner, read, given, inventory)
     {
         return planned;
     }
@@ -56,7 +61,8 @@ pub(super) fn propose(planner: &Planner, sentence: &str, inventory: &Inventory) 
         ));
     };
     correct(planner, &mut tokens);
-    let mentions = hosts::mentions(&tokens, &planner.index, inventory);
+    let mut mentions = hosts::mentions(&tokens, &planner.index, inventory);
+    mentions.answered(&given.hosts);
     let words = words(sentence, &tokens, &mentions);
     let ranked = rank(planner, &words);
     let best = choose((planner, inventory), &ranked)?;
@@ -65,7 +71,8 @@ pub(super) fn propose(planner: &Planner, sentence: &str, inventory: &Inventory) 
         nearest: nearest((planner, inventory), &ranked),
     };
     judge_mood(sentence, &tokens, best, &answer)?;
-    let parameters = complete::parameters(best.entry, &best.fit, &words, inventory, &answer)?;
+    let parameters =
+        complete::parameters(best.entry, &best.fit, &words, inventory, &answer, given)?;
     let nearest = answer.nearest;
     let hosts = where_to(&mentions, inventory, best.entry, &nearest)?;
     let parameters = checked(best.entry, &parameters, &nearest)?;
@@ -87,6 +94,7 @@ pub(super) fn called(planner: &Planner, call: &EntryCall, inventory: &Inventory)
             problem,
             nearest: Vec::new(),
             missing: Vec::new(),
+            about: None,
         })
     };
     let entry = planner.catalogue.find(call.entry.as_str()).map_err(asked)?;
@@ -113,6 +121,7 @@ pub(super) fn called(planner: &Planner, call: &EntryCall, inventory: &Inventory)
 fn explicitly(
     planner: &Planner,
     read: Result<Explicit<'_>, Problem>,
+    given: &Given,
     inventory: &Inventory,
 ) -> Option<Asked<Planned>> {
     let asked = |problem: Problem| {
@@ -120,9 +129,10 @@ fn explicitly(
             problem,
             nearest: Vec::new(),
             missing: Vec::new(),
+            about: None,
         })
     };
-    let form = match read {
+    let mut form = match read {
         Ok(form) => form,
         Err(problem) => return Some(Err(asked(problem))),
     };
@@ -130,8 +140,13 @@ fn explicitly(
         Ok(entry) => entry,
         Err(problem) => return (!form.parameters.is_empty()).then(|| Err(asked(problem))),
     };
+    form.parameters.extend(given.parameters.clone());
     // "ping on this machine" is a sentence.
     let mut mentions = Mentions::default();
+    if !given.hosts.is_empty() {
+        form.hosts.clear();
+        mentions.answered(&given.hosts);
+    }
     for name in &form.hosts {
         match inventory.meant(&super::text::fold(name)) {
             Some(hosts) => mentions.hosts.extend(hosts.iter().cloned()),
@@ -322,6 +337,7 @@ fn checked(entry: &Entry, given: &Parameters, nearest: &[Nearest]) -> Asked<Para
             problem,
             nearest: nearest.to_vec(),
             missing,
+            about: Some(entry.id.clone()),
         })
     })
 }
@@ -331,6 +347,7 @@ pub(super) fn ask(code: ErrorCode, detail: &str, todo: &str, nearest: &[Nearest]
         problem: Problem::new(code, detail, todo),
         nearest: nearest.to_vec(),
         missing: Vec::new(),
+        about: None,
     })
 }
 

@@ -9,7 +9,9 @@ use super::make::{
     at, decision_row, done, name, plan_id, plan_row, project_row, request_row, stored,
     stored_request, task_row,
 };
-use crate::{DecisionRow, Expected, ListDecisions, ListTasks, PlanRow, Store, TaskRow, Write};
+use crate::{
+    DecisionRow, Expected, ListDecisions, ListTasks, PlanRow, RequestRow, Store, TaskRow, Write,
+};
 
 /// Walks over pages of four; before each next page something newer comes in.
 async fn walk<T, C, F, N>(
@@ -105,7 +107,12 @@ pub(super) async fn a_list_of_tasks_can_be_narrowed(store: Arc<dyn Store>) {
 /// The same as [`thirty_tasks`], as decisions.
 async fn thirty_decisions(store: &dyn Store) -> (RequestId, Vec<DecisionRow>) {
     let one = stored_request(store, at(0)).await.request_id;
-    let other = stored_request(store, at(0)).await.request_id;
+    let elsewhere = RequestRow {
+        project_id: name("lab"),
+        ..request_row(at(0))
+    };
+    let other = elsewhere.request_id;
+    stored(store, [Write::Request(Expected::Absent, elsewhere)]).await;
     let mut rows = Vec::new();
     for number in 0..30_usize {
         let mut row = decision_row([one, other][number % 2], at(number as i64 / 3));
@@ -141,11 +148,13 @@ pub(super) async fn a_list_of_decisions_misses_and_repeats_nothing(store: Arc<dy
 
 pub(super) async fn a_list_of_decisions_can_be_narrowed(store: Arc<dyn Store>) {
     let (request, rows) = thirty_decisions(&*store).await;
-    for choice in 0..4 {
+    for choice in 0..8 {
         let chosen = |bit: u8| choice & (1 << bit) != 0;
         let mut list = ListDecisions {
             request_id: chosen(0).then_some(request),
             state: chosen(1).then(|| "resolved".to_owned()),
+            // All that is not of this request is of the other group.
+            project_id: chosen(2).then(|| name("default")),
             after: None,
             limit: 100,
         };
@@ -153,6 +162,7 @@ pub(super) async fn a_list_of_decisions_can_be_narrowed(store: Arc<dyn Store>) {
             .iter()
             .filter(|row| list.request_id.is_none_or(|one| row.request_id == one))
             .filter(|row| list.state.as_ref().is_none_or(|one| row.state == *one))
+            .filter(|row| list.project_id.is_none() || row.request_id == request)
             .cloned()
             .collect();
         let found = done(store.decisions(&name("default"), list.clone()).await);

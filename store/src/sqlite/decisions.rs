@@ -1,6 +1,6 @@
 //! Reading the table `decisions`: lists, and those of one request. Writing it is left to `runs.rs`.
 
-use chiffon_common::{RequestId, TenantId};
+use chiffon_common::{ProjectId, RequestId, TenantId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{cursor, json, page, parsed, time};
@@ -17,7 +17,7 @@ macro_rules! select_decisions {
 }
 
 /// A page of the list, with its index named as for requests. Parameters: tenant, request, state, cursor,
-/// limit.
+/// limit, project.
 macro_rules! page_of_decisions {
     ($index:literal, $where:literal) => {
         select_decisions!(
@@ -27,6 +27,8 @@ macro_rules! page_of_decisions {
             $where,
             " AND (?2 IS NULL OR request_id = ?2) AND (?3 IS NULL OR state = ?3)
               AND (created_at, decision_id) < (?4, ?5)
+              AND (?7 IS NULL OR EXISTS (SELECT 1 FROM requests
+                   WHERE requests.request_id = decisions.request_id AND requests.project_id = ?7))
               ORDER BY created_at DESC, decision_id DESC LIMIT ?6"
         )
     };
@@ -55,7 +57,8 @@ pub(super) fn list(
         list.state,
         time,
         id,
-        page(list.limit)
+        page(list.limit),
+        list.project_id.as_ref().map(ProjectId::as_str)
     ];
     let mut statement = conn.prepare_cached(page_of(list))?;
     let rows = statement.query_map(parameters, decision)?;

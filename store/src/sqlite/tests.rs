@@ -21,7 +21,8 @@ fn assert_walks(conn: &Connection, sql: &str, by: &str) {
     let found = plan.iter().any(|step| step.contains(by));
     assert!(found, "{plan:?} does not go by {by:?}");
     for step in &plan {
-        let cheap = step.starts_with("SEARCH ");
+        // What stands in a subquery has lines of its own.
+        let cheap = step.starts_with("SEARCH ") || step.starts_with("CORRELATED SCALAR SUBQUERY");
         assert!(cheap, "{step:?} in {plan:?} of {sql}");
     }
 }
