@@ -17,7 +17,7 @@ mod table;
 mod tests;
 mod words;
 
-pub use catalogue::{broken, entries, entry};
+pub use catalogue::{broken, entries, entry, scanned};
 pub use decision::decisions;
 pub use event::{event, reset};
 pub use explain::{error_codes, page};

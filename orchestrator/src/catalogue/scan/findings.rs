@@ -51,22 +51,36 @@ impl Display for Finding {
 }
 
 /// All findings of an entry, each once.
-#[derive(Debug, Default)]
-pub(super) struct Findings(BTreeSet<Finding>);
+#[derive(Debug)]
+pub(super) struct Findings {
+    kept: BTreeSet<Finding>,
+    /// The gravest of each kind so far.
+    fidelity: Fidelity,
+    tier: Tier,
+}
 
 impl Findings {
+    pub(super) fn new() -> Self {
+        Self {
+            kept: BTreeSet::new(),
+            fidelity: Fidelity::Exact,
+            tier: Tier::Zero,
+        }
+    }
+
     /// Keeps it. Past the bound only what is graver than all that is kept still counts.
     pub(super) fn add(&mut self, finding: Finding) {
-        let graver =
-            |known: &Finding| finding.fidelity > known.fidelity || finding.tier > known.tier;
-        if self.0.len() < MAX_GATHERED || self.0.iter().all(graver) {
-            self.0.insert(finding);
+        let graver = finding.fidelity > self.fidelity || finding.tier > self.tier;
+        if self.kept.len() < MAX_GATHERED || graver {
+            self.fidelity = self.fidelity.max(finding.fidelity);
+            self.tier = self.tier.max(finding.tier);
+            self.kept.insert(finding);
         }
     }
 
     /// The gravest first, then by file and line.
     pub(super) fn into_sorted(self) -> Vec<Finding> {
-        let mut sorted: Vec<Finding> = self.0.into_iter().collect();
+        let mut sorted: Vec<Finding> = self.kept.into_iter().collect();
         sorted.sort_by(|a, b| {
             let gravity = b.fidelity.cmp(&a.fidelity);
             gravity.then_with(|| (&a.file, a.line, &a.what).cmp(&(&b.file, b.line, &b.what)))

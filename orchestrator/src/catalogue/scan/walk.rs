@@ -64,7 +64,7 @@ impl<'s, 't> Walk<'s, 't> {
             scanner,
             files,
             playbook,
-            findings: Findings::default(),
+            findings: Findings::new(),
             walked: BTreeSet::new(),
             roles: BTreeSet::new(),
             read: BTreeSet::new(),
