@@ -26,6 +26,8 @@ mod first_use;
 mod fresh;
 #[path = "e2e/live.rs"]
 mod live;
+#[path = "e2e/preview.rs"]
+mod preview;
 #[path = "e2e/reference.rs"]
 mod reference;
 #[path = "e2e/shots.rs"]
