@@ -28,6 +28,8 @@ mod freeze;
 mod fresh;
 #[path = "e2e/live.rs"]
 mod live;
+#[path = "e2e/preview.rs"]
+mod preview;
 #[path = "e2e/questions.rs"]
 mod questions;
 #[path = "e2e/reference.rs"]

@@ -26,6 +26,9 @@ pub(crate) enum Event {
         host: String,
         task: String,
         diff: String,
+        /// Bytes of the difference that are not in it.
+        #[serde(default)]
+        left_out: u64,
     },
     /// What the playbook answers for a host.
     Answer {

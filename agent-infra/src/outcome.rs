@@ -1,6 +1,7 @@
 //! What a run has said so far, redacted and within bounds, and what came of it. Reading the streams is
 //! left to `run`, the words of each failure to `problems`.
 
+mod diffs;
 mod problems;
 
 use std::{
@@ -16,13 +17,13 @@ use crate::{
     events::{Counts, Event, HostEvent, Status},
     output::{Tail, shown_lines},
 };
+use diffs::Diffs;
 pub(crate) use problems::Failure;
 
 /// Lines that wait for a slow reader; more are left out of the live view, not of the result.
 const MAX_WAITING: usize = 2_000;
 
 /// In bytes.
-const MAX_DIFF: usize = 128 * 1024;
 const MAX_MESSAGE: usize = 4 * 1024;
 const MAX_ANSWER: usize = 64 * 1024;
 
@@ -40,8 +41,7 @@ pub(crate) struct Account {
     printed: VecDeque<String>,
     /// Whether the plugin has said anything: then Ansible had begun.
     began: bool,
-    diff: String,
-    diff_cut: bool,
+    diffs: Diffs,
     waiting: Vec<String>,
     left_out: u64,
     total: u64,
@@ -61,8 +61,7 @@ impl Account {
             tail: Tail::default(),
             printed: VecDeque::new(),
             began: false,
-            diff: String::new(),
-            diff_cut: false,
+            diffs: Diffs::default(),
             waiting: Vec::new(),
             left_out: 0,
             total: 0,
@@ -112,7 +111,12 @@ impl Account {
                 let (host, task) = (self.clean(&host, 300), self.clean(&task, MAX_MESSAGE));
                 self.line(format!("{host}: trying again  {task}"));
             }
-            Event::Diff { host, task, diff } => self.difference(&host, &task, &diff),
+            Event::Diff {
+                host,
+                task,
+                diff,
+                left_out,
+            } => self.difference(&host, &task, &diff, left_out),
             Event::Answer { host, values } => self.answer(&host, &values),
             Event::End { hosts } => hosts
                 .iter()
@@ -197,19 +201,18 @@ impl Account {
         }
     }
 
-    fn difference(&mut self, host: &str, task: &str, diff: &str) {
+    fn difference(&mut self, host: &str, task: &str, diff: &str, left_out: u64) {
         let header = format!(
-            "# {}: {}\n",
+            "# {}: {}",
             self.clean(host, 300),
             self.clean(task, MAX_MESSAGE)
         );
-        let text = visible(&self.redactor.redact(diff));
-        for piece in [header.as_str(), text.trim_end(), "\n"] {
-            let room = MAX_DIFF.saturating_sub(self.diff.len());
-            self.diff_cut |= piece.len() > room;
-            self.diff
-                .push_str(&piece[..piece.floor_char_boundary(room)]);
-        }
+        // What was cut off may have been the rest of a secret: what could be its beginning goes with it.
+        let clean = match left_out {
+            0 => self.redactor.redact(diff),
+            _ => self.redactor.stream().push(diff),
+        };
+        self.diffs.add(&header, &visible(&clean), left_out);
     }
 
     fn answer(&mut self, host: &str, values: &Map<String, Value>) {
@@ -295,13 +298,8 @@ impl Account {
     }
 
     /// By host; the output's end; what changed.
-    pub(crate) fn into_parts(mut self) -> (BTreeMap<String, HostSummary>, String, Option<String>) {
-        if self.diff_cut {
-            self.diff
-                .push_str("\n(the rest of the differences is left out)\n");
-        }
-        let diff = (!self.diff.is_empty()).then_some(self.diff);
-        (self.hosts, self.tail.text(), diff)
+    pub(crate) fn into_parts(self) -> (BTreeMap<String, HostSummary>, String, Option<String>) {
+        (self.hosts, self.tail.text(), self.diffs.into_text())
     }
 }
 

@@ -18,7 +18,7 @@ mod tests;
 mod words;
 mod wrap;
 
-pub use catalogue::{broken, entries, entry};
+pub use catalogue::{broken, entries, entry, scanned};
 pub use decision::{decision, decision_line, decisions, question};
 pub use event::{event, reset};
 pub use explain::{error_codes, page};

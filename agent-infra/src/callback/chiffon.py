@@ -24,11 +24,16 @@ DOCUMENTATION = """
 
 # In characters. The agent keeps less than half of each.
 TEXT = 64 * 1024
-DIFF = 256 * 1024
+DIFF = 64 * 1024
 DATA = 512 * 1024
 
 # In seconds, for all hosts together.
 TIDYING = 5
+
+# In characters, before and after together, and in lines: what is more is not compared. Comparing takes time that
+# grows with the square, and nobody reads it.
+COMPARED = 1024 * 1024
+LINES = 20_000
 
 
 def plain(value, depth=0):
@@ -53,6 +58,25 @@ def text(value):
         return value.decode("utf-8", "replace")
     # Half surrogates stand for bytes that are no UTF-8; a pipe of UTF-8 cannot carry them.
     return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def size(value):
+    """Bytes of a text, without a copy of all of it at once."""
+    step = 1024 * 1024
+    return sum(len(value[at:at + step].encode("utf-8", "replace")) for at in range(0, len(value), step))
+
+
+def is_binary(value):
+    """By its beginning, as git and diff have it; bytes that are no UTF-8 are no text either, where they are many."""
+    begin = value[:8192]
+    if "\0" in begin:
+        return True
+    strange = sum(1 for c in begin if c == "\ufffd" or "\udc80" <= c <= "\udcff" or (c < " " and c not in "\t\n\r\f\x1b"))
+    return strange * 10 > len(begin) * 3
+
+
+def bytes_of(count):
+    return "? bytes" if count is None else f"{count} bytes"
 
 
 def shown(value):
@@ -191,20 +215,78 @@ class CallbackModule(CallbackBase):
             if not isinstance(item, dict) or self._is_secret(item, task):
                 continue
             if item.get("diff") and item.get("changed"):
-                self._difference(result, item["diff"])
+                self._difference(result, item)
 
-    def _difference(self, result, difference):
-        try:
-            written = self._get_diff(difference)
-        except Exception as error:  # modules put anything there
-            written = f"a difference that cannot be shown: {error}\n"
-        if written:
-            self._emit(
-                "diff",
-                host=text(result._host.get_name()),
-                task=text(result._task.get_name()),
-                diff=text(written)[:DIFF],
-            )
+    def _difference(self, result, values):
+        found = values["diff"] if isinstance(values["diff"], list) else [values["diff"]]
+        for one in found:
+            try:
+                written, left_out = self._written(one, values, result._task)
+            except Exception as error:  # modules put anything there
+                written, left_out = f"a difference that cannot be shown: {error}\n", 0
+            if written:
+                rest = size(written[DIFF:])
+                self._emit(
+                    "diff",
+                    host=text(result._host.get_name()),
+                    task=text(result._task.get_name()),
+                    diff=text(written[:DIFF]),
+                    left_out=left_out + rest,
+                )
+
+    def _written(self, one, values, task):
+        """A difference as text, and how many bytes of it are not even compared."""
+        if not isinstance(one, dict):
+            return text(one), 0
+        before, after = (self._side(one, side) for side in ("before", "after"))
+        sizes = [None if side is None else size(side) for side in (before, after)]
+        if one.get("src_binary") or one.get("dst_binary") or any(side and is_binary(side) for side in (before, after)):
+            if sizes[1] is None:
+                # After a run the module tells the size of what it wrote; before it, only what it would read is there.
+                sizes[1] = self._source_size(task) if task.check_mode else values.get("size")
+            return f"Binary files differ: before {bytes_of(sizes[0])}, after {bytes_of(sizes[1])}\n", 0
+        if one.get("src_larger") or one.get("dst_larger"):
+            limit = max(one.get("src_larger") or 0, one.get("dst_larger") or 0)
+            sizes = ["more than that" if one.get(key) else bytes_of(known)
+                     for key, known in zip(("dst_larger", "src_larger"), sizes)]
+            return f"Not compared, because a file is larger than {limit} bytes: before {sizes[0]}, after {sizes[1]}\n", 0
+        pieces, left_out = [], 0
+        if before is not None and after is not None:
+            if len(before) + len(after) > COMPARED or before.count("\n") + after.count("\n") > LINES:
+                left_out = sum(sizes)
+                pieces.append(f"Not compared, because it is too large: before {sizes[0]} bytes, after {sizes[1]} bytes\n")
+            else:
+                headers = {key: one[key] for key in ("before_header", "after_header") if key in one}
+                pieces.append(self._get_diff([{"before": before, "after": after, **headers}]))
+        prepared = one.get("prepared")
+        if prepared:
+            prepared = prepared if isinstance(prepared, str) else text(prepared)
+            pieces.append(f"Binary difference: {size(prepared)} bytes\n" if is_binary(prepared) else prepared)
+        return "".join(pieces), left_out
+
+    def _side(self, one, side):
+        """What stood there or will, as text; None where the module does not tell."""
+        if side not in one:
+            return None
+        value = one[side]
+        if value is None:
+            return ""
+        if isinstance(value, str):
+            return value
+        if isinstance(value, bytes):
+            return value.decode("utf-8", "surrogateescape")
+        return json.dumps(plain(value), ensure_ascii=False, indent=4, sort_keys=True) + "\n"
+
+    @staticmethod
+    def _source_size(task):
+        source = task.args.get("src")
+        if not isinstance(source, str) or "{{" in source:
+            return None
+        for folder in task.get_search_path():
+            for path in (os.path.join(folder, "files", source), os.path.join(folder, source)):
+                if os.path.isfile(path):
+                    return os.path.getsize(path)
+        return None
 
     # --- the end ---
 

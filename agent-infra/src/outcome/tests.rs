@@ -130,7 +130,49 @@ fn floods_stay_within_bounds() {
     assert_eq!(lines[MAX_WAITING], "(18000 lines left out here)");
     let (_, output, diff) = account.into_parts();
     assert!(output.len() <= 256 * 1024);
-    assert!(diff.unwrap().len() < MAX_DIFF + 100);
+    let diff = diff.unwrap();
+    assert!(diff.len() < 128 * 1024 + 100);
+    assert!(diff.contains("more differences are left out, "), "{diff}");
+}
+
+#[test]
+fn one_large_difference_hides_no_other_and_says_how_much_of_it_is_missing() {
+    let mut account = account(&[]);
+    feed(
+        &mut account,
+        &[
+            json!({"event": "diff", "host": "nas", "task": "large", "diff": "+y\n".repeat(20_000),
+                "left_out": 100 * 1024 * 1024}),
+            json!({"event": "diff", "host": "nas", "task": "small", "diff": "-a\n+b\n"}),
+        ],
+    );
+    let diff = account.into_parts().2.unwrap();
+    let (large, small) = diff.split_once("# nas: small\n").unwrap();
+    assert!(large.len() < 33 * 1024, "{}", large.len());
+    assert!(
+        large.ends_with("(of this difference, 100.0 MiB are left out)\n"),
+        "{large}"
+    );
+    assert_eq!(small, "-a\n+b\n");
+}
+
+/// Where the plugin cut a difference, a secret may have been cut with it, and half of one is no form of it.
+#[test]
+fn no_half_of_a_secret_is_left_at_the_end_of_a_cut_difference() {
+    let mut account = account(&["correct-horse-battery"]);
+    feed(
+        &mut account,
+        &[
+            json!({"event": "diff", "host": "nas", "task": "t", "diff": "+a correct-horse-battery b correct-horse-ba",
+                "left_out": 7}),
+            json!({"event": "diff", "host": "nas", "task": "t", "diff": "+correct-ho"}),
+        ],
+    );
+    let diff = account.into_parts().2.unwrap();
+    assert!(diff.contains("+a [redacted]"), "{diff}");
+    assert!(!diff.contains("horse-b"), "{diff}");
+    // Nothing was cut here, so this is only a word.
+    assert!(diff.ends_with("+correct-ho\n"), "{diff}");
 }
 
 #[test]

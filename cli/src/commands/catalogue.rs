@@ -65,12 +65,16 @@ fn check(context: &Context<'_>, catalogue: &CatalogueView) -> Exit {
     let terminal = context.terminal;
     output::list(terminal, &catalogue.broken, &catalogue.broken, || {
         let loaded = format!("{} entries loaded", catalogue.entries.len());
-        match catalogue.broken.is_empty() {
+        let said = match catalogue.broken.is_empty() {
             true => format!("{loaded}, nothing is broken."),
             false => format!(
                 "{}\n{loaded}.",
                 render::broken(terminal.out, &catalogue.broken)
             ),
+        };
+        match render::scanned(terminal.out, catalogue) {
+            scanned if scanned.is_empty() => said,
+            scanned => format!("{scanned}\n\n{said}"),
         }
     });
     match catalogue.broken.is_empty() {

@@ -43,6 +43,14 @@ pub fn entry(paint: Paint, entry: &EntryView) -> String {
         words::duration(entry.timeout_seconds),
         one_line(&entry.origin, 200),
     );
+    text += &reasons(
+        "Why no more of it can be seen beforehand",
+        &entry.preview_because,
+    );
+    text += &reasons(
+        "Why the risk is higher than the metadata says",
+        &entry.tier_because,
+    );
     text += "\n\nParameters";
     if entry.parameters.is_empty() {
         text += "\n  none";
@@ -55,6 +63,45 @@ pub fn entry(paint: Paint, entry: &EntryView) -> String {
         text += &format!("\n  chiffon run \"{}\"", one_line(example, 200));
     }
     text
+}
+
+/// Places with what stands there; nothing where there are none.
+fn reasons(heading: &str, reasons: &[String]) -> String {
+    let lines = reasons
+        .iter()
+        .map(|why| format!("\n  {}", one_line(why, 400)));
+    match reasons.is_empty() {
+        true => String::new(),
+        false => format!("\n\n{heading}{}", lines.collect::<String>()),
+    }
+}
+
+/// What the scan says of the entries of a catalogue: of each what a check run is worth, where that is less
+/// than everything, and why.
+pub fn scanned(paint: Paint, catalogue: &CatalogueView) -> String {
+    let shown = |entry: &EntryView| {
+        let tier = entry
+            .tier_because
+            .iter()
+            .map(|why| (why, "raises the risk"));
+        let fidelity = entry
+            .preview_because
+            .iter()
+            .map(|why| (why, entry.preview.as_str()));
+        let lines: Vec<String> = fidelity
+            .chain(tier)
+            .map(|(why, word)| {
+                format!(
+                    "\n  {}: {}",
+                    paint.warn(&one_line(word, 20)),
+                    one_line(why, 400)
+                )
+            })
+            .collect();
+        (!lines.is_empty()).then(|| format!("{}{}", paint.bold(entry.id.as_str()), lines.concat()))
+    };
+    let entries: Vec<String> = catalogue.entries.iter().filter_map(shown).collect();
+    entries.join("\n")
 }
 
 fn parameter_text(paint: Paint, parameter: &ParameterView) -> String {

@@ -65,7 +65,11 @@ pub(super) fn fidelity(fidelity: Fidelity) -> &'static str {
         Fidelity::Exact => "exact: a check run shows exactly what would happen",
         Fidelity::Simulated => "simulated: a check run predicts; details can differ",
         Fidelity::Blind => "blind: a check run shows nothing",
-        Fidelity::Acts => "acts: some tasks act even in a check run, so there was none",
+        // S9: whoever reads "check run" must know what one is.
+        Fidelity::Acts => {
+            "acts: a check run is a simulation in which tasks with `check_mode: false` and lookups do run, \
+             and here some would; so there was none"
+        }
     }
 }
 

@@ -19,8 +19,14 @@ pub struct EntryView {
     pub examples: Vec<String>,
     /// Its tier.
     pub tier: Tier,
-    /// `exact`, `simulated`, `blind`, `acts`.
+    /// What a check run is worth, `exact`, `simulated`, `blind`, `acts`: the metadata's word, lowered by the scan.
     pub preview: String,
+    /// Why a check run tells no more than that, the gravest reason first, each with file and line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub preview_because: Vec<String>,
+    /// Why the tier is higher than the metadata says, each with file and line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tier_because: Vec<String>,
     /// How it is taken back, or why not.
     pub undo: String,
     /// Longest run.

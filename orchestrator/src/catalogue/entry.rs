@@ -19,6 +19,9 @@ use super::{
 /// Where the metadata of an undo says "the run that is to be taken back".
 const RUN_ID: &str = "chiffon_run_id";
 
+/// A plan is read by a person; the catalogue shows the rest.
+const REASONS_IN_A_PLAN: usize = 3;
+
 /// One entry of the catalogue.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -32,8 +35,12 @@ pub struct Entry {
     pub examples: Vec<String>,
     /// Its risk.
     pub tier: Tier,
-    /// How much a check run tells.
+    /// How much a check run tells: what the metadata says, lowered by what the scan found.
     pub preview: Fidelity,
+    /// Why it tells no more, the gravest reason first, each with its place.
+    pub preview_because: Vec<String>,
+    /// Why the tier is higher than the metadata says, each with its place.
+    pub tier_because: Vec<String>,
     /// What it needs of the agent's host.
     pub resources: ResourcesRequired,
     /// Longest run.
@@ -77,6 +84,26 @@ impl Entry {
             bundle.insert(Bundle::KEEPS_DAEMONS, mark)?;
         }
         Ok(bundle)
+    }
+
+    /// Why a check run tells no more than it does, in one line for a plan.
+    pub fn fidelity_because(&self) -> Option<String> {
+        let shown: Vec<&str> = self
+            .preview_because
+            .iter()
+            .take(REASONS_IN_A_PLAN)
+            .map(String::as_str)
+            .collect();
+        let more = self.preview_because.len() - shown.len();
+        match (shown.is_empty(), more) {
+            (true, _) => None,
+            (false, 0) => Some(shown.join("; ")),
+            (false, more) => Some(format!(
+                "{}; and {more} more (chiffon catalogue show {})",
+                shown.join("; "),
+                self.id
+            )),
+        }
     }
 
     /// A declared parameter.
@@ -135,6 +162,8 @@ impl Entry {
             examples: self.examples.clone(),
             tier: self.tier,
             preview: fidelity_word(self.preview).to_owned(),
+            preview_because: self.preview_because.clone(),
+            tier_because: self.tier_because.clone(),
             undo: match &self.undo {
                 UndoRule::Entry(call) => format!("by {}", call.entry),
                 UndoRule::None(why) => why.clone(),
@@ -216,7 +245,7 @@ pub(super) fn bundle(files: &BTreeMap<String, TreeFile>) -> Result<Bundle, Bundl
     Ok(bundle)
 }
 
-fn fidelity_word(fidelity: Fidelity) -> &'static str {
+pub(super) fn fidelity_word(fidelity: Fidelity) -> &'static str {
     match fidelity {
         Fidelity::Exact => "exact",
         Fidelity::Simulated => "simulated",

@@ -13,10 +13,11 @@ use chiffon_common::{
 };
 
 use super::{
-    entry::{self, Entry},
+    entry::{self, Entry, fidelity_word},
     metadata::{Metadata, UndoRule, nearest},
     parameter::{Parameter, read_specs},
     roles::{Needs, Reader, broken},
+    scan::{Scan, Scanner},
     tree::Tree,
     yaml::{Fault, Node},
 };
@@ -29,7 +30,7 @@ const DEFAULT_TIMEOUT_SECONDS: u64 = 3600;
 pub enum Trust {
     /// Came with the program.
     Shipped,
-    /// Added by a person: tier 2 and `blind`, whatever it says of itself.
+    /// Added by a person: tier 2, whatever it says of itself, and no more than what the scan confirms.
     Added,
 }
 
@@ -59,6 +60,7 @@ impl Catalogue {
             let tree = Tree::read(&root.path);
             Loader {
                 reader: Reader::new(&tree),
+                scanner: Scanner::new(&tree),
                 tree: &tree,
                 root,
                 catalogue: &mut catalogue,
@@ -137,6 +139,7 @@ impl Catalogue {
 struct Loader<'a> {
     tree: &'a Tree,
     reader: Reader<'a>,
+    scanner: Scanner<'a>,
     root: &'a Root,
     catalogue: &'a mut Catalogue,
 }
@@ -246,7 +249,7 @@ impl Loader<'_> {
     }
 
     fn assemble(
-        &self,
+        &mut self,
         id: EntryId,
         playbook: &str,
         play_name: Option<String>,
@@ -261,6 +264,9 @@ impl Loader<'_> {
         let described = self.tree.files.get(&format!("playbooks/{id}{METADATA}"));
         let described = described.map(|file| &*file.content).unwrap_or_default();
         let believed = self.root.trust == Trust::Shipped;
+        let scan = self.scanner.scan(playbook, &needs.files);
+        let (preview, preview_because) = preview(metadata.preview, &scan);
+        let declared = metadata.tier.filter(|_| believed).unwrap_or(Tier::Two);
         let no_way_back = "The catalogue names no way back.";
         Ok(Entry {
             title: metadata
@@ -269,11 +275,13 @@ impl Loader<'_> {
                 .unwrap_or_else(|| id.as_str().replace('_', " ")),
             description: metadata.description.unwrap_or_default(),
             examples: metadata.examples,
-            tier: metadata.tier.filter(|_| believed).unwrap_or(Tier::Two),
-            preview: metadata
-                .preview
-                .filter(|_| believed)
-                .unwrap_or(Fidelity::Blind),
+            tier: declared.max(scan.tier),
+            tier_because: match scan.tier > declared {
+                true => scan.raised_by(),
+                false => Vec::new(),
+            },
+            preview,
+            preview_because,
             resources: metadata.resources,
             timeout_seconds: metadata.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
             on_interrupt: metadata.on_interrupt.unwrap_or(OnInterrupt::Ask),
@@ -294,6 +302,19 @@ impl Loader<'_> {
             id,
         })
     }
+}
+
+/// What a check run is worth by metadata and scan, the lower of the two, and why it is no more.
+fn preview(declared: Option<Fidelity>, scan: &Scan) -> (Fidelity, Vec<String>) {
+    let mut because = scan.lowered_by();
+    let said = declared.unwrap_or(Fidelity::Blind);
+    if said > scan.fidelity {
+        because = vec![match declared {
+            None => "the metadata does not say what a check run is worth".to_owned(),
+            Some(_) => format!("the metadata says `preview: {}`", fidelity_word(said)),
+        }];
+    }
+    (said.max(scan.fidelity), because)
 }
 
 /// The path of a file of a root, or of the root itself.

@@ -10,6 +10,7 @@ mod metadata;
 mod parameter;
 mod roles;
 mod sample;
+mod scan;
 mod shipped;
 mod tree;
 pub(crate) mod yaml;

@@ -183,16 +183,9 @@ impl<'t> Reader<'t> {
     }
 
     fn role_folder(&self, from: &str, role: &str) -> Result<String, BrokenFile> {
-        let parts: Vec<&str> = role.split('.').collect();
-        let mut places = vec![format!("playbooks/roles/{role}"), format!("roles/{role}")];
-        if let [namespace, collection, name] = parts[..] {
-            places.push(format!(
-                "collections/ansible_collections/{namespace}/{collection}/roles/{name}"
-            ));
-        }
         let is_there =
             |place: &String| self.tree.below(place).next().is_some() || self.is_refused(place);
-        let found = places.into_iter().find(is_there);
+        let found = role_places(role).into_iter().find(is_there);
         found.ok_or_else(|| {
             let reason = format!("the role {role:?} is not in this catalogue folder");
             broken(from, Fault::whole(reason))
@@ -231,6 +224,18 @@ impl<'t> Reader<'t> {
         let path = parts.join("/");
         self.tree.first([path.as_str()]).map(str::to_owned)
     }
+}
+
+/// Where a role of this name may lie, in the order in which they count.
+pub(super) fn role_places(role: &str) -> Vec<String> {
+    let parts: Vec<&str> = role.split('.').collect();
+    let mut places = vec![format!("playbooks/roles/{role}"), format!("roles/{role}")];
+    if let [namespace, collection, name] = parts[..] {
+        places.push(format!(
+            "collections/ansible_collections/{namespace}/{collection}/roles/{name}"
+        ));
+    }
+    places
 }
 
 fn is_yaml(path: &str) -> bool {

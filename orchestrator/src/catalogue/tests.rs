@@ -151,7 +151,7 @@ fn a_playbook_without_metadata_is_tier_two_and_blind() {
 }
 
 #[test]
-fn an_added_root_cannot_lower_its_own_tier() {
+fn an_added_root_cannot_lower_its_own_tier_and_is_previewed_as_far_as_the_scan_confirms() {
     let folder = tempfile::tempdir().unwrap();
     let described = "tier: 0\npreview: exact\nundo: none\n";
     write(
@@ -159,11 +159,94 @@ fn an_added_root_cannot_lower_its_own_tier() {
         &[
             ("playbooks/x.yml", "- hosts: all\n"),
             ("playbooks/x.chiffon.yml", described),
+            (
+                "playbooks/y.yml",
+                "- hosts: all\n  tasks:\n  - command: x\n",
+            ),
+            ("playbooks/y.chiffon.yml", described),
+            ("playbooks/z.yml", "- hosts: all\n"),
         ],
     );
     let catalogue = Catalogue::load(&[root(folder.path(), Trust::Added)]);
-    let entry = catalogue.get("x").unwrap();
-    assert_eq!((entry.tier, entry.preview), (Tier::Two, Fidelity::Blind));
+    for (id, preview, because) in [
+        ("x", Fidelity::Exact, None),
+        (
+            "y",
+            Fidelity::Blind,
+            Some("playbooks/y.yml:3: `command` does nothing in check mode"),
+        ),
+        (
+            "z",
+            Fidelity::Blind,
+            Some("the metadata does not say what a check run is worth"),
+        ),
+    ] {
+        let entry = catalogue.get(id).unwrap();
+        assert_eq!((entry.tier, entry.preview), (Tier::Two, preview), "{id}");
+        assert_eq!(entry.fidelity_because().as_deref(), because, "{id}");
+    }
+}
+
+/// What is declared is what the scan found, so that nobody is told more of a shipped entry than is so.
+#[test]
+fn the_scan_confirms_what_the_shipped_entries_say_of_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("catalogue");
+    extract_shipped(&path).unwrap();
+    let catalogue = Catalogue::load(&[root(&path, Trust::Shipped)]);
+    for entry in catalogue.entries() {
+        let text =
+            fs::read_to_string(path.join(format!("playbooks/{}.chiffon.yml", entry.id))).unwrap();
+        let declared = super::yaml::parse(&text).unwrap().to_json();
+        let said = (&declared["preview"], &declared["tier"]);
+        let view = entry.view();
+        assert_eq!(
+            said,
+            (&json!(view.preview), &json!(view.tier)),
+            "{}: {:#?} {:#?}",
+            entry.id,
+            view.preview_because,
+            view.tier_because
+        );
+    }
+}
+
+#[test]
+fn a_tier_is_raised_to_what_the_scan_sees() {
+    let catalogue = loaded(&[
+        (
+            "playbooks/x.yml",
+            "- hosts: all\n  tasks:\n  - copy: {dest: /x, content: y}\n",
+        ),
+        ("playbooks/x.chiffon.yml", "tier: 0\npreview: exact\n"),
+        (
+            "playbooks/y.yml",
+            "- hosts: all\n  tasks:\n  - local_action: copy dest=/x content=y\n",
+        ),
+        ("playbooks/y.chiffon.yml", "tier: 1\npreview: exact\n"),
+        (
+            "playbooks/z.yml",
+            "- hosts: all\n  tasks:\n  - copy: {dest: /x, content: y}\n",
+        ),
+        ("playbooks/z.chiffon.yml", "tier: 2\npreview: exact\n"),
+    ]);
+    for (id, tier, because) in [
+        (
+            "x",
+            Tier::One,
+            vec!["playbooks/x.yml:3: `copy` changes its host"],
+        ),
+        (
+            "y",
+            Tier::Two,
+            vec!["playbooks/y.yml:3: `copy` changes its host"],
+        ),
+        ("z", Tier::Two, vec![]),
+    ] {
+        let entry = catalogue.get(id).unwrap();
+        assert_eq!(entry.tier, tier, "{id}");
+        assert_eq!(entry.tier_because, because, "{id}");
+    }
 }
 
 #[test]

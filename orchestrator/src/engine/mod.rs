@@ -11,6 +11,7 @@ mod audit;
 mod claim;
 mod dispatch;
 mod edits;
+mod foresight;
 mod freeze;
 mod heal;
 mod inbound;

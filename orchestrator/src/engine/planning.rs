@@ -164,7 +164,7 @@ impl Shared {
             depends_on: no.checked_sub(1).into_iter().collect(),
             tier: entry.tier,
             fidelity: entry.preview,
-            fidelity_because: None,
+            fidelity_because: entry.fidelity_because(),
             bundle: digest,
             timeout_seconds: entry.timeout_seconds,
             on_interrupt: entry.on_interrupt,

@@ -3,11 +3,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chiffon_arbiter::{Run, RunEvent, TaskState};
+use chiffon_arbiter::{Run, RunEvent, Task, TaskState};
 use chiffon_common::{CanonicalError, Digest, Fidelity, Mode, Plan, RequestId, to_canonical};
 use serde_json::json;
 
-use super::{AdvanceError, Cause, Shared, outgoing::OutgoingError, shared::nudged};
+use super::{
+    AdvanceError, Cause, Shared,
+    foresight::{Seen, say_unforeseen},
+    outgoing::OutgoingError,
+    shared::nudged,
+};
 
 /// Requests looked at in one round.
 const BATCH: u32 = 200;
@@ -57,10 +62,12 @@ impl Shared {
             return Ok(None);
         };
         let mut found = BTreeMap::new();
+        let mut seen = BTreeMap::new();
         for task in run.tasks.values().filter(|task| task.mode == Mode::Check) {
             let Some(step) = plan.steps.get_mut(task.step as usize) else {
                 continue;
             };
+            seen.insert(step.no, what_was_seen(task));
             match &task.state {
                 TaskState::Completed => {}
                 TaskState::Failed { problem } => {
@@ -87,6 +94,7 @@ impl Shared {
                 json!({ "hosts": hosts, "diff": outcome.and_then(|o| o.diff.clone()) }),
             );
         }
+        say_unforeseen(&mut plan, &seen);
         plan.preview = Some(Digest::of_value(&found)?);
         plan.digest = digest_of(run, &plan)?;
         Ok(Some(plan))
@@ -104,4 +112,16 @@ pub(crate) fn digest_of(run: &Run, plan: &Plan) -> Result<Digest, CanonicalError
 pub(crate) fn sealed_bytes(run: &Run, plan: &Plan) -> Result<Vec<u8>, CanonicalError> {
     let request = &run.request;
     to_canonical(&plan.subject(&request.tenant_id, &request.requester.id))
+}
+
+/// What the check run of a step came to.
+fn what_was_seen(task: &Task) -> Seen {
+    let hosts = task.outcome.as_ref().map(|outcome| &outcome.hosts);
+    match (&task.state, hosts) {
+        (TaskState::Completed, Some(hosts)) if hosts.values().all(|host| host.changed == 0) => {
+            Seen::Unchanged
+        }
+        (TaskState::Completed, _) => Seen::Changes,
+        _ => Seen::Failed,
+    }
 }

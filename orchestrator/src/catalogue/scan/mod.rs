@@ -1,0 +1,129 @@
+//! The scan: what a check run of an entry is worth, found by reading its playbook with everything that it
+//! leads to (DESIGN section 4.4, S9). docs/preview.md holds the rules for people.
+//!
+//! It can lower what the metadata says of itself and raise the tier, and says at which line why. It is
+//! deterministic and bounded, and where it cannot follow it says `blind`: a step is run in check mode before
+//! anybody has approved it only where the scan has seen all of it. It reads honest playbooks; it is no
+//! sandbox for hostile ones.
+
+mod files;
+mod findings;
+mod judge;
+mod lookups;
+mod modules;
+mod plays;
+mod scope;
+mod task;
+mod text;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use chiffon_common::{Fidelity, Tier};
+
+use self::{findings::Finding, walk::Walk};
+use super::{tree::Tree, yaml::Node};
+
+/// Findings that are kept of one entry, the gravest first.
+const MAX_FINDINGS: usize = 64;
+
+/// What the scan of an entry found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Scan {
+    /// What a check run is worth at best.
+    pub(super) fidelity: Fidelity,
+    /// The lowest tier that what was seen allows.
+    pub(super) tier: Tier,
+    /// The gravest first.
+    findings: Vec<Finding>,
+}
+
+impl Scan {
+    /// Why the fidelity is what it is, the gravest first, each `file:line: reason`.
+    pub(super) fn lowered_by(&self) -> Vec<String> {
+        let lowering = self.findings.iter();
+        lowering
+            .filter(|found| found.fidelity > Fidelity::Exact)
+            .map(Finding::to_string)
+            .collect()
+    }
+
+    /// Why the tier is at least this one.
+    pub(super) fn raised_by(&self) -> Vec<String> {
+        let raising = self.findings.iter().filter(|found| found.tier == self.tier);
+        match self.tier {
+            Tier::Zero => Vec::new(),
+            _ => raising.map(Finding::to_string).collect(),
+        }
+    }
+}
+
+/// Scans the entries of one tree; each file is read once, however many entries use it.
+#[derive(Debug)]
+pub(super) struct Scanner<'t> {
+    tree: &'t Tree,
+    nodes: BTreeMap<String, Option<Rc<Node>>>,
+    texts: BTreeMap<String, Rc<Vec<Finding>>>,
+}
+
+impl<'t> Scanner<'t> {
+    pub(super) fn new(tree: &'t Tree) -> Self {
+        Self {
+            tree,
+            nodes: BTreeMap::new(),
+            texts: BTreeMap::new(),
+        }
+    }
+
+    /// Scans a playbook that is given these files of the tree.
+    pub(super) fn scan(&mut self, playbook: &str, files: &BTreeSet<String>) -> Scan {
+        let mut walk = Walk::new(self, playbook, files);
+        walk.playbook(playbook);
+        walk.surroundings();
+        let mut findings = walk.findings.into_sorted();
+        let fidelity = findings.first().map_or(Fidelity::Exact, |f| f.fidelity);
+        let tier = findings.iter().map(|f| f.tier).max().unwrap_or(Tier::Zero);
+        // The reason of the tier must not fall to the bound.
+        let raising = findings.iter().position(|found| found.tier == tier);
+        if let Some(at) = raising.filter(|at| *at >= MAX_FINDINGS) {
+            findings.swap(at, MAX_FINDINGS - 1);
+        }
+        findings.truncate(MAX_FINDINGS);
+        Scan {
+            fidelity,
+            tier,
+            findings,
+        }
+    }
+
+    /// A YAML file, parsed; nothing where it is none.
+    fn node(&mut self, path: &str) -> Option<Rc<Node>> {
+        let tree = self.tree;
+        let known = self.nodes.entry(path.to_owned());
+        known
+            .or_insert_with(|| tree.yaml(path).ok().map(Rc::new))
+            .clone()
+    }
+
+    /// What the templates within a file would do.
+    fn texts(&mut self, path: &str) -> Rc<Vec<Finding>> {
+        if let Some(known) = self.texts.get(path) {
+            return Rc::clone(known);
+        }
+        let node = files::is_yaml(path).then(|| self.node(path)).flatten();
+        let found = match (node, self.tree.files.get(path)) {
+            (Some(node), _) => text::of_node(path, &node),
+            (None, Some(file)) => text::of_bytes(path, &file.content),
+            (None, None) => Vec::new(),
+        };
+        let found = Rc::new(found);
+        self.texts.insert(path.to_owned(), Rc::clone(&found));
+        found
+    }
+}
