@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chiffon_common::{
     AgentId, DecisionId, Digest, EntryCall, EventId, HostName, Incarnation, Mode, Plan, Principal,
-    Problem, ProjectId, RequestId, RoomId, StepNo, TaskId, TenantId, Tier, TraceId, api::Nearest,
+    Problem, ProjectId, RequestId, RoomId, StepNo, TaskId, TenantId, Tier, TraceId, api::Nearest, Undoing,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,9 @@ pub struct Request {
     /// The request that it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<RequestId>,
+    /// The request that it takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_of: Option<Undoing>,
     /// When it came.
     pub created_at: Timestamp,
     /// Where it stands.

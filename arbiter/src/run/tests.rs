@@ -87,6 +87,7 @@ impl World {
             text: "write".to_owned(),
             call: None,
             retry_of: None,
+            undo_of: None,
         };
         let run = Run::received(new, now, &policy);
         Self {

@@ -56,6 +56,7 @@ pub(super) async fn create(
         mentions_chiffon: true,
         call: None,
         retry_of: None,
+        undo_of: None,
     };
     let asking = Asking {
         content,
