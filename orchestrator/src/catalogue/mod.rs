@@ -12,6 +12,7 @@ mod roles;
 mod sample;
 mod shipped;
 mod tree;
+mod verify;
 pub(crate) mod yaml;
 
 #[cfg(test)]
@@ -24,3 +25,4 @@ pub use load::{Catalogue, Root, Trust};
 pub use metadata::{Call, UndoRule};
 pub use parameter::{Kind, Parameter};
 pub use shipped::extract_shipped;
+pub use verify::Check;

@@ -41,6 +41,25 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
+/// The same where the body may be left out, which says what an empty object says.
+pub(super) struct Perhaps<T>(pub(super) Body<T>);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for Perhaps<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
+        let declared = is_json(request.headers());
+        let bytes = whole(request.into_body()).await?;
+        if bytes.is_empty() {
+            let value = T::default();
+            return Ok(Self(Body { value, bytes }));
+        }
+        declared?;
+        let value = parsed(&bytes)?;
+        Ok(Self(Body { value, bytes }))
+    }
+}
+
 /// No body, or an empty object, which say the same: for calls that say everything by their address.
 pub(super) struct Nothing;
 
