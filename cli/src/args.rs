@@ -17,6 +17,7 @@ mod replay;
 mod request;
 mod run;
 mod shared;
+mod undo;
 mod watch;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -38,6 +39,7 @@ pub use replay::Replay;
 pub use request::{Request, Retry};
 pub use run::{Ask, Run};
 pub use shared::{Belongs, Consent, Part, Patience};
+pub use undo::Undo;
 pub use watch::Watch;
 
 const TEMPLATE: &str = "\
@@ -118,6 +120,7 @@ pub enum Command {
     Decision(Decision),
     Approve(Approve),
     Reject(Reject),
+    Undo(Undo),
     Watch(Watch),
     #[command(subcommand)]
     Catalogue(Catalogue),

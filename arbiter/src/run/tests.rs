@@ -68,6 +68,7 @@ fn step(
         undo: Undo::None {
             why: "test".to_owned(),
         },
+        verifies: None,
         secret_parameters: Vec::new(),
     }
 }

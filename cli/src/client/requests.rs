@@ -2,7 +2,7 @@
 
 use chiffon_common::{
     Plan, RequestId,
-    api::{Answer, DecisionView, Follow, NewRequest, Page, RequestAccepted, RequestView},
+    api::{Answer, DecisionView, Follow, NewRequest, Page, RequestAccepted, RequestView, UndoRequest},
 };
 
 use super::Client;
@@ -86,6 +86,16 @@ impl Client {
     /// `POST /api/v1/requests/{id}/retry`.
     pub async fn retry(&self, id: RequestId) -> Result<RequestAccepted, Failure> {
         self.post_nothing(&format!("/api/v1/requests/{id}/retry"))
+            .await
+    }
+
+    /// `POST /api/v1/requests/{id}/undo`.
+    pub async fn undo(
+        &self,
+        id: RequestId,
+        asked: &UndoRequest,
+    ) -> Result<RequestAccepted, Failure> {
+        self.post(&format!("/api/v1/requests/{id}/undo"), asked)
             .await
     }
 
