@@ -7,6 +7,10 @@ mod faults;
 mod ledger;
 #[path = "fleet/proof.rs"]
 mod proof;
+#[path = "fleet/proposals.rs"]
+mod proposals;
+#[path = "fleet/undo.rs"]
+mod undo;
 #[path = "world.rs"]
 mod world;
 

@@ -42,6 +42,9 @@ pub struct Health {
     pub components: BTreeMap<String, String>,
     /// Agents by state.
     pub agents: BTreeMap<String, u64>,
+    /// What people should know although nothing suffers from it, such as a refused proposal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 /// `GET /healthz`.

@@ -19,6 +19,7 @@ mod library;
 mod outgoing;
 mod planning;
 mod preview;
+mod proposals;
 mod record;
 mod recorded;
 mod relay;

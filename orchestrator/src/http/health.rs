@@ -113,5 +113,10 @@ async fn look(state: &State) -> Health {
         version: shared.settings.version.clone(),
         components,
         agents,
+        notices: shared
+            .notices
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone(),
     }
 }

@@ -51,7 +51,11 @@ async fn components(context: &Context<'_>, session: &Session) -> Result<Vec<Find
             _ => Finding::fail(what, found, todo_of(what)),
         }
     });
-    Ok(found.collect())
+    let notices = health.notices.iter().map(|notice| {
+        let todo = "`chiffon explain 5120` tells more.";
+        Finding::warn("ledger", notice.clone(), todo)
+    });
+    Ok(found.chain(notices).collect())
 }
 
 fn todo_of(component: &str) -> &'static str {
