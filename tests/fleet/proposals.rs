@@ -238,19 +238,17 @@ async fn whatever_else_is_pushed_is_recorded_and_told_and_never_becomes_a_reques
                 let path = ledger.join("refs/heads/propose");
                 std::fs::create_dir_all(&path).unwrap();
                 std::fs::write(path.join("tag"), format!("{tag}\n")).unwrap();
-                world.put_aside(&format!("refs/propose-refused/{tag}")).await;
                 refused.push((tag, words));
                 continue;
             }
         }
-        let commit = clone.push(name);
-        world.put_aside(&format!("refs/propose-refused/{commit}")).await;
-        refused.push((commit, words));
+        refused.push((clone.push(name), words));
     }
+    world.put_aside("refs/propose-refused").await;
     let (_, audit) = world.get("/api/v1/audit?limit=500").await;
     let records = audit["items"].as_array().unwrap().iter();
     let records: Vec<&Value> = records
-        .map(|item| item.get("entry").unwrap_or(item))
+        .map(|item| &item["record"]["entry"])
         .filter(|entry| entry["action"] == "ledger.proposal_refused")
         .collect();
     assert_eq!(records.len(), refused.len(), "{records:#?}");

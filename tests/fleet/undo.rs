@@ -107,7 +107,7 @@ async fn what_cannot_be_taken_back_is_refused_in_words() {
     world.refuses_undo(&waiting, 409, 5305, "has not ended").await;
     world.post(&format!("/cancel/{waiting}"), json!({})).await;
     world.until(&waiting, &["cancelled"]).await;
-    world.refuses_undo(&waiting, 409, 5310, "changed nothing").await;
+    world.refuses_undo(&waiting, 409, 5310, "never ran").await;
 
     let restarted = id_of(&world.done("service_restart name=cron on nas").await);
     world.refuses_undo(&restarted, 409, 5312, "A restart has no way back").await;
