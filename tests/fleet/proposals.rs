@@ -1,6 +1,11 @@
 //! What people push to the ledger's `refs/heads/propose/*`: a plain revert becomes a request that waits for a
 //! person, everything else a record and a word in `health`. With the real git, as a person uses it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step that fails is a test that fails, and says where"
+)]
+
 use std::{
     path::{Path, PathBuf},
     process::Command,
@@ -42,7 +47,12 @@ impl Clone {
         let ledger = world.ledger();
         git(
             folder.path(),
-            &["clone", "-q", ledger.to_str().unwrap(), path.to_str().unwrap()],
+            &[
+                "clone",
+                "-q",
+                ledger.to_str().unwrap(),
+                path.to_str().unwrap(),
+            ],
         );
         Self {
             _folder: folder,
@@ -62,7 +72,13 @@ impl Clone {
     }
 
     fn push(&self, name: &str) -> String {
-        self.git(&["push", "-q", "-f", "origin", &format!("HEAD:refs/heads/propose/{name}")]);
+        self.git(&[
+            "push",
+            "-q",
+            "-f",
+            "origin",
+            &format!("HEAD:refs/heads/propose/{name}"),
+        ]);
         self.git(&["rev-parse", "HEAD"])
     }
 
@@ -88,10 +104,14 @@ impl World {
         let ledger = self.ledger();
         let found = || {
             let listed = git(&ledger, &["for-each-ref", "--format=%(refname)", to]);
-            let left = git(&ledger, &["for-each-ref", "--format=%(refname)", "refs/heads/propose"]);
+            let left = git(
+                &ledger,
+                &["for-each-ref", "--format=%(refname)", "refs/heads/propose"],
+            );
             (left.is_empty() && !listed.is_empty()).then_some(listed)
         };
-        self.wait_for(&format!("a reference under {to}"), || found().is_some()).await;
+        self.wait_for(&format!("a reference under {to}"), || found().is_some())
+            .await;
         found().unwrap()
     }
 
@@ -110,7 +130,9 @@ async fn a_pushed_revert_asks_for_the_undo_and_a_person_decides() {
     let commit = first["ledger_commit"].as_str().unwrap();
     let clone = Clone::of(&world);
     // What came after on other hosts is no hindrance.
-    world.done("write_file path=/tmp/z content=z on tower").await;
+    world
+        .done("write_file path=/tmp/z content=z on tower")
+        .await;
     clone.git(&["revert", "--no-edit", commit]);
     let pushed = clone.push("back");
 
@@ -140,7 +162,9 @@ async fn a_pushed_revert_asks_for_the_undo_and_a_person_decides() {
     clone.afresh();
     clone.git(&["revert", "--no-edit", commit]);
     let late = clone.push("late");
-    world.put_aside(&format!("refs/propose-refused/{late}")).await;
+    world
+        .put_aside(&format!("refs/propose-refused/{late}"))
+        .await;
     assert_eq!(world.of_ledger().await.len(), 1);
     world.holds_together().await;
 }
@@ -149,10 +173,14 @@ async fn a_pushed_revert_asks_for_the_undo_and_a_person_decides() {
 async fn whatever_else_is_pushed_is_recorded_and_told_and_never_becomes_a_request() {
     let world = World::plain(Act::Complete).await;
     let one = world.done(WRITE).await;
-    let other = world.done("write_file path=/tmp/y content=y on tower").await;
+    let other = world
+        .done("write_file path=/tmp/y content=y on tower")
+        .await;
     let reading = world.ask("ping nas").await;
     let recorded = |request: &Value| request["ledger_commit"].is_string();
-    let reading = world.until_it(&reading, "its ledger commit", recorded).await;
+    let reading = world
+        .until_it(&reading, "its ledger commit", recorded)
+        .await;
     let commit_of = |request: &Value| request["ledger_commit"].as_str().unwrap().to_owned();
     let (one, other, reading) = (commit_of(&one), commit_of(&other), commit_of(&reading));
     let clone = Clone::of(&world);
@@ -189,7 +217,11 @@ async fn whatever_else_is_pushed_is_recorded_and_told_and_never_becomes_a_reques
             "otherwise" => {
                 clone.git(&["revert", "--no-commit", &one]);
                 let file = clone.git(&["ls-tree", "-r", "--name-only", &one, "hosts"]);
-                let file = file.lines().find(|line| line.contains("/nas/")).unwrap().to_owned();
+                let file = file
+                    .lines()
+                    .find(|line| line.contains("/nas/"))
+                    .unwrap()
+                    .to_owned();
                 clone.write(&file, b"outcome: as I like it\n");
                 clone.commit("revert, nearly");
             }
@@ -264,19 +296,32 @@ async fn whatever_else_is_pushed_is_recorded_and_told_and_never_becomes_a_reques
     // Told until somebody has seen it.
     let notices = async || {
         let (_, health) = world.get("/health").await;
-        (health["status"].clone(), health["notices"].as_array().cloned().unwrap_or_default())
+        (
+            health["status"].clone(),
+            health["notices"].as_array().cloned().unwrap_or_default(),
+        )
     };
     let (status, told) = notices().await;
     assert_eq!(status, "ok", "a stranger's push makes nobody ill");
     assert_eq!(told.len(), 11, "{told:#?}");
     for (commit, _) in &refused {
-        git(&ledger, &["update-ref", "-d", &format!("refs/propose-refused/{commit}")]);
+        git(
+            &ledger,
+            &[
+                "update-ref",
+                "-d",
+                &format!("refs/propose-refused/{commit}"),
+            ],
+        );
     }
     let gone = async {
         while !notices().await.1.is_empty() {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, gone).await.is_ok(), "still told");
+    assert!(
+        tokio::time::timeout(PATIENCE, gone).await.is_ok(),
+        "still told"
+    );
     world.holds_together().await;
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chiffon_common::{
     AgentId, DecisionId, Digest, EntryCall, EventId, HostName, Incarnation, Mode, Plan, Principal,
-    Problem, ProjectId, RequestId, RoomId, StepNo, TaskId, TenantId, Tier, TraceId, api::Nearest, Undoing,
+    Problem, ProjectId, RequestId, RoomId, StepNo, TaskId, TenantId, Tier, TraceId, Undoing,
+    api::Nearest,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,9 @@
 
 use chiffon_common::{
     Plan, RequestId,
-    api::{Answer, DecisionView, Follow, NewRequest, Page, RequestAccepted, RequestView, UndoRequest},
+    api::{
+        Answer, DecisionView, Follow, NewRequest, Page, RequestAccepted, RequestView, UndoRequest,
+    },
 };
 
 use super::Client;

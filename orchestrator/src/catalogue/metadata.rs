@@ -154,7 +154,11 @@ fn undeclared<'e>(example: &'e str, parameters: &[Parameter]) -> Option<&'e str>
 }
 
 /// The entries of a mapping that may hold only these keys.
-pub(super) fn entries<'n>(node: &'n Node, what: &str, known: &[&str]) -> Result<&'n [(Key, Node)], Fault> {
+pub(super) fn entries<'n>(
+    node: &'n Node,
+    what: &str,
+    known: &[&str],
+) -> Result<&'n [(Key, Node)], Fault> {
     let entries = node
         .map()
         .ok_or_else(|| expected(node, what, "a mapping"))?;

@@ -93,11 +93,7 @@ const SHORT: [Short; 5] = [
     Short {
         name: "command",
         entry: "check_command",
-        keys: &[
-            ("argv", Form::Words),
-            ("as_root", Form::Flag),
-            WITHIN,
-        ],
+        keys: &[("argv", Form::Words), ("as_root", Form::Flag), WITHIN],
         required: 1,
     },
 ];
@@ -243,9 +239,10 @@ impl Form {
             {
                 Ok(value)
             }
-            (Self::Begins(begins), _) => {
-                Err(refuse(&format!("text that begins with {}", begins.join(" or "))))
-            }
+            (Self::Begins(begins), _) => Err(refuse(&format!(
+                "text that begins with {}",
+                begins.join(" or ")
+            ))),
             (Self::Sha256, Value::String(text)) if is_sha256(text) => Ok(value),
             (Self::Sha256, _) => Err(refuse("a SHA-256 in 64 hexadecimal digits")),
         }
@@ -275,11 +272,14 @@ fn words(node: &Node, what: &str) -> Result<Value, Fault> {
         };
         let names_any = !placeholders(&word).is_empty();
         if at == 0 && (names_any || !word.starts_with('/')) {
-            let reason = format!("{what}: the program must be an absolute path without placeholders, not {word:?}");
+            let reason = format!(
+                "{what}: the program must be an absolute path without placeholders, not {word:?}"
+            );
             return Err(Fault::at(item.line, reason));
         }
         if names_any && !is_placeholder(&word) {
-            let reason = format!("{what}: a placeholder must be a whole word, not a part of {word:?}");
+            let reason =
+                format!("{what}: a placeholder must be a whole word, not a part of {word:?}");
             return Err(Fault::at(item.line, reason));
         }
         words.push(Value::String(word));
@@ -289,7 +289,9 @@ fn words(node: &Node, what: &str) -> Result<Value, Fault> {
 
 /// Whether the text is one placeholder and nothing else.
 fn is_placeholder(text: &str) -> bool {
-    let inner = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let inner = text
+        .strip_prefix('{')
+        .and_then(|rest| rest.strip_suffix('}'));
     inner.is_some_and(|name| placeholders(text) == [name])
 }
 
@@ -347,18 +349,54 @@ mod tests {
             ("verify:\n  htpp: {url: x}\n", 2, "did you mean \"http\""),
             ("verify: []\n", 1, "empty list"),
             ("verify:\n  http: {status: 200}\n", 2, "needs url"),
-            ("verify:\n  http:\n    url: ftp://x\n", 3, "begins with http://"),
-            ("verify:\n  http:\n    url: http://x\n    status: ok\n", 4, "100 to 599"),
-            ("verify:\n  http:\n    url: http://x\n    statsu: 200\n", 4, "\"status\""),
+            (
+                "verify:\n  http:\n    url: ftp://x\n",
+                3,
+                "begins with http://",
+            ),
+            (
+                "verify:\n  http:\n    url: http://x\n    status: ok\n",
+                4,
+                "100 to 599",
+            ),
+            (
+                "verify:\n  http:\n    url: http://x\n    statsu: 200\n",
+                4,
+                "\"status\"",
+            ),
             ("verify:\n  port: {port: 70000}\n", 2, "1 to 65535"),
-            ("verify:\n  unit:\n    name: cron\n    within: -1\n", 4, "0 to 3600"),
-            ("verify:\n  file: {path: x, sha256: y}\n", 2, "begins with /"),
-            ("verify:\n  file: {path: /x, sha256: y}\n", 2, "64 hexadecimal"),
+            (
+                "verify:\n  unit:\n    name: cron\n    within: -1\n",
+                4,
+                "0 to 3600",
+            ),
+            (
+                "verify:\n  file: {path: x, sha256: y}\n",
+                2,
+                "begins with /",
+            ),
+            (
+                "verify:\n  file: {path: /x, sha256: y}\n",
+                2,
+                "64 hexadecimal",
+            ),
             ("verify:\n  command: {argv: ls -l}\n", 2, "a list of words"),
             ("verify:\n  command:\n    argv: [ls]\n", 3, "absolute path"),
-            ("verify:\n  command:\n    argv: ['{path}']\n", 3, "without placeholders"),
-            ("verify:\n  command:\n    argv: [/bin/ls, 'x{path}']\n", 3, "a whole word"),
-            ("verify:\n  http: {url: http://x}\n  port: {port: 1}\n", 2, "make a list"),
+            (
+                "verify:\n  command:\n    argv: ['{path}']\n",
+                3,
+                "without placeholders",
+            ),
+            (
+                "verify:\n  command:\n    argv: [/bin/ls, 'x{path}']\n",
+                3,
+                "a whole word",
+            ),
+            (
+                "verify:\n  http: {url: http://x}\n  port: {port: 1}\n",
+                2,
+                "make a list",
+            ),
             ("verify:\n  - unit: {name: x}\n  - 7\n", 3, ""),
         ] {
             let fault = read(text).unwrap_err();

@@ -183,15 +183,15 @@ impl Shared {
             let first = first.map_or_else(String::new, |problem| problem.detail);
             Problem::new(
                 ErrorCode::CatalogueBroken,
-                format!(
-                    "the check that {} names cannot be made: {first}",
-                    of.entry
-                ),
+                format!("the check that {} names cannot be made: {first}", of.entry),
                 format!("correct `verify` in {}.chiffon.yml", of.entry),
             )
         })?;
         let declared = entry.parameter("within").and_then(|p| p.default.as_ref());
-        let within = parameters.get("within").or(declared).and_then(Value::as_u64);
+        let within = parameters
+            .get("within")
+            .or(declared)
+            .and_then(Value::as_u64);
         let proposed = Proposed {
             entry: entry.id.clone(),
             hosts: of.hosts.clone(),

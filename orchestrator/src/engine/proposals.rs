@@ -122,10 +122,9 @@ impl Shared {
         let event_id = id.parse::<EventId>().map_err(unusable)?;
         // Taken before a crash: only the reference is left to be moved.
         if let Some(row) = self.store.event(tenant, &event_id).await? {
-            return Ok(row.request_id.map_or_else(
-                || refused_as("the arbiter did not accept it"),
-                Fate::Taken,
-            ));
+            return Ok(row
+                .request_id
+                .map_or_else(|| refused_as("the arbiter did not accept it"), Fate::Taken));
         }
         let commit = proposal.commit;
         let read = move |path: &Path| Ledger::read(path)?.offered(commit);
@@ -166,7 +165,9 @@ impl Shared {
         };
         let recorded = self.store.ledger_commit(request).await?;
         let Some(recorded) = recorded.and_then(|commit| commit.parse::<CommitId>().ok()) else {
-            return Ok(Err(format!("the ledger has no record of request {request}")));
+            return Ok(Err(format!(
+                "the ledger has no record of request {request}"
+            )));
         };
         let compare = move |path: &Path| Ledger::read(path)?.reverts(&offered, recorded);
         Ok(self.on_ledger(compare).await?.map(|()| Undoing {
@@ -188,7 +189,9 @@ impl Shared {
         let tenant = &self.settings.tenant;
         let batches = self.store.ledger_batches(tenant, before, 1).await?;
         let commit = commit.to_string();
-        Ok(batches.iter().any(|batch| batch.commit.as_ref() == Some(&commit)))
+        Ok(batches
+            .iter()
+            .any(|batch| batch.commit.as_ref() == Some(&commit)))
     }
 
     async fn propose_undo(

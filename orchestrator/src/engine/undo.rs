@@ -54,7 +54,10 @@ impl Shared {
         if !run.request.state.ended() {
             return Err(Problem::new(
                 ErrorCode::NotEnded,
-                format!("request {id} is {} and has not ended", run.request.state.name()),
+                format!(
+                    "request {id} is {} and has not ended",
+                    run.request.state.name()
+                ),
                 format!("wait for its end, or stop it first: chiffon request cancel {id}"),
             ));
         }
@@ -322,7 +325,10 @@ fn way_back(loaded: &Loaded, one: &Changed<'_>, titles: &Titles) -> Result<Propo
     let outdated = |why: String| {
         Problem::new(
             ErrorCode::UndoOutdated,
-            format!("{} cannot be taken back any more: {why}", titles.named(step)),
+            format!(
+                "{} cannot be taken back any more: {why}",
+                titles.named(step)
+            ),
             "put the catalogue back as it was, or change the host by a request of its own",
         )
     };
@@ -409,7 +415,11 @@ pub(crate) fn undo_words(original: &Request, undoing: Undoing) -> String {
         true => "take back what can be taken back of",
         false => "take back",
     };
-    let asked = original.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let asked = original
+        .text
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     let cut: String = asked.chars().take(REPEATED).collect();
     let dots = if cut.len() < asked.len() { "..." } else { "" };
     let words = format!("{what} request {}: {cut}{dots}", undoing.request);

@@ -25,7 +25,9 @@ use super::{
     problem::{Refused, internal, kept},
     take::{Asking, take},
 };
-use crate::engine::{AdvanceError, Advanced, Cause, request_line, request_view, slice_of, undo_words};
+use crate::engine::{
+    AdvanceError, Advanced, Cause, request_line, request_view, slice_of, undo_words,
+};
 
 /// Asks for something in a sentence.
 ///

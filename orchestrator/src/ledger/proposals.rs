@@ -154,7 +154,9 @@ impl Ledger {
         let found = self.repository.find_commit(commit.0).ok()?;
         let message = found.message_raw().ok()?.to_string();
         let trailers = message.lines().rev();
-        let batch = trailers.into_iter().find_map(|line| line.strip_prefix("Batch: "));
+        let batch = trailers
+            .into_iter()
+            .find_map(|line| line.strip_prefix("Batch: "));
         batch?.parse().ok()
     }
 
@@ -179,7 +181,9 @@ impl Ledger {
             match recorded_changes.get(path) {
                 None => return Ok(Err(format!("it also changes {shown}"))),
                 Some((before, _)) if before != after => {
-                    return Ok(Err(format!("it leaves {shown} otherwise than it was before")));
+                    return Ok(Err(format!(
+                        "it leaves {shown} otherwise than it was before"
+                    )));
                 }
                 Some(_) => {}
             }
@@ -211,7 +215,10 @@ impl Ledger {
             Ok(_) => Ok(true),
             Err(error) => {
                 let now = self.repository.try_find_reference(proposal.name.as_str());
-                let now = now.ok().flatten().and_then(|found| found.target().try_id().map(|id| id.to_owned()));
+                let now = now
+                    .ok()
+                    .flatten()
+                    .and_then(|found| found.target().try_id().map(|id| id.to_owned()));
                 match now == Some(proposal.commit.0) {
                     true => Err(LedgerError::git("put a proposal aside", &error)),
                     false => Ok(false),
@@ -246,7 +253,10 @@ impl Offered {
             let name = path.strip_prefix("records/")?.rsplit('/').next()?;
             name.strip_suffix(".yml")?.parse::<RequestId>().ok()
         };
-        let removed = self.changes.iter().filter(|(_, (_, after))| after.is_none());
+        let removed = self
+            .changes
+            .iter()
+            .filter(|(_, (_, after))| after.is_none());
         let requests: Vec<RequestId> = removed.filter_map(|(path, _)| record(path)).collect();
         match requests.as_slice() {
             [only] => Ok(*only),
@@ -271,7 +281,10 @@ fn fits(repository: &Repository, id: ObjectId, kind: Kind, most: u64) -> Result<
     let header = repository.find_header(id);
     let header = header.map_err(|error| format!("its object {id} cannot be read: {error}"))?;
     if header.kind() != kind {
-        return Err(format!("its object {id} is a {}, not a {kind}", header.kind()));
+        return Err(format!(
+            "its object {id} is a {}, not a {kind}",
+            header.kind()
+        ));
     }
     if header.size() > most {
         return Err(format!(
@@ -294,13 +307,18 @@ fn compare(
         return Ok(Ok(()));
     }
     if depth > DEEPEST {
-        return Ok(Err(format!("its folders are nested too deeply: {}", visible(prefix))));
+        return Ok(Err(format!(
+            "its folders are nested too deeply: {}",
+            visible(prefix)
+        )));
     }
     let (before, after) = match (leaves(repository, before)?, leaves(repository, after)?) {
         (Ok(before), Ok(after)) => (before, after),
         (Err(why), _) | (_, Err(why)) => return Ok(Err(why)),
     };
-    let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
+    let names = before
+        .keys()
+        .chain(after.keys().filter(|name| !before.contains_key(*name)));
     for name in names {
         let (was, is) = (before.get(name).copied(), after.get(name).copied());
         if was == is {
