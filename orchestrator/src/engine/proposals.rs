@@ -6,7 +6,7 @@
 //! service, who approves nothing. A reconciler: it looks at references, and may be repeated at any point, since
 //! the event's id is the commit's.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chiffon_arbiter::Authorisation;
 use chiffon_common::{
@@ -21,7 +21,7 @@ use super::{
     AdvanceError, Incoming, IntakeError, Shared, scribe::ScribeError, shared::nudged, undo_words,
 };
 use crate::ledger::{
-    CommitId, Ledger, Offered, Proposal, REFUSED, TAKEN, may_have_proposals, refused,
+    CommitId, Ledger, Offered, Place, Proposal, REFUSED, TAKEN, may_have_proposals, refused,
 };
 
 /// Between two looks.
@@ -72,7 +72,7 @@ impl Shared {
     }
 
     async fn proposal_round(&self, reasons: &mut BTreeMap<String, String>) -> Result<(), Later> {
-        if !may_have_proposals(&self.settings.ledger) {
+        if !may_have_proposals(&self.settings.ledger.path) {
             return Ok(());
         }
         // A commit that is written and not stored yet would be taken for a stranger's.
@@ -80,7 +80,7 @@ impl Shared {
         if last.is_some_and(|batch| batch.commit.is_none()) {
             return Err(Later::Writing);
         }
-        let list = |path: &Path| Ledger::read(path)?.proposals(BATCH);
+        let list = |place: &Place| Ledger::read(&place.path)?.proposals(BATCH);
         let mut first_error = None;
         for proposal in self.on_ledger(list).await? {
             // One that cannot be judged now must not hold up the others.
@@ -111,7 +111,7 @@ impl Shared {
         };
         let proposal = proposal.clone();
         // `false`: pushed anew in between. The next round looks at that.
-        self.on_ledger(move |path| Ledger::read(path)?.put_aside(&proposal, &to))
+        self.on_ledger(move |place| Ledger::read(&place.path)?.put_aside(&proposal, &to))
             .await?;
         Ok(())
     }
@@ -127,7 +127,7 @@ impl Shared {
                 .map_or_else(|| refused_as("the arbiter did not accept it"), Fate::Taken));
         }
         let commit = proposal.commit;
-        let read = move |path: &Path| Ledger::read(path)?.offered(commit);
+        let read = move |place: &Place| Ledger::read(&place.path)?.offered(commit);
         let offered = match self.on_ledger(read).await? {
             Ok(offered) => offered,
             Err(why) => return Ok(refused_as(why)),
@@ -169,7 +169,7 @@ impl Shared {
                 "the ledger has no record of request {request}"
             )));
         };
-        let compare = move |path: &Path| Ledger::read(path)?.reverts(&offered, recorded);
+        let compare = move |place: &Place| Ledger::read(&place.path)?.reverts(&offered, recorded);
         Ok(self.on_ledger(compare).await?.map(|()| Undoing {
             request,
             what_can_be: false,
@@ -178,7 +178,7 @@ impl Shared {
 
     /// Whether a commit is one that the scribe wrote.
     async fn is_recorded(&self, commit: CommitId) -> Result<bool, Later> {
-        let claimed = move |path: &Path| Ok(Ledger::read(path)?.claimed_batch(commit));
+        let claimed = move |place: &Place| Ok(Ledger::read(&place.path)?.claimed_batch(commit));
         let Some(before) = self
             .on_ledger(claimed)
             .await?
@@ -286,7 +286,7 @@ impl Shared {
 
     /// What `health` says of refused ones, until somebody has removed them.
     fn tell_refused(&self, reasons: &mut BTreeMap<String, String>) {
-        let ledger = &self.settings.ledger;
+        let ledger = &self.settings.ledger.path;
         let left = refused(ledger);
         reasons.retain(|commit, _| left.contains(commit));
         let unknown = "see the audit record ledger.proposal_refused".to_owned();
