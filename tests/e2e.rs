@@ -40,5 +40,9 @@ mod shots;
 mod ssh;
 #[path = "e2e/terminal.rs"]
 mod terminal;
+#[path = "e2e/undo.rs"]
+mod undo;
 #[path = "e2e/up.rs"]
 mod up;
+#[path = "e2e/verify.rs"]
+mod verify;

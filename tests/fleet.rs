@@ -13,6 +13,10 @@ mod freeze;
 mod ledger;
 #[path = "fleet/proof.rs"]
 mod proof;
+#[path = "fleet/proposals.rs"]
+mod proposals;
+#[path = "fleet/undo.rs"]
+mod undo;
 #[path = "world.rs"]
 mod world;
 

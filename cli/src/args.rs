@@ -18,6 +18,7 @@ mod replay;
 mod request;
 mod run;
 mod shared;
+mod undo;
 mod watch;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -40,6 +41,7 @@ pub use replay::Replay;
 pub use request::{Request, Retry};
 pub use run::{Ask, Run};
 pub use shared::{Belongs, Consent, Part, Patience};
+pub use undo::Undo;
 pub use watch::Watch;
 
 const TEMPLATE: &str = "\
@@ -121,6 +123,7 @@ pub enum Command {
     Answer(Answer),
     Approve(Approve),
     Reject(Reject),
+    Undo(Undo),
     Watch(Watch),
     #[command(subcommand)]
     Catalogue(Catalogue),

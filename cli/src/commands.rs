@@ -34,6 +34,7 @@ mod status;
 mod telling;
 mod through;
 mod trust;
+mod undo;
 mod up;
 mod version;
 mod watch;
@@ -106,6 +107,7 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Answer(args) => reply::answer(context, args).await,
         Command::Approve(args) => approve::approve(context, args).await,
         Command::Reject(args) => approve::reject(context, args).await,
+        Command::Undo(args) => undo::undo(context, args).await,
         Command::Watch(args) => watch::watch(context, args).await,
         Command::Catalogue(args) => catalogue::catalogue(context, args).await,
         Command::Inventory(Inventory::Show) => inventory::show(context).await,

@@ -132,6 +132,7 @@ mod tests {
             "chiffon reject request",
             "chiffon watch request",
             "chiffon request retry request",
+            "chiffon undo request",
             "chiffon plan show request",
             "chiffon decision list request",
             "chiffon catalogue run entry",

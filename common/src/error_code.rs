@@ -96,6 +96,7 @@ codes! {
     InventoryBroken = 5109, 422, AfterChange, "the inventory has errors";
     TooManyRounds = 5115, 422, AfterChange, "the request was asked back about too often";
     QuestionExpired = 5116, 410, AfterChange, "nobody answered the question in time";
+    ProposalRefused = 5120, 422, AfterChange, "what was pushed to the ledger proposes no undo";
     // 52xx approval and authorisation
     Unauthenticated = 5201, 401, AfterChange, "a valid token is required";
     Forbidden = 5202, 403, AfterChange, "this is not permitted to you";
@@ -117,6 +118,10 @@ codes! {
     AlreadyEnded = 5304, 409, Never, "the request has ended already";
     NotEnded = 5305, 409, AfterChange, "the request has not ended yet";
     Frozen = 5306, 409, AfterChange, "the fleet is frozen";
+    NothingToUndo = 5310, 409, Never, "the request changed nothing that could be taken back";
+    UndoneAlready = 5311, 409, Never, "the request was taken back already, or is being taken back";
+    CannotUndo = 5312, 409, AfterChange, "a step of the request has no way back";
+    UndoOutdated = 5313, 409, AfterChange, "the way back is not any more what the approved plan said";
     // 54xx execution
     SealRefused = 5401, 403, AfterChange, "the agent refused the work: it is not what was approved";
     StaleAttempt = 5402, 409, Never, "the agent has seen a later attempt";

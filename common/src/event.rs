@@ -51,7 +51,7 @@ pub struct Actor {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
-    /// `text`: a sentence; `entry`: an entry of the catalogue, named in `call`.
+    /// `text`: a sentence; `entry`: an entry of the catalogue, named in `call`; `undo`: what `undo_of` names.
     #[serde(rename = "type")]
     pub kind: String,
     /// The sentence.
@@ -65,6 +65,20 @@ pub struct Content {
     /// The request that this one repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<RequestId>,
+    /// The request that this one takes back; `text` says so in words then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_of: Option<Undoing>,
+}
+
+/// Which request is to be taken back. How is the catalogue's to say, when it is planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Undoing {
+    /// The request.
+    pub request: RequestId,
+    /// Whether what cannot be taken back may stay, instead of being a reason to take nothing back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub what_can_be: bool,
 }
 
 /// An entry with hosts and parameters, named by a program or by `catalogue run`. Whether they fit is the

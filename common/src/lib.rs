@@ -34,7 +34,7 @@ pub use canonical::{CanonicalError, to_canonical};
 pub use digest::{Digest, DigestError};
 pub use envelope::{Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, MessageType};
 pub use error_code::{ErrorCode, Retry};
-pub use event::{Actor, Content, EntryCall, Event, EventError, MAX_TEXT_CHARS};
+pub use event::{Actor, Content, EntryCall, Event, EventError, MAX_TEXT_CHARS, Undoing};
 pub use freeze::Frozen;
 pub use ids::{
     AgentId, AuditId, BootId, DecisionId, EventId, IdError, Incarnation, MessageId, PlanId,

@@ -171,6 +171,11 @@ pub struct Step {
     /// Names of parameters whose values are secret and are never shown or logged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secret_parameters: Vec<String>,
+    /// The step whose work this one checks afterwards: it has no preview, and its failure is
+    /// [`ErrorCode::VerifyFailed`](crate::ErrorCode::VerifyFailed).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<u32>))]
+    pub verifies: Option<StepNo>,
 }
 
 /// The plan of a request.

@@ -126,6 +126,13 @@ pub trait Store: Send + Sync {
         list: ListRequests,
     ) -> Result<Vec<RequestRow>, Error>;
 
+    /// Requests that take this one back, newest first; 100 at most.
+    async fn undos_of(
+        &self,
+        tenant: &TenantId,
+        request: RequestId,
+    ) -> Result<Vec<RequestRow>, Error>;
+
     /// Tasks, newest first.
     async fn tasks(&self, tenant: &TenantId, list: ListTasks) -> Result<Vec<TaskRow>, Error>;
 
@@ -278,6 +285,13 @@ pub trait Store: Send + Sync {
         after: u64,
         limit: u32,
     ) -> Result<Vec<LedgerEntryRow>, Error>;
+
+    /// The last ledger entry of a request.
+    async fn ledger_entry(
+        &self,
+        tenant: &TenantId,
+        request: RequestId,
+    ) -> Result<Option<LedgerEntryRow>, Error>;
 
     /// Ledger batches after a number, lowest first.
     async fn ledger_batches(

@@ -129,6 +129,14 @@ impl Store for Doctored {
         self.inner.requests(tenant, list).await
     }
 
+    async fn undos_of(
+        &self,
+        tenant: &TenantId,
+        request: RequestId,
+    ) -> Result<Vec<RequestRow>, Error> {
+        self.inner.undos_of(tenant, request).await
+    }
+
     async fn tasks(&self, tenant: &TenantId, list: ListTasks) -> Result<Vec<TaskRow>, Error> {
         self.inner.tasks(tenant, list).await
     }
@@ -317,6 +325,14 @@ impl Store for Doctored {
 
     async fn last_ledger_batch(&self, tenant: &TenantId) -> Result<Option<LedgerBatchRow>, Error> {
         self.inner.last_ledger_batch(tenant).await
+    }
+
+    async fn ledger_entry(
+        &self,
+        tenant: &TenantId,
+        request: RequestId,
+    ) -> Result<Option<LedgerEntryRow>, Error> {
+        self.inner.ledger_entry(tenant, request).await
     }
 
     async fn ledger_commit(&self, request: RequestId) -> Result<Option<String>, Error> {

@@ -22,6 +22,7 @@ fn event(text: &str) -> Event {
             mentions_chiffon: true,
             call: None,
             retry_of: None,
+            undo_of: None,
         },
         ts: "2026-01-19T12:34:56Z".parse().unwrap(),
     }

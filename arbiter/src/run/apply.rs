@@ -1,7 +1,7 @@
 //! The one door: an event meets a slice.
 
 use chiffon_common::{
-    EntryCall, EventId, Principal, ProjectId, RequestId, RoomId, TenantId, TraceId,
+    EntryCall, EventId, Principal, ProjectId, RequestId, RoomId, TenantId, TraceId, Undoing,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,8 @@ pub struct NewRun {
     pub call: Option<EntryCall>,
     /// The request that it repeats.
     pub retry_of: Option<RequestId>,
+    /// The request that it takes back.
+    pub undo_of: Option<Undoing>,
 }
 
 impl Run {
@@ -100,6 +102,7 @@ impl Run {
                 call: new.call,
                 retry_of: new.retry_of,
                 rounds: Vec::new(),
+                undo_of: new.undo_of,
                 created_at: now,
                 state: RequestState::Received,
                 because: "taken".to_owned(),

@@ -38,6 +38,7 @@ impl Desk<'_> {
             }
             ResultStatus::Failed => {
                 let problem = problem.unwrap_or_else(|| unexplained("the run failed"));
+                let problem = self.judged_check(id, problem);
                 let because = problem.detail.clone();
                 self.move_task(id, TaskState::Failed { problem }, because);
             }
@@ -60,6 +61,30 @@ impl Desk<'_> {
             });
         }
         Ok(())
+    }
+
+    /// What did not pass in a check after a step is that check's failure, not a playbook's (DESIGN section 4.7).
+    fn judged_check(&self, id: TaskId, problem: Problem) -> Problem {
+        let task = self.run.tasks.get(&id);
+        let step = task.zip(self.run.plan.as_ref());
+        let step = step.and_then(|(task, plan)| plan.steps.get(task.step as usize));
+        let checked = step.and_then(|step| step.verifies);
+        let is_word = matches!(
+            problem.code,
+            ErrorCode::PlaybookFailed | ErrorCode::TimedOut
+        );
+        let Some(checked) = checked.filter(|_| is_word) else {
+            return problem;
+        };
+        let number = checked.saturating_add(1);
+        Problem::new(
+            ErrorCode::VerifyFailed,
+            format!("the check after step {number} failed: {}", problem.detail),
+            format!(
+                "step {number} itself was done: look at the host, or take the change back by chiffon undo {}",
+                self.run.request.request_id
+            ),
+        )
     }
 
     fn interrupted(&mut self, id: TaskId) {

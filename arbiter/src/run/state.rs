@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use chiffon_common::{
     AgentId, DecisionId, Digest, EntryCall, EventId, HostName, Incarnation, Mode, Plan, Principal,
-    Problem, ProjectId, RequestId, RoomId, StepNo, TaskId, TenantId, Tier, TraceId, api::Nearest,
+    Problem, ProjectId, RequestId, RoomId, StepNo, TaskId, TenantId, Tier, TraceId, Undoing,
+    api::Nearest,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,9 @@ pub struct Request {
     /// What was asked back and answered, in order: with the sentence, the words that led to the plan.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rounds: Vec<Round>,
+    /// The request that it takes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_of: Option<Undoing>,
     /// When it came.
     pub created_at: Timestamp,
     /// Where it stands.

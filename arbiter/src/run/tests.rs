@@ -88,6 +88,7 @@ fn step(
         undo: Undo::None {
             why: "test".to_owned(),
         },
+        verifies: None,
         secret_parameters: Vec::new(),
     }
 }
@@ -107,6 +108,7 @@ impl World {
             text: "write".to_owned(),
             call: None,
             retry_of: None,
+            undo_of: None,
         };
         let run = Run::received(new, now, &policy);
         Self {

@@ -2,7 +2,10 @@
 
 use chiffon_common::{
     DecisionId, Plan, RequestId,
-    api::{Answer, DecisionView, Follow, NewRequest, Page, RequestAccepted, RequestView, Resolve},
+    api::{
+        Answer, DecisionView, Follow, NewRequest, Page, RequestAccepted, RequestView, Resolve,
+        UndoRequest,
+    },
 };
 
 use super::Client;
@@ -88,6 +91,16 @@ impl Client {
     /// `POST /api/v1/requests/{id}/retry`.
     pub async fn retry(&self, id: RequestId) -> Result<RequestAccepted, Failure> {
         self.post_nothing(&format!("/api/v1/requests/{id}/retry"))
+            .await
+    }
+
+    /// `POST /api/v1/requests/{id}/undo`.
+    pub async fn undo(
+        &self,
+        id: RequestId,
+        asked: &UndoRequest,
+    ) -> Result<RequestAccepted, Failure> {
+        self.post(&format!("/api/v1/requests/{id}/undo"), asked)
             .await
     }
 

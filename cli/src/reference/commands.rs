@@ -9,7 +9,7 @@ their fields): a command that shows one thing writes that object, a list writes 
 one element a line. Errors are documents on standard error: `{\"error\": {\"code\", \"detail\", \"todo\", \"exit_code\"}}`.
 Messages stay on standard error. What goes on while it is watched is told in ndjson only, a line each:
 
-- `run`, `chat`, `catalogue run`, `request retry`, `watch REQUEST`: `{\"request_id\", \"line\": {...}}` for a line of output,
+- `run`, `chat`, `catalogue run`, `request retry`, `undo`, `watch REQUEST`: `{\"request_id\", \"line\": {...}}` for a line of output,
   `{\"request_id\", \"state\", \"because\"}` for each new state, and the whole request at its end.
 - `watch` without a request: the events of the stream as they are; `audit export`: numbered records. Both have no single
   document, so `-o json` and `-o yaml` are refused with exit code 2.

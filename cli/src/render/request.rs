@@ -74,6 +74,13 @@ pub fn request(paint: Paint, request: &RequestView) -> String {
         words::time(request.created_at),
         words::time(request.updated_at),
     );
+    if let Some(original) = &request.undo_of {
+        text += &format!("\n  undo of    {original}");
+    }
+    if let Some(undo) = &request.undone_by {
+        let how = state(paint, &undo.state);
+        text += &format!("\n  undone by  {} ({how})", undo.request_id);
+    }
     if let Some(commit) = &request.ledger_commit {
         text += &format!("\n  ledger     {}", one_line(commit, 64));
     }

@@ -45,6 +45,9 @@ pub struct Health {
     /// Who froze the fleet and why, while it is frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<Frozen>,
+    /// What people should know although nothing suffers from it, such as a refused proposal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 /// `GET /api/v1/freeze`.

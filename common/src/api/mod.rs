@@ -28,5 +28,6 @@ pub use problem::ProblemBody;
 pub use project::{ProjectEdit, ProjectView};
 pub use request::{
     EntryRun, Follow, LogLine, Nearest, NewRequest, REQUEST_STATES, RequestAccepted, RequestView,
+    UndoRequest, Undone,
 };
 pub use task::TaskView;

@@ -72,6 +72,13 @@ pub struct RequestView {
     /// The request that this one repeats, where it is a retry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<RequestId>,
+    /// The request that this one takes back, where it is an undo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_of: Option<RequestId>,
+    /// The undo of this request that is under way or done; the newest one where all came to nothing. Absent
+    /// in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone_by: Option<Undone>,
     /// `received`, `planning`, `previewing`, `needs_input`, `awaiting_approval`, `running`, `completed`,
     /// `failed`, `rejected`, `expired`, `cancelled`.
     pub state: String,
@@ -104,6 +111,27 @@ pub struct RequestView {
     /// The commit that records it in the ledger, once it is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger_commit: Option<String>,
+}
+
+/// The request that takes another one back, as the other one shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Undone {
+    /// The undo.
+    pub request_id: RequestId,
+    /// Its state: `completed` means that the change was taken back.
+    pub state: String,
+}
+
+/// `POST /api/v1/requests/{id}/undo`. The body may be left out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct UndoRequest {
+    /// Take back what can be taken back, and leave the rest as it is. Without it the undo is refused
+    /// where a step that changed something has no way back.
+    #[serde(default)]
+    pub what_can_be: bool,
 }
 
 /// An entry that comes near to what was asked.

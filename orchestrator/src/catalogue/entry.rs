@@ -14,6 +14,7 @@ use super::{
     metadata::{Call, UndoRule},
     parameter::Parameter,
     tree::TreeFile,
+    verify::Check,
 };
 
 /// Where the metadata of an undo says "the run that is to be taken back".
@@ -47,8 +48,8 @@ pub struct Entry {
     pub timeout_seconds: u64,
     /// What happens after an interruption.
     pub on_interrupt: OnInterrupt,
-    /// The check that must pass afterwards.
-    pub verify: Option<Call>,
+    /// What must hold afterwards, in order.
+    pub verify: Vec<Check>,
     /// How a run is taken back.
     pub undo: UndoRule,
     /// Declared parameters, in the order of the declaration.
@@ -59,6 +60,8 @@ pub struct Entry {
     pub keeps_daemons: bool,
     /// Whether a sentence may reach it; otherwise only its id does.
     pub listed: bool,
+    /// Whether it does nothing but check the work of others, and nobody may ask for it.
+    pub verifies_only: bool,
     /// Name of the root it came from.
     pub origin: String,
     /// How far that root is trusted.
@@ -188,15 +191,36 @@ impl Call {
     /// The parameters with every `{name}` replaced. One that is nothing but a placeholder keeps the type of
     /// what it stands for.
     pub fn filled(&self, known: &Parameters) -> Parameters {
-        let fill = |value: &Value| match value {
-            Value::String(text) => fill_text(text, known),
-            other => other.clone(),
-        };
         let filled = self.parameters.iter();
         filled
-            .map(|(name, value)| (name.clone(), fill(value)))
+            .map(|(name, value)| (name.clone(), fill(value, known)))
             .collect()
     }
+}
+
+fn fill(value: &Value, known: &Parameters) -> Value {
+    match value {
+        Value::String(text) => fill_text(text, known),
+        Value::Array(items) => items.iter().map(|item| fill(item, known)).collect(),
+        Value::Object(fields) => {
+            let filled = fields.iter();
+            filled
+                .map(|(name, value)| (name.clone(), fill(value, known)))
+                .collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+/// The names that stand in braces in a text, where they could be those of parameters.
+pub(super) fn placeholders(text: &str) -> Vec<&str> {
+    let pieces = text.split('{').skip(1);
+    let names = pieces.filter_map(|piece| piece.split_once('}'));
+    let is_name = |name: &&str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    names.map(|(name, _)| name).filter(is_name).collect()
 }
 
 /// Values are put in once and never looked at again: a value that holds `{x}` stays as it is.

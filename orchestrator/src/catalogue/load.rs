@@ -100,6 +100,20 @@ impl Catalogue {
         })
     }
 
+    /// An entry that somebody asks for, or the problem: there is none, or it only checks the work of others.
+    pub fn find_asked(&self, id: &str) -> Result<&Entry, Problem> {
+        let entry = self.find(id)?;
+        if !entry.verifies_only {
+            return Ok(entry);
+        }
+        let detail = format!(
+            "{} only checks the work of other entries, and cannot be asked for",
+            entry.id
+        );
+        let todo = "name the check under `verify` in the metadata of an entry";
+        Err(Problem::new(ErrorCode::UnknownEntry, detail, todo))
+    }
+
     /// The form of the HTTP API.
     pub fn view(&self) -> CatalogueView {
         CatalogueView {
@@ -110,29 +124,43 @@ impl Catalogue {
 
     /// An undo or verify that leads nowhere would be found only when it is needed.
     fn refuse_loose_ends(&mut self) {
-        let missing = |entry: &Entry| {
-            let undo = match &entry.undo {
-                UndoRule::Entry(call) => Some((call, "undo")),
-                UndoRule::None(_) => None,
-            };
-            let verify = entry.verify.as_ref().map(|call| (call, "verify"));
-            let calls = undo.into_iter().chain(verify);
-            calls
-                .filter(|(call, _)| !self.entries.contains_key(&call.entry))
-                .map(|(call, key)| format!("{key} names {}, which is no entry", call.entry))
-                .next()
-        };
-        let loose: Vec<(EntryId, String)> = self
+        let loose: Vec<(EntryId, Fault)> = self
             .entries
             .values()
-            .filter_map(|entry| Some((entry.id.clone(), missing(entry)?)))
+            .filter_map(|entry| Some((entry.id.clone(), self.loose_end(entry)?)))
             .collect();
-        for (id, reason) in loose {
+        for (id, fault) in loose {
             if let Some(entry) = self.entries.remove(&id) {
                 let file = place(&entry.root, &format!("playbooks/{id}{METADATA}"));
-                self.broken.push(broken(&file, Fault::whole(reason)));
+                self.broken.push(broken(&file, fault));
             }
         }
+    }
+
+    fn loose_end(&self, entry: &Entry) -> Option<Fault> {
+        let undo = match &entry.undo {
+            UndoRule::Entry(call) => Some((call, "undo", false, 0)),
+            UndoRule::None(_) => None,
+        };
+        let verify = entry.verify.iter();
+        let verify = verify.map(|check| (&check.call, "verify", check.short, check.line));
+        undo.into_iter()
+            .chain(verify)
+            .find_map(|(call, key, short, line)| {
+                let reason = match self.entries.get(&call.entry) {
+                    None => format!("{key} names {}, which is no entry", call.entry),
+                    Some(named) if named.verifies_only && key == "undo" => {
+                        format!("{key} names {}, which changes nothing", call.entry)
+                    }
+                    // What the short form promises of a command would not be looked at.
+                    Some(named) if named.verifies_only && !short => format!(
+                        "{key} names {}, which is reached by its short form only",
+                        call.entry
+                    ),
+                    Some(_) => return None,
+                };
+                Some(Fault::at(line, reason))
+            })
     }
 }
 
@@ -286,13 +314,14 @@ impl Loader<'_> {
             timeout_seconds: metadata.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
             on_interrupt: metadata.on_interrupt.unwrap_or(OnInterrupt::Ask),
             verify: metadata.verify,
+            verifies_only: metadata.verifies_only,
             undo: metadata
                 .undo
                 .unwrap_or_else(|| UndoRule::None(no_way_back.to_owned())),
             parameters,
             requires_become: metadata.requires_become,
             keeps_daemons: metadata.keeps_daemons,
-            listed: !metadata.unlisted,
+            listed: !metadata.unlisted && !metadata.verifies_only,
             origin: self.root.name.clone(),
             root: self.root.path.clone(),
             trust: self.root.trust,

@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use super::{
     parameter::{Parameter, expected},
+    verify::{Check, checks},
     yaml::{Fault, Key, Node},
 };
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "title",
     "description",
     "examples",
@@ -26,6 +27,7 @@ const KEYS: [&str; 14] = [
     "requires_become",
     "listed",
     "keeps_daemons",
+    "verifies_only",
 ];
 const MAX_TIMEOUT_SECONDS: u64 = 7 * 24 * 3600;
 
@@ -40,11 +42,12 @@ pub(super) struct Metadata {
     pub(super) resources: ResourcesRequired,
     pub(super) timeout_seconds: Option<u64>,
     pub(super) on_interrupt: Option<OnInterrupt>,
-    pub(super) verify: Option<Call>,
+    pub(super) verify: Vec<Check>,
     pub(super) undo: Option<UndoRule>,
     pub(super) requires_become: bool,
     pub(super) unlisted: bool,
     pub(super) keeps_daemons: bool,
+    pub(super) verifies_only: bool,
     limits: Vec<Limits>,
 }
 
@@ -98,11 +101,12 @@ impl Metadata {
             }
             "timeout_seconds" => self.timeout_seconds = Some(timeout(node)?),
             "on_interrupt" => self.on_interrupt = Some(value(node, key)?),
-            "verify" => self.verify = Some(call(node, key)?),
+            "verify" => self.verify = checks(node)?,
             "undo" => self.undo = Some(undo(node)?),
             "parameters" => self.limits = limits(node)?,
             "requires_become" => self.requires_become = value(node, key)?,
             "keeps_daemons" => self.keeps_daemons = value(node, key)?,
+            "verifies_only" => self.verifies_only = value(node, key)?,
             _ => self.unlisted = !value::<bool>(node, "listed")?,
         }
         Ok(())
@@ -118,6 +122,9 @@ impl Metadata {
                 return Err(Fault::whole(reason));
             }
         }
+        self.verify
+            .iter()
+            .try_for_each(|check| check.fits(parameters))?;
         for limits in &self.limits {
             let name = &limits.name;
             let declared = parameters.iter_mut().find(|p| p.name.as_str() == name.text);
@@ -147,7 +154,11 @@ fn undeclared<'e>(example: &'e str, parameters: &[Parameter]) -> Option<&'e str>
 }
 
 /// The entries of a mapping that may hold only these keys.
-fn entries<'n>(node: &'n Node, what: &str, known: &[&str]) -> Result<&'n [(Key, Node)], Fault> {
+pub(super) fn entries<'n>(
+    node: &'n Node,
+    what: &str,
+    known: &[&str],
+) -> Result<&'n [(Key, Node)], Fault> {
     let entries = node
         .map()
         .ok_or_else(|| expected(node, what, "a mapping"))?;
@@ -201,7 +212,7 @@ fn timeout(node: &Node) -> Result<u64, Fault> {
 }
 
 /// `entry`, or `{entry, parameters}`.
-fn call(node: &Node, what: &str) -> Result<Call, Fault> {
+pub(super) fn call(node: &Node, what: &str) -> Result<Call, Fault> {
     if node.text().is_some() {
         return Ok(Call {
             entry: value(node, what)?,

@@ -13,6 +13,7 @@ mod sample;
 mod scan;
 mod shipped;
 mod tree;
+mod verify;
 pub(crate) mod yaml;
 
 #[cfg(test)]
@@ -25,3 +26,4 @@ pub use load::{Catalogue, Root, Trust};
 pub use metadata::{Call, UndoRule};
 pub use parameter::{Kind, Parameter};
 pub use shipped::extract_shipped;
+pub use verify::Check;

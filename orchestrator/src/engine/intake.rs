@@ -217,6 +217,7 @@ impl Shared {
             text: event.content.text.clone(),
             call: event.content.call.clone(),
             retry_of: event.content.retry_of,
+            undo_of: event.content.undo_of,
         }
     }
 }

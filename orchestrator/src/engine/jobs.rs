@@ -36,6 +36,7 @@ impl Jobs {
         job!(dispatch);
         job!(scribe);
         job!(push_anchors);
+        job!(hear_proposals);
         job!(forget);
         job!(tell_events);
         Self(jobs)

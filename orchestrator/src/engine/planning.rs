@@ -7,16 +7,23 @@ use std::time::Duration;
 
 use chiffon_arbiter::{Request, Run, RunEvent, Said, Wants};
 use chiffon_common::{
-    Cost, EntryCall, ErrorCode, Plan, PlanId, Problem, RequestId, Step, StepNo, Tier,
+    Cost, Digest, EntryCall, ErrorCode, Plan, PlanId, Problem, Redactor, RequestId, Step, StepNo,
+    Tier,
 };
+use serde_json::Value;
 
 use super::{AdvanceError, Cause, Shared, library::Loaded, preview::digest_of, shared::nudged};
-use crate::planner::{Given, Planned, Proposal, Proposed, Question};
+use crate::{
+    catalogue::Check,
+    planner::{Given, Planned, Proposal, Proposed, Question},
+};
 
 /// Requests planned in one round.
 const BATCH: u32 = 100;
 /// The name of the catalogue that comes with the program.
 const SHIPPED: &str = "shipped";
+/// What a check may take beyond the time that it keeps trying: reaching the host, and the last try.
+const CHECK_GRACE: u64 = 120;
 /// Floor below the nudges.
 const PERIOD: Duration = Duration::from_secs(2);
 
@@ -68,6 +75,20 @@ impl Shared {
     async fn propose(&self, run: &Run) -> Result<RunEvent, Problem> {
         let loaded = self.library.current().await?;
         let inventory = loaded.inventory()?;
+        if let Some(undoing) = run.request.undo_of {
+            let id = Some(run.request.request_id);
+            let taken_back = self.take_back(&loaded, undoing, id).await?;
+            let mut plan = self.plan_of(run, &loaded, taken_back.planned, &taken_back.secrets)?;
+            if plan.tier < Tier::One {
+                // Whatever its steps say of themselves.
+                plan.tier = Tier::One;
+                plan.tier_because = "it takes back what a person had approved".to_owned();
+            }
+            plan.digest = first_digest(run, &plan)?;
+            return Ok(RunEvent::Planned {
+                plan: Box::new(plan),
+            });
+        }
         let (what, given) = asked_for(&run.request);
         let proposal = match what {
             What::Entry(call) => loaded.planner.plan_call(&call, inventory),
@@ -81,7 +102,7 @@ impl Shared {
                 problem: question.problem,
             }),
             Proposal::Plan(planned) => {
-                let plan = self.plan_of(run, &loaded, planned)?;
+                let plan = self.plan_of(run, &loaded, planned, &[])?;
                 Ok(RunEvent::Planned {
                     plan: Box::new(plan),
                 })
@@ -89,15 +110,32 @@ impl Shared {
         }
     }
 
-    fn plan_of(&self, run: &Run, loaded: &Loaded, planned: Planned) -> Result<Plan, Problem> {
+    /// `secrets` are values that stay secret in whichever parameter of a step they stand.
+    fn plan_of(
+        &self,
+        run: &Run,
+        loaded: &Loaded,
+        planned: Planned,
+        secrets: &[String],
+    ) -> Result<Plan, Problem> {
         let mut steps: Vec<Step> = Vec::new();
         for proposed in &planned.steps {
-            let no = StepNo::try_from(steps.len()).unwrap_or(StepNo::MAX);
-            steps.push(self.step_of(loaded, no, proposed)?);
-            if let Some(check) = verification(loaded, proposed)? {
-                let step = self.step_of(loaded, no.saturating_add(1), &check)?;
-                let title = format!("Check afterwards: {}", step.title);
-                steps.push(Step { title, ..step });
+            let mut step = self.step_of(loaded, next_no(&steps), proposed)?;
+            hide(&mut step, secrets);
+            let entry = loaded.catalogue.find(proposed.entry.as_str())?;
+            let known = secret_values(&step);
+            let (no, tier) = (step.no, step.tier);
+            steps.push(step);
+            for check in &entry.verify {
+                let mut step = self.check_of(loaded, next_no(&steps), check, proposed)?;
+                step.verifies = Some(no);
+                if loaded.catalogue.find(step.entry.as_str())?.verifies_only {
+                    // What a command does nobody can tell from outside: it counts as the entry whose author
+                    // wrote it down, and is never more than that.
+                    step.tier = step.tier.min(tier);
+                }
+                hide(&mut step, &known);
+                steps.push(step);
             }
         }
         let tier = steps
@@ -130,10 +168,46 @@ impl Shared {
             // Made below, over all of it.
             digest: self.settings.rules,
         };
-        plan.digest = digest_of(run, &plan).map_err(|error| {
-            Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
-        })?;
+        plan.digest = first_digest(run, &plan)?;
         Ok(plan)
+    }
+
+    /// A check that must pass after a step: a step of its own that depends on it, so that a failed check is a
+    /// failed task (DESIGN section 4.7).
+    fn check_of(
+        &self,
+        loaded: &Loaded,
+        no: StepNo,
+        check: &Check,
+        of: &Proposed,
+    ) -> Result<Step, Problem> {
+        let entry = loaded.catalogue.find(check.call.entry.as_str())?;
+        let parameters = entry.check(&check.filled(&of.parameters));
+        let parameters = parameters.map_err(|problems| {
+            let first = problems.into_iter().next();
+            let first = first.map_or_else(String::new, |problem| problem.detail);
+            Problem::new(
+                ErrorCode::CatalogueBroken,
+                format!("the check that {} names cannot be made: {first}", of.entry),
+                format!("correct `verify` in {}.chiffon.yml", of.entry),
+            )
+        })?;
+        let declared = entry.parameter("within").and_then(|p| p.default.as_ref());
+        let within = parameters
+            .get("within")
+            .or(declared)
+            .and_then(Value::as_u64);
+        let proposed = Proposed {
+            entry: entry.id.clone(),
+            hosts: of.hosts.clone(),
+            parameters,
+        };
+        let mut step = self.step_of(loaded, no, &proposed)?;
+        step.title = format!("Check afterwards: {}", step.title);
+        if let Some(within) = within.filter(|_| check.short) {
+            step.timeout_seconds = within.saturating_add(CHECK_GRACE).min(step.timeout_seconds);
+        }
+        Ok(step)
     }
 
     fn step_of(&self, loaded: &Loaded, no: StepNo, proposed: &Proposed) -> Result<Step, Problem> {
@@ -171,6 +245,7 @@ impl Shared {
             resources: entry.resources,
             undo: entry.undo_planned(&proposed.parameters),
             secret_parameters: entry.secret_parameters(),
+            verifies: None,
         })
     }
 }
@@ -243,30 +318,47 @@ fn wants(question: &Question) -> Wants {
     }
 }
 
-/// The check that must pass after a step, where its entry names one: a step of its own that depends on it,
-/// so that a failed check is a failed task (DESIGN section 4.7).
-fn verification(loaded: &Loaded, proposed: &Proposed) -> Result<Option<Proposed>, Problem> {
-    let entry = loaded.catalogue.find(proposed.entry.as_str())?;
-    let Some(call) = &entry.verify else {
-        return Ok(None);
+/// The digest of a plan that has no preview yet.
+fn first_digest(run: &Run, plan: &Plan) -> Result<Digest, Problem> {
+    digest_of(run, plan).map_err(|error| {
+        Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
+    })
+}
+
+/// The number of the step that comes after these.
+fn next_no(steps: &[Step]) -> StepNo {
+    StepNo::try_from(steps.len()).unwrap_or(StepNo::MAX)
+}
+
+/// The values of a step that are never shown.
+pub(super) fn secret_values(step: &Step) -> Vec<String> {
+    let secret = step.secret_parameters.iter();
+    let values = secret.filter_map(|name| step.parameters.get(name));
+    values
+        .map(|value| match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        })
+        .filter(|value| !value.is_empty())
+        .collect()
+}
+
+/// A value that was secret where it came from stays secret where it was put in.
+fn hide(step: &mut Step, secrets: &[String]) {
+    let holds = |value: &Value| {
+        let text = match value {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        secrets.iter().any(|secret| text.contains(secret.as_str()))
     };
-    let check = loaded.catalogue.find(call.entry.as_str())?;
-    let parameters = check
-        .check(&call.filled(&proposed.parameters))
-        .map_err(|problems| {
-            let first = problems
-                .into_iter()
-                .next()
-                .map_or_else(String::new, |problem| problem.detail);
-            Problem::new(
-                ErrorCode::CatalogueBroken,
-                format!("the check that {} names cannot be made: {first}", entry.id),
-                format!("correct `verify` in {}.chiffon.yml", entry.id),
-            )
-        })?;
-    Ok(Some(Proposed {
-        entry: check.id.clone(),
-        hosts: proposed.hosts.clone(),
-        parameters,
-    }))
+    let hidden = step.parameters.iter().filter(|(_, value)| holds(value));
+    let hidden: Vec<String> = hidden.map(|(name, _)| name.clone()).collect();
+    if hidden.is_empty() {
+        return;
+    }
+    step.title = Redactor::new(secrets).redact(&step.title);
+    step.secret_parameters.extend(hidden);
+    step.secret_parameters.sort();
+    step.secret_parameters.dedup();
 }

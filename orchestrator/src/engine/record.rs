@@ -7,7 +7,7 @@ use chiffon_arbiter::{RequestState, Run, Task, TaskState};
 use chiffon_common::{ErrorCode, HostName, HostOutcome, Mode, Redactor, Step, Tier};
 use chiffon_store::LedgerEntryRow;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::ledger::{FORM, LedgerDoc, ProblemDoc, RequestOutcome, StepDoc, StepOutcome};
 
@@ -44,6 +44,7 @@ pub(crate) fn entry(
             .iter()
             .map(|approval| approval.approver.clone())
             .collect(),
+        undo_of: run.request.undo_of.map(|undoing| undoing.request),
         text: redactor(&plan.steps).redact(&words(run)),
         plan_digest: Some(plan.digest),
         title: titles.join("; "),
@@ -132,7 +133,16 @@ fn step_doc(run: &Run, step: &Step) -> Option<StepDoc> {
             .outcome
             .as_ref()
             .map_or(0.0, |outcome| outcome.duration_seconds),
+        evidence: step.verifies.map(|_| evidence(task)),
     })
+}
+
+/// What a check found, by host. Redacted by the agent, as all that it reports.
+fn evidence(task: &Task) -> BTreeMap<HostName, Map<String, Value>> {
+    let hosts = task.outcome.iter().flat_map(|outcome| &outcome.hosts);
+    hosts
+        .filter_map(|(host, found)| Some((host.parse().ok()?, found.data.clone())))
+        .collect()
 }
 
 fn step_outcome(task: &Task) -> StepOutcome {

@@ -56,6 +56,7 @@ pub(crate) struct Nudges {
     pub(crate) timers: Notify,
     pub(crate) record: Notify,
     pub(crate) anchor: Notify,
+    pub(crate) proposals: Notify,
     pub(crate) events: Notify,
 }
 
@@ -77,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) ledger_fault: Mutex<Option<String>>,
     /// Why its remote cannot be reached, while it cannot.
     pub(crate) remote_fault: Mutex<Option<String>>,
+    /// What people should know and nothing suffers from; told by `health`.
+    pub(crate) notices: Mutex<Vec<String>>,
 }
 
 impl Shared {
@@ -93,6 +96,7 @@ impl Shared {
             started_at,
             ledger_fault: Mutex::default(),
             remote_fault: Mutex::default(),
+            notices: Mutex::default(),
             store,
             bus,
             clock,

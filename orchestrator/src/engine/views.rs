@@ -70,6 +70,8 @@ pub(crate) fn request_line(run: &Run, updated_at: Timestamp) -> RequestView {
         text: request.text.clone(),
         rounds: Vec::new(),
         retry_of: request.retry_of,
+        undo_of: request.undo_of.map(|undoing| undoing.request),
+        undone_by: None,
         state: request.state.name().to_owned(),
         ended: request.state.ended(),
         waits_for_person: waits_for_person(run),

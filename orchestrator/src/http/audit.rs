@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use super::{
     State,
     cursor::{List, page},
-    input::{Asked, MayBody, NoQuery, page_size, unfit_query},
+    input::{Asked, Body, NoQuery, Perhaps, page_size, unfit_query},
     problem::Refused,
 };
 
@@ -81,7 +81,7 @@ pub(super) async fn list(
 pub(super) async fn verify(
     Extract(state): Extract<State>,
     _: NoQuery,
-    MayBody(asked): MayBody<VerifyAudit>,
+    Perhaps(Body { value: asked, .. }): Perhaps<VerifyAudit>,
 ) -> Result<Json<AuditReport>, Refused> {
     if asked.anchors.len() > ANCHORS {
         let problem = Problem::new(

@@ -117,6 +117,7 @@ pub(super) async fn run(
         mentions_chiffon: true,
         call: Some(call),
         retry_of: None,
+        undo_of: None,
     };
     let asking = Asking {
         content,

@@ -119,5 +119,10 @@ async fn look(state: &State) -> Health {
         components,
         agents,
         frozen,
+        notices: shared
+            .notices
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone(),
     }
 }

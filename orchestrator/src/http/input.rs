@@ -41,25 +41,27 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// No body, or an empty object, which say the same: for calls that say everything by their address.
-pub(super) struct Nothing;
+/// The same where the body may be left out, which says what an empty object says.
+pub(super) struct Perhaps<T>(pub(super) Body<T>);
 
-/// A JSON body, or none at all, which stands for the default.
-pub(super) struct MayBody<T>(pub(super) T);
-
-impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MayBody<T> {
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for Perhaps<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
         let declared = is_json(request.headers());
         let bytes = whole(request.into_body()).await?;
         if bytes.is_empty() {
-            return Ok(Self(T::default()));
+            let value = T::default();
+            return Ok(Self(Body { value, bytes }));
         }
         declared?;
-        Ok(Self(parsed(&bytes)?))
+        let value = parsed(&bytes)?;
+        Ok(Self(Body { value, bytes }))
     }
 }
+
+/// No body, or an empty object, which say the same: for calls that say everything by their address.
+pub(super) struct Nothing;
 
 impl<S: Send + Sync> FromRequest<S> for Nothing {
     type Rejection = Refused;

@@ -51,6 +51,7 @@ pub(super) fn routes() -> (Router<State>, openapi::OpenApi) {
         .routes(routes!(requests::cancel))
         .routes(routes!(requests::retry))
         .routes(routes!(replay::replay))
+        .routes(routes!(requests::undo))
         .routes(routes!(follow::follow))
         .routes(routes!(plans::of_request))
         .routes(routes!(plans::bytes))

@@ -8,8 +8,8 @@ use axum::{
 };
 use chiffon_arbiter::{Request, Run, RunEvent, Said};
 use chiffon_common::{
-    Content, EntryCall, ErrorCode, Problem, ProjectId, RequestId, RoomId,
-    api::{NewRequest, Page, REQUEST_STATES, RequestAccepted, RequestView},
+    Content, EntryCall, ErrorCode, Problem, ProjectId, RequestId, RoomId, Undoing,
+    api::{NewRequest, Page, REQUEST_STATES, RequestAccepted, RequestView, UndoRequest},
     visible,
 };
 use chiffon_store::{ListDecisions, ListRequests};
@@ -22,12 +22,14 @@ use super::{
     etag::versioned,
     frame::Trace,
     idempotency::{Call, Held, hold},
-    input::{Asked, Body, Id, NoQuery, Nothing, none_such, page_size, unfit_query},
+    input::{Asked, Body, Id, NoQuery, Nothing, Perhaps, none_such, page_size, unfit_query},
     problem::{Refused, internal, kept},
     take::{Asking, take},
 };
 use crate::{
-    engine::{AdvanceError, Advanced, Cause, MASK, request_line, request_view, slice_of},
+    engine::{
+        AdvanceError, Advanced, Cause, MASK, request_line, request_view, slice_of, undo_words,
+    },
     planner::explicit_form,
 };
 
@@ -60,6 +62,7 @@ pub(super) async fn create(
         mentions_chiffon: true,
         call: None,
         retry_of: None,
+        undo_of: None,
     };
     let asking = Asking {
         content,
@@ -87,15 +90,14 @@ pub(super) async fn show(
     Id(id): Id<RequestId>,
 ) -> Result<Response, Refused> {
     let (view, version) = view(&state, id).await?;
-    // The ledger's commit comes after the last move and moves nothing.
-    let tag = format!(
-        "{version}{}",
-        if view.ledger_commit.is_some() {
-            ".1"
-        } else {
-            ""
-        }
-    );
+    // The ledger's commit and an undo come after the last move and move nothing.
+    let mut tag = version.to_string();
+    if view.ledger_commit.is_some() {
+        tag.push_str(".1");
+    }
+    if let Some(undone) = &view.undone_by {
+        tag.push_str(&format!(".{}.{}", undone.request_id, undone.state));
+    }
     Ok(versioned(&headers, &tag, &view))
 }
 
@@ -114,7 +116,15 @@ pub(super) async fn view(state: &State, id: RequestId) -> Result<(RequestView, u
     } else {
         None
     };
-    Ok((request_view(&run, updated_at, commit), version))
+    let undone_by = match run.request.state.ended() {
+        true => shared.undone_by(id).await?,
+        false => None,
+    };
+    let view = RequestView {
+        undone_by,
+        ..request_view(&run, updated_at, commit)
+    };
+    Ok((view, version))
 }
 
 /// Which requests to list.
@@ -286,11 +296,17 @@ pub(super) async fn retry(
         return Err(Problem::new(ErrorCode::NotEnded, detail, todo).into());
     }
     let content = Content {
-        kind: if call.is_some() { "entry" } else { "text" }.to_owned(),
+        kind: match (&request.undo_of, &call) {
+            (Some(_), _) => "undo",
+            (None, Some(_)) => "entry",
+            (None, None) => "text",
+        }
+        .to_owned(),
         text,
         mentions_chiffon: true,
         call,
         retry_of: Some(id),
+        undo_of: request.undo_of,
     };
     let asking = Asking {
         content,
@@ -335,6 +351,64 @@ fn again(run: &Run) -> (String, Option<EntryCall>) {
         Some(text) => (text, None),
         None => (request.text.clone(), request.call.clone()),
     }
+}
+
+/// Takes a request back, as a new request with its own plan, preview and approval.
+///
+/// Its completed steps are taken back in the reverse order, each by what its entry names for it. What cannot
+/// be taken back, and what was changed again since, the new plan says.
+#[utoipa::path(
+    post, path = "/api/v1/requests/{id}/undo", tag = "requests", operation_id = "undo_request",
+    params(("id" = RequestId, Path), ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
+    request_body = Option<UndoRequest>,
+    responses(
+        (status = 202, description = "Taken", body = RequestAccepted),
+        (status = 409, description = "It has not ended, changed nothing, has no way back, or was taken back already")
+    )
+)]
+pub(super) async fn undo(
+    Extract(state): Extract<State>,
+    _: NoQuery,
+    trace: Trace,
+    headers: HeaderMap,
+    Id(id): Id<RequestId>,
+    Perhaps(Body {
+        value: asked,
+        bytes,
+    }): Perhaps<UndoRequest>,
+) -> Result<Response, Refused> {
+    let operation = format!("undo:{id}");
+    let call = Call {
+        operation: &operation,
+        headers: &headers,
+        body: &bytes,
+        key: None,
+    };
+    let held = hold(&state, &call).await?;
+    let (run, _) = state.shared.load(id).await?;
+    let undoing = Undoing {
+        request: id,
+        what_can_be: asked.what_can_be,
+    };
+    // Said now rather than later: nothing is taken that cannot be planned.
+    let loaded = state.shared.library.current().await?;
+    state.shared.take_back(&loaded, undoing, None).await?;
+    let content = Content {
+        kind: "undo".to_owned(),
+        text: undo_words(&run.request, undoing),
+        mentions_chiffon: true,
+        call: None,
+        retry_of: None,
+        undo_of: Some(undoing),
+    };
+    let asking = Asking {
+        content,
+        project_id: Some(run.request.project_id),
+        room_id: Some(run.request.room_id),
+        trace,
+        held,
+    };
+    take(&state, asking).await
 }
 
 /// Brings an event to a request, and shows how it stands then.

@@ -9,6 +9,7 @@ use chiffon_common::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The form of [`LedgerDoc`] and of the files made of it. A change of either needs a new number, and the old
 /// form stays, because old commits must be reproduced to the byte.
@@ -72,6 +73,9 @@ pub struct StepDoc {
     pub host_outcomes: BTreeMap<HostName, HostOutcome>,
     /// Wall time in seconds.
     pub duration_seconds: f64,
+    /// What a check afterwards found on each host: the step is such a check then, and changes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<BTreeMap<HostName, Map<String, Value>>>,
 }
 
 /// Why a request did not complete.
@@ -95,6 +99,10 @@ pub struct LedgerDoc {
     /// Who approved; nobody for tier 0.
     #[serde(default)]
     pub approvers: Vec<String>,
+    /// The request that this one takes back. Like all that came later, it stands in files and trailers only
+    /// where there is one, so that commits of before stay what they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undo_of: Option<RequestId>,
     /// What was asked, in the person's words.
     pub text: String,
     /// What was approved.
@@ -120,7 +128,9 @@ pub struct LedgerDoc {
 impl StepDoc {
     /// The hosts that the step changed or may have changed.
     pub(super) fn touched(&self) -> impl Iterator<Item = (&HostName, Option<HostOutcome>)> {
-        let changes = self.tier != Tier::Zero && self.outcome != StepOutcome::NotRun;
+        let changes = self.tier != Tier::Zero
+            && self.evidence.is_none()
+            && self.outcome != StepOutcome::NotRun;
         let hosts = self.hosts.iter().filter(move |_| changes);
         let known = hosts.map(|host| (host, self.host_outcomes.get(host).copied()));
         known.filter(|(_, outcome)| {

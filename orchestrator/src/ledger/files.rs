@@ -83,6 +83,7 @@ fn record_of(doc: &LedgerDoc) -> Pairs {
         pair("text", Node::text(&doc.text)),
         pair("outcome", word(&doc.outcome)),
     ];
+    pairs.extend(doc.undo_of.map(|id| pair("undo_of", Node::text(id))));
     pairs.extend(doc.problem.as_ref().map(|problem| {
         let code = Node::Scalar(problem.code.number().to_string());
         let detail = Node::text(&problem.detail);
@@ -111,7 +112,7 @@ fn record_of(doc: &LedgerDoc) -> Pairs {
 fn step_of(step: &StepDoc) -> Node {
     let outcomes = step.host_outcomes.iter();
     let outcomes = outcomes.map(|(host, outcome)| pair(host.as_str(), word(outcome)));
-    Node::Map(vec![
+    let mut pairs = vec![
         pair("entry", Node::text(&step.entry)),
         pair("title", Node::text(&step.title)),
         pair("task", Node::text(step.task_id)),
@@ -125,7 +126,14 @@ fn step_of(step: &StepDoc) -> Node {
         pair("hosts", list(&step.hosts)),
         pair("host_outcomes", Node::Map(outcomes.collect())),
         pair("parameters", parameters(step)),
-    ])
+    ];
+    if let Some(evidence) = &step.evidence {
+        let found = evidence
+            .iter()
+            .map(|(host, data)| pair(host.as_str(), Node::from(&Value::Object(data.clone()))));
+        pairs.push(pair("evidence", Node::Map(found.collect())));
+    }
+    Node::Map(pairs)
 }
 
 /// Seconds with one digit after the point; nothing that is no number.

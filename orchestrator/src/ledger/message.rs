@@ -96,6 +96,7 @@ fn of_several(docs: &[LedgerDoc]) -> String {
 
 fn trailers_of(doc: &LedgerDoc) -> Vec<(&'static str, String)> {
     let mut trailers = vec![("Request", doc.request_id.to_string())];
+    trailers.extend(doc.undo_of.map(|id| ("Undo-Of", id.to_string())));
     let tasks = doc
         .steps
         .iter()

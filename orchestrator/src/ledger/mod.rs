@@ -24,6 +24,7 @@ mod files;
 mod locks;
 mod message;
 mod pack;
+mod proposals;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -52,6 +53,7 @@ pub use burst::Batch;
 pub use doc::{FORM, LedgerDoc, ProblemDoc, RequestOutcome, StepDoc, StepOutcome};
 pub use error::LedgerError;
 pub use files::{host_folder, record_path};
+pub use proposals::{Judged, Offered, Proposal, REFUSED, TAKEN, may_have_proposals, refused};
 pub use verify::{Fault, Verifier};
 
 /// The only branch that the scribe writes, and that only the scribe writes.

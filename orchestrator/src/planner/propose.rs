@@ -97,7 +97,10 @@ pub(super) fn called(planner: &Planner, call: &EntryCall, inventory: &Inventory)
             about: None,
         })
     };
-    let entry = planner.catalogue.find(call.entry.as_str()).map_err(asked)?;
+    let entry = planner
+        .catalogue
+        .find_asked(call.entry.as_str())
+        .map_err(asked)?;
     let mut mentions = Mentions::default();
     for host in &call.hosts {
         let meant = inventory.meant(host.as_str());
@@ -136,7 +139,7 @@ fn explicitly(
         Ok(form) => form,
         Err(problem) => return Some(Err(asked(problem))),
     };
-    let entry = match planner.catalogue.find(form.entry) {
+    let entry = match planner.catalogue.find_asked(form.entry) {
         Ok(entry) => entry,
         Err(problem) => return (!form.parameters.is_empty()).then(|| Err(asked(problem))),
     };

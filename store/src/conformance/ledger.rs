@@ -102,4 +102,10 @@ pub(super) async fn a_request_finds_its_ledger_commit(store: Arc<dyn Store>) {
     assert_eq!(commit_of(0).await.as_deref(), Some("abc"));
     assert_eq!(commit_of(1).await.as_deref(), Some("abc"));
     assert_eq!(commit_of(2).await, None);
+    let tenant = name("default");
+    let entry = done(store.ledger_entry(&tenant, entries[1].request_id).await);
+    assert_eq!(entry.map(|entry| entry.entry_no), Some(2));
+    let other = name("other");
+    let of_other = store.ledger_entry(&other, entries[1].request_id).await;
+    assert_eq!(done(of_other), None);
 }

@@ -138,6 +138,30 @@ pub(super) async fn a_list_can_be_narrowed(store: Arc<dyn Store>) {
     assert_eq!(done(store.requests(&name("other"), list).await), []);
 }
 
+pub(super) async fn what_takes_a_request_back_is_found_by_it(store: Arc<dyn Store>) {
+    let original = stored_request(&*store, at(0)).await;
+    let mut undos = Vec::new();
+    for second in 1..4 {
+        let mut row = request_row(at(second));
+        row.doc = json!({ "undo_of": { "request": original.request_id } });
+        done(
+            store
+                .commit(commit([Write::Request(Expected::Absent, row.clone())]))
+                .await,
+        );
+        undos.insert(0, row);
+    }
+    let tenant = name("default");
+    assert_eq!(
+        done(store.undos_of(&tenant, original.request_id).await),
+        undos
+    );
+    let undo = undos[0].request_id;
+    assert_eq!(done(store.undos_of(&tenant, undo).await), []);
+    let other = done(store.undos_of(&name("other"), original.request_id).await);
+    assert_eq!(other, []);
+}
+
 pub(super) async fn tasks_and_requests_are_found_by_state(store: Arc<dyn Store>) {
     let rows = thirty(&*store).await;
     let found = done(store.requests_in(&["received", "running"], 100).await);

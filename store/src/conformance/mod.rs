@@ -106,6 +106,7 @@ cases! {
     lists: a_run_is_read_as_a_whole,
         a_list_misses_and_repeats_nothing,
         a_list_can_be_narrowed,
+        what_takes_a_request_back_is_found_by_it,
         tasks_and_requests_are_found_by_state,
         forgetting_spares_what_is_needed;
     pages: a_list_of_tasks_misses_and_repeats_nothing,

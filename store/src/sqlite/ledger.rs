@@ -150,6 +150,20 @@ pub(super) fn entries(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The last entry of a request.
+pub(super) fn entry_of(
+    conn: &Connection,
+    tenant: &TenantId,
+    request: RequestId,
+) -> Result<Option<LedgerEntryRow>, Error> {
+    let sql = "SELECT tenant_id, entry_no, request_id, shares_commit, created_at, doc
+               FROM ledger_entries WHERE request_id = ?1 AND tenant_id = ?2
+               ORDER BY entry_no DESC LIMIT 1";
+    let mut statement = conn.prepare_cached(sql)?;
+    let found = statement.query_row(params![request.to_string(), tenant.as_str()], entry);
+    Ok(found.optional()?)
+}
+
 /// The commit that holds the last written entry of a request.
 pub(super) fn commit_of(conn: &Connection, request: RequestId) -> Result<Option<String>, Error> {
     // The batch of an entry is the last one that begins at or before it: batches have no holes.

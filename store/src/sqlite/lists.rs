@@ -73,6 +73,22 @@ pub(super) fn requests(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Requests that take this one back, newest first; 100 at most.
+pub(super) fn undos_of(
+    conn: &Connection,
+    tenant: &TenantId,
+    request: RequestId,
+) -> Result<Vec<RequestRow>, Error> {
+    let sql = select_requests!(
+        "INDEXED BY requests_undoing WHERE tenant_id = ?1 AND doc ->> '$.undo_of.request' = ?2
+         ORDER BY created_at DESC, request_id DESC LIMIT 100"
+    );
+    let mut statement = conn.prepare_cached(sql)?;
+    let parameters = params![tenant.as_str(), request.to_string()];
+    let rows = statement.query_map(parameters, self::request)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// Requests in one of these states, oldest first.
 pub(super) fn requests_in(
     conn: &Connection,

@@ -74,6 +74,16 @@ impl Store for Sqlite {
             .await
     }
 
+    async fn undos_of(
+        &self,
+        tenant: &TenantId,
+        request: RequestId,
+    ) -> Result<Vec<RequestRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| lists::undos_of(conn, &tenant, request))
+            .await
+    }
+
     async fn tasks(&self, tenant: &TenantId, list: ListTasks) -> Result<Vec<TaskRow>, Error> {
         let tenant = tenant.clone();
         self.read(move |conn| tasks::list(conn, &tenant, &list))
@@ -323,6 +333,16 @@ impl Store for Sqlite {
     async fn last_ledger_batch(&self, tenant: &TenantId) -> Result<Option<LedgerBatchRow>, Error> {
         let tenant = tenant.clone();
         self.read(move |conn| ledger::last(conn, &tenant)).await
+    }
+
+    async fn ledger_entry(
+        &self,
+        tenant: &TenantId,
+        request: RequestId,
+    ) -> Result<Option<LedgerEntryRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| ledger::entry_of(conn, &tenant, request))
+            .await
     }
 
     async fn ledger_commit(&self, request: RequestId) -> Result<Option<String>, Error> {

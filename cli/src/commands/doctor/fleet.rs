@@ -51,7 +51,11 @@ async fn components(context: &Context<'_>, session: &Session) -> Result<Vec<Find
             _ => Finding::fail(what, found, todo_of(what)),
         }
     });
-    let mut findings: Vec<Finding> = found.collect();
+    let notices = health.notices.iter().map(|notice| {
+        let todo = "`chiffon explain 5120` tells more.";
+        Finding::warn("ledger", notice.clone(), todo)
+    });
+    let mut findings: Vec<Finding> = found.chain(notices).collect();
     if let Some(frozen) = &health.frozen {
         let todo = "Nothing is started until it is ended: chiffon thaw";
         findings.push(Finding::warn("freeze", frozen.words(), todo));
