@@ -320,9 +320,8 @@ fn wants(question: &Question) -> Wants {
 
 /// The digest of a plan that has no preview yet.
 fn first_digest(run: &Run, plan: &Plan) -> Result<Digest, Problem> {
-    digest_of(run, plan).map_err(|error| {
-        Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
-    })
+    digest_of(run, plan)
+        .map_err(|error| Problem::new(ErrorCode::Internal, error.to_string(), "please report this"))
 }
 
 /// The number of the step that comes after these.

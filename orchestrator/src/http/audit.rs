@@ -17,6 +17,8 @@ use super::{
 
 /// Anchors in one verification, at most.
 const ANCHORS: usize = 1000;
+/// Longest hash, in characters.
+const HASH: usize = 100;
 
 /// Which records to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -76,7 +78,10 @@ pub(super) async fn list(
 #[utoipa::path(
     post, path = "/api/v1/audit/verify", tag = "audit", operation_id = "verify_audit",
     request_body(content = Option<VerifyAudit>, description = "What was noted elsewhere, if anything was"),
-    responses((status = 200, description = "What was held, and what does not fit", body = AuditReport))
+    responses(
+        (status = 200, description = "What was held, and what does not fit", body = AuditReport),
+        (status = 404, description = "The ledger has no remote")
+    )
 )]
 pub(super) async fn verify(
     Extract(state): Extract<State>,
@@ -95,7 +100,43 @@ pub(super) async fn verify(
         let place = FieldError::body("/anchors", "too many");
         return Err(problem.at(place).into());
     }
+    for (no, anchor) in asked.anchors.iter().enumerate() {
+        fits(no, anchor)?;
+    }
     Ok(Json(state.shared.verify_audit(asked).await?))
+}
+
+/// Within the bounds that the document names.
+fn fits(no: usize, anchor: &AuditAnchor) -> Result<(), Refused> {
+    let numbers = [
+        ("seal_no", anchor.seal_no),
+        ("first_seq", anchor.first_seq),
+        ("last_seq", anchor.last_seq),
+    ];
+    let too_high = numbers
+        .iter()
+        .find(|(_, number)| i64::try_from(*number).is_err());
+    let commit = anchor.ledger_commit.as_ref();
+    let texts = [
+        ("root", Some(&anchor.root)),
+        ("previous", Some(&anchor.previous)),
+        ("hash", Some(&anchor.hash)),
+        ("ledger_commit", commit),
+    ];
+    let long = |text: &Option<&String>| text.is_some_and(|text| text.chars().count() > HASH);
+    let too_long = texts.iter().find(|(_, text)| long(text));
+    let wrong = too_high.map(|(name, _)| (*name, "there is no record or seal of so high a number"));
+    let wrong = wrong.or(too_long.map(|(name, _)| (*name, "no hash is so long")));
+    let Some((name, why)) = wrong else {
+        return Ok(());
+    };
+    let problem = Problem::new(
+        ErrorCode::MalformedMessage,
+        format!("anchor {no} is none that was ever noted: {why}"),
+        "give it as `chiffon audit anchor` wrote it",
+    );
+    let place = FieldError::body(format!("/anchors/{no}/{name}"), why);
+    Err(problem.at(place).into())
 }
 
 /// The last seal and the last ledger commit, to be noted elsewhere.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chiffon_common::{Digest, RequestId};
 use serde_json::json;
 
-use super::make::{at, commit, request_row};
+use super::make::{at, commit, done, request_row};
 use crate::{Error, Expected, RequestRow, RunEventRow, Store, Write};
 
 fn event(request: &RequestRow, version: u64) -> Write {
@@ -34,20 +34,18 @@ pub async fn events_of_a_request_are_kept_in_order(store: Arc<dyn Store>) {
         event(&request, 3),
         event(&request, 2),
     ];
-    store.commit(commit(writes)).await.unwrap();
-    let found = store
-        .run_events(&request.tenant_id, request.request_id)
-        .await
-        .unwrap();
+    done(store.commit(commit(writes)).await);
+    let (tenant, id) = (&request.tenant_id, request.request_id);
+    let found = done(store.run_events(tenant, id).await);
     let versions: Vec<_> = found.iter().map(|row| row.version).collect();
     assert_eq!(versions, [1, 2, 3]);
     assert_eq!(found[1].doc["n"], 2);
-    let policy = store.run_policy(policy_digest()).await.unwrap();
+    let policy = done(store.run_policy(policy_digest()).await);
     assert_eq!(policy, Some(json!({ "attempts": 3 })));
-    let other = store.run_policy(Digest::of_bytes(b"other")).await.unwrap();
+    let other = done(store.run_policy(Digest::of_bytes(b"other")).await);
     assert_eq!(other, None);
     let nobody = RequestId::from_uuid(uuid::Uuid::from_u128(99));
-    let none = store.run_events(&request.tenant_id, nobody).await.unwrap();
+    let none = done(store.run_events(tenant, nobody).await);
     assert!(none.is_empty());
 }
 
@@ -56,7 +54,7 @@ pub async fn an_event_is_kept_once(store: Arc<dyn Store>) {
     let request = request_row(at(0));
     let made = Write::Request(Expected::Absent, request.clone());
     let writes = [made, event(&request, 1)];
-    store.commit(commit(writes)).await.unwrap();
+    done(store.commit(commit(writes)).await);
     let twice = store.commit(commit([event(&request, 1)])).await;
     assert!(matches!(twice, Err(Error::Conflict { .. })), "{twice:?}");
 }
