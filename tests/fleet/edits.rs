@@ -1,6 +1,11 @@
 //! Somebody edits what was approved: rows of the database, files of catalogue and inventory, the configuration, the
 //! messages on the bus. Whatever it is and whenever it happens, nothing of it runs.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that fails is a test that fails, and says where"
+)]
+
 use std::{
     fs,
     num::NonZeroU32,

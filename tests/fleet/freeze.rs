@@ -1,5 +1,10 @@
 //! The freeze: nothing starts, what runs goes on, and the thaw lets go by itself; whoever looks is told.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that fails is a test that fails, and says where"
+)]
+
 use std::sync::{Arc, atomic::Ordering};
 
 use chiffon_bus::MemoryBus;

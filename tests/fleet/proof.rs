@@ -1,6 +1,11 @@
 //! Somebody edits the record: each edit of rows, events, chain or ledger is found and named, and what was not edited
 //! holds. The database is a file here, so that it can be edited behind the back of everything that guards it.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that fails is a test that fails, and says where"
+)]
+
 use std::{path::Path, process::Command, sync::Arc};
 
 use chiffon_bus::MemoryBus;
