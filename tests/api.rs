@@ -42,6 +42,8 @@ mod problems;
 mod records;
 #[path = "api/resets.rs"]
 mod resets;
+#[path = "api/schedules.rs"]
+mod schedules;
 #[path = "api/schemathesis.rs"]
 mod schemathesis;
 #[path = "api/tokens.rs"]

@@ -34,6 +34,8 @@ mod preview;
 mod questions;
 #[path = "e2e/reference.rs"]
 mod reference;
+#[path = "e2e/schedules.rs"]
+mod schedules;
 #[path = "e2e/shots.rs"]
 mod shots;
 #[path = "e2e/ssh.rs"]

@@ -15,6 +15,8 @@ mod ledger;
 mod proof;
 #[path = "fleet/proposals.rs"]
 mod proposals;
+#[path = "fleet/schedules.rs"]
+mod schedules;
 #[path = "fleet/undo.rs"]
 mod undo;
 #[path = "world.rs"]

@@ -7,6 +7,7 @@ mod agent;
 mod process;
 mod rules;
 mod run;
+mod schedule;
 
 pub use agent::{Agent, AgentEffect, AgentEvent, AgentMoved, AgentState, advance_agent};
 pub use process::{Authorisation, Judgement, Policy, Prior, Stage, StageRecord, process};
@@ -14,7 +15,8 @@ pub use rules::rules_digest;
 pub use run::{
     Answered, Approval, Cancelling, Context, Decision, DecisionKind, DecisionState, Effect, Gate,
     Ids, MAX_ROUNDS, Moved, NewRun, Outcome, ProofError, Refusal, Replied, Reported, Request,
-    RequestState, Round, Run, RunEvent, RunPolicy, Said, Sent, SliceDocs, Task, TaskState,
-    TimerKind, TimerName, TimerSubject, WaitingOn, Wants, Words, apply, bead_state, may_start,
-    secrets_of, turned_away,
+    RequestState, Round, Run, RunEvent, RunPolicy, Said, Sent, SliceDocs, StandingApproved, Task,
+    TaskState, TimerKind, TimerName, TimerSubject, WaitingOn, Wants, Words, apply, bead_state,
+    may_start, secrets_of, turned_away,
 };
+pub use schedule::{Cron, CronError, Look, MOST_MISSED, Passed, Times, Verdict};

@@ -17,6 +17,7 @@ mod plan;
 mod replay;
 mod request;
 mod run;
+mod schedule;
 mod shared;
 mod undo;
 mod watch;
@@ -40,6 +41,10 @@ pub use plan::{Plan, ShowPlan};
 pub use replay::Replay;
 pub use request::{Request, Retry};
 pub use run::{Ask, Run};
+pub use schedule::{
+    AddSchedule, ApproveSchedule, EditSchedule, ListSchedules, MissedRuns, NextOfSchedule,
+    RunSchedule, Schedule, ScheduleWords,
+};
 pub use shared::{Belongs, Consent, Part, Patience};
 pub use undo::Undo;
 pub use watch::Watch;
@@ -125,6 +130,8 @@ pub enum Command {
     Reject(Reject),
     Undo(Undo),
     Watch(Watch),
+    #[command(subcommand)]
+    Schedule(Schedule),
     #[command(subcommand)]
     Catalogue(Catalogue),
     #[command(subcommand)]

@@ -7,6 +7,7 @@ mod history;
 mod places;
 mod requests;
 mod resolve;
+mod schedules;
 mod sse;
 
 use std::{net::SocketAddr, time::Duration};

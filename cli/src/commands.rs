@@ -29,6 +29,7 @@ mod reply;
 mod request;
 mod retry;
 mod run;
+mod schedule;
 mod sealed;
 mod status;
 mod telling;
@@ -109,6 +110,7 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Reject(args) => approve::reject(context, args).await,
         Command::Undo(args) => undo::undo(context, args).await,
         Command::Watch(args) => watch::watch(context, args).await,
+        Command::Schedule(args) => schedule::schedule(context, args).await,
         Command::Catalogue(args) => catalogue::catalogue(context, args).await,
         Command::Inventory(Inventory::Show) => inventory::show(context).await,
         Command::Inventory(Inventory::Check) => inventory::check(context).await,

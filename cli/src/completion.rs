@@ -85,6 +85,7 @@ fn with_values(command: clap::Command) -> clap::Command {
     let with_candidates = |arg: clap::Arg| match arg.get_id().as_str() {
         "request" => arg.add(ArgValueCandidates::new(move || live::requests(which))),
         "decision" => arg.add(ArgValueCandidates::new(live::decisions)),
+        "schedule" => arg.add(ArgValueCandidates::new(live::schedules)),
         "entry" => arg.add(ArgValueCandidates::new(live::entries)),
         "on" => arg.add(ArgValueCandidates::new(live::places)),
         "agent" => arg.add(ArgValueCandidates::new(live::agents)),
@@ -134,6 +135,8 @@ mod tests {
             "chiffon request retry request",
             "chiffon undo request",
             "chiffon plan show request",
+            "chiffon schedule show schedule",
+            "chiffon schedule edit schedule",
             "chiffon decision list request",
             "chiffon catalogue run entry",
             "chiffon catalogue run on",

@@ -140,6 +140,9 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
             ..RunPolicy::default()
         },
         good_for_seconds: u64::from(settings.good_for_minutes) * 60,
+        history_days: settings.history_days,
+        // A command that comes and goes must not begin what it will not see the end of.
+        stays: ports == Ports::Configured,
         agents: agents::names()
             .iter()
             .filter_map(|name| name.parse().ok())

@@ -11,6 +11,7 @@ mod fleet;
 mod plan;
 mod replay;
 mod request;
+mod schedule;
 mod settings;
 mod table;
 #[cfg(test)]
@@ -27,5 +28,6 @@ pub use fleet::{agents, fleet, health, inventory, ledger};
 pub use plan::{Extent, plan, plan_diff};
 pub use replay::replay;
 pub use request::{nearest, outcome, request, requests, task_ended, waiting};
+pub use schedule::{next_times, schedule, schedules, standing_plan};
 pub use settings::{settings, settings_with_origin};
 pub use words::{one_line, state};

@@ -63,6 +63,8 @@ pub struct Settings {
     pub question_minutes: u32,
     /// `approvals.good_for_minutes`: how long an approval may wait for its first step.
     pub good_for_minutes: u32,
+    /// `retention.history_days`: how long requests are kept after their end; 0 for ever.
+    pub history_days: u32,
     /// `agents.infrastructure.slots`: how many runs the infrastructure agent takes at once.
     pub slots: u32,
     /// `agents.infrastructure.isolation`, `run_as`, `readable` and `limits`: what its runs are kept in.
@@ -133,6 +135,7 @@ impl Settings {
             },
             question_minutes: sources.parsed("decisions.timeout", minutes)?,
             good_for_minutes: sources.number("approvals.good_for_minutes", 1..=10_080)?,
+            history_days: sources.number("retention.history_days", 0..=36_500)?,
             slots: sources.number("agents.infrastructure.slots", 1..=64)?,
             isolation: isolation(sources)?,
             heartbeat_seconds: sources.number("agents.heartbeat_seconds", 1..=60)?,

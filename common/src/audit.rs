@@ -107,6 +107,18 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
+    /// The action of a record that names requests whose rows were forgotten with age (retention).
+    pub const HISTORY_FORGOTTEN: &'static str = "history.forgotten";
+
+    /// The requests whose rows went in this record's transaction: they are missing from the database by right.
+    pub fn forgotten_requests(&self) -> impl Iterator<Item = RequestId> {
+        let named = (self.action == Self::HISTORY_FORGOTTEN)
+            .then(|| self.data.get("requests").and_then(Value::as_array))
+            .flatten();
+        let ids = named.into_iter().flatten().filter_map(Value::as_str);
+        ids.filter_map(|id| id.parse().ok())
+    }
+
     /// How many events it is in the event stream: one for each move, and one where nothing moved.
     pub fn event_count(&self) -> u64 {
         u64::try_from(self.moves.len()).unwrap_or(u64::MAX).max(1)

@@ -97,6 +97,11 @@ codes! {
     TooManyRounds = 5115, 422, AfterChange, "the request was asked back about too often";
     QuestionExpired = 5116, 410, AfterChange, "nobody answered the question in time";
     ProposalRefused = 5120, 422, AfterChange, "what was pushed to the ledger proposes no undo";
+    BadSchedule = 5125, 422, AfterChange, "the schedule cannot be understood";
+    TimePassed = 5126, 422, AfterChange, "the time has passed, or never comes";
+    UnknownZone = 5127, 422, AfterChange, "there is no such time zone";
+    TooManySchedules = 5128, 409, AfterChange, "there are as many schedules as there may be";
+    StandingRefused = 5129, 409, AfterChange, "a standing approval cannot be given so";
     // 52xx approval and authorisation
     Unauthenticated = 5201, 401, AfterChange, "a valid token is required";
     Forbidden = 5202, 403, AfterChange, "this is not permitted to you";

@@ -104,6 +104,8 @@ uuid_ids! {
     TaskId,
     /// A question to a person.
     DecisionId,
+    /// A schedule: what is asked at set times.
+    ScheduleId,
     /// One message on the bus; the same through every resend.
     MessageId,
     /// The correlation id that follows an event through every process.

@@ -21,6 +21,7 @@ mod plan;
 mod problem;
 mod redact;
 mod response;
+mod schedule;
 #[cfg(feature = "openapi")]
 mod schema;
 mod seal;
@@ -38,7 +39,7 @@ pub use event::{Actor, Content, EntryCall, Event, EventError, MAX_TEXT_CHARS, Un
 pub use freeze::Frozen;
 pub use ids::{
     AgentId, AuditId, BootId, DecisionId, EventId, IdError, Incarnation, MessageId, PlanId,
-    ProjectId, RequestId, RoomId, TaskId, TenantId, TraceId,
+    ProjectId, RequestId, RoomId, ScheduleId, TaskId, TenantId, TraceId,
 };
 pub use messages::{
     AgentKind, AttemptRef, BundlePiece, DiskMetrics, ErrorMessage, Heartbeat, HostOutcome,
@@ -53,6 +54,7 @@ pub use plan::{
 pub use problem::{FieldError, Problem, pointer_part};
 pub use redact::{MIN_SECRET_BYTES, REDACTED, RedactStream, Redactor};
 pub use response::{Action, Intent, ReasonCode, ResponsePlan};
+pub use schedule::{LONGEST_WINDOW_SECONDS, Missed, Scheduled, Standing, StandingSubject, When};
 pub use seal::{PublicKey, Seal, SealClaims, SealError, Signature, Signer, TrustedKeys};
 pub use sshsig::SshSigner;
 pub use text::visible;

@@ -43,6 +43,11 @@ pub struct Config {
     pub lifecycles: RunPolicy,
     /// How long an approval may wait for its first step, in seconds. Default 3600.
     pub good_for_seconds: u64,
+    /// How long requests are kept after their end, in days; 0 keeps them for ever. Default 730.
+    pub history_days: u32,
+    /// Whether it stays, as `chiffon up` does: what comes and goes with a command lets no schedule ask by itself, and
+    /// tidies up no more than it must.
+    pub stays: bool,
     /// Agents that are known beforehand: their queues are there before they are.
     pub agents: Vec<AgentId>,
     /// The key that signs the ledger's commits; without it they are not signed.
@@ -99,6 +104,8 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         rules,
         lifecycles: config.lifecycles,
         good_for_seconds: config.good_for_seconds,
+        history_days: config.history_days,
+        stays: config.stays,
         ledger_remote: config.ledger_remote,
         ledger: Place {
             path: config.home.join("ledger"),

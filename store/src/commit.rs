@@ -4,14 +4,14 @@
 //! Declarative, so that a backend may group many into one transaction (the fsync is the cost), check
 //! each by its own row counts, and retry singly what failed.
 
-use chiffon_common::{AuditEntry, Digest, MessageId, TenantId};
+use chiffon_common::{AuditEntry, Digest, MessageId, RequestId, ScheduleId, TenantId};
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::rows::{
     AgentRow, DecisionRow, EventRow, FreezeRow, HostRow, LedgerBatchRow, LedgerEntryRow, MetricRow,
-    NewLogLine, OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, TaskRow,
-    TimerRow,
+    NewLogLine, OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, ScheduleRow,
+    TaskRow, TimerRow,
 };
 
 /// What becomes true at once, or not at all.
@@ -85,6 +85,13 @@ pub enum Check {
         /// The version.
         version: u64,
     },
+    /// This schedule still has this version: [`crate::Error::Conflict`] otherwise.
+    Schedule {
+        /// The schedule.
+        schedule_id: ScheduleId,
+        /// As it was read.
+        version: u64,
+    },
 }
 
 /// What the row must be before the write. The version stored is counted by the store: what the written
@@ -114,6 +121,18 @@ pub enum Write {
     Project(Expected, ProjectRow),
     /// The freeze of the tenant, or its end.
     Freeze(Expected, FreezeRow),
+    /// A schedule.
+    Schedule(Expected, ScheduleRow),
+    /// Removes a schedule of this version.
+    RemoveSchedule {
+        /// The schedule.
+        schedule_id: ScheduleId,
+        /// As it was read.
+        version: u64,
+    },
+    /// Forgets a request with all its rows but its audit records and ledger entries. Refused with
+    /// [`crate::Error::Conflict`] where it has not ended, or where an entry of it has no ledger commit yet.
+    ForgetRequest(RequestId),
     /// The plan of a request; replaces an earlier one.
     Plan(PlanRow),
     /// An event; must not exist.

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use chiffon_common::{
-    AgentId, Digest, EventId, MessageId, PlanId, ProjectId, RequestId, RoomId, TaskId, TenantId,
+    AgentId, Digest, EventId, MessageId, PlanId, ProjectId, RequestId, RoomId, ScheduleId, TaskId,
+    TenantId,
 };
 use jiff::Timestamp;
 
@@ -12,7 +13,7 @@ use crate::{
     rows::{
         AgentRow, AuditSeal, DecisionRow, DueTimer, EventRow, FreezeRow, HostRow, LeaseRow,
         LedgerBatchRow, LedgerEntryRow, LogRow, NumberedAudit, OutboxRow, PlanRow, ProjectRow,
-        RequestRow, RoomRow, RunEventRow, StreamRow, TaskRow, TimerRow,
+        RequestRow, RoomRow, RunEventRow, ScheduleRow, StreamRow, TaskRow, TimerRow,
     },
 };
 
@@ -80,6 +81,17 @@ pub struct ListDecisions {
     pub state: Option<String>,
     /// After this one in the order (newest first); its creation time and id.
     pub after: Option<(Timestamp, String)>,
+    /// At most this many; taken as 1 where it is less, as 1,000 where it is more.
+    pub limit: u32,
+}
+
+/// Which schedules to list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListSchedules {
+    /// Only in this state.
+    pub state: Option<String>,
+    /// After this one in the order (newest first); its creation time and id.
+    pub after: Option<(Timestamp, ScheduleId)>,
     /// At most this many; taken as 1 where it is less, as 1,000 where it is more.
     pub limit: u32,
 }
@@ -183,6 +195,40 @@ pub trait Store: Send + Sync {
 
     /// The freeze of the tenant, if there ever was one.
     async fn freeze(&self, tenant: &TenantId) -> Result<Option<FreezeRow>, Error>;
+
+    /// Schedules, newest first.
+    async fn schedules(
+        &self,
+        tenant: &TenantId,
+        list: ListSchedules,
+    ) -> Result<Vec<ScheduleRow>, Error>;
+
+    /// One schedule.
+    async fn schedule(
+        &self,
+        tenant: &TenantId,
+        schedule: ScheduleId,
+    ) -> Result<Option<ScheduleRow>, Error>;
+
+    /// How many schedules there are.
+    async fn schedule_count(&self, tenant: &TenantId) -> Result<u64, Error>;
+
+    /// Schedules of all tenants that have no open run and whose next time has come, the earliest first; the limit as
+    /// in [`ListRequests`], here and in the next two.
+    async fn due_schedules(&self, now: Timestamp, limit: u32) -> Result<Vec<ScheduleRow>, Error>;
+
+    /// Active schedules of all tenants that have considered times after this moment, the earliest first.
+    async fn schedules_ahead(&self, of: Timestamp, limit: u32) -> Result<Vec<ScheduleRow>, Error>;
+
+    /// Schedules of all tenants with an open run, in the order of those requests' ids, after this one.
+    async fn watched_schedules(
+        &self,
+        after: Option<RequestId>,
+        limit: u32,
+    ) -> Result<Vec<ScheduleRow>, Error>;
+
+    /// When the next schedule without an open run is due.
+    async fn next_schedule(&self) -> Result<Option<Timestamp>, Error>;
 
     /// What is kept of an idempotency key.
     async fn stored_answer(
@@ -310,6 +356,24 @@ pub trait Store: Send + Sync {
     /// Forgets what is older than `before`: sent outbox rows, inbox keys, idempotency keys, metrics,
     /// output lines of ended requests. Never audit records. Returns how many rows went.
     async fn forget(&self, before: Timestamp) -> Result<u64, Error>;
+
+    /// Requests that ended before this moment and may be forgotten ([`crate::Write::ForgetRequest`]), those that ended
+    /// first; the limit as in [`ListRequests`].
+    async fn forgettable(
+        &self,
+        tenant: &TenantId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RequestId>, Error>;
+
+    /// Of the metrics from one moment to before another, keeps the first of each agent in every `step_seconds`,
+    /// counted from 1970. Returns how many went.
+    async fn thin_metrics(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        step_seconds: u32,
+    ) -> Result<u64, Error>;
 
     /// Holds the database against itself (integrity check, schema, triggers); what is wrong, in words.
     async fn check(&self) -> Result<Vec<String>, Error>;

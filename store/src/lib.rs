@@ -13,13 +13,15 @@ mod sqlite;
 mod verify;
 
 pub use commit::{Check, Commit, Expected, IdempotencyClaim, InboxKey, Receipt, Write};
-pub use contract::{ListDecisions, ListRequests, ListTasks, RunRows, Store, StoredAnswer};
+pub use contract::{
+    ListDecisions, ListRequests, ListSchedules, ListTasks, RunRows, Store, StoredAnswer,
+};
 pub use error::Error;
 pub use rows::{
     AgentRow, AuditSeal, DecisionRow, DueTimer, EventRow, FreezeRow, HostRow, LeaseRow,
     LedgerBatchRow, LedgerEntryRow, LogRow, MetricRow, NewLogLine, NumberedAudit, OutboxRow,
-    PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, StreamRow, StreamSource, TaskRow,
-    TimerRow,
+    PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, ScheduleRow, StreamRow, StreamSource,
+    TaskRow, TimerRow,
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Options, Sqlite};

@@ -2,8 +2,8 @@
 //! whole object in JSON, whose meaning the store leaves to the engine.
 
 use chiffon_common::{
-    AgentId, AuditRecord, Digest, EventId, Frozen, MessageId, ProjectId, RequestId, RoomId, TaskId,
-    TenantId,
+    AgentId, AuditRecord, Digest, EventId, Frozen, MessageId, ProjectId, RequestId, RoomId,
+    ScheduleId, TaskId, TenantId,
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -177,6 +177,33 @@ pub struct FreezeRow {
     pub version: u64,
     /// Who froze it, since when and why; absent after a thaw.
     pub frozen: Option<Frozen>,
+}
+
+/// Table `schedules`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScheduleRow {
+    /// Owner.
+    pub tenant_id: TenantId,
+    /// Key.
+    pub schedule_id: ScheduleId,
+    /// The group that its requests belong to.
+    pub project_id: ProjectId,
+    /// `active`, `paused`, `ended`.
+    pub state: String,
+    /// Rises by one with every change; 1 at first.
+    pub version: u64,
+    /// The first time that was neither used nor passed over; none while it is not active.
+    pub next_at: Option<Timestamp>,
+    /// Every time up to here was used or passed over.
+    pub considered_at: Timestamp,
+    /// The request of its last run, until that has ended: meanwhile it is not due.
+    pub open_request: Option<RequestId>,
+    /// When it came into being.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// The object.
+    pub doc: Value,
 }
 
 /// Table `events`: what came in and what the arbiter answered; written once.

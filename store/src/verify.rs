@@ -204,6 +204,10 @@ impl<'a> Walk<'a> {
             let slice = SliceHead { seq, digest };
             self.report.slices.insert(stream.clone(), slice);
         }
+        // Rows that went with age are missing by right, and this very record is what says so.
+        for request in record.entry.forgotten_requests() {
+            self.report.slices.remove(&format!("request:{request}"));
+        }
         let head = (record.position, record.hash);
         self.heads.insert(record.entry.stream, head);
     }

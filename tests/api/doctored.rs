@@ -8,13 +8,15 @@ use std::sync::{
 
 use async_trait::async_trait;
 use chiffon_common::{
-    Digest, EventId, Frozen, MessageId, PlanId, ProjectId, RequestId, RoomId, TaskId, TenantId,
+    Digest, EventId, Frozen, MessageId, PlanId, ProjectId, RequestId, RoomId, ScheduleId, TaskId,
+    TenantId,
 };
 use chiffon_store::{
     AgentRow, AuditSeal, Check, Commit, DecisionRow, DueTimer, Error, EventRow, Expected,
     FreezeRow, HostRow, LeaseRow, LedgerBatchRow, LedgerEntryRow, ListDecisions, ListRequests,
-    ListTasks, LogRow, NumberedAudit, OutboxRow, PlanRow, ProjectRow, Receipt, RequestRow, RoomRow,
-    RunEventRow, RunRows, Store, StoredAnswer, StreamRow, TaskRow, Write,
+    ListSchedules, ListTasks, LogRow, NumberedAudit, OutboxRow, PlanRow, ProjectRow, Receipt,
+    RequestRow, RoomRow, RunEventRow, RunRows, ScheduleRow, Store, StoredAnswer, StreamRow,
+    TaskRow, Write,
 };
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -190,6 +192,64 @@ impl Store for Doctored {
         project: &ProjectId,
     ) -> Result<Option<ProjectRow>, Error> {
         self.inner.project(tenant, project).await
+    }
+
+    async fn schedules(
+        &self,
+        tenant: &TenantId,
+        list: ListSchedules,
+    ) -> Result<Vec<ScheduleRow>, Error> {
+        self.inner.schedules(tenant, list).await
+    }
+
+    async fn schedule(
+        &self,
+        tenant: &TenantId,
+        schedule: ScheduleId,
+    ) -> Result<Option<ScheduleRow>, Error> {
+        self.inner.schedule(tenant, schedule).await
+    }
+
+    async fn schedule_count(&self, tenant: &TenantId) -> Result<u64, Error> {
+        self.inner.schedule_count(tenant).await
+    }
+
+    async fn due_schedules(&self, now: Timestamp, limit: u32) -> Result<Vec<ScheduleRow>, Error> {
+        self.inner.due_schedules(now, limit).await
+    }
+
+    async fn schedules_ahead(&self, of: Timestamp, limit: u32) -> Result<Vec<ScheduleRow>, Error> {
+        self.inner.schedules_ahead(of, limit).await
+    }
+
+    async fn watched_schedules(
+        &self,
+        after: Option<RequestId>,
+        limit: u32,
+    ) -> Result<Vec<ScheduleRow>, Error> {
+        self.inner.watched_schedules(after, limit).await
+    }
+
+    async fn next_schedule(&self) -> Result<Option<Timestamp>, Error> {
+        self.inner.next_schedule().await
+    }
+
+    async fn forgettable(
+        &self,
+        tenant: &TenantId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RequestId>, Error> {
+        self.inner.forgettable(tenant, before, limit).await
+    }
+
+    async fn thin_metrics(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        step_seconds: u32,
+    ) -> Result<u64, Error> {
+        self.inner.thin_metrics(from, to, step_seconds).await
     }
 
     async fn stored_answer(

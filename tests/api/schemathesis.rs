@@ -16,7 +16,7 @@ use std::{
 
 use chiffon_bus::MemoryBus;
 use chiffon_tests::{not_run, repository_root};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{process::Command, time::timeout};
 
 use super::{
@@ -113,6 +113,12 @@ async fn known(world: &World) -> String {
         for decision in request["decisions"].as_array().into_iter().flatten() {
             add("decisions", &decision["decision_id"]);
         }
+    }
+    for n in 0..4 {
+        let body = json!({ "cron": "@yearly", "text": "ping nas", "title": n.to_string() });
+        let (_, made) = world.post("/api/v1/schedules", body).await;
+        let id = made["schedule_id"].as_str().map(str::to_owned);
+        ids.entry("schedules").or_default().extend(id);
     }
     for (noun, id) in [
         ("agents", "infrastructure"),

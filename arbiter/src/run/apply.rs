@@ -1,7 +1,8 @@
 //! The one door: an event meets a slice.
 
 use chiffon_common::{
-    EntryCall, EventId, Principal, ProjectId, RequestId, RoomId, TenantId, TraceId, Undoing,
+    EntryCall, EventId, Principal, ProjectId, RequestId, RoomId, Scheduled, TenantId, TraceId,
+    Undoing,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ pub fn apply(run: &Run, event: RunEvent, context: Context<'_>) -> Result<Moved, 
         RunEvent::PreviewSealed { plan } => desk.preview_sealed(*plan)?,
         RunEvent::Answered(answer) => desk.answered(answer)?,
         RunEvent::Replied(reply) => desk.replied(reply)?,
+        RunEvent::StandingApproved(standing) => desk.standing_approved(&standing)?,
         RunEvent::CancelAsked { by } => desk.cancel_asked(&by)?,
         RunEvent::TaskHeld { task, on } => desk.task_held(task, on)?,
         RunEvent::TaskDispatched { task, sent, leases } => {
@@ -79,6 +81,8 @@ pub struct NewRun {
     pub retry_of: Option<RequestId>,
     /// The request that it takes back.
     pub undo_of: Option<Undoing>,
+    /// The schedule that asks, where nobody does by hand.
+    pub schedule: Option<Scheduled>,
 }
 
 impl Run {
@@ -103,6 +107,7 @@ impl Run {
                 retry_of: new.retry_of,
                 rounds: Vec::new(),
                 undo_of: new.undo_of,
+                schedule: new.schedule,
                 created_at: now,
                 state: RequestState::Received,
                 because: "taken".to_owned(),

@@ -1,6 +1,6 @@
 //! How a question is answered, and what the answer moves.
 
-use chiffon_common::{DecisionId, ErrorCode, Principal, Problem, TaskId, Tier};
+use chiffon_common::{DecisionId, Digest, ErrorCode, Principal, Problem, ScheduleId, TaskId, Tier};
 
 use super::{
     Answered, Approval, Decision, DecisionKind, DecisionState, Effect, Refusal, RequestState,
@@ -29,16 +29,7 @@ impl Desk<'_> {
         self.move_decision(decision.decision_id, to, &because);
         match decision.kind {
             DecisionKind::Approval { digest, .. } if answer.choice == "approve" => {
-                let plan = self.run.plan.as_ref();
-                let good_until = plan.map_or(self.now, |plan| good_until(plan, self.now));
-                self.run.request.approval = Some(Approval {
-                    decision: decision.decision_id,
-                    approver: answer.by.id.clone(),
-                    digest,
-                    at: self.now,
-                    good_until,
-                    used_at: None,
-                });
+                self.approved(decision.decision_id, &answer.by.id, digest, None);
                 self.start_running(&format!("approved by {}", answer.by.id));
             }
             DecisionKind::Approval { .. } => {
@@ -57,6 +48,27 @@ impl Desk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The approval that an answer gives.
+    pub(super) fn approved(
+        &mut self,
+        decision: DecisionId,
+        approver: &str,
+        digest: Digest,
+        standing: Option<ScheduleId>,
+    ) {
+        let plan = self.run.plan.as_ref();
+        let good_until = plan.map_or(self.now, |plan| good_until(plan, self.now));
+        self.run.request.approval = Some(Approval {
+            decision,
+            approver: approver.to_owned(),
+            digest,
+            at: self.now,
+            good_until,
+            used_at: None,
+            standing,
+        });
     }
 
     fn may_answer(&self, decision: &Decision, answer: &Answered) -> Result<(), Refusal> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chiffon_common::{
     AgentId, DecisionId, Digest, Frozen, HostSummary, Incarnation, Plan, Principal, Problem,
-    ResourceUsage, ResultStatus, StatusKind, TaskId, api::Nearest,
+    ResourceUsage, ResultStatus, ScheduleId, Standing, StatusKind, TaskId, api::Nearest,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,8 @@ pub enum RunEvent {
     Answered(Answered),
     /// A question of the planner was answered in own words.
     Replied(Replied),
+    /// A person had answered beforehand, for exactly this plan.
+    StandingApproved(StandingApproved),
     /// A person wants it to end.
     CancelAsked {
         /// Who.
@@ -140,6 +142,15 @@ pub struct Replied {
     pub by: Principal,
     /// For the record.
     pub comment: Option<String>,
+}
+
+/// A standing approval, as its schedule holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StandingApproved {
+    /// The schedule.
+    pub schedule_id: ScheduleId,
+    /// What a person said of it.
+    pub standing: Standing,
 }
 
 /// An agent's word on how it goes.
@@ -285,4 +296,8 @@ pub enum Refusal {
         /// Who.
         by: String,
     },
+    /// The standing approval is not for this: another plan, another schedule, too late, or a tier that a person
+    /// approves each time.
+    #[error("the standing approval is not for this plan: {0}")]
+    NotStanding(&'static str),
 }

@@ -18,6 +18,7 @@ mod proof;
 mod question;
 mod request;
 mod settle;
+mod standing;
 mod state;
 mod task;
 #[cfg(test)]
@@ -27,7 +28,9 @@ mod timer;
 pub use apply::{NewRun, apply};
 pub use context::{Context, Ids};
 pub use desk::{Moved, RunPolicy};
-pub use event::{Answered, Effect, Outcome, Refusal, Replied, Reported, RunEvent};
+pub use event::{
+    Answered, Effect, Outcome, Refusal, Replied, Reported, RunEvent, StandingApproved,
+};
 pub use gate::{Gate, may_start, turned_away};
 pub use proof::{ProofError, SliceDocs};
 pub use question::{MAX_ROUNDS, Round, Said, Wants, Words};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chiffon_common::{
     AgentId, DecisionId, Digest, EntryCall, EventId, HostName, Incarnation, Mode, Plan, Principal,
-    Problem, ProjectId, RequestId, RoomId, StepNo, TaskId, TenantId, Tier, TraceId, Undoing,
-    api::Nearest,
+    Problem, ProjectId, RequestId, RoomId, ScheduleId, Scheduled, StepNo, TaskId, TenantId, Tier,
+    TraceId, Undoing, api::Nearest,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,9 @@ pub struct Request {
     /// The request that it takes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_of: Option<Undoing>,
+    /// The schedule that asked, where nobody did by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Scheduled>,
     /// When it came.
     pub created_at: Timestamp,
     /// Where it stands.
@@ -206,6 +209,9 @@ pub struct Approval {
     pub good_until: Timestamp,
     /// When the first step started: from then on it belongs to this run.
     pub used_at: Option<Timestamp>,
+    /// The schedule whose standing approval it comes from, where the approver did not answer this very question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<ScheduleId>,
 }
 
 /// A task: one step at work.

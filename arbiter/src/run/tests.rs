@@ -17,6 +17,7 @@ use witness::Witness;
 mod corners;
 mod gate;
 mod questions;
+mod standing;
 mod storm;
 mod witness;
 
@@ -109,6 +110,7 @@ impl World {
             call: None,
             retry_of: None,
             undo_of: None,
+            schedule: None,
         };
         let run = Run::received(new, now, &policy);
         Self {

@@ -29,7 +29,7 @@ pub async fn call(context: &mut Context<'_>, args: &RunEntry) -> Result<Exit, Fa
     let entry = entry(&args.entry)?;
     let run = EntryRun {
         hosts: args.on.clone(),
-        parameters: parameters(args)?,
+        parameters: parameters(args.parameters.as_deref(), &args.parameter)?,
         project_id: project(&args.belongs)?,
         room_id: room(&args.belongs)?,
     };
@@ -67,8 +67,8 @@ fn entry(text: &str) -> Result<EntryId, Failure> {
 }
 
 /// Those of the file, then those of the command line over them.
-fn parameters(args: &RunEntry) -> Result<Map<String, Value>, Failure> {
-    let mut parameters = match args.parameters.as_deref() {
+pub fn parameters(file: Option<&str>, given: &[String]) -> Result<Map<String, Value>, Failure> {
+    let mut parameters = match file {
         None => Map::new(),
         Some("-") => {
             let text = from_input("Give a file, or NAME=VALUE.")?;
@@ -77,7 +77,7 @@ fn parameters(args: &RunEntry) -> Result<Map<String, Value>, Failure> {
         Some(path) => of_text(path, &of_file(path)?)?,
     };
     let mut named = BTreeSet::new();
-    for given in &args.parameter {
+    for given in given {
         let (name, value) = pair(given)?;
         if !named.insert(name.clone()) {
             let what = format!("{} is given twice.", visible(&name));

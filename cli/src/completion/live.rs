@@ -63,6 +63,20 @@ pub(super) fn decisions() -> Vec<CompletionCandidate> {
     candidates(decisions.map(|one| (one.decision_id.to_string(), one.question)))
 }
 
+/// Schedules, newest first.
+pub(super) fn schedules() -> Vec<CompletionCandidate> {
+    let page = ask(async |client| client.schedules(MOST, None, None).await);
+    let schedules = page.into_iter().flat_map(|page| page.items);
+    let named = schedules.map(|schedule| {
+        let asks = schedule
+            .text
+            .or(schedule.entry.map(|entry| entry.to_string()));
+        let help = format!("{}: {}", schedule.state, asks.unwrap_or_default());
+        (schedule.schedule_id.to_string(), help)
+    });
+    candidates(named)
+}
+
 /// Entries of the catalogue.
 pub(super) fn entries() -> Vec<CompletionCandidate> {
     let catalogue = ask(async |client| client.catalogue().await);

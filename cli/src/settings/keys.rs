@@ -78,6 +78,13 @@ pub(super) const KEYS: &[Key] = &[
         secret: false,
     },
     Key {
+        name: "retention.history_days",
+        default: "730",
+        permitted: "a whole number from 0 to 36500",
+        meaning: "How long a request is kept after its end, in days; 0 keeps all for ever. The audit chain and the ledger stay in any case.",
+        secret: false,
+    },
+    Key {
         name: "agents.infrastructure.slots",
         default: "4",
         permitted: "a whole number from 1 to 64",

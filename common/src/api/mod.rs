@@ -13,6 +13,7 @@ mod page;
 mod problem;
 mod project;
 mod request;
+mod schedule;
 mod task;
 
 pub use catalogue::{BrokenFile, CatalogueView, EntryView, ParameterView};
@@ -29,5 +30,9 @@ pub use project::{ProjectEdit, ProjectView};
 pub use request::{
     EntryRun, Follow, LogLine, Nearest, NewRequest, REQUEST_STATES, RequestAccepted, RequestView,
     UndoRequest, Undone,
+};
+pub use schedule::{
+    MissedRuns, NextTimes, NextTry, SCHEDULE_STATES, ScheduleEdit, SchedulePlan, ScheduleView,
+    StandingEdit, StandingView,
 };
 pub use task::TaskView;

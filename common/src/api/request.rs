@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{DecisionView, RoundView, TaskView};
-use crate::{EntryId, Plan, Problem, ProjectId, RequestId, RoomId, TaskId};
+use crate::{EntryId, Plan, Problem, ProjectId, RequestId, RoomId, Scheduled, TaskId};
 
 /// The states of a request, as they stand in [`RequestView::state`] and may be filtered by.
 pub const REQUEST_STATES: [&str; 11] = [
@@ -79,6 +79,9 @@ pub struct RequestView {
     /// in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undone_by: Option<Undone>,
+    /// The schedule that asked, where nobody did by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Scheduled>,
     /// `received`, `planning`, `previewing`, `needs_input`, `awaiting_approval`, `running`, `completed`,
     /// `failed`, `rejected`, `expired`, `cancelled`.
     pub state: String,

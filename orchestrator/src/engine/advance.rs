@@ -1,6 +1,8 @@
 //! One event meets one stored slice: load, judge, commit; again if somebody else was faster.
 
-use chiffon_arbiter::{Context, Effect, Gate, Moved, ProofError, Refusal, Run, RunEvent, apply};
+use chiffon_arbiter::{
+    Context, Effect, Gate, Moved, ProofError, Refusal, RequestState, Run, RunEvent, apply,
+};
 use chiffon_common::{Frozen, Principal, RequestId, TraceId};
 use chiffon_store::{Check, Commit, Error, InboxKey, NewLogLine, TimerRow, Write};
 use serde_json::Value;
@@ -28,6 +30,8 @@ pub(crate) struct Cause {
     pub(crate) trace: Option<TraceId>,
     /// The key under which the answer is kept.
     pub(crate) claim: Option<KeyClaim>,
+    /// What else must be so for it to happen.
+    pub(crate) checks: Vec<Check>,
 }
 
 impl Cause {
@@ -48,6 +52,7 @@ impl Cause {
             data: Value::Null,
             trace: None,
             claim: None,
+            checks: Vec::new(),
         }
     }
 }
@@ -133,6 +138,9 @@ impl Shared {
                 ids,
             };
             let judged = apply(&run, event.clone(), context);
+            let wakes_schedule = judged
+                .as_ref()
+                .is_ok_and(|moved| wakes_schedule(&moved.run));
             let (commit, advanced, effects) = match judged {
                 Ok(moved) => {
                     let told = Told {
@@ -152,6 +160,9 @@ impl Shared {
             };
             match self.commit(commit).await {
                 Ok(_) => {
+                    if wakes_schedule {
+                        self.nudges.schedules.notify_one();
+                    }
                     self.after(request, &effects);
                     return Ok(advanced);
                 }
@@ -208,7 +219,7 @@ impl Shared {
             tenant_id: self.settings.tenant.clone(),
             inbox: cause.inbox.clone(),
             idempotency: cause.claim.as_ref().map(answered).transpose()?,
-            checks: checks(versions, &moved.effects),
+            checks: [cause.checks.clone(), checks(versions, &moved.effects)].concat(),
             writes,
             audit: audit.into_iter().collect(),
             outbox,
@@ -271,6 +282,13 @@ fn checks(versions: &rows::Versions, effects: &[Effect]) -> Vec<Check> {
         .then_some(check)
         .into_iter()
         .collect()
+}
+
+/// Whether whoever runs schedules has something to do: it asks for an approval, or has ended.
+fn wakes_schedule(run: &Run) -> bool {
+    let state = &run.request.state;
+    let asks = matches!(state, RequestState::AwaitingApproval { .. });
+    run.request.schedule.is_some() && (asks || state.ended())
 }
 
 fn planned_steps(event: &RunEvent) -> usize {

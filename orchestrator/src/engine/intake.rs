@@ -11,7 +11,7 @@ use chiffon_common::{
 use chiffon_store::{Commit, Error, EventRow, Expected, ProjectRow, RoomRow, Write};
 use serde_json::json;
 
-use super::{Cause, KeptAnswer, KeyClaim, Shared, rows};
+use super::{Cause, Fate, Fired, KeptAnswer, KeyClaim, Shared, rows};
 
 /// Rounds against others who bring the same event or open the same room at the same time.
 const ROUNDS: usize = 8;
@@ -23,6 +23,8 @@ pub(crate) struct Intake {
     pub(crate) request: Option<RequestId>,
     /// The stored answer.
     pub(crate) plan: ResponsePlan,
+    /// Whether it was taken before.
+    pub(crate) is_repeated: bool,
 }
 
 /// An event on its way in.
@@ -36,6 +38,8 @@ pub(crate) struct Incoming {
     pub(crate) trace: TraceId,
     /// The key under which the answer is kept.
     pub(crate) claim: Option<KeyClaim>,
+    /// The schedule that asks, where nobody does by hand.
+    pub(crate) schedule: Option<Box<Fired>>,
 }
 
 /// Why an event was not taken. Nothing was stored.
@@ -74,11 +78,18 @@ impl Shared {
                     return Ok(Intake {
                         request: stored.and_then(|stored| stored.request_id),
                         plan,
+                        is_repeated: true,
                     });
                 }
                 Judgement::Fresh { plan, stages } => {
                     match self.store_answer(&incoming, &plan, &stages).await {
-                        Ok(request) => return Ok(Intake { request, plan }),
+                        Ok(request) => {
+                            return Ok(Intake {
+                                request,
+                                plan,
+                                is_repeated: false,
+                            });
+                        }
                         Err(IntakeError::Store(Error::Conflict { .. })) => {}
                         Err(error) => return Err(error),
                     }
@@ -122,7 +133,13 @@ impl Shared {
         if let (Some(new), Some(run)) = (new, &run) {
             writes.push(self.told_of_new(new, run)?);
         }
-        let audit = self.audit_of_answer(event, plan, stages, run.as_ref())?;
+        let mut audit = vec![self.audit_of_answer(incoming, plan, stages, run.as_ref())?];
+        if let Some(fired) = &incoming.schedule {
+            let fate = request.map_or(Fate::Refused, Fate::Asked);
+            let (write, records) = self.schedule_parts(fired, fate)?;
+            writes.push(write);
+            audit.extend(records);
+        }
         let idempotency = match (&incoming.claim, request) {
             (Some(claim), Some(request)) => Some(claim.with(&accepted(request)?, now)?),
             _ => None,
@@ -131,7 +148,7 @@ impl Shared {
             tenant_id: event.tenant_id.clone(),
             idempotency,
             writes,
-            audit: vec![audit],
+            audit,
             ..Commit::default()
         };
         self.commit(commit).await?;
@@ -177,11 +194,12 @@ impl Shared {
     /// What every stage said, and the request that came of it, if one did.
     fn audit_of_answer(
         &self,
-        event: &Event,
+        incoming: &Incoming,
         plan: &ResponsePlan,
         stages: &[StageRecord],
         run: Option<&Run>,
     ) -> Result<AuditEntry, IntakeError> {
+        let event = &incoming.event;
         let data =
             json!({ "stages": stages, "response_plan": plan.plan_id, "source": event.source });
         let Some(run) = run else {
@@ -192,10 +210,13 @@ impl Shared {
             let code = "not_accepted";
             return Ok(self.audit_of_fleet("event.judged", target, code, Vec::new(), data));
         };
+        let fired = incoming.schedule.as_ref();
+        let actor = fired.map_or(&run.request.requester, |fired| &fired.by.by);
+        let actor = actor.clone();
         let cause = Cause {
             rule: "control_plane",
             trace: Some(run.request.trace_id),
-            ..Cause::by(run.request.requester.clone(), "accepted")
+            ..Cause::by(actor, "accepted")
         };
         let slice = run.proof()?;
         Ok(self.audit_of_moves(run, &cause, vec![arrival(run)], data, slice))
@@ -218,6 +239,7 @@ impl Shared {
             call: event.content.call.clone(),
             retry_of: event.content.retry_of,
             undo_of: event.content.undo_of,
+            schedule: incoming.schedule.as_ref().map(|fired| fired.scheduled()),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The engine's jobs, started together and ended together.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use chiffon_bus::{QueueSpec, agent_queue, topology};
 use chiffon_common::AgentId;
@@ -11,11 +11,6 @@ use super::Shared;
 /// The running jobs. Dropping them ends them: whatever was in hand is in the store.
 #[derive(Debug)]
 pub(crate) struct Jobs(JoinSet<()>);
-
-/// How often old rows are forgotten.
-const FORGET_EVERY: Duration = Duration::from_secs(3600);
-/// How long history that is not audit is kept.
-const KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(24 * 30);
 
 impl Jobs {
     /// Starts everything.
@@ -37,6 +32,7 @@ impl Jobs {
         job!(scribe);
         job!(push_anchors);
         job!(hear_proposals);
+        job!(run_schedules);
         job!(forget);
         job!(tell_events);
         Self(jobs)
@@ -73,23 +69,6 @@ impl Shared {
         let name = spec.name.clone();
         if let Err(error) = self.bus.declare(spec).await {
             tracing::error!(%error, queue = %name, "queue could not be declared");
-        }
-    }
-
-    async fn forget(&self) {
-        loop {
-            let before = self.clock.now().checked_sub(KEPT);
-            match before {
-                Ok(before) => match self.store.forget(before).await {
-                    Ok(0) => {}
-                    Ok(rows) => tracing::info!(rows, "forgot rows older than thirty days"),
-                    Err(error) => {
-                        tracing::warn!(%error, "old rows could not be forgotten; trying again")
-                    }
-                },
-                Err(error) => tracing::warn!(%error, "the clock is too early to forget anything"),
-            }
-            tokio::time::sleep(FORGET_EVERY).await;
         }
     }
 }

@@ -14,6 +14,7 @@ mod edits;
 mod foresight;
 mod freeze;
 mod heal;
+mod history;
 mod inbound;
 mod intake;
 mod jobs;
@@ -28,6 +29,7 @@ mod relay;
 mod remote;
 mod replay;
 mod rows;
+mod schedules;
 mod scribe;
 mod shared;
 mod timers;
@@ -40,12 +42,16 @@ pub(crate) use advance::{AdvanceError, Advanced, Cause};
 pub(crate) use agents::Heard;
 pub(crate) use claim::{KeptAnswer, KeyClaim};
 pub(crate) use edits::{Editor, agent_of};
-pub(crate) use intake::{Incoming, IntakeError, accepted};
+pub(crate) use intake::{Incoming, Intake, IntakeError, accepted};
 pub(crate) use jobs::Jobs;
 pub(crate) use library::Library;
 pub(crate) use preview::sealed_bytes;
 pub(crate) use recorded::Limits;
 pub(crate) use rows::slice_of;
+pub(crate) use schedules::{
+    Draft, Edit, EditError, Fate, FireError, Fired, Schedule, Toggle, moment, schedule_view, times,
+    zone,
+};
 pub(crate) use shared::{Settings, Shared, nudged};
 pub(crate) use undo::undo_words;
 pub(crate) use verify::store_problem;

@@ -72,6 +72,21 @@ impl Shared {
             .map(drop)
     }
 
+    /// The plan that a request would get now.
+    pub(crate) async fn plan_ahead(&self, run: &Run) -> Result<Plan, Problem> {
+        match self.propose(run).await? {
+            RunEvent::Planned { plan } => Ok(*plan),
+            RunEvent::AskedBack { problem, .. } | RunEvent::PlanningFailed { problem } => {
+                Err(problem)
+            }
+            other => Err(Problem::new(
+                ErrorCode::Internal,
+                format!("the planner said {other:?}"),
+                "please report this",
+            )),
+        }
+    }
+
     async fn propose(&self, run: &Run) -> Result<RunEvent, Problem> {
         let loaded = self.library.current().await?;
         let inventory = loaded.inventory()?;

@@ -230,6 +230,7 @@ impl Shared {
             authorisation: Authorisation::Allow,
             trace: TraceId::from_uuid(self.clock.fresh_id()),
             claim: None,
+            schedule: None,
         };
         let taken = self.intake(incoming).await?;
         Ok(taken

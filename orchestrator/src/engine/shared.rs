@@ -42,6 +42,10 @@ pub(crate) struct Settings {
     pub(crate) ledger: Place,
     /// Where it is pushed to, if anywhere.
     pub(crate) ledger_remote: Option<String>,
+    /// How long requests are kept after their end, in days; 0 for ever.
+    pub(crate) history_days: u32,
+    /// Whether it stays; otherwise no schedule asks by itself, though what a person has one ask is looked after.
+    pub(crate) stays: bool,
     /// Version of the program.
     pub(crate) version: String,
 }
@@ -58,6 +62,7 @@ pub(crate) struct Nudges {
     pub(crate) anchor: Notify,
     pub(crate) proposals: Notify,
     pub(crate) events: Notify,
+    pub(crate) schedules: Notify,
 }
 
 /// Shared by all parts of the engine.

@@ -41,6 +41,9 @@ impl Shared {
         for _try in 0..TRIES {
             let rows = self.store.run(&self.settings.tenant, request).await;
             let Some(rows) = rows.map_err(|error| store_problem(&error))? else {
+                if self.was_forgotten_after(head.seq, request).await? {
+                    return Ok(None);
+                }
                 return Ok(Some(format!(
                     "the rows of request {request} are missing from the database"
                 )));
@@ -64,6 +67,25 @@ impl Shared {
             }
         }
         Ok(last)
+    }
+
+    /// Whether retention took the rows since the chain was read. Looked up where rows are missing only.
+    async fn was_forgotten_after(&self, seq: u64, request: RequestId) -> Result<bool, Problem> {
+        let mut after = seq;
+        loop {
+            let page = self.store.audit_after(after, PAGE).await;
+            let page = page.map_err(|error| store_problem(&error))?;
+            let Some(last) = page.last() else {
+                return Ok(false);
+            };
+            after = last.seq;
+            let mut named = page
+                .iter()
+                .flat_map(|one| one.record.entry.forgotten_requests());
+            if named.any(|one| one == request) {
+                return Ok(true);
+            }
+        }
     }
 
     /// Requests that no record knows.

@@ -72,6 +72,7 @@ pub(crate) fn request_line(run: &Run, updated_at: Timestamp) -> RequestView {
         retry_of: request.retry_of,
         undo_of: request.undo_of.map(|undoing| undoing.request),
         undone_by: None,
+        schedule: request.schedule.clone(),
         state: request.state.name().to_owned(),
         ended: request.state.ended(),
         waits_for_person: waits_for_person(run),

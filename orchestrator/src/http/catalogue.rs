@@ -11,7 +11,7 @@ use chiffon_common::{
     api::{CatalogueView, EntryRun, EntryView, RequestAccepted},
     visible,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     State,
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     catalogue::Entry,
     inventory::Inventory,
-    planner::{Proposal, explicit_form, text::fold},
+    planner::{Planner, Proposal, explicit_form, text::fold},
 };
 
 /// What stands in place of a secret value.
@@ -92,14 +92,41 @@ pub(super) async fn run(
     let held = hold(&state, &call).await?;
     let loaded = state.shared.library.current().await?;
     let entry = found(loaded.catalogue.find(id.as_str()))?;
-    let inventory = loaded.inventory()?;
-    let call = EntryCall {
-        entry: id,
-        hosts: hosts(inventory, &asked.hosts)?,
+    let wanted = Wanted {
+        entry,
+        hosts: &asked.hosts,
         parameters: asked.parameters,
     };
-    // Said now rather than later: nothing is taken that cannot be planned.
-    let proposed = match loaded.planner.plan_call(&call, inventory) {
+    let content = called(&loaded.planner, loaded.inventory()?, wanted)?;
+    let asking = Asking {
+        content,
+        project_id: asked.project_id,
+        room_id: asked.room_id,
+        trace,
+        held,
+    };
+    take(&state, asking).await
+}
+
+/// An entry with hosts and parameters as somebody says them.
+pub(super) struct Wanted<'a> {
+    pub(super) entry: &'a Entry,
+    pub(super) hosts: &'a [String],
+    pub(super) parameters: Map<String, Value>,
+}
+
+/// What is asked by it, held against catalogue and inventory: nothing is taken that cannot be planned.
+pub(super) fn called(
+    planner: &Planner,
+    inventory: &Inventory,
+    wanted: Wanted<'_>,
+) -> Result<Content, Refused> {
+    let call = EntryCall {
+        entry: wanted.entry.id.clone(),
+        hosts: hosts(inventory, wanted.hosts)?,
+        parameters: wanted.parameters,
+    };
+    let proposed = match planner.plan_call(&call, inventory) {
         Proposal::Plan(planned) => planned.steps.into_iter().next(),
         Proposal::Ask(question) => return Err(question.problem.into()),
     };
@@ -111,22 +138,14 @@ pub(super) async fn run(
         },
         None => call,
     };
-    let content = Content {
+    Ok(Content {
         kind: "entry".to_owned(),
-        text: visible(&explicit_form(&shown(entry, &call))),
+        text: visible(&explicit_form(&shown(wanted.entry, &call))),
         mentions_chiffon: true,
         call: Some(call),
         retry_of: None,
         undo_of: None,
-    };
-    let asking = Asking {
-        content,
-        project_id: asked.project_id,
-        room_id: asked.room_id,
-        trace,
-        held,
-    };
-    take(&state, asking).await
+    })
 }
 
 /// Names, nicknames and groups as hosts, each once.

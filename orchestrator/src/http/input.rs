@@ -310,6 +310,7 @@ named! {
     PlanId: "plan of this id", "GET /api/v1/plans lists them";
     AgentId: "agent of this id", "`chiffon fleet` shows all";
     ProjectId: "project of this id", "GET /api/v1/projects lists them";
+    ScheduleId: "schedule of this id", "`chiffon schedule list` shows all";
     EntryId: "catalogue entry of this id", "`chiffon catalogue list` shows all";
     HostName: "host of this name", "`chiffon inventory show` lists them";
 }

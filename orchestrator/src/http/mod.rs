@@ -28,6 +28,7 @@ mod problem;
 mod projects;
 mod replay;
 mod requests;
+mod schedules;
 mod server;
 mod take;
 mod tasks;

@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     State, agents, audit, catalogue, decisions, events, follow, freeze, health, inventory, ledger,
-    plans, projects, replay, requests, tasks,
+    plans, projects, replay, requests, schedules, tasks,
 };
 
 #[derive(OpenApi)]
@@ -35,6 +35,7 @@ use super::{
         (name = "inventory", description = "Where it may run"),
         (name = "agents", description = "Who carries it out"),
         (name = "freeze", description = "Whether anything is started at all"),
+        (name = "schedules", description = "What is asked at set times"),
         (name = "projects", description = "Groups of requests"),
         (name = "audit", description = "The record of every decision"),
         (name = "ledger", description = "The record of every outcome"),
@@ -75,6 +76,15 @@ pub(super) fn routes() -> (Router<State>, openapi::OpenApi) {
         .routes(routes!(freeze::show, freeze::freeze, freeze::thaw))
         .routes(routes!(projects::list))
         .routes(routes!(projects::show, projects::put))
+        .routes(routes!(schedules::list, schedules::create))
+        .routes(routes!(schedules::show, schedules::put, schedules::remove))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(schedules::run))
+        .routes(routes!(schedules::try_next))
+        .routes(routes!(schedules::next))
+        .routes(routes!(schedules::plan))
+        .routes(routes!(schedules::approve, schedules::withdraw))
         .routes(routes!(audit::list))
         .routes(routes!(audit::head))
         .routes(routes!(audit::verify))
@@ -159,9 +169,11 @@ fn errors(path: &str, operation: &mut Operation) {
     }
     let takes_body = operation.request_body.is_some();
     // Those that take nothing refuse a body that is no empty object.
-    let is_bare_post = ["/cancel", "/retry", "/verify", "/freeze"]
-        .iter()
-        .any(|end| path.contains(end));
+    let is_bare_post = [
+        "/cancel", "/retry", "/verify", "/freeze", "/pause", "/resume", "/run",
+    ]
+    .iter()
+    .any(|end| path.contains(end));
     if takes_body || is_bare_post {
         can.extend([408, 409, 413, 415, 422]);
     }

@@ -14,7 +14,7 @@ use chiffon_common::{
 };
 
 use super::{frame::code_of, input::none_such};
-use crate::engine::{AdvanceError, IntakeError, KeptAnswer, store_problem};
+use crate::engine::{AdvanceError, EditError, FireError, IntakeError, KeptAnswer, store_problem};
 
 /// What does not go on as asked: an error on its way out, or the answer that was given before.
 #[derive(Debug)]
@@ -191,6 +191,26 @@ impl From<AdvanceError> for Refused {
     }
 }
 
+impl From<EditError> for Refused {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::Refused(problem) => Self::Problem(problem),
+            EditError::Store(error) => error.into(),
+            EditError::Unwritable(_) => internal(&error).into(),
+        }
+    }
+}
+
+impl From<FireError> for Refused {
+    fn from(error: FireError) -> Self {
+        match error {
+            FireError::Intake(error) => error.into(),
+            FireError::Store(error) => error.into(),
+            FireError::Unreadable(_) => internal(&error).into(),
+        }
+    }
+}
+
 impl From<IntakeError> for Refused {
     fn from(error: IntakeError) -> Self {
         match error {
@@ -274,6 +294,9 @@ impl From<Refusal> for Refused {
                 ErrorCode::CancelledByPerson,
                 "nothing of it is started; ask again for a new one",
             ),
+            Refusal::NotStanding(_) => {
+                (ErrorCode::StandingRefused, "let a person approve this plan")
+            }
         };
         let problem = Problem::new(code, refusal.to_string(), todo);
         let place = match &refusal {

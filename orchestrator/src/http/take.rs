@@ -43,6 +43,7 @@ pub(super) async fn take(state: &State, asking: Asking) -> Result<Response, Refu
         authorisation: Authorisation::Allow,
         trace: asking.trace.0,
         claim: asking.held.as_ref().map(|held| held.claim.clone()),
+        schedule: None,
     };
     let taken = state.shared.intake(incoming).await?;
     let request_id = taken.request.ok_or_else(|| {

@@ -6,6 +6,7 @@ mod atomic;
 mod audit;
 mod crowd;
 mod freeze;
+mod history;
 mod keys;
 mod leases;
 mod ledger;
@@ -15,6 +16,7 @@ mod make;
 mod outbox;
 mod pages;
 mod projects;
+mod schedules;
 mod stream;
 mod tenants;
 mod timers;
@@ -122,6 +124,14 @@ cases! {
         a_list_of_projects_misses_and_repeats_nothing;
     freeze: a_freeze_is_read_back_and_changes_from_its_version,
         whoever_judged_before_a_freeze_is_told_so;
+    schedules: a_schedule_is_made_changed_and_removed_from_its_version,
+        a_commit_holds_the_version_of_a_schedule,
+        a_schedule_is_due_when_its_time_has_come_and_its_last_run_has_ended,
+        schedules_ahead_of_the_clock_are_found,
+        a_list_of_schedules_misses_and_repeats_nothing;
+    history: an_old_request_is_forgotten_whole,
+        what_is_open_or_not_recorded_is_not_forgotten,
+        metrics_are_thinned_to_the_first_of_each_step;
     stream: a_record_is_as_many_events_as_moves,
         a_refused_commit_gives_its_event_numbers_back,
         lines_that_came_together_are_one_event,

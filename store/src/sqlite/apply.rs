@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
-    audit, fleet, forget, freezes, keys, leases, ledger, logs, outbox, projects, runs, stream,
-    timers, told,
+    audit, fleet, forget, freezes, history, keys, leases, ledger, logs, outbox, projects, runs,
+    schedules, stream, timers, told,
 };
 use crate::{
     Error, OutboxRow,
@@ -41,6 +41,12 @@ pub(super) enum Command {
     },
     /// A part of [`crate::Store::forget`].
     Forget { before: Timestamp },
+    /// [`crate::Store::thin_metrics`].
+    Thin {
+        from: Timestamp,
+        to: Timestamp,
+        step_seconds: u32,
+    },
 }
 
 /// What became of a command.
@@ -148,6 +154,11 @@ pub(super) fn apply(batch: &mut Batch<'_>, command: &Command) -> Result<Answer, 
             not_before,
         } => outbox::release(conn, owner, messages, *not_before).map(Answer::Count),
         Command::Forget { before } => forget::some(conn, *before).map(Answer::Count),
+        Command::Thin {
+            from,
+            to,
+            step_seconds,
+        } => history::thin(conn, *from, *to, *step_seconds).map(Answer::Count),
     }
 }
 
@@ -168,6 +179,10 @@ fn apply_commit(batch: &mut Batch<'_>, commit: &Commit) -> Result<Receipt, Error
             }
             Check::Free { name, owner, now } => leases::free(conn, tenant, name, owner, *now)?,
             Check::Freeze { version } => freezes::check(conn, tenant, *version)?,
+            Check::Schedule {
+                schedule_id,
+                version,
+            } => schedules::check(conn, tenant, *schedule_id, *version)?,
         }
     }
     for write in &commit.writes {
@@ -202,6 +217,12 @@ fn apply_write(
         Write::Room(expected, row) => fleet::write_room(conn, tenant, *expected, row)?,
         Write::Project(expected, row) => projects::write(conn, tenant, *expected, row)?,
         Write::Freeze(expected, row) => freezes::write(conn, tenant, *expected, row)?,
+        Write::Schedule(expected, row) => schedules::write(conn, tenant, *expected, row)?,
+        Write::RemoveSchedule {
+            schedule_id,
+            version,
+        } => schedules::remove(conn, tenant, *schedule_id, *version)?,
+        Write::ForgetRequest(request) => history::forget(conn, tenant, *request)?,
         Write::Host(row) => fleet::write_host(conn, tenant, row)?,
         Write::Metric(row) => fleet::write_metric(conn, tenant, row)?,
         Write::SetTimer(row) => timers::set(conn, tenant, row)?,

@@ -167,9 +167,9 @@ pub(super) fn entry_of(
 /// The commit that holds the last written entry of a request.
 pub(super) fn commit_of(conn: &Connection, request: RequestId) -> Result<Option<String>, Error> {
     // The batch of an entry is the last one that begins at or before it: batches have no holes.
-    let sql = "SELECT (SELECT b.commit_id FROM ledger_batches b
+    let sql = "SELECT (SELECT CASE WHEN b.last_entry >= e.entry_no THEN b.commit_id END
+                       FROM ledger_batches b
                        WHERE b.tenant_id = e.tenant_id AND b.first_entry <= e.entry_no
-                         AND b.last_entry >= e.entry_no
                        ORDER BY b.first_entry DESC LIMIT 1) AS written
                FROM ledger_entries e WHERE e.request_id = ?1 AND written IS NOT NULL
                ORDER BY e.entry_no DESC LIMIT 1";

@@ -41,7 +41,13 @@ macro_rules! page_of_requests {
 /// The statement for this choice of filters.
 pub(super) fn page_of(list: &ListRequests) -> &'static str {
     match (&list.state, &list.room_id, &list.project_id) {
-        (Some(_), _, _) => page_of_requests!("requests_by_state", "state = ?3"),
+        (Some(_), Some(_), _) => {
+            page_of_requests!("requests_of_room_in", "room_id = ?8 AND state = ?3")
+        }
+        (Some(_), None, Some(_)) => {
+            page_of_requests!("requests_of_project_in", "project_id = ?2 AND state = ?3")
+        }
+        (Some(_), None, None) => page_of_requests!("requests_by_state", "state = ?3"),
         _ if list.open_only => page_of_requests!("requests_open", "ended = 0"),
         (None, Some(_), _) => page_of_requests!("requests_by_room", "room_id = ?8"),
         (None, None, Some(_)) => page_of_requests!("requests_by_project", "project_id = ?2"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chiffon_common::{
-    Digest, EventId, MessageId, PlanId, ProjectId, RequestId, RoomId, TaskId, TenantId,
+    Digest, EventId, MessageId, PlanId, ProjectId, RequestId, RoomId, ScheduleId, TaskId, TenantId,
 };
 use jiff::Timestamp;
 use rusqlite::Connection;
@@ -12,15 +12,15 @@ use rusqlite::Connection;
 use super::{
     Sqlite,
     apply::{Answer, Command},
-    audit, check, decisions, fleet, forget, freezes, keys, leases, ledger, lists, logs, plans,
-    projects, stream, tasks, timers, told,
+    audit, check, decisions, fleet, forget, freezes, history, keys, leases, ledger, lists, logs,
+    plans, projects, schedules, stream, tasks, timers, told,
     writer::BOUND,
 };
 use crate::{
     AgentRow, AuditSeal, DecisionRow, DueTimer, Error, EventRow, FreezeRow, HostRow, LeaseRow,
-    LedgerBatchRow, LedgerEntryRow, ListDecisions, ListRequests, ListTasks, LogRow, NumberedAudit,
-    OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, RunRows, Store, StoredAnswer,
-    StreamRow, TaskRow,
+    LedgerBatchRow, LedgerEntryRow, ListDecisions, ListRequests, ListSchedules, ListTasks, LogRow,
+    NumberedAudit, OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, RunRows,
+    ScheduleRow, Store, StoredAnswer, StreamRow, TaskRow,
     commit::{Commit, Receipt},
 };
 
@@ -155,6 +155,54 @@ impl Store for Sqlite {
     async fn freeze(&self, tenant: &TenantId) -> Result<Option<FreezeRow>, Error> {
         let tenant = tenant.clone();
         self.read(move |conn| freezes::one(conn, &tenant)).await
+    }
+
+    async fn schedules(
+        &self,
+        tenant: &TenantId,
+        list: ListSchedules,
+    ) -> Result<Vec<ScheduleRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| schedules::list(conn, &tenant, &list))
+            .await
+    }
+
+    async fn schedule(
+        &self,
+        tenant: &TenantId,
+        schedule: ScheduleId,
+    ) -> Result<Option<ScheduleRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| schedules::one(conn, &tenant, schedule))
+            .await
+    }
+
+    async fn schedule_count(&self, tenant: &TenantId) -> Result<u64, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| schedules::count(conn, &tenant)).await
+    }
+
+    async fn due_schedules(&self, now: Timestamp, limit: u32) -> Result<Vec<ScheduleRow>, Error> {
+        self.read(move |conn| schedules::due(conn, now, limit))
+            .await
+    }
+
+    async fn schedules_ahead(&self, of: Timestamp, limit: u32) -> Result<Vec<ScheduleRow>, Error> {
+        self.read(move |conn| schedules::ahead(conn, of, limit))
+            .await
+    }
+
+    async fn watched_schedules(
+        &self,
+        after: Option<RequestId>,
+        limit: u32,
+    ) -> Result<Vec<ScheduleRow>, Error> {
+        self.read(move |conn| schedules::watched(conn, after, limit))
+            .await
+    }
+
+    async fn next_schedule(&self) -> Result<Option<Timestamp>, Error> {
+        self.read(schedules::next).await
     }
 
     async fn stored_answer(
@@ -363,6 +411,34 @@ impl Store for Sqlite {
                 }
                 other => return unexpected(&other),
             }
+        }
+    }
+
+    async fn forgettable(
+        &self,
+        tenant: &TenantId,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RequestId>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| history::old(conn, &tenant, before, limit))
+            .await
+    }
+
+    async fn thin_metrics(
+        &self,
+        from: Timestamp,
+        to: Timestamp,
+        step_seconds: u32,
+    ) -> Result<u64, Error> {
+        let thin = Command::Thin {
+            from,
+            to,
+            step_seconds,
+        };
+        match self.writer.submit(thin).await? {
+            Answer::Count(gone) => Ok(gone),
+            other => unexpected(&other),
         }
     }
 

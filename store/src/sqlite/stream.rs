@@ -6,12 +6,7 @@ use std::ops::RangeInclusive;
 use chiffon_common::{RequestId, TenantId};
 use rusqlite::{Connection, Row, params};
 
-use super::{
-    apply::Batch,
-    audit,
-    columns::{opt_parsed, parsed},
-    logs,
-};
+use super::{apply::Batch, audit, columns::opt_parsed, logs};
 use crate::{Error, StreamRow, StreamSource};
 
 /// The largest page: smaller rows than those of the lists, and a follower that is behind asks often.
@@ -102,7 +97,8 @@ fn source(conn: &Connection, row: &Row<'_>) -> Result<StreamSource, Error> {
     };
     Ok(StreamSource::Lines {
         request_id,
-        project_id: parsed(row, 10)?,
+        // Of a request that was forgotten nobody knows it any more, and nothing is left to show.
+        project_id: opt_parsed(row, 10)?.unwrap_or_default(),
         lines: logs::between(conn, request_id, row.get(8)?..=row.get(9)?)?,
     })
 }

@@ -35,12 +35,15 @@ macro_rules! page_of_tasks {
 }
 
 /// The statement for this choice of filters: the one that leaves the fewest rows names the index. A
-/// request has few tasks, and few are open; a state may be rarer than an agent's tasks, or not.
+/// request has few tasks, and few are open.
 pub(super) fn page_of(list: &ListTasks) -> &'static str {
     match (&list.request_id, &list.state, &list.agent_id) {
         (Some(_), _, _) => page_of_tasks!("tasks_of_request", "request_id = ?2"),
         _ if list.open_only => page_of_tasks!("tasks_open", "ended = 0"),
-        (None, Some(_), _) => page_of_tasks!("tasks_of_tenant", "state = ?4"),
+        (None, Some(_), Some(_)) => {
+            page_of_tasks!("tasks_of_agent_in", "agent_id = ?3 AND state = ?4")
+        }
+        (None, Some(_), None) => page_of_tasks!("tasks_of_tenant", "state = ?4"),
         (None, None, Some(_)) => page_of_tasks!("tasks_of_agent", "agent_id = ?3"),
         (None, None, None) => page_of_tasks!("tasks_newest", "true"),
     }

@@ -4,7 +4,7 @@
 use chiffon_common::RequestId;
 use rusqlite::Connection;
 
-use super::{decisions, lists, logs, open, plans, projects, stream, tasks};
+use super::{decisions, history, lists, logs, open, plans, projects, schedules, stream, tasks};
 use crate::{ListDecisions, ListRequests, ListTasks};
 
 /// How SQLite would do it, a line for each table.
@@ -60,6 +60,23 @@ fn lists_of_requests_walk_over_an_index() {
         ),
         (
             ListRequests {
+                project_id: Some("lab".parse().unwrap()),
+                state: Some("failed".to_owned()),
+                ..all.clone()
+            },
+            "requests_of_project_in (tenant_id=? AND project_id=? AND state=? AND (created_at",
+        ),
+        (
+            ListRequests {
+                room_id: Some("room".parse().unwrap()),
+                project_id: Some("lab".parse().unwrap()),
+                state: Some("failed".to_owned()),
+                ..all.clone()
+            },
+            "requests_of_room_in (tenant_id=? AND room_id=? AND state=? AND (created_at",
+        ),
+        (
+            ListRequests {
                 open_only: true,
                 ..all
             },
@@ -97,6 +114,14 @@ fn lists_of_tasks_walk_over_an_index() {
                 ..all.clone()
             },
             "tasks_of_tenant (tenant_id=? AND state=? AND (created_at",
+        ),
+        (
+            ListTasks {
+                agent_id: Some("desktop.pi".parse().unwrap()),
+                state: Some("failed".to_owned()),
+                ..all.clone()
+            },
+            "tasks_of_agent_in (tenant_id=? AND agent_id=? AND state=? AND (created_at",
         ),
         (
             ListTasks {
@@ -146,6 +171,29 @@ fn plans_and_projects_are_found_by_an_index() {
     assert_walks(&conn, plans::REQUEST_OF, by);
     let by = "(tenant_id=? AND project_id>?)";
     assert_walks(&conn, projects::PAGE_OF, by);
+}
+
+#[test]
+fn schedules_and_old_history_are_found_by_an_index() {
+    let conn = open::reference().unwrap();
+    let by = "schedules_newest (tenant_id=? AND (created_at";
+    assert_walks(&conn, schedules::PAGE_OF, by);
+    assert_walks(
+        &conn,
+        schedules::DUE,
+        "schedules_due (next_at>? AND next_at<?)",
+    );
+    assert_walks(&conn, schedules::AHEAD, "schedules_ahead (considered_at>?)");
+    assert_walks(
+        &conn,
+        schedules::WATCHED,
+        "schedules_watched (open_request>?)",
+    );
+    let plan = plan(&conn, history::OLD);
+    let by = "requests_ended_by_age (tenant_id=? AND updated_at<?)";
+    assert!(plan.iter().any(|step| step.contains(by)), "{plan:?}");
+    let scans = |step: &&String| step.starts_with("SCAN") || step.contains("TEMP B-TREE");
+    assert_eq!(plan.iter().find(scans), None, "{plan:?}");
 }
 
 #[test]

@@ -1,0 +1,151 @@
+//! Schedules: a line each, one in full, its next times, and the plan that a standing approval is for.
+
+use chiffon_common::api::{MissedRuns, NextTimes, SchedulePlan, ScheduleView};
+
+use super::{
+    table::table,
+    words::{self, one_line, state},
+};
+use crate::terminal::Paint;
+
+/// Many of them.
+pub fn schedules(paint: Paint, schedules: &[ScheduleView]) -> String {
+    let row = |schedule: &ScheduleView| {
+        let next = schedule.next_at.map_or_else(|| "-".to_owned(), words::time);
+        let last = match (schedule.last_at, schedule.last_is_open) {
+            (None, _) => "-".to_owned(),
+            (Some(at), false) => words::time(at),
+            (Some(at), true) => format!("{}, open", words::time(at)),
+        };
+        vec![
+            schedule.schedule_id.to_string(),
+            state(paint, &schedule.state),
+            when(schedule),
+            next,
+            last,
+            one_line(&what(schedule), 60),
+        ]
+    };
+    let rows: Vec<_> = schedules.iter().map(row).collect();
+    let heading = ["SCHEDULE", "STATE", "WHEN", "NEXT", "LAST", "ASKS"];
+    table(paint, &heading, &rows)
+}
+
+/// One in full.
+pub fn schedule(paint: Paint, schedule: &ScheduleView) -> String {
+    let id = schedule.schedule_id.to_string();
+    let title = match schedule.title.as_str() {
+        "" => String::new(),
+        title => format!(": {}", one_line(title, 200)),
+    };
+    let mut text = format!("{}{title}", paint.bold(&format!("Schedule {id}")));
+    let mut line = |name: &str, value: String| text += &format!("\n  {name:<10} {value}");
+    let because = one_line(&schedule.because, 300);
+    line(
+        "state",
+        format!("{}: {because}", state(paint, &schedule.state)),
+    );
+    line("when", when(schedule));
+    line("asks", one_line(&what(schedule), 400));
+    line("as", one_line(&schedule.owner, 80));
+    line("missed", missed(schedule));
+    if let Some(next) = schedule.next_at {
+        line("next", words::time(next));
+    }
+    if let (Some(request), Some(at)) = (schedule.last_request, schedule.last_at) {
+        let open = if schedule.last_is_open {
+            ", which has not ended"
+        } else {
+            ""
+        };
+        line(
+            "last",
+            format!("{}: request {request}{open}", words::time(at)),
+        );
+    }
+    if schedule.missed_count > 0 {
+        line(
+            "unused",
+            format!("{} times passed unused", schedule.missed_count),
+        );
+    }
+    if let Some(standing) = &schedule.standing {
+        let by = one_line(&standing.approver, 80);
+        let until = words::time(standing.until);
+        line(
+            "approved",
+            format!("by {by}, exactly this plan, until {until}"),
+        );
+        line("", standing.digest.to_string());
+    }
+    line(
+        "history",
+        format!("chiffon request list --room {}", schedule.room_id),
+    );
+    text
+}
+
+/// The times on one line each, as the clocks of the zone show them.
+pub fn next_times(times: &NextTimes) -> String {
+    if times.times.is_empty() {
+        return "It never comes again.".to_owned();
+    }
+    let zone = one_line(&times.zone, 64);
+    let lines = times.times.iter().zip(&times.local);
+    let lines =
+        lines.map(|(at, local)| format!("{}  {zone}  ({})", one_line(local, 64), words::time(*at)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What may run every time.
+pub fn standing_plan(paint: Paint, read: &SchedulePlan) -> String {
+    let mut text = paint.bold("What would run each time");
+    for step in &read.plan.steps {
+        let hosts: Vec<_> = step.hosts.iter().map(|host| host.as_str()).collect();
+        let title = one_line(&step.title, 200);
+        text += &format!("\n  {}. {title}", step.no + 1);
+        text += &format!("\n     {} on {}", step.entry, hosts.join(", "));
+        for (name, value) in &step.parameters {
+            text += &format!(
+                "\n     {}: {}",
+                one_line(name, 64),
+                one_line(&words::value(value), 200)
+            );
+        }
+    }
+    text += &format!("\n  risk    {}", words::tier(read.plan.tier));
+    text += &format!("\n  digest  {}", read.standing_digest);
+    text
+}
+
+fn when(schedule: &ScheduleView) -> String {
+    let zone = one_line(&schedule.zone, 64);
+    match (&schedule.cron, schedule.at) {
+        (Some(cron), _) => format!("{} {zone}", one_line(cron, 100)),
+        (None, Some(at)) => format!("once, {}", words::time(at)),
+        (None, None) => "-".to_owned(),
+    }
+}
+
+fn what(schedule: &ScheduleView) -> String {
+    let Some(entry) = &schedule.entry else {
+        return schedule.text.clone().unwrap_or_default();
+    };
+    let mut text = entry.to_string();
+    for (name, value) in &schedule.parameters {
+        text += &format!(" {name}={}", words::value(value));
+    }
+    let hosts: Vec<_> = schedule.hosts.iter().map(|host| host.as_str()).collect();
+    format!("{text} on {}", hosts.join(", "))
+}
+
+fn missed(schedule: &ScheduleView) -> String {
+    match (schedule.missed, schedule.missed_within_seconds) {
+        (MissedRuns::Skip, _) => "skip: times that passed unused are passed over".to_owned(),
+        (MissedRuns::Once, _) => "once: it asks once, however many passed".to_owned(),
+        (MissedRuns::All, within) => {
+            let within = words::duration(within.unwrap_or_default());
+            format!("all: it asks for each of the last {within}, one after the other")
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Retention: what is forgotten with age, in small transactions beside the work. Requests go whole, with a record that
+//! names them; the audit chain and the ledger's entries never go.
+
+use std::time::Duration;
+
+use chiffon_common::{AuditEntry, RequestId, Subject};
+use chiffon_store::{Commit, Error, Write};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::Shared;
+
+/// How often old rows are forgotten.
+const EVERY: Duration = Duration::from_secs(3600);
+/// How long output, metrics and stored answers are kept.
+const KEPT: SignedDuration = SignedDuration::from_hours(24 * 30);
+/// Requests that go in one transaction.
+const BATCH: u32 = 50;
+/// Between two transactions, so that work comes first.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// How metrics are thinned: older than this, one report of each agent is left in so many seconds.
+const THINNED: [(SignedDuration, u32); 2] = [
+    (SignedDuration::from_hours(24), 60),
+    (SignedDuration::from_hours(24 * 7), 3600),
+];
+/// Metrics are thinned an hour at a time.
+const SLICE_SECONDS: i64 = 3600;
+
+impl Shared {
+    /// Forgets for ever.
+    pub(crate) async fn forget(&self) {
+        // Up to where metrics are thinned, by each of the two rules; after a start it is gone over again.
+        let mut thinned = [None; THINNED.len()];
+        loop {
+            self.forget_old().await;
+            let rules = THINNED.iter().filter(|_| self.settings.stays);
+            for (rule, done) in rules.zip(&mut thinned) {
+                if let Err(error) = self.thin(*rule, done).await {
+                    tracing::warn!(%error, "old metrics could not be thinned; trying again");
+                }
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    async fn forget_old(&self) {
+        let now = self.clock.now();
+        let Ok(before) = now.checked_sub(KEPT) else {
+            return tracing::warn!("the clock is too early to forget anything");
+        };
+        match self.store.forget(before).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "forgot rows older than thirty days"),
+            Err(error) => tracing::warn!(%error, "old rows could not be forgotten; trying again"),
+        }
+        let days = i64::from(self.settings.history_days);
+        let Ok(before) = now.checked_sub(SignedDuration::from_hours(24 * days)) else {
+            return;
+        };
+        if days == 0 {
+            return;
+        }
+        match self.forget_requests(before).await {
+            Ok(0) => {}
+            Ok(requests) => tracing::info!(requests, days, "forgot requests that ended long ago"),
+            Err(error) => {
+                tracing::warn!(%error, "old requests could not be forgotten; trying again")
+            }
+        }
+    }
+
+    async fn forget_requests(&self, before: Timestamp) -> Result<usize, Error> {
+        let tenant = &self.settings.tenant;
+        let mut gone = 0;
+        loop {
+            let old = self.store.forgettable(tenant, before, BATCH).await?;
+            if old.is_empty() {
+                return Ok(gone);
+            }
+            self.forget_these(&old, before).await?;
+            gone += old.len();
+            tokio::time::sleep(BREATH).await;
+        }
+    }
+
+    /// One transaction: the rows, and the record that names them.
+    async fn forget_these(&self, requests: &[RequestId], before: Timestamp) -> Result<(), Error> {
+        let target = Subject {
+            kind: "history".to_owned(),
+            id: before.strftime("%Y-%m-%d").to_string(),
+        };
+        let because = format!("{} requests that ended before {before}", requests.len());
+        let data = json!({ "requests": requests, "before": before, "because": because });
+        let entry = self.audit_of_fleet(
+            AuditEntry::HISTORY_FORGOTTEN,
+            target,
+            "retention",
+            Vec::new(),
+            data,
+        );
+        let commit = Commit {
+            tenant_id: self.settings.tenant.clone(),
+            writes: requests.iter().copied().map(Write::ForgetRequest).collect(),
+            audit: vec![entry],
+            ..Commit::default()
+        };
+        self.commit(commit).await.map(drop)
+    }
+
+    /// Thins what has come of age since the last time.
+    async fn thin(
+        &self,
+        (age, step_seconds): (SignedDuration, u32),
+        done: &mut Option<i64>,
+    ) -> Result<(), Error> {
+        let now = self.clock.now().as_second();
+        let whole = |second: i64| second - second.rem_euclid(SLICE_SECONDS);
+        let until = whole(now - age.as_secs());
+        let mut from = done.unwrap_or_else(|| whole(now - KEPT.as_secs()));
+        while from < until {
+            let to = from + SLICE_SECONDS;
+            let (Ok(first), Ok(last)) = (Timestamp::from_second(from), Timestamp::from_second(to))
+            else {
+                return Ok(());
+            };
+            self.store.thin_metrics(first, last, step_seconds).await?;
+            from = to;
+            *done = Some(to);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! The runs of schedules: until one has ended, its schedule is not due again; where one asks for approval, a standing
+//! approval answers, if it is for exactly this plan.
+
+use chiffon_arbiter::{RequestState, Run, RunEvent, StandingApproved};
+use chiffon_store::{Check, Commit, Error, Expected, ScheduleRow, Write};
+use serde_json::json;
+
+use super::Schedule;
+use crate::engine::{AdvanceError, Advanced, Cause, Shared};
+
+/// Schedules looked at in one go.
+const PAGE: u32 = 100;
+
+impl Shared {
+    /// Looks after all runs that had not ended when they were looked at last.
+    pub(super) async fn watch_schedules(&self) -> Result<(), Error> {
+        let mut after = None;
+        loop {
+            let page = self.store.watched_schedules(after, PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
+            after = last.open_request;
+            for row in &page {
+                if let Err(error) = self.watch(row).await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, schedule.id = %row.schedule_id, "the run of a schedule cannot be looked at; trying again");
+                }
+            }
+        }
+    }
+
+    async fn watch(&self, row: &ScheduleRow) -> Result<(), AdvanceError> {
+        let Some(request) = row.open_request else {
+            return Ok(());
+        };
+        let run = match self.load(request).await {
+            Ok((run, _)) => run,
+            Err(AdvanceError::NoRequest) => return self.run_has_ended(row).await,
+            Err(error) => return Err(error),
+        };
+        if run.request.state.ended() {
+            return self.run_has_ended(row).await;
+        }
+        if matches!(run.request.state, RequestState::AwaitingApproval { .. }) {
+            return self.answer_as_agreed(row, &run).await;
+        }
+        Ok(())
+    }
+
+    /// Follows from the request, which has its own record.
+    async fn run_has_ended(&self, row: &ScheduleRow) -> Result<(), AdvanceError> {
+        let free = ScheduleRow {
+            open_request: None,
+            ..row.clone()
+        };
+        let commit = Commit {
+            tenant_id: row.tenant_id.clone(),
+            writes: vec![Write::Schedule(Expected::Version(row.version), free)],
+            ..Commit::default()
+        };
+        match self.commit(commit).await {
+            // Somebody changed it meanwhile; it is looked at again.
+            Ok(_) | Err(Error::Conflict { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn answer_as_agreed(&self, row: &ScheduleRow, run: &Run) -> Result<(), AdvanceError> {
+        let Some(standing) = Schedule::read(row)?.standing else {
+            return Ok(());
+        };
+        let request = run.request.request_id;
+        let approved = StandingApproved {
+            schedule_id: row.schedule_id,
+            standing: standing.clone(),
+        };
+        let cause = Cause {
+            rule: "standing_approval",
+            data: json!({ "schedule_id": row.schedule_id, "standing": standing }),
+            // Withdrawn in this very moment, it is not used any more.
+            checks: vec![Check::Schedule {
+                schedule_id: row.schedule_id,
+                version: row.version,
+            }],
+            ..Cause::by(standing.approver.clone(), "standing_approval")
+        };
+        let event = RunEvent::StandingApproved(approved);
+        match self.advance(request, event, cause).await {
+            Ok(Advanced::Refused(refusal)) => {
+                tracing::debug!(%refusal, request.id = %request, "a person decides");
+                Ok(())
+            }
+            Ok(_) | Err(AdvanceError::Store(Error::Conflict { .. })) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

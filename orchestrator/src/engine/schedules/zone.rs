@@ -1,0 +1,119 @@
+//! Words of a schedule as times and zones, with what is wrong with them.
+
+use chiffon_arbiter::{Cron, CronError, Times};
+use chiffon_common::{ErrorCode, Problem, When, visible};
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+
+/// A zone of the IANA database by its name.
+pub(crate) fn zone(name: &str) -> Result<TimeZone, Problem> {
+    if name.eq_ignore_ascii_case("UTC") {
+        return Ok(TimeZone::UTC);
+    }
+    TimeZone::get(name).map_err(|_| unknown(name))
+}
+
+fn unknown(name: &str) -> Problem {
+    let folded = name.to_lowercase();
+    let likeness = |known: &str| {
+        let known = known.to_lowercase();
+        // `berlin` for `Europe/Berlin`.
+        let city = known.rsplit('/').next().unwrap_or(&known);
+        strsim::jaro_winkler(&folded, &known).max(0.99 * strsim::jaro_winkler(&folded, city))
+    };
+    let mut nearest: Option<(f64, String)> = None;
+    for known in jiff::tz::db().available() {
+        let known = known.as_str();
+        let like = likeness(known);
+        if like > 0.8 && nearest.as_ref().is_none_or(|(best, _)| like > *best) {
+            nearest = Some((like, known.to_owned()));
+        }
+    }
+    let todo = match nearest {
+        Some((_, nearest)) => format!("did you mean {nearest}?"),
+        None => "use a name such as Europe/Berlin or UTC".to_owned(),
+    };
+    let detail = format!("there is no time zone {:?}", visible(name));
+    Problem::new(ErrorCode::UnknownZone, detail, todo)
+}
+
+/// The times of a schedule.
+pub(crate) fn times(when: &When) -> Result<Times, Problem> {
+    match when {
+        When::At(at) => Ok(Times::At(*at)),
+        When::Cron(expression) => match expression.parse::<Cron>() {
+            Ok(cron) => Ok(Times::Cron(Box::new(cron))),
+            Err(error) => Err(unfit(&error)),
+        },
+    }
+}
+
+fn unfit(error: &CronError) -> Problem {
+    let (code, todo) = match error {
+        CronError::Never => (ErrorCode::TimePassed, "correct the day or the month"),
+        CronError::Fields { .. } | CronError::Field { .. } | CronError::Short { .. } => (
+            ErrorCode::BadSchedule,
+            "write it as `minute hour day-of-month month day-of-week`, for example `30 3 * * *`",
+        ),
+    };
+    Problem::new(code, visible(&error.to_string()), todo)
+}
+
+/// One moment: RFC 3339, or date and time of a zone. Where clocks are put, a time that is left out is as late as by
+/// the old clock, and of two the first is meant.
+pub(crate) fn moment(text: &str, zone: &TimeZone) -> Result<Timestamp, Problem> {
+    let text = text.trim();
+    let local = || {
+        let civil = text.parse::<DateTime>().ok()?;
+        zone.to_ambiguous_timestamp(civil).compatible().ok()
+    };
+    // A date alone would mean midnight, which few who write it mean.
+    let has_time = text.contains(':');
+    let meant = text.parse::<Timestamp>().ok().or_else(local);
+    // To the second, which the database keeps exactly.
+    let whole = meant.and_then(|at| Timestamp::from_second(at.as_second()).ok());
+    whole.filter(|_| has_time).ok_or_else(|| {
+        let detail = format!("{:?} is no date and time", visible(text));
+        let todo = "write it like 2030-05-01T03:00, or with an offset like 2030-05-01T03:00+02:00";
+        Problem::new(ErrorCode::BadSchedule, detail, todo)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_zone_names_the_nearest() {
+        for (name, nearest) in [
+            ("Europe/Berln", "Europe/Berlin"),
+            ("berlin", "Europe/Berlin"),
+            ("america/new york", "America/New_York"),
+        ] {
+            let problem = zone(name).unwrap_err();
+            assert_eq!(problem.code, ErrorCode::UnknownZone);
+            assert!(problem.todo.contains(nearest), "{problem:?}");
+        }
+        assert!(zone("xyz").unwrap_err().todo.contains("such as"));
+        for good in ["UTC", "utc", "Europe/Berlin", "Australia/Lord_Howe"] {
+            assert!(zone(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_of_its_zone_unless_it_says_otherwise() {
+        let berlin = zone("Europe/Berlin").unwrap();
+        for (text, meant) in [
+            ("2030-05-01T03:00", "2030-05-01T01:00:00Z"),
+            ("2030-05-01 03:00", "2030-05-01T01:00:00Z"),
+            ("2030-05-01T03:00Z", "2030-05-01T03:00:00Z"),
+            ("2030-05-01T03:00:30.9+05:00", "2030-04-30T22:00:30Z"),
+            ("2030-03-31T02:30", "2030-03-31T01:30:00Z"),
+            ("2030-10-27T02:30", "2030-10-27T00:30:00Z"),
+        ] {
+            assert_eq!(moment(text, &berlin).unwrap().to_string(), meant, "{text}");
+        }
+        for bad in ["", "tomorrow", "2030-05-01", "2030-02-30T00:00", "25:00"] {
+            assert!(moment(bad, &berlin).is_err(), "{bad}");
+        }
+    }
+}
