@@ -29,6 +29,12 @@ impl World {
                 assert!(self.witness.approved.is_none(), "approved twice");
                 self.witness.approved = Some(self.now.max(before.latest()));
             }
+            RunEvent::StandingApproved(given) => {
+                assert_eq!(given.standing.approver.kind, "person");
+                assert!(self.now <= given.standing.until, "approved too late");
+                assert!(self.witness.approved.is_none(), "approved twice");
+                self.witness.approved = Some(self.now.max(before.latest()));
+            }
             _ => {}
         }
         for effect in &moved.effects {
