@@ -7,6 +7,7 @@
 //! Adding an event: 1. [`RunEvent`], 2. its arm in [`apply`], 3. the storm in `tests`.
 
 mod apply;
+mod arm;
 mod contact;
 mod context;
 mod decision;
@@ -17,23 +18,28 @@ mod gate;
 mod proof;
 mod question;
 mod request;
+mod resolve;
+mod retry;
 mod settle;
 mod state;
 mod task;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod waiting;
 
 pub use apply::{NewRun, apply};
 pub use context::{Context, Ids};
 pub use desk::{Moved, RunPolicy};
-pub use event::{Answered, Effect, Outcome, Refusal, Replied, Reported, RunEvent};
+pub use event::{Answered, Effect, Outcome, Refusal, Replied, Reported, Resolved, RunEvent};
 pub use gate::{Gate, may_start, turned_away};
 pub use proof::{ProofError, SliceDocs};
 pub use question::{MAX_ROUNDS, Round, Said, Wants, Words};
 pub use request::secrets_of;
 pub use state::{
     Approval, Cancelling, Decision, DecisionKind, DecisionState, Request, RequestState, Run, Sent,
-    Task, TaskState, WaitingOn, bead_state,
+    Task, TaskState, bead_state,
 };
+pub use task::changes;
 pub use timer::{TimerKind, TimerName, TimerSubject};
+pub use waiting::WaitingOn;
