@@ -43,6 +43,8 @@ pub struct Config {
     pub lifecycles: RunPolicy,
     /// How long an approval may wait for its first step, in seconds. Default 3600.
     pub good_for_seconds: u64,
+    /// How many tasks of one project may be at work at once; as many as there are slots where absent.
+    pub project_tasks: Option<std::num::NonZeroU32>,
     /// Agents that are known beforehand: their queues are there before they are.
     pub agents: Vec<AgentId>,
     /// The key that signs the ledger's commits; without it they are not signed.
@@ -99,6 +101,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         rules,
         lifecycles: config.lifecycles,
         good_for_seconds: config.good_for_seconds,
+        project_tasks: config.project_tasks,
         ledger_remote: config.ledger_remote,
         ledger: Place {
             path: config.home.join("ledger"),

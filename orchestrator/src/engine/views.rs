@@ -189,6 +189,7 @@ fn waiting_words(task: &Task) -> Option<String> {
         WaitingOn::Dependency => "waits for a step before it".to_owned(),
         WaitingOn::Lease { words }
         | WaitingOn::Resources { words }
+        | WaitingOn::Retry { words, .. }
         | WaitingOn::Agent { words } => words.clone(),
         WaitingOn::Freeze { words } => format!("waits: {words}"),
     })
