@@ -137,9 +137,11 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
         catalogue_roots: roots(home, settings),
         lifecycles: RunPolicy {
             question,
+            attempts: settings.attempts,
             ..RunPolicy::default()
         },
         good_for_seconds: u64::from(settings.good_for_minutes) * 60,
+        project_tasks: std::num::NonZeroU32::new(settings.project_tasks),
         agents: agents::names()
             .iter()
             .filter_map(|name| name.parse().ok())

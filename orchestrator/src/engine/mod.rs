@@ -19,6 +19,7 @@ mod intake;
 mod jobs;
 mod library;
 mod line;
+mod looks;
 mod outgoing;
 mod planning;
 mod preview;
