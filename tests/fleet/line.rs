@@ -46,8 +46,8 @@ async fn change(world: &World, name: &str, hosts: &str) -> String {
 }
 
 fn words(request: &Value) -> String {
-    let tasks = request["tasks"].as_array().unwrap();
-    let apply = tasks.iter().filter(|task| task["mode"] == "apply");
+    let tasks = request["tasks"].as_array().into_iter().flatten();
+    let apply = tasks.filter(|task| task["mode"] == "apply");
     let because = apply.map(|task| task["because"].as_str().unwrap());
     because.collect::<Vec<_>>().join("; ")
 }
