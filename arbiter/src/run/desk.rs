@@ -11,8 +11,9 @@ use super::{
     RequestState, Run, Task, TaskState, TimerKind, TimerName, TimerSubject, may_start,
 };
 
-/// Limits of the lifecycles. All durations are positive.
+/// Limits of the lifecycles. All durations are positive. A limit that an older record lacks has its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RunPolicy {
     /// How long planning may take. Default 60 s.
     pub planning: SignedDuration,
