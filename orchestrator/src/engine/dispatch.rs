@@ -149,7 +149,7 @@ impl Shared {
         let agent = match line.next(&waiting) {
             Turn::Go(agent) => agent,
             turn => {
-                let on = self.told(&turn).await?;
+                let on = self.waits_for(&turn).await?;
                 return self.hold(&run, task, on).await;
             }
         };

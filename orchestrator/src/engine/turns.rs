@@ -89,7 +89,7 @@ impl Shared {
     }
 
     /// What a task waits for, whose turn it is not.
-    pub(super) async fn told(&self, turn: &Turn) -> Result<WaitingOn, AdvanceError> {
+    pub(super) async fn waits_for(&self, turn: &Turn) -> Result<WaitingOn, AdvanceError> {
         Ok(match turn {
             Turn::Host {
                 claim,
