@@ -12,6 +12,9 @@ use uuid::Uuid;
 
 use super::{Outcome, Refusal, Task, TaskState, WaitingOn, desk::Desk};
 
+/// Before it connects, Ansible holds a role's parameters against their declaration on this machine, and counts that.
+const CHECKS_OF_ITS_OWN: u32 = 1;
+
 /// A package manager is held for minutes where a host answers again in seconds.
 const LOCKED_WAITS_LONGER: i32 = 10;
 
@@ -124,7 +127,7 @@ fn nobody_answered(outcome: Option<&Outcome>) -> bool {
         matches!(
             host.outcome,
             HostOutcome::Unreachable | HostOutcome::NotReached
-        ) && host.ok == 0
+        ) && host.ok <= CHECKS_OF_ITS_OWN
             && host.changed == 0
     };
     outcome.is_some_and(|outcome| !outcome.hosts.is_empty() && outcome.hosts.values().all(silent))
