@@ -1,8 +1,12 @@
 //! The whole fleet in one process, over a plain bus and over one that does everything a bus may do wrong;
 //! orchestrator, agent and bus dying at any point. The worker is a double; Ansible has suites of its own.
 
+#[path = "fleet/again.rs"]
+mod again;
 #[path = "fleet/approval.rs"]
 mod approval;
+#[path = "fleet/crew.rs"]
+mod crew;
 #[path = "fleet/edits.rs"]
 mod edits;
 #[path = "fleet/faults.rs"]
@@ -11,6 +15,8 @@ mod faults;
 mod freeze;
 #[path = "fleet/ledger.rs"]
 mod ledger;
+#[path = "fleet/line.rs"]
+mod line;
 #[path = "fleet/proof.rs"]
 mod proof;
 #[path = "fleet/proposals.rs"]

@@ -10,7 +10,7 @@
 
 use std::{
     collections::BTreeMap,
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -169,6 +169,7 @@ pub struct World {
     pub bus: Arc<dyn Bus>,
     pub worker: Arc<Double>,
     pub lifecycles: RunPolicy,
+    pub project_tasks: Option<NonZeroU32>,
     pub limits: HttpLimits,
     /// Where the ledger is pushed to.
     pub remote: Option<String>,
@@ -200,6 +201,7 @@ impl World {
             bus,
             worker: Double::new(act),
             lifecycles: RunPolicy::default(),
+            project_tasks: None,
             limits: HttpLimits::default(),
             remote: None,
             principal: Principal {
@@ -248,6 +250,7 @@ impl World {
             good_for_seconds: 3600,
             history_days: self.history_days,
             stays: true,
+            project_tasks: self.project_tasks,
             agents: Vec::new(),
             ledger_remote: self.remote.clone(),
             ledger_key: Some(SshSigner::from_secret(SECRET)),
@@ -263,6 +266,12 @@ impl World {
     }
 
     pub async fn start_agent(&mut self) {
+        let worker: Arc<dyn Worker> = self.worker.clone();
+        self.start_agent_of(worker).await;
+    }
+
+    /// An agent whose work this worker does.
+    pub async fn start_agent_of(&mut self, worker: Arc<dyn Worker>) {
         let mut keys = TrustedKeys::default();
         keys.trust(Signer::from_secret(SECRET).public());
         let id = "infrastructure".parse().unwrap();
@@ -272,7 +281,6 @@ impl World {
             memory_folders: Vec::new(),
             ..AgentConfig::new(id, self.home.path().join("agents/infrastructure"), keys)
         };
-        let worker: Arc<dyn Worker> = self.worker.clone();
         let clock = Arc::new(chiffon_agent::SystemClock);
         let started = Agent::start(config, Arc::clone(&self.bus), worker, clock).await;
         self.agent = Some(started.unwrap());

@@ -15,8 +15,8 @@ pub use rules::rules_digest;
 pub use run::{
     Answered, Approval, Cancelling, Context, Decision, DecisionKind, DecisionState, Effect, Gate,
     Ids, MAX_ROUNDS, Moved, NewRun, Outcome, ProofError, Refusal, Replied, Reported, Request,
-    RequestState, Round, Run, RunEvent, RunPolicy, Said, Sent, SliceDocs, StandingApproved, Task,
-    TaskState, TimerKind, TimerName, TimerSubject, WaitingOn, Wants, Words, apply, bead_state,
-    may_start, secrets_of, turned_away,
+    RequestState, Resolved, Round, Run, RunEvent, RunPolicy, Said, Sent, SliceDocs,
+    StandingApproved, Task, TaskState, TimerKind, TimerName, TimerSubject, WaitingOn, Wants, Words,
+    apply, bead_state, changes, may_start, secrets_of, turned_away,
 };
 pub use schedule::{Cron, CronError, Look, MOST_MISSED, Passed, Times, Verdict};

@@ -45,6 +45,9 @@ pub fn rules_digest(
         grace: _,
         unknown: _,
         attempts,
+        retry: _,
+        retry_longest: _,
+        skew: _,
         single_person,
     } = lifecycles;
     Digest::of_value(&Rules {

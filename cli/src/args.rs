@@ -35,11 +35,11 @@ pub use decision::{Answer, AnswerDecision, Decision, ListDecisions, WatchDecisio
 pub use explain::Explain;
 pub use fleet::{Change, Fleet};
 pub use freeze::{Freeze, Thaw};
-pub use inventory::{Inventory, Trust};
+pub use inventory::{Clear, Inventory, Trust};
 pub use man::Man;
 pub use plan::{Plan, ShowPlan};
 pub use replay::Replay;
-pub use request::{Request, Retry};
+pub use request::{Ending, Request, Resolve, Retry, RetryNow};
 pub use run::{Ask, Run};
 pub use schedule::{
     AddSchedule, ApproveSchedule, EditSchedule, ListSchedules, MissedRuns, NextOfSchedule,

@@ -23,6 +23,7 @@ mod freeze;
 mod inventory;
 mod log;
 mod man;
+mod outcome;
 mod plan;
 mod replay;
 mod reply;
@@ -113,6 +114,7 @@ pub async fn dispatch(command: &Command, mut context: Context<'_>) -> Result<Exi
         Command::Schedule(args) => schedule::schedule(context, args).await,
         Command::Catalogue(args) => catalogue::catalogue(context, args).await,
         Command::Inventory(Inventory::Show) => inventory::show(context).await,
+        Command::Inventory(Inventory::Clear(args)) => inventory::clear(context, args).await,
         Command::Inventory(Inventory::Check) => inventory::check(context).await,
         Command::Inventory(Inventory::Trust(args)) => trust::trust(context, args).await,
         Command::Fleet(args) => fleet::fleet(context, args).await,

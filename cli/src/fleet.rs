@@ -137,12 +137,14 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
         catalogue_roots: roots(home, settings),
         lifecycles: RunPolicy {
             question,
+            attempts: settings.attempts,
             ..RunPolicy::default()
         },
         good_for_seconds: u64::from(settings.good_for_minutes) * 60,
         history_days: settings.history_days,
         // A command that comes and goes must not begin what it will not see the end of.
         stays: ports == Ports::Configured,
+        project_tasks: std::num::NonZeroU32::new(settings.project_tasks),
         agents: agents::names()
             .iter()
             .filter_map(|name| name.parse().ok())

@@ -24,7 +24,7 @@ pub use decision::{decision, decision_line, decisions, question};
 pub use event::{event, reset};
 pub use explain::{error_codes, page};
 pub use failure::{failure, failure_with_page};
-pub use fleet::{agents, fleet, health, inventory, ledger};
+pub use fleet::{agents, fleet, health, inventory, ledger, looks};
 pub use plan::{Extent, plan, plan_diff};
 pub use replay::replay;
 pub use request::{nearest, outcome, request, requests, task_ended, waiting};

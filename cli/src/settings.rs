@@ -65,6 +65,10 @@ pub struct Settings {
     pub good_for_minutes: u32,
     /// `retention.history_days`: how long requests are kept after their end; 0 for ever.
     pub history_days: u32,
+    /// `projects.tasks`: how many tasks of one project may be at work at once.
+    pub project_tasks: u32,
+    /// `retry.attempts`: how often a task is tried at most.
+    pub attempts: u32,
     /// `agents.infrastructure.slots`: how many runs the infrastructure agent takes at once.
     pub slots: u32,
     /// `agents.infrastructure.isolation`, `run_as`, `readable` and `limits`: what its runs are kept in.
@@ -136,6 +140,8 @@ impl Settings {
             question_minutes: sources.parsed("decisions.timeout", minutes)?,
             good_for_minutes: sources.number("approvals.good_for_minutes", 1..=10_080)?,
             history_days: sources.number("retention.history_days", 0..=36_500)?,
+            project_tasks: sources.number("projects.tasks", 0..=10_000)?,
+            attempts: sources.number("retry.attempts", 1..=20)?,
             slots: sources.number("agents.infrastructure.slots", 1..=64)?,
             isolation: isolation(sources)?,
             heartbeat_seconds: sources.number("agents.heartbeat_seconds", 1..=60)?,

@@ -127,6 +127,9 @@ codes! {
     UndoneAlready = 5311, 409, Never, "the request was taken back already, or is being taken back";
     CannotUndo = 5312, 409, AfterChange, "a step of the request has no way back";
     UndoOutdated = 5313, 409, AfterChange, "the way back is not any more what the approved plan said";
+    PackagesLocked = 5314, 503, MayHelp, "the package manager of a host is at work for somebody else";
+    OutcomeKnown = 5315, 409, Never, "how the task ended is known already";
+    NoRetryWaits = 5316, 409, Never, "nothing of this request waits to be tried again";
     // 54xx execution
     SealRefused = 5401, 403, AfterChange, "the agent refused the work: it is not what was approved";
     StaleAttempt = 5402, 409, Never, "the agent has seen a later attempt";

@@ -48,6 +48,8 @@ pub struct Config {
     /// Whether it stays, as `chiffon up` does: what comes and goes with a command lets no schedule ask by itself, and
     /// tidies up no more than it must.
     pub stays: bool,
+    /// How many tasks of one project may be at work at once; as many as there are slots where absent.
+    pub project_tasks: Option<std::num::NonZeroU32>,
     /// Agents that are known beforehand: their queues are there before they are.
     pub agents: Vec<AgentId>,
     /// The key that signs the ledger's commits; without it they are not signed.
@@ -106,6 +108,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         good_for_seconds: config.good_for_seconds,
         history_days: config.history_days,
         stays: config.stays,
+        project_tasks: config.project_tasks,
         ledger_remote: config.ledger_remote,
         ledger: Place {
             path: config.home.join("ledger"),

@@ -4,7 +4,7 @@ use std::fs;
 
 use chiffon_tests::{Sshd, wait_for};
 
-use crate::fresh::{Fresh, LIMIT};
+use crate::fresh::{Fresh, LIMIT, id_of, json, newest};
 
 fn with_box(sshd: &Sshd) -> Fresh {
     Fresh::with_hosts(&format!(
@@ -67,6 +67,57 @@ fn a_host_that_does_not_answer_is_unreachable_and_named() {
     let lost = fresh.run(&["run", "ping box"]).expect_code(1);
     let said = format!("{}{}", lost.stdout, lost.stderr);
     assert!(said.contains("5407") && said.contains("box"), "{said}");
+    let shown = ["request", "show", &id_of(&newest(&fresh)), "--json"];
+    let shown = json(&fresh.run(&shown).expect_code(0).stdout);
+    assert_eq!(shown["tasks"][0]["attempt"], 3, "not tried again");
+}
+
+/// What does not answer waits for its next try, longer each time; a person hurries it up, and ends it.
+#[test]
+fn what_waits_for_its_next_try_is_tried_at_once_or_ended_by_a_person() {
+    let Some(mut sshd) = Sshd::start_or_report("a host that is tried again") else {
+        return;
+    };
+    let fresh = with_box(&sshd);
+    let trust = ["inventory", "trust", "box", "--yes"];
+    fresh.run(&trust).expect_code(0);
+    sshd.stop();
+    let chiffon = fresh.chiffon().env("CHIFFON_RETRY__ATTEMPTS", "20");
+    let mut up = chiffon.spawn(&["up", "--listen", "127.0.0.1:0"]);
+    up.wait_for_line("listen", LIMIT);
+    let run = chiffon.spawn(&["run", "ping box", "--no-input"]);
+    let waits = wait_for("the next try", LIMIT, || {
+        let newest = newest(&fresh);
+        let id = newest["request_id"].as_str()?;
+        let shown = fresh.run(&["request", "show", id, "--json"]);
+        let shown = json(&shown.expect_code(0).stdout);
+        shown["tasks"][0]["tries_again_at"].as_str()?;
+        Some(shown)
+    });
+    let id = waits["request_id"].as_str().unwrap();
+    let because = waits["tasks"][0]["because"].as_str().unwrap();
+    assert!(
+        because.starts_with("tries again at ")
+            && because.contains(": box did not answer; attempt "),
+        "{because}"
+    );
+    // The next try may begin by itself at any moment; the one after it waits longer.
+    wait_for("a try at once", LIMIT, || {
+        (chiffon.run(&["request", "retry-now", id]).code() == Some(0)).then_some(())
+    });
+    chiffon.run(&["request", "cancel", id]).expect_code(0);
+    assert_ne!(run.wait(LIMIT).code(), Some(0));
+    let late = chiffon.run(&["request", "resolve", id, "completed"]);
+    assert_eq!(late.code(), Some(5), "{}", late.stderr);
+    assert!(late.stderr.contains("5315"), "{}", late.stderr);
+    let late = chiffon.run(&["request", "retry-now", id]);
+    assert_eq!(late.code(), Some(5), "{}", late.stderr);
+    chiffon.run(&["inventory", "clear", "box"]).expect_code(0);
+    chiffon
+        .run(&["inventory", "clear", "nowhere"])
+        .expect_code(3);
+    up.interrupt();
+    assert_eq!(up.wait(LIMIT).code(), Some(0));
 }
 
 /// A host that takes the connection and never says a word: its check run is cancelled, everything else goes on.

@@ -20,6 +20,7 @@ impl Failure {
         unreachable: bool,
     ) -> Self {
         let code = match unreachable {
+            false if is_locked(message, outputs) => ErrorCode::PackagesLocked,
             false => ErrorCode::PlaybookFailed,
             true if message.contains("HOST IDENTIFICATION HAS CHANGED") => {
                 ErrorCode::HostKeyChanged
@@ -88,6 +89,14 @@ impl Failure {
                     "See that {host} is on and that its address, user and SSH key are right; then ask again."
                 ),
             ),
+            ErrorCode::PackagesLocked => (
+                format!(
+                    "The task {task:?} found the package manager of {host} at work for somebody else: {message}"
+                ),
+                format!(
+                    "Wait until updates on {host} have ended, or see there who holds it; then ask again."
+                ),
+            ),
             _ if lacks_root(message) => (
                 format!(
                     "The playbook must become root on {host}, and sudo there is missing or asks for a password."
@@ -106,6 +115,26 @@ impl Failure {
     }
 }
 
+/// What package managers say while another holds their lock: apt and dpkg, and dnf and yum. Only these exact words:
+/// whatever else a task says is a failure of its own, which no waiting heals.
+fn is_locked(message: &str, outputs: &[String]) -> bool {
+    const SAYINGS: [&str; 9] = [
+        "Could not get lock /var/lib/dpkg/",
+        "Could not get lock /var/lib/apt/",
+        "Could not get lock /var/cache/apt/",
+        "Unable to acquire the dpkg frontend lock",
+        "Failed to lock apt for exclusive operation",
+        "dpkg frontend lock was locked by another process",
+        "Waiting for process with pid",
+        "Another app is currently holding the yum lock",
+        "lock is already held by another process",
+    ];
+    let texts = || std::iter::once(message).chain(outputs.iter().map(String::as_str));
+    SAYINGS
+        .iter()
+        .any(|saying| texts().any(|text| text.contains(saying)))
+}
+
 /// What Ansible says when it may not become root, over its versions and sudo's.
 fn lacks_root(message: &str) -> bool {
     const SAYINGS: [&str; 6] = [
@@ -119,13 +148,14 @@ fn lacks_root(message: &str) -> bool {
     SAYINGS.iter().any(|saying| message.contains(saying))
 }
 
-/// The one problem that stands for all: a changed key before an unknown one, a failed task before a
-/// host that does not answer.
+/// The one problem that stands for all: a changed key before an unknown one, a failed task before what passes by
+/// itself, so that nothing is tried again for one host that has failed for good on another.
 pub(super) fn worst(failures: &[Failure]) -> Option<Problem> {
-    const ORDER: [ErrorCode; 4] = [
+    const ORDER: [ErrorCode; 5] = [
         ErrorCode::HostKeyChanged,
         ErrorCode::HostKeyUnknown,
         ErrorCode::PlaybookFailed,
+        ErrorCode::PackagesLocked,
         ErrorCode::HostUnreachable,
     ];
     let first = |code: ErrorCode| failures.iter().find(|failure| failure.code == code);

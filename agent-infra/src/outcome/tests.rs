@@ -190,3 +190,30 @@ fn a_missing_sudo_is_said_in_plain_words() {
     assert_eq!(problem.code, ErrorCode::PlaybookFailed);
     assert!(problem.detail.contains("become root on nas"), "{problem}");
 }
+
+#[test]
+fn a_locked_package_manager_is_told_apart_and_gives_way_to_real_failures() {
+    let locked = "Failed to lock apt for exclusive operation: E:Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 812 (unattended-upgr)";
+    let failed = |host: &str, message: &str| json!({"event": "host", "host": host, "status": "failed", "task": "Install", "message": message});
+    let mut one = account(&[]);
+    feed(&mut one, &[failed("nas", locked)]);
+    let problem = one.problem(Some(2), None).unwrap();
+    assert_eq!(problem.code, ErrorCode::PackagesLocked);
+    assert!(
+        problem.detail.contains("nas") && problem.detail.contains("812"),
+        "{problem:?}"
+    );
+    feed(
+        &mut one,
+        &[failed("web", "No package matching 'x' is available")],
+    );
+    let problem = one.problem(Some(2), None).unwrap();
+    assert_eq!(problem.code, ErrorCode::PlaybookFailed);
+    // What merely speaks of locks is none.
+    let mut other = account(&[]);
+    feed(&mut other, &[failed("nas", "the door has a lock")]);
+    assert_eq!(
+        other.problem(Some(2), None).unwrap().code,
+        ErrorCode::PlaybookFailed
+    );
+}

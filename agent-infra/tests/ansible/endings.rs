@@ -47,6 +47,7 @@ async fn nothing_outlives_its_run() {
     daemons_end_with_the_run().await;
     daemons_that_the_entry_is_for_outlive_a_run_that_completed().await;
     a_hanging_playbook_is_stopped().await;
+    a_playbook_that_kills_what_runs_it_ends_and_leaves_nothing().await;
     an_agent_that_is_killed_takes_its_run_with_it().await;
     a_supervisor_that_is_killed_leaves_nothing_either().await;
     a_sweep_ends_what_nobody_watches().await;
@@ -102,6 +103,34 @@ async fn a_hanging_playbook_is_stopped() {
     assert_eq!(sleepers(), []);
     assert_eq!(left_of(&room), []);
     assert!(ended.usage.cpu_hours > 0.0);
+}
+
+/// The task kills every process above it up to the supervisor, and leaves one that nobody waits for.
+async fn a_playbook_that_kills_what_runs_it_ends_and_leaves_nothing() {
+    let room = Room::new(
+        r#"    - name: Kill
+      ansible.builtin.shell: |
+        setsid sh -c 'trap "" TERM HUP; sleep 1004' > /dev/null 2>&1 &
+        pid=$$
+        while :; do
+          pid=$(awk '/^PPid:/ {print $2}' /proc/$pid/status)
+          tr '\0' ' ' < /proc/$pid/cmdline | grep -q -e ansible -e python -e '^/bin/sh' || break
+          above="$above $pid"
+        done
+        kill -KILL $above
+        sleep 1005
+"#,
+    );
+    let ended = room.run().await;
+    let is_open = [ResultStatus::Failed, ResultStatus::Interrupted].contains(&ended.status);
+    assert!(
+        is_open,
+        "{:?} {:?} {}",
+        ended.status, ended.error, ended.output
+    );
+    assert!(ended.error.is_some(), "nobody says why");
+    assert_eq!(sleepers(), []);
+    assert_eq!(left_of(&room), []);
 }
 
 async fn an_agent_that_is_killed_takes_its_run_with_it() {

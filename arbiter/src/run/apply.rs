@@ -50,6 +50,8 @@ pub fn apply(run: &Run, event: RunEvent, context: Context<'_>) -> Result<Moved, 
             desk.ended(task, seq, incarnation, status, *outcome, problem)?;
         }
         RunEvent::JournalLost { task, incarnation } => desk.journal_lost(task, incarnation)?,
+        RunEvent::Resolved(word) => desk.resolved(word)?,
+        RunEvent::RetryNow { task, by } => desk.retry_now(task, &by.id)?,
         RunEvent::TimerFired { timer, heard } => desk.timer_fired(timer, heard)?,
     }
     desk.settle();

@@ -138,6 +138,13 @@ impl Desk<'_> {
                 );
                 self.move_task(id, TaskState::Failed { problem }, "not started in time");
             }
+            (
+                TimerKind::Again,
+                TaskState::Waiting {
+                    on: WaitingOn::Retry { .. },
+                },
+            ) => self.wait_again(id, "the time for another try has come"),
+            (TimerKind::Lease, TaskState::Unknown { .. }) => self.lease_over(id),
             (TimerKind::Ack, TaskState::Dispatched { sent }) => self.not_acknowledged(id, sent),
             (TimerKind::Start, TaskState::Accepted { .. }) => {
                 self.lose(
@@ -186,6 +193,23 @@ impl Desk<'_> {
             _ => return Err(Refusal::Nothing),
         }
         Ok(())
+    }
+
+    /// Within start limit, time-out, grace and what clocks may be apart the agent has ended the run by itself
+    /// (DESIGN section 8). How it ended is as open as before, but nothing runs there any more.
+    fn lease_over(&mut self, id: TaskId) {
+        if let Some(task) = self.run.tasks.get_mut(&id) {
+            task.leases.clear();
+        }
+        self.note_task(
+            id,
+            "its agent must have ended it by now: its hosts are free for others",
+        );
+        self.push(Effect::MarkHosts {
+            task: id,
+            needs_look: true,
+        });
+        self.push(Effect::Wake);
     }
 
     fn not_acknowledged(&mut self, id: TaskId, sent: Sent) {

@@ -4,7 +4,7 @@ use chiffon_common::{DecisionId, Digest, ErrorCode, Principal, Problem, Schedule
 
 use super::{
     Answered, Approval, Decision, DecisionKind, DecisionState, Effect, Refusal, RequestState,
-    TaskState, WaitingOn, desk::Desk, gate::good_until,
+    TaskState, desk::Desk, gate::good_until,
 };
 
 impl Desk<'_> {
@@ -185,23 +185,6 @@ impl Desk<'_> {
             task,
             needs_look: false,
         });
-    }
-
-    /// A new attempt; permitted only after `interrupted`, `refused`, or a person's word (DESIGN section 8).
-    pub(super) fn wait_again(&mut self, task: TaskId, because: &str) {
-        if self.run.request.cancelling.is_some() {
-            self.move_task(task, TaskState::Cancelled, "a person cancelled the request");
-            return;
-        }
-        if let Some(task) = self.run.tasks.get_mut(&task) {
-            task.leases.clear();
-            task.progress = 0;
-        }
-        let on = WaitingOn::Agent {
-            words: "to be tried again".to_owned(),
-        };
-        self.move_task(task, TaskState::Waiting { on }, because);
-        self.push(Effect::Wake);
     }
 
     pub(super) fn decision_timer(&mut self, id: DecisionId) -> Result<(), Refusal> {

@@ -11,8 +11,9 @@ use super::{
     RequestState, Run, Task, TaskState, TimerKind, TimerName, TimerSubject, may_start,
 };
 
-/// Limits of the lifecycles. All durations are positive.
+/// Limits of the lifecycles. All durations are positive. A limit that an older record lacks has its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RunPolicy {
     /// How long planning may take. Default 60 s.
     pub planning: SignedDuration,
@@ -36,8 +37,15 @@ pub struct RunPolicy {
     pub grace: SignedDuration,
     /// How long the unknown may resolve itself before a person is asked. Default 2 min.
     pub unknown: SignedDuration,
-    /// Attempts that the catalogue's `retry` permits. Default 3.
+    /// Attempts at most, where the catalogue's `retry` or a failure that passes by itself permits another.
+    /// Default 3.
     pub attempts: u32,
+    /// Wait before the second attempt after a failure that passes by itself; doubles with each. Default 1 s.
+    pub retry: SignedDuration,
+    /// Longest wait between two attempts. Default 5 min.
+    pub retry_longest: SignedDuration,
+    /// How far clocks may be apart. Default 5 min (R53).
+    pub skew: SignedDuration,
     /// Whether only one person is configured, so that tier 2 takes the typed host name.
     pub single_person: bool,
 }
@@ -56,6 +64,9 @@ impl Default for RunPolicy {
             grace: SignedDuration::from_mins(3),
             unknown: SignedDuration::from_mins(2),
             attempts: 3,
+            retry: SignedDuration::from_secs(1),
+            retry_longest: SignedDuration::from_mins(5),
+            skew: SignedDuration::from_mins(5),
             single_person: true,
         }
     }
@@ -176,7 +187,7 @@ impl<'a> Desk<'a> {
         self.run.timers.insert(TimerName { subject, kind }, due);
     }
 
-    fn clear_timers(&mut self, subject: TimerSubject) {
+    pub(super) fn clear_timers(&mut self, subject: TimerSubject) {
         self.run.timers.retain(|name, _| name.subject != subject);
     }
 
@@ -310,6 +321,15 @@ impl<'a> Desk<'a> {
         self.arm_task(id);
     }
 
+    /// A line for the audit record on a task that stays where it is.
+    pub(super) fn note_task(&mut self, id: TaskId, because: &str) {
+        if let Some(task) = self.run.tasks.get_mut(&id) {
+            because.clone_into(&mut task.because);
+            let name = task.state.name();
+            self.record("task", id.to_string(), Some(name.to_owned()), name, because);
+        }
+    }
+
     fn withdraw_questions(&mut self, id: TaskId) {
         let about = |kind: &DecisionKind| match kind {
             DecisionKind::Approval { .. } | DecisionKind::Question { .. } => false,
@@ -335,67 +355,6 @@ impl<'a> Desk<'a> {
                 comment: None,
             };
             self.move_decision(decision, to, "the agent has told how it goes");
-        }
-    }
-
-    fn arm_task(&mut self, id: TaskId) {
-        let subject = TimerSubject::Task(id);
-        self.clear_timers(subject);
-        let Some(task) = self.run.tasks.get(&id) else {
-            return;
-        };
-        let policy = self.policy;
-        let mut arm = |kind, after| self.run.timers.insert(TimerName { subject, kind }, after);
-        let at = |after: SignedDuration| self.now.checked_add(after).unwrap_or(Timestamp::MAX);
-        match &task.state {
-            TaskState::Open => {
-                let due = match &self.run.request.state {
-                    RequestState::Running { deadline } => *deadline,
-                    _ => at(policy.question),
-                };
-                arm(TimerKind::Start, due);
-            }
-            TaskState::Waiting { .. } => {
-                arm(TimerKind::Start, at(policy.start));
-            }
-            TaskState::Dispatched { sent } => {
-                arm(TimerKind::Ack, at(ack_wait(policy, sent.sends)));
-            }
-            TaskState::Accepted { sent } => {
-                arm(TimerKind::Contact, at(policy.contact));
-                // The agent starts nothing after `not_after`: by then it runs, or was refused, or is lost.
-                let limit = sent.not_after.max(self.now);
-                arm(
-                    TimerKind::Start,
-                    limit.checked_add(policy.grace).unwrap_or(Timestamp::MAX),
-                );
-            }
-            TaskState::Running { since, .. } => {
-                arm(TimerKind::Contact, at(policy.contact));
-                let step = self
-                    .run
-                    .plan
-                    .as_ref()
-                    .and_then(|plan| plan.steps.get(task.step as usize));
-                let timeout = step.map_or(0, |step| step.timeout_seconds);
-                let timeout = SignedDuration::from_secs(i64::try_from(timeout).unwrap_or(i64::MAX));
-                let end = since
-                    .checked_add(timeout.saturating_add(policy.grace))
-                    .unwrap_or(Timestamp::MAX);
-                arm(TimerKind::End, end);
-            }
-            TaskState::Unknown { asked: None, .. } => {
-                arm(TimerKind::Contact, at(policy.ack_longest));
-                arm(TimerKind::Resolve, at(policy.unknown));
-            }
-            // The question has a deadline of its own; this one is the floor below it.
-            TaskState::Unknown { asked: Some(_), .. } | TaskState::Interrupted { .. } => {
-                arm(
-                    TimerKind::Resolve,
-                    at(policy.question.saturating_add(policy.unknown)),
-                );
-            }
-            TaskState::Completed | TaskState::Failed { .. } | TaskState::Cancelled => {}
         }
     }
 
@@ -470,11 +429,4 @@ impl<'a> Desk<'a> {
 /// What the audit keeps of a problem: its words may be a host's, and the chain cannot be cleaned (S70).
 fn kept_of_problem(problem: &Problem) -> String {
     format!("error {}: {}", problem.code, problem.code.title())
-}
-
-fn ack_wait(policy: &RunPolicy, sends: u32) -> SignedDuration {
-    let doubled = policy
-        .ack
-        .saturating_mul(1 << sends.saturating_sub(1).min(8));
-    doubled.min(policy.ack_longest)
 }

@@ -39,8 +39,10 @@ impl Desk<'_> {
             ResultStatus::Failed => {
                 let problem = problem.unwrap_or_else(|| unexplained("the run failed"));
                 let problem = self.judged_check(id, problem);
-                let because = problem.detail.clone();
-                self.move_task(id, TaskState::Failed { problem }, because);
+                if !self.tried_again(id, &problem) {
+                    let because = problem.detail.clone();
+                    self.move_task(id, TaskState::Failed { problem }, because);
+                }
             }
             ResultStatus::Cancelled => self.move_task(
                 id,
@@ -54,7 +56,11 @@ impl Desk<'_> {
                 self.ask_unknown(id);
             }
         }
-        if was_unknown && self.task(id)?.state.ended() {
+        let is_known = match &self.task(id)?.state {
+            TaskState::Waiting { .. } => true,
+            state => state.ended(),
+        };
+        if was_unknown && is_known {
             self.push(Effect::MarkHosts {
                 task: id,
                 needs_look: false,
@@ -151,11 +157,8 @@ impl Desk<'_> {
     }
 
     fn refused(&mut self, id: TaskId, problem: Option<Problem>) {
-        let attempt = self.run.tasks.get(&id).map_or(0, |task| task.attempt);
         let problem = problem.unwrap_or_else(|| unexplained("the agent refused the work"));
-        if problem.code == ErrorCode::WorkExpired && attempt < self.policy.attempts {
-            self.wait_again(id, "it reached the agent too late and never began");
-        } else {
+        if !self.refused_for_now(id, &problem) {
             let because = problem.detail.clone();
             self.move_task(id, TaskState::Failed { problem }, because);
         }

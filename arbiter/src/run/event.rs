@@ -105,6 +105,15 @@ pub enum RunEvent {
         /// The new life.
         incarnation: Incarnation,
     },
+    /// A person says how a task ended of which nobody else knows it, or whether it is to run again.
+    Resolved(Resolved),
+    /// A person does not want to wait for the next try of a task.
+    RetryNow {
+        /// Which.
+        task: TaskId,
+        /// Who.
+        by: Principal,
+    },
     /// A timer came due.
     TimerFired {
         /// Which.
@@ -151,6 +160,19 @@ pub struct StandingApproved {
     pub schedule_id: ScheduleId,
     /// What a person said of it.
     pub standing: Standing,
+}
+
+/// A person's word on a task whose outcome is open.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// Which.
+    pub task: TaskId,
+    /// `completed`, `failed` or `retry`.
+    pub choice: String,
+    /// Who.
+    pub by: Principal,
+    /// For the record.
+    pub comment: Option<String>,
 }
 
 /// An agent's word on how it goes.
@@ -278,6 +300,12 @@ pub enum Refusal {
     /// Nothing to be changed: it is so already.
     #[error("it is so already")]
     Nothing,
+    /// How the task ended is known, so nobody has to say it.
+    #[error("nothing is open about a task that is {0}")]
+    OutcomeKnown(&'static str),
+    /// It does not wait for another try.
+    #[error("the task does not wait for another try")]
+    NoRetry,
     /// No approval permits it.
     #[error("no live approval permits the start")]
     NotApproved,

@@ -7,6 +7,7 @@
 //! Adding an event: 1. [`RunEvent`], 2. its arm in [`apply`], 3. the storm in `tests`.
 
 mod apply;
+mod arm;
 mod contact;
 mod context;
 mod decision;
@@ -17,6 +18,8 @@ mod gate;
 mod proof;
 mod question;
 mod request;
+mod resolve;
+mod retry;
 mod settle;
 mod standing;
 mod state;
@@ -24,12 +27,13 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod waiting;
 
 pub use apply::{NewRun, apply};
 pub use context::{Context, Ids};
 pub use desk::{Moved, RunPolicy};
 pub use event::{
-    Answered, Effect, Outcome, Refusal, Replied, Reported, RunEvent, StandingApproved,
+    Answered, Effect, Outcome, Refusal, Replied, Reported, Resolved, RunEvent, StandingApproved,
 };
 pub use gate::{Gate, may_start, turned_away};
 pub use proof::{ProofError, SliceDocs};
@@ -37,6 +41,8 @@ pub use question::{MAX_ROUNDS, Round, Said, Wants, Words};
 pub use request::secrets_of;
 pub use state::{
     Approval, Cancelling, Decision, DecisionKind, DecisionState, Request, RequestState, Run, Sent,
-    Task, TaskState, WaitingOn, bead_state,
+    Task, TaskState, bead_state,
 };
+pub use task::changes;
 pub use timer::{TimerKind, TimerName, TimerSubject};
+pub use waiting::WaitingOn;

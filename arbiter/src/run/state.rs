@@ -10,7 +10,7 @@ use chiffon_common::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Round, TimerName, Wants};
+use super::{Outcome, Round, TimerName, WaitingOn, Wants};
 
 /// Everything of one request.
 #[derive(Debug, Clone, PartialEq)]
@@ -255,34 +255,6 @@ pub struct Sent {
     pub not_after: Timestamp,
     /// How often it was sent.
     pub sends: u32,
-}
-
-/// What a waiting task waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "for", rename_all = "snake_case")]
-pub enum WaitingOn {
-    /// A step before it.
-    Dependency,
-    /// Another change on its host.
-    Lease {
-        /// In words, with the holder.
-        words: String,
-    },
-    /// Memory, a GPU.
-    Resources {
-        /// In words.
-        words: String,
-    },
-    /// An agent with a free slot.
-    Agent {
-        /// In words.
-        words: String,
-    },
-    /// The thaw.
-    Freeze {
-        /// In words, with who froze the fleet and why.
-        words: String,
-    },
 }
 
 /// Where a task stands.

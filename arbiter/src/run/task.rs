@@ -4,21 +4,35 @@
 //! Messages come in any order and more than once; they are judged by attempt and sequence number. The
 //! attempt is the fencing token: nothing of a lower one is heard.
 
-use chiffon_common::{AgentId, ErrorCode, Mode, Problem, StatusKind, TaskId};
+use chiffon_common::{AgentId, ErrorCode, Mode, Problem, StatusKind, Step, TaskId, Tier};
 use jiff::Timestamp;
 
 use super::{
     Effect, Refusal, Reported, Run, Sent, Task, TaskState, WaitingOn, desk::Desk, gate::turned_away,
 };
 
+/// Whether a task may change its hosts: then it is alone on them. Reading and checking may meet others.
+pub fn changes(task: &Task, step: &Step) -> bool {
+    task.mode == Mode::Apply && step.tier > Tier::Zero
+}
+
 impl Desk<'_> {
     pub(super) fn task(&self, id: TaskId) -> Result<&Task, Refusal> {
         self.run.tasks.get(&id).ok_or(Refusal::NoSuch("task"))
     }
 
+    /// The step that a task does.
+    pub(super) fn step_of(&self, task: &Task) -> Option<&Step> {
+        let plan = self.run.plan.as_ref()?;
+        plan.steps.get(task.step as usize)
+    }
+
     pub(super) fn task_held(&mut self, id: TaskId, on: WaitingOn) -> Result<(), Refusal> {
         let task = self.run.tasks.get_mut(&id).ok_or(Refusal::NoSuch("task"))?;
         match &mut task.state {
+            TaskState::Waiting {
+                on: WaitingOn::Retry { .. },
+            } => Err(Refusal::OutOfTurn("waiting for its next try")),
             TaskState::Waiting { on: now_on } if *now_on != on => {
                 // Not a move: it still waits, and its timer counts on; only the words change.
                 *now_on = on;
@@ -36,8 +50,12 @@ impl Desk<'_> {
         leases: Vec<String>,
     ) -> Result<(), Refusal> {
         let task = self.task(id)?;
-        if !matches!(task.state, TaskState::Waiting { .. }) {
-            return Err(Refusal::OutOfTurn(task.state.name()));
+        match &task.state {
+            TaskState::Waiting {
+                on: WaitingOn::Retry { .. },
+            } => return Err(Refusal::OutOfTurn("waiting for its next try")),
+            TaskState::Waiting { .. } => {}
+            state => return Err(Refusal::OutOfTurn(state.name())),
         }
         self.may_start(task)?;
         if task.mode == Mode::Apply {
@@ -173,6 +191,13 @@ impl Desk<'_> {
                 TaskState::Failed { problem },
                 "it may not start any more",
             );
+            return;
+        }
+        let task = self.run.tasks.get(&id);
+        let step = task.and_then(|task| self.step_of(task).map(|step| (task, step)));
+        if step.is_some_and(|(task, step)| changes(task, step) && task.leases.is_empty()) {
+            // Its hosts were given to others while nobody heard of it.
+            self.wait_again(id, "it had never arrived, and has to wait its turn again");
             return;
         }
         let not_after = self

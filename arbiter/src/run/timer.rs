@@ -42,10 +42,14 @@ pub enum TimerKind {
     End,
     /// What is unknown must have been resolved by then.
     Resolve,
+    /// What failed for a while may be tried again from then on.
+    Again,
+    /// By then the agent has ended the run by itself, whoever could not hear of it: its hosts are free.
+    Lease,
 }
 
 impl TimerKind {
-    const NAMES: [(Self, &str); 7] = [
+    const NAMES: [(Self, &str); 9] = [
         (Self::Deadline, "deadline"),
         (Self::Approval, "approval"),
         (Self::Start, "start"),
@@ -53,6 +57,8 @@ impl TimerKind {
         (Self::Contact, "contact"),
         (Self::End, "end"),
         (Self::Resolve, "resolve"),
+        (Self::Again, "again"),
+        (Self::Lease, "lease"),
     ];
 }
 

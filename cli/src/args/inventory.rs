@@ -1,5 +1,6 @@
 //! The arguments of `chiffon inventory`.
 
+use chiffon_common::HostName;
 use clap::{Args, Subcommand};
 
 /// Which machines there are
@@ -8,7 +9,8 @@ use clap::{Args, Subcommand};
   chiffon inventory show
   chiffon inventory check
   chiffon inventory trust nas
-  chiffon inventory trust nas --fingerprint SHA256:0yfx...")]
+  chiffon inventory trust nas --fingerprint SHA256:0yfx...
+  chiffon inventory clear nas")]
 pub enum Inventory {
     /// List the hosts
     Show,
@@ -16,6 +18,18 @@ pub enum Inventory {
     Check,
     /// Ask a host for its SSH keys, show their fingerprints, and pin them
     Trust(Trust),
+    /// Say that somebody has looked at a host on which the outcome of a change was open
+    Clear(Clear),
+}
+
+/// Say that somebody has looked at a host on which the outcome of a change was open
+#[derive(Debug, Clone, Args)]
+#[command(before_help = "Examples:
+  chiffon inventory clear nas
+  chiffon inventory clear nas --json")]
+pub struct Clear {
+    /// The host's name in the inventory
+    pub host: HostName,
 }
 
 /// Ask a host for its SSH keys, show their fingerprints, and pin them

@@ -1,8 +1,8 @@
 //! What may run, and where.
 
 use chiffon_common::{
-    EntryId,
-    api::{CatalogueView, EntryRun, InventoryView, RequestAccepted},
+    EntryId, HostName,
+    api::{CatalogueView, EntryRun, HostView, InventoryView, RequestAccepted},
 };
 use reqwest::Method;
 
@@ -28,6 +28,12 @@ impl Client {
             call = call.header(IDEMPOTENCY_KEY, key);
         }
         self.read(call).await
+    }
+
+    /// `POST /api/v1/inventory/{id}/clear`.
+    pub async fn clear(&self, host: &HostName) -> Result<HostView, Failure> {
+        self.post_nothing(&format!("/api/v1/inventory/{host}/clear"))
+            .await
     }
 
     /// `GET /api/v1/inventory`.

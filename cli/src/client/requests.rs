@@ -1,10 +1,10 @@
 //! Requests, their plans and their questions.
 
 use chiffon_common::{
-    DecisionId, Plan, RequestId,
+    DecisionId, Plan, RequestId, TaskId,
     api::{
         Answer, DecisionView, Follow, NewRequest, Page, RequestAccepted, RequestView, Resolve,
-        UndoRequest,
+        ResolveTask, UndoRequest,
     },
 };
 
@@ -91,6 +91,22 @@ impl Client {
     /// `POST /api/v1/requests/{id}/retry`.
     pub async fn retry(&self, id: RequestId) -> Result<RequestAccepted, Failure> {
         self.post_nothing(&format!("/api/v1/requests/{id}/retry"))
+            .await
+    }
+
+    /// `POST /api/v1/tasks/{id}/retry`.
+    pub async fn retry_task(&self, task: TaskId) -> Result<RequestView, Failure> {
+        self.post_nothing(&format!("/api/v1/tasks/{task}/retry"))
+            .await
+    }
+
+    /// `POST /api/v1/tasks/{id}/resolve`.
+    pub async fn resolve_task(
+        &self,
+        task: TaskId,
+        said: &ResolveTask,
+    ) -> Result<RequestView, Failure> {
+        self.post(&format!("/api/v1/tasks/{task}/resolve"), said)
             .await
     }
 

@@ -1,4 +1,4 @@
-//! `chiffon inventory show|check`.
+//! `chiffon inventory show|check|clear`.
 
 use chiffon_common::{
     ErrorCode, HostName, Problem,
@@ -7,7 +7,7 @@ use chiffon_common::{
 use serde::Serialize;
 
 use super::{Context, read};
-use crate::{exit::Exit, failure::Failure, output, render, terminal::Paint};
+use crate::{args::Clear, exit::Exit, failure::Failure, output, render, terminal::Paint};
 
 pub async fn show(context: &mut Context<'_>) -> Result<Exit, Failure> {
     let inventory = read(context, async |client| client.inventory().await).await?;
@@ -22,6 +22,15 @@ pub async fn show(context: &mut Context<'_>) -> Result<Exit, Failure> {
         }),
         None => Ok(Exit::Ok),
     }
+}
+
+/// Said twice is said once.
+pub async fn clear(context: &mut Context<'_>, args: &Clear) -> Result<Exit, Failure> {
+    let host = read(context, async |client| client.clear(&args.host).await).await?;
+    output::one(context.terminal, &host, || {
+        format!("{} needs no look any more.", host.name)
+    });
+    Ok(Exit::Ok)
 }
 
 /// Everything that stands in the way of a run.

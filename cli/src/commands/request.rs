@@ -1,8 +1,9 @@
-//! `chiffon request show|list|cancel`. Asking for the same again is left to `retry`.
+//! `chiffon request show|list|cancel`. Asking for the same again is left to `retry`, a person's word on one of its
+//! tasks to `outcome`.
 
 use chiffon_common::api::RequestView;
 
-use super::{Context, read, retry::retry, tell_more};
+use super::{Context, outcome, read, retry::retry, tell_more};
 use crate::{args::Request, client::ListRequests, exit::Exit, failure::Failure, output, render};
 
 pub async fn request(context: &mut Context<'_>, args: &Request) -> Result<Exit, Failure> {
@@ -10,6 +11,8 @@ pub async fn request(context: &mut Context<'_>, args: &Request) -> Result<Exit, 
         Request::Show { request } => show(context, request).await,
         Request::Cancel { request } => cancel(context, request).await,
         Request::Retry(args) => retry(context, args).await,
+        Request::RetryNow(args) => outcome::retry_now(context, args).await,
+        Request::Resolve(args) => outcome::resolve(context, args).await,
         Request::List(args) => {
             let list = ListRequests {
                 limit: args.part.limit,
@@ -41,13 +44,18 @@ async fn cancel(context: &mut Context<'_>, id: &str) -> Result<Exit, Failure> {
         client.cancel(client.resolve(id).await?).await
     });
     let request = request.await?;
+    Ok(stands(context, &request))
+}
+
+/// How a request stands now, on one line.
+pub fn stands(context: &Context<'_>, request: &RequestView) -> Exit {
     let paint = context.terminal.out;
-    output::one(context.terminal, &request, || {
+    output::one(context.terminal, request, || {
         let state = render::state(paint, &request.state);
         let because = render::one_line(&request.because, 300);
         format!("Request {} is {state}: {because}", request.request_id)
     });
-    Ok(Exit::Ok)
+    Exit::Ok
 }
 
 async fn show_list(context: &mut Context<'_>, list: &ListRequests) -> Result<Exit, Failure> {

@@ -1,6 +1,6 @@
 //! `chiffon status`: health, agents and open requests on one screen.
 
-use chiffon_common::api::{AgentView, Health, RequestView};
+use chiffon_common::api::{AgentView, Health, HostView, RequestView};
 use serde::Serialize;
 
 use super::{Context, health};
@@ -25,6 +25,8 @@ struct Status {
     open_requests: Vec<RequestView>,
     /// Those of them that wait for a person, with their questions.
     waiting: Vec<RequestView>,
+    /// Hosts on which the outcome of a change is open.
+    needs_look: Vec<HostView>,
 }
 
 pub async fn status(context: &mut Context<'_>) -> Result<Exit, Failure> {
@@ -57,6 +59,8 @@ async fn look(context: &Context<'_>, session: &Session) -> Result<Status, Failur
     for request in open_requests.iter().filter(|one| one.waits_for_person) {
         waiting.push(client.request(request.request_id).await?);
     }
+    let mut needs_look = client.inventory().await?.hosts;
+    needs_look.retain(|host| host.needs_look.is_some());
     let mut health = health(context, session).await?;
     if !fleet_runs {
         // What is known of them is how they were when they ended.
@@ -69,6 +73,7 @@ async fn look(context: &Context<'_>, session: &Session) -> Result<Status, Failur
         agents,
         open_requests,
         waiting,
+        needs_look,
     })
 }
 
@@ -86,5 +91,6 @@ fn text(paint: Paint, status: &Status) -> String {
     if !status.waiting.is_empty() {
         parts.push(render::waiting(paint, &status.waiting));
     }
+    parts.extend(render::looks(paint, &status.needs_look));
     parts.join("\n\n")
 }

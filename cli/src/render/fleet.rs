@@ -77,7 +77,25 @@ pub fn inventory(paint: Paint, hosts: &[HostView]) -> String {
     };
     let rows: Vec<_> = hosts.iter().map(row).collect();
     let heading = ["HOST", "BY", "SSH KEY", "GROUPS", "ALSO CALLED"];
-    table(paint, &heading, &rows)
+    let table = table(paint, &heading, &rows);
+    match looks(paint, hosts) {
+        Some(looks) => format!("{table}\n\n{looks}"),
+        None => table,
+    }
+}
+
+/// The hosts that need a look, each with the reason and what to say afterwards; nothing where there is none.
+pub fn looks(paint: Paint, hosts: &[HostView]) -> Option<String> {
+    let line = |host: &HostView| {
+        let words = host.needs_look.as_ref()?.words(&host.name);
+        let words = paint.warn(&one_line(&words, 400));
+        Some(format!(
+            "{words}\n  when you have looked: chiffon inventory clear {}",
+            host.name
+        ))
+    };
+    let lines: Vec<String> = hosts.iter().filter_map(line).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 /// Newest first, like `git log --oneline`.

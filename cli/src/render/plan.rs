@@ -47,6 +47,10 @@ pub fn plan(paint: Paint, request: &RequestView, extent: Extent) -> Option<Strin
         cut: Cell::new(false),
     };
     let mut text = screen.head(request, plan);
+    for warning in &request.warnings {
+        let warning = paint.warn(&one_line(warning, LONG));
+        text += &format!("\n  warning    {warning}");
+    }
     for step in screen.steps(request, plan) {
         text += &format!("\n\n{step}");
     }

@@ -85,6 +85,20 @@ pub(super) const KEYS: &[Key] = &[
         secret: false,
     },
     Key {
+        name: "projects.tasks",
+        default: "0",
+        permitted: "a whole number from 0 to 10000",
+        meaning: "How many tasks of one project may be at work at once; 0: as many as there are slots.",
+        secret: false,
+    },
+    Key {
+        name: "retry.attempts",
+        default: "3",
+        permitted: "a whole number from 1 to 20",
+        meaning: "How often a task is tried at most where its failure passes by itself (a host that does not answer, a package manager at work) or its entry says that running again is harmless; the wait doubles each time.",
+        secret: false,
+    },
+    Key {
         name: "agents.infrastructure.slots",
         default: "4",
         permitted: "a whole number from 1 to 64",

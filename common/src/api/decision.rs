@@ -146,3 +146,17 @@ pub struct RoundView {
     /// When.
     pub at: Timestamp,
 }
+
+/// `POST /api/v1/tasks/{id}/resolve`: how a task ended of which nobody else knows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ResolveTask {
+    /// `completed`, `failed`, or `retry` for another attempt.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 253))]
+    pub choice: String,
+    /// For the record: 2,000 characters at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_length = 2000))]
+    pub comment: Option<String>,
+}

@@ -1,8 +1,9 @@
-//! The inventory: where it may run.
+//! The inventory: where it may run, and where a person should look first.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{HostName, Problem};
+use crate::{HostName, Problem, RequestId};
 
 /// `GET /api/v1/inventory`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -32,4 +33,36 @@ pub struct HostView {
     /// Why nothing can run there as it is written, such as an address that is a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+    /// Why a person should look at it before anything else is asked of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_look: Option<NeedsLook>,
+}
+
+/// Contact with a change on this host was lost, and nobody has said since how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NeedsLook {
+    /// Since when.
+    pub since: Timestamp,
+    /// What is open, for people.
+    pub because: String,
+    /// The request whose change it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<RequestId>,
+}
+
+impl NeedsLook {
+    /// In words, for whoever reads of this host.
+    pub fn words(&self, host: &HostName) -> String {
+        let Self {
+            since,
+            because,
+            request_id,
+        } = self;
+        let of = request_id.map_or_else(String::new, |id| format!(" of request {id}"));
+        let since = since.strftime("%Y-%m-%d %H:%M UTC");
+        format!(
+            "{host} needs a look since {since}: how a change{of} ended there is open ({because})"
+        )
+    }
 }

@@ -17,13 +17,13 @@ mod schedule;
 mod task;
 
 pub use catalogue::{BrokenFile, CatalogueView, EntryView, ParameterView};
-pub use decision::{Answer, DECISION_STATES, DecisionView, Resolve, RoundView};
+pub use decision::{Answer, DECISION_STATES, DecisionView, Resolve, ResolveTask, RoundView};
 pub use event::{EventView, EventsPage, ResetReason};
 pub use fleet::{AgentEdit, AgentStatus, AgentView, Alive, Freeze, FreezeView, Health};
 pub use history::{
     AuditAnchor, AuditReport, LedgerLine, NumberedRecord, ReplayReport, ReplayStep, VerifyAudit,
 };
-pub use inventory::{HostView, InventoryView};
+pub use inventory::{HostView, InventoryView, NeedsLook};
 pub use page::Page;
 pub use problem::ProblemBody;
 pub use project::{ProjectEdit, ProjectView};

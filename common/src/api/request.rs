@@ -102,6 +102,9 @@ pub struct RequestView {
     /// Its plan, once there is one. Absent in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
+    /// What a person should know of its hosts before it goes on. Empty in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Its tasks in the order of the steps. Empty in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<TaskView>,

@@ -29,6 +29,9 @@ pub struct TaskView {
     pub bead_state: String,
     /// Why it is in this state, or what it waits for, for people.
     pub because: String,
+    /// When it is tried again by itself, while it waits for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tries_again_at: Option<Timestamp>,
     /// When it came.
     pub created_at: Timestamp,
     /// The attempt in hand, from 1; 0 before the first.

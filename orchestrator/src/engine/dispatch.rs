@@ -1,22 +1,30 @@
-//! Dispatch: tasks that could start meet agents with free slots and hosts that nobody holds.
+//! Dispatch: tasks that could start meet agents with free slots and hosts that nobody holds. Whose turn it is
+//! stands in `line`, what a task is told meanwhile in `turns`.
 //!
 //! What would run is resolved anew from the files and held against the approved digest right before it is
 //! given away (S7, S28); the agent does the same on its side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chiffon_arbiter::{
     Refusal, Run, RunEvent, Sent, Task, TaskState, WaitingOn, may_start, turned_away,
 };
 use chiffon_common::{
-    AgentId, AgentKind, ErrorCode, Frozen, Mode, Problem, Step, Tier, api::AgentStatus,
+    AgentId, AgentKind, ErrorCode, Frozen, Problem, RequestId, Step, TaskId, api::AgentStatus,
 };
 use chiffon_store::{Error, TaskRow};
+use jiff::Timestamp;
 use serde::Deserialize as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
-use super::{AdvanceError, Cause, Shared, outgoing::step_of, shared::nudged};
+use super::{
+    AdvanceError, Cause, Shared,
+    line::{Claim, Line, Turn, Waiting},
+    outgoing::step_of,
+    shared::nudged,
+    turns::{IN_HAND, is_unknown},
+};
 
 /// Tasks looked at in one round: more than can wait for leases while agents are free.
 const BATCH: u32 = 5_000;
@@ -26,7 +34,7 @@ const TOLD: usize = 50;
 const PERIOD: Duration = Duration::from_secs(2);
 
 /// Free slots by agent, as far as this round knows.
-type Slots = BTreeMap<AgentId, (chiffon_common::Incarnation, u32)>;
+pub(super) type Slots = BTreeMap<AgentId, (chiffon_common::Incarnation, u32)>;
 
 impl Shared {
     /// Dispatches for ever.
@@ -40,11 +48,14 @@ impl Shared {
     }
 
     async fn dispatch_round(&self) -> Result<(), AdvanceError> {
-        let waiting = self.store.tasks_in(&["waiting"], BATCH).await?;
+        let mut waiting = self.store.tasks_in(&["waiting"], BATCH).await?;
         if waiting.is_empty() {
             return Ok(());
         }
-        let mut slots = self.free_slots().await?;
+        waiting.sort_by_key(place_in_line);
+        let in_hand = self.store.tasks_in(&IN_HAND, 10_000).await?;
+        let slots = self.free_slots(&in_hand).await?;
+        let mut line = self.line(&slots, &in_hand).await?;
         let freeze = self.store.freeze(&self.settings.tenant).await?;
         let words = freeze
             .and_then(|row| row.frozen)
@@ -58,14 +69,14 @@ impl Shared {
             }
             // Who waits for a thaw that has come is told what it waits for now, wherever it stands in the queue.
             let is_thawed = words.is_none() && said.is_some();
-            if words.is_none() && !is_thawed && slots.values().all(|(_, free)| *free == 0) {
+            if words.is_none() && !is_thawed && line.is_full() {
                 // Nobody is free: the first in the queue are told so, the others wait behind them.
                 told += 1;
                 if told > TOLD {
                     continue;
                 }
             }
-            if let Err(error) = self.dispatch_one(&row, &mut slots).await {
+            if let Err(error) = self.dispatch_one(&row, &slots, &mut line).await {
                 // One broken slice must not hold up the others.
                 tracing::warn!(%error, task.id = %row.task_id, "task could not be dispatched");
             }
@@ -73,11 +84,7 @@ impl Shared {
         Ok(())
     }
 
-    async fn free_slots(&self) -> Result<Slots, AdvanceError> {
-        let held = self
-            .store
-            .tasks_in(&["dispatched", "accepted", "running"], 10_000)
-            .await?;
+    async fn free_slots(&self, in_hand: &[TaskRow]) -> Result<Slots, AdvanceError> {
         let now = self.clock.now();
         let agents = self.store.agents(&self.settings.tenant).await?;
         let inactive = AgentStatus::Inactive.name();
@@ -95,9 +102,9 @@ impl Shared {
             if !alive || heard.beat.draining || heard.beat.kind != AgentKind::Infrastructure {
                 continue;
             }
-            let taken = held
+            let taken = in_hand
                 .iter()
-                .filter(|row| row.agent_id.as_ref() == Some(&id))
+                .filter(|row| row.agent_id.as_ref() == Some(&id) && !is_unknown(row))
                 .count();
             let free = heard
                 .beat
@@ -108,13 +115,23 @@ impl Shared {
         Ok(slots)
     }
 
-    async fn dispatch_one(&self, row: &TaskRow, slots: &mut Slots) -> Result<(), AdvanceError> {
+    async fn dispatch_one(
+        &self,
+        row: &TaskRow,
+        slots: &Slots,
+        line: &mut Line,
+    ) -> Result<(), AdvanceError> {
         let (run, versions) = self.load(row.request_id).await?;
         let Some(task) = run.tasks.get(&row.task_id) else {
             return Ok(());
         };
-        if !matches!(task.state, TaskState::Waiting { .. }) {
-            return Ok(());
+        match &task.state {
+            // Whoever waits for its next try stands in nobody's way until then.
+            TaskState::Waiting {
+                on: WaitingOn::Retry { .. },
+            } => return Ok(()),
+            TaskState::Waiting { .. } => {}
+            _ => return Ok(()),
         }
         match may_start(&run, task, &self.gate(versions.frozen())) {
             Ok(()) => {}
@@ -128,13 +145,17 @@ impl Shared {
             },
         }
         let (_, step) = step_of(&run, row.task_id)?;
-        let free = slots
-            .iter_mut()
-            .filter(|(_, (_, free))| *free > 0)
-            .max_by_key(|(_, (_, free))| *free);
-        let Some((agent, (incarnation, free))) = free else {
-            let words = self.agent_words().await?;
-            return self.hold(&run, task, WaitingOn::Agent { words }).await;
+        let waiting = self.waiting(&run, task, step).await;
+        let agent = match line.next(&waiting) {
+            Turn::Go(agent) => agent,
+            turn => {
+                let on = self.waits_for(&turn).await?;
+                return self.hold(&run, task, on).await;
+            }
+        };
+        // The line gives slots of these agents only.
+        let Some((incarnation, _)) = slots.get(&agent) else {
+            return Ok(());
         };
         if let Some(problem) = self.changed_since_planned(step).await {
             return self.refuse(row, problem).await;
@@ -152,19 +173,22 @@ impl Shared {
         let event = RunEvent::TaskDispatched {
             task: row.task_id,
             sent,
-            leases: leases(task, step),
+            leases: leases(&waiting),
         };
         let cause = Cause {
             data: json!({ "agent_id": agent }),
             ..Cause::own("dispatched")
         };
         match self.advance(row.request_id, event, cause).await {
-            Ok(_) => {
-                *free -= 1;
-                Ok(())
-            }
+            Ok(_) => Ok(()),
+            // Somebody took it since this round began: another orchestrator, or a run that was found again.
             Err(AdvanceError::Store(Error::LeaseHeld { name, owner, since })) => {
-                let words = self.lease_words(&name, &owner, since).await;
+                let claim = waiting.claims.into_iter().find(|claim| claim.lease == name);
+                let claim = claim.unwrap_or_else(|| Claim {
+                    host: name.clone(),
+                    lease: name,
+                });
+                let words = self.held_words(&claim, &owner, since, 0).await;
                 self.hold(&run, task, WaitingOn::Lease { words }).await
             }
             Err(error) => Err(error),
@@ -182,27 +206,6 @@ impl Shared {
             .map(drop)
     }
 
-    /// What a task waits for where no agent takes it.
-    async fn agent_words(&self) -> Result<String, AdvanceError> {
-        let agents = self.store.agents(&self.settings.tenant).await?;
-        let kind = AgentKind::Infrastructure;
-        let heard = self.registry.all();
-        let able = agents.iter().filter(|row| {
-            let heard = heard.get(&row.agent_id);
-            heard.is_some_and(|heard| heard.beat.kind == kind)
-        });
-        let (paused, active): (Vec<_>, Vec<_>) =
-            able.partition(|row| row.status == AgentStatus::Inactive.name());
-        Ok(match (active.is_empty(), paused.first()) {
-            (false, _) => "waits for an agent with a free slot".to_owned(),
-            (true, Some(paused)) => format!(
-                "waits for an agent: {} is paused; chiffon fleet resume {}",
-                paused.agent_id, paused.agent_id
-            ),
-            (true, None) => "waits for an agent to report".to_owned(),
-        })
-    }
-
     async fn hold(&self, run: &Run, task: &Task, on: WaitingOn) -> Result<(), AdvanceError> {
         if matches!(&task.state, TaskState::Waiting { on: now } if *now == on) {
             return Ok(());
@@ -214,34 +217,6 @@ impl Shared {
         self.advance(run.request.request_id, event, Cause::own("held"))
             .await
             .map(drop)
-    }
-
-    async fn lease_words(&self, name: &str, owner: &str, since: jiff::Timestamp) -> String {
-        let host = name.strip_prefix("host:").unwrap_or(name);
-        let task = owner.strip_prefix("task:").and_then(|id| id.parse().ok());
-        let holder = match task {
-            Some(task) => self.store.request_of_task(task).await.ok().flatten(),
-            None => None,
-        };
-        let asks = match &holder {
-            Some((_, request)) => self.load(*request).await.is_ok_and(|(run, _)| {
-                run.decisions
-                    .values()
-                    .any(|decision| !decision.state.ended())
-            }),
-            None => false,
-        };
-        let holder = holder.map_or_else(
-            || owner.to_owned(),
-            |(_, request)| format!("request {request}"),
-        );
-        let since = since.strftime("%H:%M");
-        let asks = if asks {
-            ", which waits for an answer itself"
-        } else {
-            ""
-        };
-        format!("waits for {host}, held by {holder} since {since}{asks}")
     }
 
     async fn changed_since_planned(&self, step: &Step) -> Option<Problem> {
@@ -292,18 +267,20 @@ fn frozen_words_in(row: &TaskRow) -> Option<WaitingOn> {
     matches!(on, WaitingOn::Freeze { .. }).then_some(on)
 }
 
-/// Two changes never meet on one host; reading and checking may.
-fn leases(task: &Task, step: &Step) -> Vec<String> {
-    if task.mode == Mode::Check || step.tier == Tier::Zero {
-        return Vec::new();
-    }
-    let mut names: Vec<_> = step
-        .hosts
-        .iter()
-        .map(|host| format!("host:{host}"))
-        .collect();
-    // One order for all: who takes several never waits for who waits for them.
-    names.sort();
-    names.dedup();
-    names
+/// The rights that are taken with the start, in one order for all.
+fn leases(waiting: &Waiting) -> Vec<String> {
+    let names = waiting.claims.iter().map(|claim| claim.lease.clone());
+    let names: BTreeSet<String> = names.collect();
+    names.into_iter().collect()
+}
+
+/// Who came first goes first; the tasks of one request in the order of its steps.
+fn place_in_line(row: &TaskRow) -> (Timestamp, RequestId, u64, TaskId) {
+    let step = row.doc.get("step").and_then(Value::as_u64);
+    (
+        row.created_at,
+        row.request_id,
+        step.unwrap_or(u64::MAX),
+        row.task_id,
+    )
 }

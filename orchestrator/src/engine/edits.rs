@@ -74,7 +74,13 @@ impl Shared {
         Ok(row)
     }
 
-    fn edited(&self, kind: &str, id: String, data: Value, editor: &Editor) -> AuditEntry {
+    pub(super) fn edited(
+        &self,
+        kind: &str,
+        id: String,
+        data: Value,
+        editor: &Editor,
+    ) -> AuditEntry {
         let target = Subject {
             kind: kind.to_owned(),
             id,
@@ -87,7 +93,7 @@ impl Shared {
         }
     }
 
-    async fn commit_edit(&self, write: Write, audit: AuditEntry) -> Result<(), Error> {
+    pub(super) async fn commit_edit(&self, write: Write, audit: AuditEntry) -> Result<(), Error> {
         let commit = Commit {
             tenant_id: self.settings.tenant.clone(),
             writes: vec![write],

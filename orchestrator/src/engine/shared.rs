@@ -38,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// How long an approval is good, in seconds.
     pub(crate) good_for_seconds: u64,
+    /// How many tasks of one project may be at work at once.
+    pub(crate) project_tasks: Option<std::num::NonZeroU32>,
     /// Where the ledger's repository lies, and the key that signs its commits.
     pub(crate) ledger: Place,
     /// Where it is pushed to, if anywhere.

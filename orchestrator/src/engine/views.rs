@@ -84,6 +84,7 @@ pub(crate) fn request_line(run: &Run, updated_at: Timestamp) -> RequestView {
         created_at: request.created_at,
         updated_at,
         plan: None,
+        warnings: Vec::new(),
         tasks: Vec::new(),
         decisions: Vec::new(),
         nearest,
@@ -158,6 +159,12 @@ pub(crate) fn task_view(run: &Run, task: &Task) -> Option<TaskView> {
         state: task.state.name().to_owned(),
         bead_state: task.state.bead_name().to_owned(),
         because: waiting_words(task).unwrap_or_else(|| task.because.clone()),
+        tries_again_at: match &task.state {
+            TaskState::Waiting {
+                on: WaitingOn::Retry { at, .. },
+            } => Some(*at),
+            _ => None,
+        },
         created_at: task.created_at,
         attempt: task.attempt,
         agent: task.state.sent().map(|sent| sent.agent.clone()),
@@ -190,6 +197,7 @@ fn waiting_words(task: &Task) -> Option<String> {
         WaitingOn::Dependency => "waits for a step before it".to_owned(),
         WaitingOn::Lease { words }
         | WaitingOn::Resources { words }
+        | WaitingOn::Retry { words, .. }
         | WaitingOn::Agent { words } => words.clone(),
         WaitingOn::Freeze { words } => format!("waits: {words}"),
     })

@@ -24,9 +24,9 @@ use super::{
 use crate::engine::{AdvanceError, decision_view};
 
 /// Longest choice and host name, in characters.
-const SHORT: usize = 253;
+pub(super) const SHORT: usize = 253;
 /// Longest comment, in characters.
-const COMMENT: usize = 2_000;
+pub(super) const COMMENT: usize = 2_000;
 
 /// Which decisions to list.
 #[derive(Debug, Deserialize, IntoParams)]

@@ -280,6 +280,14 @@ impl From<Refusal> for Refused {
                 ErrorCode::ConfirmationRequired,
                 "approve it with --confirm and the host's name",
             ),
+            Refusal::OutcomeKnown(_) => (
+                ErrorCode::OutcomeKnown,
+                "look at it with `chiffon request show`",
+            ),
+            Refusal::NoRetry => (
+                ErrorCode::NoRetryWaits,
+                "look at what it waits for with `chiffon request show`",
+            ),
             Refusal::NotApproved => (ErrorCode::NotApproved, "approve the plan first"),
             Refusal::PlanAltered => (
                 ErrorCode::PlanAltered,

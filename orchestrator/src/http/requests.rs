@@ -122,6 +122,7 @@ pub(super) async fn view(state: &State, id: RequestId) -> Result<(RequestView, u
     };
     let view = RequestView {
         undone_by,
+        warnings: shared.warnings(&run).await?,
         ..request_view(&run, updated_at, commit)
     };
     Ok((view, version))

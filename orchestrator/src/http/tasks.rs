@@ -1,12 +1,12 @@
-//! Tasks and their output.
+//! Tasks and their output; and a person's word on one: how it ended, or that it be tried at once.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use axum::{Json, extract::State as Extract};
-use chiffon_arbiter::Run;
+use axum::{Json, extract::State as Extract, http::HeaderMap, response::Response};
+use chiffon_arbiter::{Resolved, Run, RunEvent};
 use chiffon_common::{
     AgentId, RequestId, TaskId,
-    api::{LogLine, Page, TaskView},
+    api::{LogLine, Page, RequestView, ResolveTask, TaskView},
 };
 use chiffon_store::ListTasks;
 use serde::Deserialize;
@@ -15,9 +15,13 @@ use utoipa::IntoParams;
 use super::{
     State,
     cursor::{List, page, read_timed, timed},
+    decisions::{COMMENT, SHORT},
     follow::{LINES, line},
-    input::{Asked, Id, NoQuery, none_such, page_size, unfit_query},
+    frame::Trace,
+    idempotency::{Call, hold},
+    input::{Asked, Body, Id, NoQuery, Nothing, none_such, page_size, permitted, unfit_query},
     problem::Refused,
+    requests::bring,
 };
 use crate::engine::task_view;
 
@@ -140,6 +144,88 @@ async fn run_of(state: &State, id: TaskId) -> Result<Run, Refused> {
         .map(|(_, request)| request)
         .ok_or_else(none_such::<TaskId>)?;
     Ok(shared.load(request).await?.0)
+}
+
+/// Says how a task ended of which nobody else knows it, or lets it run again. Recorded once, with who said it.
+#[utoipa::path(
+    post, path = "/api/v1/tasks/{id}/resolve", tag = "tasks", operation_id = "resolve_task",
+    params(("id" = TaskId, Path), ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
+    request_body = ResolveTask,
+    responses(
+        (status = 200, description = "The request as it stands then", body = RequestView),
+        (status = 409, description = "How it ended is known already"),
+        (status = 422, description = "The choice is not one of the options")
+    )
+)]
+pub(super) async fn resolve(
+    Extract(state): Extract<State>,
+    _: NoQuery,
+    trace: Trace,
+    headers: HeaderMap,
+    Id(id): Id<TaskId>,
+    Body { value: said, bytes }: Body<ResolveTask>,
+) -> Result<Response, Refused> {
+    permitted("/choice", &said.choice, SHORT)?;
+    permitted(
+        "/comment",
+        said.comment.as_deref().unwrap_or_default(),
+        COMMENT,
+    )?;
+    let event = RunEvent::Resolved(Resolved {
+        task: id,
+        choice: said.choice,
+        by: state.principal.clone(),
+        comment: said.comment,
+    });
+    let call = Call {
+        operation: &format!("resolve-task:{id}"),
+        headers: &headers,
+        body: &bytes,
+        key: None,
+    };
+    say(&state, id, event, "resolved", call, trace).await
+}
+
+/// Tries a task at once that waits for its next try.
+#[utoipa::path(
+    post, path = "/api/v1/tasks/{id}/retry", tag = "tasks", operation_id = "retry_task",
+    params(("id" = TaskId, Path), ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
+    responses(
+        (status = 200, description = "The request as it stands then", body = RequestView),
+        (status = 409, description = "It does not wait for another try")
+    )
+)]
+pub(super) async fn retry(
+    Extract(state): Extract<State>,
+    _: NoQuery,
+    trace: Trace,
+    headers: HeaderMap,
+    Id(id): Id<TaskId>,
+    _: Nothing,
+) -> Result<Response, Refused> {
+    let by = state.principal.clone();
+    let event = RunEvent::RetryNow { task: id, by };
+    let call = Call {
+        operation: &format!("retry-task:{id}"),
+        headers: &headers,
+        body: &[],
+        key: None,
+    };
+    say(&state, id, event, "retry_asked", call, trace).await
+}
+
+/// Brings a person's word on a task to its request.
+async fn say(
+    state: &State,
+    id: TaskId,
+    event: RunEvent,
+    reason: &'static str,
+    call: Call<'_>,
+    trace: Trace,
+) -> Result<Response, Refused> {
+    let held = hold(state, &call).await?;
+    let request = run_of(state, id).await?.request.request_id;
+    bring(state, request, event, reason, trace, held).await
 }
 
 /// Which output to show.

@@ -113,6 +113,31 @@ impl Host {
         }
     }
 
+    /// The machine behind the name, so that two names of one machine count as one: this one for every local
+    /// host, else the address and port, else what the connection calls it. Nothing where the address cannot be
+    /// known, such as a template.
+    pub fn machine(&self) -> Option<String> {
+        if self.is_local() {
+            return Some("local".to_owned());
+        }
+        if let Some(address) = self.address().ok()? {
+            let name = address.name.trim_end_matches('.').to_ascii_lowercase();
+            let name = name.trim_start_matches('[').trim_end_matches(']');
+            // One address has several spellings.
+            let name = match name.parse::<std::net::IpAddr>() {
+                Ok(address) => address.to_canonical().to_string(),
+                Err(_) => name.to_owned(),
+            };
+            return Some(format!("{name}:{}", address.port));
+        }
+        let connection = self.var("ansible_connection").unwrap_or("ssh");
+        let name = match self.vars.get("ansible_host") {
+            None => self.name.as_str().to_owned(),
+            Some(node) => literal(node)?,
+        };
+        Some(format!("{connection}:{name}"))
+    }
+
     /// Where SSH reaches it; nothing where it is not reached by SSH.
     fn address(&self) -> Result<Option<Address>, Problem> {
         let connection = self.var("ansible_connection").unwrap_or("ssh");

@@ -331,3 +331,40 @@ fn the_first_inventory_loads_and_is_never_overwritten() {
     fs::create_dir(dir.join("host_vars")).unwrap();
     assert!(Inventory::load(dir, &here()).is_err());
 }
+
+#[test]
+fn two_names_of_one_machine_are_one_machine() {
+    let hosts = "
+all:
+  hosts:
+    nas: {ansible_host: 192.168.1.5}
+    nas-b: {ansible_host: 192.168.1.5, ansible_port: 22}
+    mapped: {ansible_host: \"::ffff:192.168.1.5\"}
+    behind: {ansible_host: 192.168.1.5, ansible_port: 2222}
+    pi: {ansible_host: pi.lan.}
+    dot: {ansible_host: PI.lan}
+    localhost:
+    here: {ansible_connection: local}
+    box: {ansible_connection: community.docker.docker}
+    same: {ansible_connection: community.docker.docker, ansible_host: box}
+    open: {ansible_host: \"{{ somewhere }}\"}
+";
+    let inventory = load(hosts, "").unwrap();
+    let machine = |name: &str| {
+        let host = inventory.hosts().find(|host| host.name.as_str() == name);
+        host.unwrap_or_else(|| panic!("no {name}")).machine()
+    };
+    for (one, other) in [
+        ("nas", "nas-b"),
+        ("nas", "mapped"),
+        ("pi", "dot"),
+        ("localhost", "here"),
+        ("box", "same"),
+    ] {
+        assert!(machine(one).is_some());
+        assert_eq!(machine(one), machine(other), "{one} {other}");
+    }
+    assert_ne!(machine("nas"), machine("behind"));
+    assert_ne!(machine("nas"), machine("here"));
+    assert_eq!(machine("open"), None);
+}

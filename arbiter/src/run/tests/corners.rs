@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn running(tier: Tier, on_interrupt: OnInterrupt) -> World {
+pub(super) fn running(tier: Tier, on_interrupt: OnInterrupt) -> World {
     let mut world = World::new();
     let plan = world.plan(vec![step(0, tier, Fidelity::Blind, on_interrupt, vec![])]);
     world

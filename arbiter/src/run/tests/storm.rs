@@ -21,8 +21,11 @@ enum Gust {
         seq: u64,
         status: u8,
         life: u8,
+        passes: u8,
     },
     Answer(u8),
+    Resolve(usize, u8),
+    RetryNow(usize),
     Cancel,
     Timer {
         nth: usize,
@@ -46,7 +49,9 @@ fn gust() -> impl Strategy<Value = Gust> {
     prop_oneof![
         4 => at.clone().prop_map(Gust::Dispatch),
         4 => (at.clone(), 1..3_u32, 1..9_u64, 0..4_u8, 1..3_u8).prop_map(|(task, attempt, seq, status, life)| Gust::Report { task, attempt, seq, status, life }),
-        4 => (at.clone(), 1..3_u32, 1..9_u64, 0..6_u8, 1..3_u8).prop_map(|(task, attempt, seq, status, life)| Gust::End { task, attempt, seq, status, life }),
+        4 => (at.clone(), 1..3_u32, 1..9_u64, 0..6_u8, 1..3_u8, 0..4_u8).prop_map(|(task, attempt, seq, status, life, passes)| Gust::End { task, attempt, seq, status, life, passes }),
+        1 => (at.clone(), 0..4_u8).prop_map(|(task, choice)| Gust::Resolve(task, choice)),
+        1 => at.clone().prop_map(Gust::RetryNow),
         3 => (0..5_u8).prop_map(Gust::Answer),
         1 => Just(Gust::Cancel),
         3 => (0..6_usize, any::<bool>()).prop_map(|(nth, heard)| Gust::Timer { nth, heard }),
@@ -173,6 +178,7 @@ fn blow(world: &mut World, gust: &Gust, steps: &[Step]) {
             seq,
             status,
             life: n,
+            passes,
         } => {
             let kinds = [
                 ResultStatus::Completed,
@@ -186,7 +192,7 @@ fn blow(world: &mut World, gust: &Gust, steps: &[Step]) {
             pick(*task).map_or(Ok(()), |task| {
                 let incarnation = life(*n);
                 let (attempt, seq, agent) = (*attempt, *seq, agent());
-                let outcome = Box::default();
+                let (outcome, problem) = failure(*passes);
                 world
                     .apply(RunEvent::Ended {
                         task,
@@ -196,11 +202,19 @@ fn blow(world: &mut World, gust: &Gust, steps: &[Step]) {
                         incarnation,
                         status,
                         outcome,
-                        problem: None,
+                        problem,
                     })
                     .map(drop)
             })
         }
+        Gust::Resolve(n, choice) => pick(*n).map_or(Ok(()), |task| {
+            let choice = ["completed", "failed", "retry", "approve"][usize::from(*choice)];
+            world.resolve(task, choice).map(drop)
+        }),
+        Gust::RetryNow(n) => pick(*n).map_or(Ok(()), |task| {
+            let by = person("local:anna");
+            world.apply(RunEvent::RetryNow { task, by }).map(drop)
+        }),
         Gust::Answer(n) => {
             let choice = ["approve", "reject", "retry", "completed", "fail"][usize::from(*n)];
             let pending = world.run.decisions.values().any(|d| !d.state.ended());
@@ -261,6 +275,27 @@ fn blow(world: &mut World, gust: &Gust, steps: &[Step]) {
                 .map(drop)
         }),
     };
+}
+
+/// What an attempt left behind, and why it failed: for no reason, or for one that passes by itself.
+fn failure(kind: u8) -> (Box<Outcome>, Option<Problem>) {
+    use chiffon_common::{ErrorCode, HostOutcome};
+    let (code, outcome, changed) = match kind {
+        1 => (ErrorCode::HostUnreachable, HostOutcome::Unreachable, 0),
+        2 => (ErrorCode::PackagesLocked, HostOutcome::Failed, 1),
+        3 => (ErrorCode::WorkExpired, HostOutcome::NotReached, 0),
+        _ => return (Box::default(), None),
+    };
+    let host = HostSummary {
+        outcome,
+        changed,
+        ..HostSummary::default()
+    };
+    let outcome = Outcome {
+        hosts: BTreeMap::from([("nas".to_owned(), host)]),
+        ..Outcome::default()
+    };
+    (Box::new(outcome), Some(Problem::new(code, "x", "y")))
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {

@@ -1,0 +1,38 @@
+//! A person's word on a task whose outcome is open. It is the answer to the question about that task, asked
+//! at that moment if nobody had asked it yet, so that it is recorded once and with who gave it.
+
+use super::{Answered, Refusal, Resolved, TaskState, desk::Desk};
+use chiffon_common::Mode;
+
+impl Desk<'_> {
+    pub(super) fn resolved(&mut self, word: Resolved) -> Result<(), Refusal> {
+        let task = self.task(word.task)?;
+        let open = match task.state {
+            TaskState::Unknown { .. } => task.mode == Mode::Apply,
+            TaskState::Interrupted { .. } => true,
+            _ => false,
+        };
+        if !open {
+            return Err(Refusal::OutcomeKnown(task.state.name()));
+        }
+        if task.state.asked().is_none() {
+            self.ask_unknown(word.task);
+        }
+        let task = self.task(word.task)?;
+        let decision = task.state.asked().ok_or(Refusal::NoSuch("question"))?;
+        // What was cut off is asked "again?", to which "failed" is a no.
+        let is_no = matches!(task.state, TaskState::Interrupted { .. }) && word.choice == "failed";
+        self.answered(Answered {
+            decision,
+            choice: if is_no {
+                "fail".to_owned()
+            } else {
+                word.choice
+            },
+            by: word.by,
+            digest: None,
+            confirm: None,
+            comment: word.comment,
+        })
+    }
+}
