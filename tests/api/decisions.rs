@@ -214,7 +214,7 @@ async fn what_is_no_answer_is_refused_and_the_question_stays() {
         .json(&json!({ "text": "nas" }))
         .send()
         .await;
-    let said = problem(&world, &reply, 409, 5204, &path).await;
+    let said = problem(&world, &reply, 409, 5416, &path).await;
     assert!(
         said["detail"].as_str().unwrap().contains("by local:anna"),
         "{said}"

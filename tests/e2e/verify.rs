@@ -204,7 +204,7 @@ fn a_check_that_fails_makes_the_request_fail_in_its_own_words() {
 fn look(arguments: Value) -> Value {
     let ansible = shared_ansible();
     let module = chiffon_tests::repository_root()
-        .join("playbooks/roles/chiffon_check/library/chiffon_check.py");
+        .join("playbooks/roles/chiffon_check/library/chiffon_check_info.py");
     let mut child = Command::new(python_of(&ansible))
         .arg(module)
         .stdin(Stdio::piped())

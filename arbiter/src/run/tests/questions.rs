@@ -212,7 +212,8 @@ fn cancelled_in_the_middle_the_question_is_closed() {
         })
         .unwrap();
     assert_eq!(world.run.request.state.name(), "cancelled");
-    assert_eq!(world.say("ping"), Err(Refusal::DecisionClosed("resolved")));
+    let by = "local:bob".to_owned();
+    assert_eq!(world.say("ping"), Err(Refusal::Cancelled { by }));
     assert!(world.run.timers.is_empty(), "{:?}", world.run.timers);
 }
 

@@ -7,11 +7,15 @@ role. One try is bounded, in time and in what is read, whatever is at the other 
 """
 
 DOCUMENTATION = r"""
-module: chiffon_check
+module: chiffon_check_info
 short_description: Look whether something holds, for a time
 description:
   - Looks at a web page, a port, a systemd unit, the digest of a file, or the exit code of a command.
   - Tries again until it holds, or until C(within) seconds have passed.
+attributes:
+  check_mode:
+    support: full
+    description: It changes nothing.
 options:
   kind:
     description: What is looked at.
@@ -41,7 +45,7 @@ author: [Chiffon]
 """
 
 EXAMPLES = r"""
-- chiffon_check: {kind: port, port: 22, within: 30}
+- chiffon_check_info: {kind: port, port: 22, within: 30}
 """
 
 RETURN = r"""
