@@ -251,8 +251,11 @@ fn a_paused_agent_gets_no_work_until_it_is_resumed() {
         let infra = agents
             .iter()
             .find(|one| one["agent_id"] == "infrastructure");
-        infra.unwrap()["status"].as_str().unwrap().to_owned()
+        infra.map(|one| one["status"].as_str().unwrap().to_owned())
     };
+    // Who has just started has not been heard of: it looks first what its machine offers.
+    wait_for("the agent", LIMIT, status);
+    let status = || status().unwrap();
     assert_eq!(status(), "active");
     fresh
         .run(&["fleet", "pause", "infrastructure"])

@@ -28,8 +28,8 @@ fn an_error_code_is_explained_an_unknown_one_has_neighbours_and_a_word_is_none()
     assert_eq!(told["retry"], "after_change");
     assert!(told["page"].as_str().unwrap().starts_with("# 5408"));
 
-    let unknown = chiffon.run(&["explain", "5418"]).expect_code(3);
-    assert!(unknown.stderr.contains("5417"), "{}", unknown.stderr);
+    let unknown = chiffon.run(&["explain", "5429"]).expect_code(3);
+    assert!(unknown.stderr.contains("5419"), "{}", unknown.stderr);
     let far = chiffon.run(&["explain", "404"]).expect_code(3);
     assert!(far.stderr.contains("5001"), "{}", far.stderr);
     let word = chiffon.run(&["explain", "5408."]).expect_code(2);
