@@ -105,6 +105,13 @@ fn what_waits_for_its_next_try_is_tried_at_once_or_ended_by_a_person() {
     wait_for("a try at once", LIMIT, || {
         (chiffon.run(&["request", "retry-now", id]).code() == Some(0)).then_some(())
     });
+    // Ended between two tries: by now the waits are long, and nothing of it is at work.
+    wait_for("a longer wait", LIMIT, || {
+        let shown = fresh.run(&["request", "show", id, "--json"]);
+        let task = json(&shown.expect_code(0).stdout)["tasks"][0].clone();
+        task["tries_again_at"].as_str()?;
+        (task["attempt"].as_u64()? >= 4).then_some(())
+    });
     chiffon.run(&["request", "cancel", id]).expect_code(0);
     assert_ne!(run.wait(LIMIT).code(), Some(0));
     let late = chiffon.run(&["request", "resolve", id, "completed"]);
