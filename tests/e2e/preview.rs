@@ -236,8 +236,9 @@ fn no_trap_springs_before_it_is_approved() {
         .iter()
         .filter(|trap| !mark(&fresh, trap.id).exists())
         .map(|trap| trap.id)
-        // Here Ansible refuses it, which is why the scan calls it more than it is.
-        .filter(|id| !["t_async", "t_dependency"].contains(id))
+        // Here Ansible refuses it, which is why the scan calls it more than it is; and what rescues a failure is
+        // not reached where this trial ignores every failure.
+        .filter(|id| !["t_async", "t_dependency", "t_rescue"].contains(id))
         .collect();
     assert_eq!(harmless, Vec::<&str>::new(), "{output}");
 }

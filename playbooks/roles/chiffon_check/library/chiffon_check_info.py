@@ -12,10 +12,6 @@ short_description: Look whether something holds, for a time
 description:
   - Looks at a web page, a port, a systemd unit, the digest of a file, or the exit code of a command.
   - Tries again until it holds, or until C(within) seconds have passed.
-attributes:
-  check_mode:
-    support: full
-    description: It changes nothing.
 options:
   kind:
     description: What is looked at.
