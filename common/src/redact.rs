@@ -1,7 +1,7 @@
 //! The redactor: secret values known to a run, struck out of every text that leaves it (S11).
 //!
 //! Exact values only, each also as it looks in base64 (at all three alignments), URL-encoded, escaped
-//! for JSON, for a shell and for Python. Which values are secret is for the caller to say.
+//! for JSON, for a shell, for Python, for HTML and XML, and with its quotes doubled as YAML and CSV do. Which values are secret is for the caller to say.
 
 use std::collections::BTreeSet;
 
@@ -174,6 +174,12 @@ fn forms_of(secret: &str, forms: &mut BTreeSet<String>) {
             json,
             value.replace('\'', r#"'"'"'"#),
             value.replace('\'', r"'\''"),
+            value.replace('\'', "''"),
+            value.replace('"', "\"\""),
+            escaped_for_html(value, "&#34;", "&#39;"),
+            escaped_for_html(value, "&quot;", "&apos;"),
+            escaped_for_html(value, "&quot;", "&#x27;"),
+            escaped_for_html(value, "\"", "'"),
         ]);
         forms.extend(url_encoded(value));
         forms.extend(in_base64(value));
@@ -183,6 +189,13 @@ fn forms_of(secret: &str, forms: &mut BTreeSet<String>) {
 fn escaped_for_json(text: &str) -> String {
     let quoted = Value::from(text).to_string();
     quoted[1..quoted.len() - 1].to_owned()
+}
+
+/// HTML and XML: by Jinja's `e` and by others, which write the quotes otherwise or leave them.
+fn escaped_for_html(text: &str, double: &str, single: &str) -> String {
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;");
+    let escaped = escaped.replace('>', "&gt;");
+    escaped.replace('"', double).replace('\'', single)
 }
 
 /// JSON as many write it, with nothing but ASCII.
@@ -277,6 +290,14 @@ mod tests {
         }
         let ascii = r#"hunter2 & \"\u00fc\"/'x'\\"#;
         assert_eq!(redactor.redact(ascii), REDACTED);
+        for escaped in [
+            r#"hunter2 &amp; &#34;ü&#34;/&#39;x&#39;\"#,
+            r#"hunter2 &amp; &quot;ü&quot;/&apos;x&apos;\"#,
+            r#"hunter2 & "ü"/''x''\"#,
+            r#"hunter2 & ""ü""/'x'\"#,
+        ] {
+            assert_eq!(redactor.redact(escaped), REDACTED, "{escaped}");
+        }
     }
 
     #[test]

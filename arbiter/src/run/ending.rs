@@ -1,6 +1,8 @@
 //! How an attempt ends: what its result, its interruption or its refusal makes of the task.
 
-use chiffon_common::{ErrorCode, Incarnation, Mode, OnInterrupt, Problem, ResultStatus, TaskId};
+use chiffon_common::{
+    ErrorCode, Incarnation, Mode, OnInterrupt, Problem, ResultStatus, TaskId, Undo,
+};
 
 use super::{DecisionKind, Effect, Outcome, Refusal, TaskState, desk::Desk};
 
@@ -83,13 +85,21 @@ impl Desk<'_> {
             return problem;
         };
         let number = checked.saturating_add(1);
+        let plan = self.run.plan.as_ref();
+        let done = plan.and_then(|plan| plan.steps.get(checked as usize));
+        let back = match done.map(|step| &step.undo) {
+            Some(Undo::Entry { .. }) => format!(
+                "look at the host, or take the change back by chiffon undo {}",
+                self.run.request.request_id
+            ),
+            Some(Undo::None { .. }) | None => {
+                "it has no way back, so look at the host and mend it there".to_owned()
+            }
+        };
         Problem::new(
             ErrorCode::VerifyFailed,
             format!("the check after step {number} failed: {}", problem.detail),
-            format!(
-                "step {number} itself was done: look at the host, or take the change back by chiffon undo {}",
-                self.run.request.request_id
-            ),
+            format!("step {number} itself was done: {back}"),
         )
     }
 
