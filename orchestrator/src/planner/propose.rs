@@ -326,7 +326,7 @@ fn where_to(
 
 fn checked(entry: &Entry, given: &Parameters, nearest: &[Nearest]) -> Asked<Parameters> {
     entry.check(given).map_err(|problems| {
-        let missing = entry.missing(given).map(|p| p.name.to_string()).collect();
+        let missing = wanted(entry, given, &problems);
         let mut problems = problems.into_iter();
         let first = problems.next();
         let mut problem = first.unwrap_or_else(|| {
@@ -343,6 +343,18 @@ fn checked(entry: &Entry, given: &Parameters, nearest: &[Nearest]) -> Asked<Para
             about: Some(entry.id.clone()),
         })
     })
+}
+
+/// The parameters that an answer may give: those that are missing, and those whose value does not fit.
+fn wanted(entry: &Entry, given: &Parameters, problems: &[Problem]) -> Vec<String> {
+    let missing = entry.missing(given).map(|p| p.name.to_string());
+    let pointers = problems.iter().flat_map(|problem| &problem.errors);
+    let places = pointers.filter_map(|place| place.pointer.strip_prefix("/parameters/"));
+    let unfit = places.filter(|name| entry.parameter(name).is_some());
+    let mut wanted: Vec<String> = missing.chain(unfit.map(ToOwned::to_owned)).collect();
+    wanted.sort();
+    wanted.dedup();
+    wanted
 }
 
 pub(super) fn ask(code: ErrorCode, detail: &str, todo: &str, nearest: &[Nearest]) -> Box<Question> {

@@ -26,6 +26,16 @@ fn what_is_missing_is_named() {
     }
 }
 
+/// A value that does not fit is asked for again, so that the bare right one is an answer.
+#[test]
+fn a_value_that_does_not_fit_is_wanted_again() {
+    let said = "write_file path=relative content=hello on localhost";
+    match planner().plan(said, &alone()) {
+        Proposal::Ask(question) => assert_eq!(question.missing, ["path"], "{}", question.problem),
+        Proposal::Plan(planned) => panic!("{planned:?}"),
+    }
+}
+
 #[test]
 fn the_explicit_form_is_exact() {
     assert_all(
