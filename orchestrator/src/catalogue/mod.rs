@@ -25,5 +25,6 @@ pub use entry::Entry;
 pub use load::{Catalogue, Root, Trust};
 pub use metadata::{Call, UndoRule};
 pub use parameter::{Kind, Parameter};
+pub(crate) use scan::of_variable;
 pub use shipped::extract_shipped;
 pub use verify::Check;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chiffon_arbiter::{Request, Run, RunEvent, Said, Wants};
 use chiffon_common::{
-    Cost, Digest, EntryCall, ErrorCode, Plan, PlanId, Problem, Redactor, RequestId, Step, StepNo,
-    Tier,
+    Cost, Digest, EntryCall, ErrorCode, Fidelity, Plan, PlanId, Problem, Redactor, RequestId, Step,
+    StepNo, Tier,
 };
 use serde_json::Value;
 
@@ -240,6 +240,9 @@ impl Shared {
                 ),
             ));
         }
+        let inventory = loaded.inventory()?.weigh(&proposed.hosts);
+        let because = [inventory.because, entry.fidelity_because()];
+        let because: Vec<String> = because.into_iter().flatten().collect();
         let bundle = loaded.bundle_of(&entry.id, &proposed.hosts)?;
         let digest = bundle.digest();
         self.library.keep(digest, bundle);
@@ -251,9 +254,9 @@ impl Shared {
             parameters: proposed.parameters.clone(),
             // One after the other, as the sentence says them.
             depends_on: no.checked_sub(1).into_iter().collect(),
-            tier: entry.tier,
-            fidelity: entry.preview,
-            fidelity_because: entry.fidelity_because(),
+            tier: entry.tier.max(least_tier(inventory.fidelity)),
+            fidelity: entry.preview.max(inventory.fidelity),
+            fidelity_because: (!because.is_empty()).then(|| because.join("; ")),
             bundle: digest,
             timeout_seconds: entry.timeout_seconds,
             on_interrupt: entry.on_interrupt,
@@ -262,6 +265,14 @@ impl Shared {
             secret_parameters: entry.secret_parameters(),
             verifies: None,
         })
+    }
+}
+
+/// What acts where Ansible runs is not run unasked, however little the entry itself does.
+fn least_tier(inventory: Fidelity) -> Tier {
+    match inventory {
+        Fidelity::Acts => Tier::One,
+        _ => Tier::Zero,
     }
 }
 
@@ -279,6 +290,13 @@ fn tier_because(loaded: &Loaded, steps: &[Proposed], tier: Tier) -> Result<Strin
         };
         if entry.tier == tier && !reasons.contains(&reason) {
             reasons.push(reason);
+        }
+        let inventory = loaded.inventory()?.weigh(&step.hosts);
+        if least_tier(inventory.fidelity) == tier {
+            let reason = "a variable of the inventory acts where Ansible runs".to_owned();
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
         }
     }
     Ok(reasons.join("; "))

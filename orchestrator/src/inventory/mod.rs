@@ -11,6 +11,7 @@ mod host_keys;
 mod read;
 mod resolve;
 mod spoken;
+mod weigh;
 
 #[cfg(test)]
 mod tests;

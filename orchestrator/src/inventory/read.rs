@@ -16,6 +16,8 @@ const FILE: &str = "hosts.yml";
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 const MAX_DEPTH: usize = 32;
 const ALIASES: &str = "chiffon_aliases";
+/// Where Ansible puts its programs on a host. By the run's own folder Chiffon finds what a run left behind.
+const REMOTE_FOLDER: &str = "ansible_remote_tmp";
 
 /// One group as it is written, from all places where it stands.
 #[derive(Debug, Default)]
@@ -223,6 +225,13 @@ fn read_vars(node: &Node, into: &mut BTreeMap<String, Node>) -> Result<(), Fault
         if key.text.is_empty() || !starts || !key.text.chars().all(is_name) {
             let shown: String = key.text.chars().take(80).collect();
             let reason = format!("{shown:?} is no name of a variable");
+            return Err(Fault::at(key.line, reason));
+        }
+        if key.text == REMOTE_FOLDER {
+            let reason = format!(
+                "{REMOTE_FOLDER} is not yours to set: every run has a folder of its own on a host, by which \
+                 what it leaves behind is found; take the variable out"
+            );
             return Err(Fault::at(key.line, reason));
         }
         into.insert(key.text.clone(), value.clone());

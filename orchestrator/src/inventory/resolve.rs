@@ -8,7 +8,7 @@ use chiffon_common::{Bundle, BundleFile, ErrorCode, HostName, Problem};
 use super::{Host, Inventory, emit, host_keys::Address};
 use crate::catalogue::yaml::{Node, Value};
 
-const HOSTS: &str = "inventory/hosts.yml";
+pub(super) const HOSTS: &str = "inventory/hosts.yml";
 const KNOWN_HOSTS: &str = "inventory/known_hosts";
 
 /// A host that is reached over SSH and has no pinned key yet.

@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use chiffon_common::Fidelity;
+
 use super::*;
 
 pub(crate) fn here() -> Here {
@@ -367,4 +369,54 @@ all:
     assert_ne!(machine("nas"), machine("behind"));
     assert_ne!(machine("nas"), machine("here"));
     assert_eq!(machine("open"), None);
+}
+
+#[test]
+fn templates_in_variables_weigh_on_every_step_of_their_hosts() {
+    let text = "all:
+  vars: {a: \"{{ lookup('env', 'HOME') }}\", b: !unsafe \"{{ lookup('pipe', 'id') }}\"}
+  hosts: {free: {}}
+  children:
+    ours:
+      vars:
+        ansible_shell_executable: \"{{ lookup('pipe', 'id') }}\"
+      hosts:
+        nas: {c: [{d: \"{{ 9 | random }}\"}]}
+        web: {}
+    foreign:
+      hosts: {box: {e: \"{{ q('a.b.c') }}\"}}
+";
+    let inventory = load(text, "").unwrap();
+    let acts = "inventory/hosts.yml:7: `ansible_shell_executable`: the lookup `pipe` acts where Ansible runs, in a check run too";
+    let random =
+        "inventory/hosts.yml:9: `c`: the filter `random` gives something else in every run";
+    let foreign =
+        "inventory/hosts.yml:12: `e`: nobody can say what the lookup `a.b.c` does in a check run";
+    let both = format!("{acts}; {random}");
+    for (hosts, fidelity, because) in [
+        (&["free"][..], Fidelity::Exact, None),
+        (&["free", "box"], Fidelity::Blind, Some(foreign)),
+        (&["web"], Fidelity::Acts, Some(acts)),
+        (&["nas", "web"], Fidelity::Acts, Some(both.as_str())),
+    ] {
+        let weight = inventory.weigh(&names(hosts));
+        assert_eq!(
+            (weight.fidelity, weight.because.as_deref()),
+            (fidelity, because),
+            "{hosts:?}"
+        );
+    }
+}
+
+#[test]
+fn the_remote_folder_of_a_run_is_not_replaced() {
+    for text in [
+        "all:\n  hosts:\n    nas: {ansible_remote_tmp: /tmp/x}\n",
+        "all:\n  vars:\n    ansible_remote_tmp: /tmp/x\n",
+    ] {
+        let problem = load(text, "").unwrap_err();
+        assert_eq!(problem.code, chiffon_common::ErrorCode::InventoryBroken);
+        let expected = "line 3: ansible_remote_tmp is not yours to set";
+        assert!(problem.detail.contains(expected), "{}", problem.detail);
+    }
 }

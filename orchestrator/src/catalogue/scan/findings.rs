@@ -39,6 +39,12 @@ impl Finding {
     pub(super) fn raising(self, tier: Tier) -> Self {
         Self { tier, ..self }
     }
+
+    /// The same, which names the variable it was found in.
+    pub(super) fn within(self, variable: &str) -> Self {
+        let what = format!("`{variable}`: {}", self.what);
+        Self { what, ..self }
+    }
 }
 
 impl Display for Finding {

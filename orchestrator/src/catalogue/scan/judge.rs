@@ -303,6 +303,13 @@ impl Walk<'_, '_> {
                 );
             }
         }
+        let is_remote = call
+            .node("remote_src")
+            .is_some_and(|node| truth(node) != Some(false));
+        if module == "copy" && is_remote {
+            let what = "`copy` with `remote_src` shows that it would change something, not what";
+            self.say(Fidelity::Simulated, here, call.line, what.to_owned());
+        }
         if scope.quiet {
             let what = format!("`{module}` shows no difference here (`diff` or `no_log`)");
             self.say(Fidelity::Simulated, here, call.line, what);

@@ -64,6 +64,15 @@ impl Scan {
     }
 }
 
+/// What a check run is worth at best beside the templates in a variable that comes from elsewhere, and why, each
+/// `file:line: reason`.
+pub(crate) fn of_variable(file: &str, name: &str, value: &Node) -> Vec<(Fidelity, String)> {
+    let found = text::of_node(file, value).into_iter();
+    found
+        .map(|found| (found.fidelity, found.within(name).to_string()))
+        .collect()
+}
+
 /// Scans the entries of one tree; each file is read once, however many entries use it.
 #[derive(Debug)]
 pub(super) struct Scanner<'t> {

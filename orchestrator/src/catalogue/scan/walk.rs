@@ -24,7 +24,8 @@ const MAX_TASKS: usize = 20_000;
 const MAX_DEPTH: usize = 48;
 
 /// What a role folder holds beside tasks that Ansible reads as templates or variables.
-const ROLE_TEXTS: [&str; 4] = ["defaults", "vars", "templates", "files"];
+/// `meta` holds `argument_specs`, which Ansible templates when it validates the arguments of a role.
+const ROLE_TEXTS: [&str; 5] = ["defaults", "vars", "meta", "templates", "files"];
 /// The same beside the playbooks and at the top.
 const TEXTS: [&str; 5] = ["group_vars", "host_vars", "vars", "templates", "files"];
 

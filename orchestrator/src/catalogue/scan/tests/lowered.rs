@@ -286,6 +286,16 @@ fn what_predicts_is_simulated() {
             Zero,
             "something else in every run",
         ),
+        (
+            "- copy: {dest: /x, src: /y, remote_src: true}\n",
+            One,
+            "main.yml:1: `copy` with `remote_src` shows that it would",
+        ),
+        (
+            "- copy: {dest: /x, src: /y, remote_src: '{{ z }}'}\n",
+            One,
+            "`copy` with `remote_src`",
+        ),
     ] {
         check(text, Simulated, tier, reason);
     }

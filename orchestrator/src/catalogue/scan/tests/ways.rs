@@ -276,3 +276,29 @@ fn plays_and_code_of_the_catalogues_own_are_judged() {
         assert_eq!(scan.fidelity, fidelity, "{text}: {:?}", scan.lowered_by());
     }
 }
+
+/// Ansible templates them when it validates the arguments of a role, before its first task.
+#[test]
+fn specifications_of_arguments_are_read() {
+    let specs = "argument_specs:\n  main:\n    options:\n      a:\n        default: \"{{ lookup('pipe', 'id') }}\"\n";
+    for path in [
+        "roles/r/meta/argument_specs.yml",
+        "roles/r/meta/argument_specs.yaml",
+        "roles/r/meta/main.yml",
+    ] {
+        let scan = scanned(&[
+            ("playbooks/p.yml", PLAY),
+            ("roles/r/tasks/main.yml", "- ping:\n"),
+            (path, specs),
+        ]);
+        let reason = format!("{path}:5: the lookup `pipe` acts");
+        said(&scan, path, Acts, Zero, &reason);
+    }
+    let harmless = specs.replace("pipe', 'id'", "env', 'HOME'");
+    let scan = scanned(&[
+        ("playbooks/p.yml", PLAY),
+        ("roles/r/tasks/main.yml", "- ping:\n"),
+        ("roles/r/meta/argument_specs.yml", &harmless),
+    ]);
+    said(&scan, &harmless, Exact, Zero, "");
+}
