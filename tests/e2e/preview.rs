@@ -94,6 +94,16 @@ const TRAPS: &[Trap] = &[
         because: "roles/t_check_mode/tasks/main.yml:2",
     },
     Trap {
+        id: "t_specifications",
+        tasks: "- debug: {msg: x}\n",
+        files: &[(
+            "meta/argument_specs.yml",
+            "argument_specs: {main: {options: {a: {default: \"{{ lookup('pipe', 'touch MARK') }}\"}}}}\n",
+        )],
+        fidelity: "acts",
+        because: "roles/t_specifications/meta/argument_specs.yml:1: the lookup `pipe` acts",
+    },
+    Trap {
         id: "t_include",
         tasks: "- include_tasks: '{{ which }}.yml'\n  vars: {which: more}\n",
         files: &[(
@@ -282,6 +292,33 @@ fn an_entry_of_ones_own_is_previewed_and_a_failed_check_run_lowers_it() {
     assert_eq!(shown["state"], "completed", "{shown:#}");
     up.interrupt();
     assert_eq!(up.wait(LIMIT).code(), Some(0));
+}
+
+/// A template in a variable of the inventory runs with whatever entry; one that only reads is asked about as well.
+#[test]
+fn a_variable_of_the_inventory_that_acts_runs_nowhere_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let touched = folder.path().join("touched");
+    let fresh = Fresh::with_hosts(&format!(
+        "      ansible_shell_executable: \"{{{{ lookup('pipe', 'touch {}; echo /bin/sh') }}}}\"\n",
+        touched.display()
+    ));
+    let asked = fresh.run(&["run", "ping localhost", "--no-input"]);
+    assert_eq!(asked.code(), Some(6), "{}", asked.stderr);
+    assert!(!touched.exists());
+    let id = id_of(&newest(&fresh));
+    let shown = json(&fresh.run(&["request", "show", &id, "--json"]).stdout);
+    let plan = &shown["plan"];
+    let step = &plan["steps"][0];
+    assert_eq!(plan["tier"], 1, "{plan:#}");
+    assert_eq!(step["fidelity"], "acts", "{plan:#}");
+    let because = step["fidelity_because"].as_str().unwrap();
+    let expected = "inventory/hosts.yml:5: `ansible_shell_executable`: the lookup `pipe` acts";
+    assert!(because.starts_with(expected), "{because}");
+    assert_eq!(
+        plan["tier_because"],
+        "a variable of the inventory acts where Ansible runs"
+    );
 }
 
 /// A playbook that rewrites itself changes nothing for the next run: every run unpacks what was approved, into a
