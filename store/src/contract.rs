@@ -308,6 +308,9 @@ pub trait Store: Send + Sync {
     /// Audit records of one stream in order.
     async fn audit_stream(&self, stream: &str) -> Result<Vec<NumberedAudit>, Error>;
 
+    /// The last numbered audit record of one stream; nothing where there is no such stream.
+    async fn last_of_stream(&self, stream: &str) -> Result<Option<NumberedAudit>, Error>;
+
     /// The last seal; nothing where nothing is recorded.
     async fn last_seal(&self) -> Result<Option<AuditSeal>, Error>;
 

@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use chiffon_common::{Digest, GENESIS};
+use chiffon_common::{AuditRecord, Digest, GENESIS};
 
 use crate::{AuditSeal, Error, NumberedAudit, Store};
 
 /// Rows read at once.
 const PAGE: u32 = 500;
+/// The states of a request in which its tasks are given to agents: check runs in the first, real ones in the second.
+const STARTS_IN: [&str; 2] = ["previewing", "running"];
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -141,7 +143,12 @@ struct Walk<'a> {
     open: VecDeque<(AuditSeal, Vec<String>)>,
     anchors: BTreeMap<u64, &'a AuditSeal>,
     last_seal: Option<AuditSeal>,
+    /// What the records of each request say that it, its tasks and its decisions are.
+    told: BTreeMap<String, Told>,
 }
+
+/// Subject (kind and id) to the last state that a record gave it.
+type Told = BTreeMap<(String, String), String>;
 
 impl<'a> Walk<'a> {
     fn new(anchors: &'a [AuditSeal]) -> Self {
@@ -153,6 +160,7 @@ impl<'a> Walk<'a> {
             open: VecDeque::new(),
             anchors: anchors.iter().map(|seal| (seal.seal_no, seal)).collect(),
             last_seal: None,
+            told: BTreeMap::new(),
         }
     }
 
@@ -200,6 +208,7 @@ impl<'a> Walk<'a> {
             self.fault(seq, text);
         }
         self.cover(seq, &record.hash);
+        self.follow(seq, &record);
         if let Some(digest) = record.entry.slice {
             let slice = SliceHead { seq, digest };
             self.report.slices.insert(stream.clone(), slice);
@@ -210,6 +219,55 @@ impl<'a> Walk<'a> {
         }
         let head = (record.position, record.hash);
         self.heads.insert(record.entry.stream, head);
+    }
+
+    /// Holds the moves of a request against those before them: each begins where the last one ended, and a task
+    /// goes to an agent only while its request previews or runs. Rows that were edited in between moved without
+    /// a record, and show by the gap, though every later record fits the edited rows.
+    fn follow(&mut self, seq: u64, record: &AuditRecord) {
+        let entry = &record.entry;
+        let is_first = record.position == 0 && entry.slice.is_some();
+        if is_first && entry.stream.starts_with("request:") {
+            self.told.entry(entry.stream.clone()).or_default();
+        }
+        // A chain of before says nothing of its rows, so there is nothing to hold against it.
+        let Some(told) = self.told.get_mut(&entry.stream) else {
+            return;
+        };
+        let mut gaps = Vec::new();
+        for moved in &entry.moves {
+            let (kind, to) = (&moved.subject.kind, &moved.to);
+            let subject = (kind.clone(), moved.subject.id.clone());
+            let before = told.insert(subject, to.clone());
+            if before != moved.from {
+                let name = |state: &Option<String>| state.clone().unwrap_or("not there".to_owned());
+                gaps.push(format!(
+                    "{} of a {kind} that was {} by the record before and is said to have been {}",
+                    if to == "dispatched" {
+                        "a start"
+                    } else {
+                        "a move"
+                    },
+                    name(&before),
+                    name(&moved.from)
+                ));
+            }
+            let mut states = told.iter();
+            let request = states.find(|((kind, _), _)| kind == "request");
+            let request = request.map_or("not there", |(_, state)| state.as_str());
+            if kind == "task" && to == "dispatched" && !STARTS_IN.contains(&request) {
+                gaps.push(format!(
+                    "a task was given to an agent while the request was {request}"
+                ));
+            }
+        }
+        for gap in gaps {
+            let what = format!(
+                "record {seq} of {}: {gap}; rows were changed without a record",
+                entry.stream
+            );
+            self.fault(seq, what);
+        }
     }
 
     /// Puts a record under its seal.

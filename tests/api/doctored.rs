@@ -345,6 +345,10 @@ impl Store for Doctored {
         self.inner.audit_stream(stream).await
     }
 
+    async fn last_of_stream(&self, stream: &str) -> Result<Option<NumberedAudit>, Error> {
+        self.inner.last_of_stream(stream).await
+    }
+
     async fn last_seal(&self) -> Result<Option<AuditSeal>, Error> {
         self.inner.last_seal().await
     }

@@ -24,7 +24,7 @@ use chiffon_bus::{
     Subscription,
 };
 use chiffon_common::{Envelope, Plan};
-use chiffon_store::{Commit, Expected, PlanRow, RequestRow, RunRows, Write};
+use chiffon_store::{Commit, Expected, PlanRow, RequestRow, RunRows, TaskRow, Write};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
@@ -224,6 +224,61 @@ async fn rows_that_are_edited_after_the_approval_start_nothing() {
     world.edit_plan(&id, false, edit).await;
     world.approve(&id).await;
     world.is_refused(&id, 5210, "before the answer").await;
+}
+
+/// Rows as the orchestrator itself writes them, of an approval that nobody gave.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approval_that_was_written_into_the_rows_starts_nothing_and_is_found() {
+    let world = World::plain(Act::Complete).await;
+    let id = world.ask(WRITE).await;
+    world.until(&id, &["awaiting_approval"]).await;
+    let honest = world.approved_and_frozen().await;
+    let (like, rows) = (world.rows(&honest).await, world.rows(&id).await);
+
+    let mut decision = rows.decisions[0].clone();
+    decision.state = like.decisions[0].state.clone();
+    decision.doc["state"] = like.decisions[0].doc["state"].clone();
+    let mut request = rows.request.clone();
+    request.state = like.request.state.clone();
+    request.doc["state"] = like.request.doc["state"].clone();
+    request.doc["approval"] = like.request.doc["approval"].clone();
+    request.doc["approval"]["decision"] = json!(decision.decision_id);
+    request.doc["approval"]["digest"] = json!(rows.plan.unwrap().digest);
+    let forged = "0199e2f4-77a1-7c40-8000-000000000002";
+    let waiting = |task: &&TaskRow| task.state == "waiting";
+    let mut task = like.tasks.iter().find(waiting).unwrap().clone();
+    task.task_id = forged.parse().unwrap();
+    task.request_id = rows.request.request_id;
+    task.doc["task_id"] = json!(forged);
+    let (asked, answered) = (rows.request.version, decision.version);
+    world
+        .write_rows(vec![
+            Write::Decision(Expected::Version(answered), decision),
+            Write::Request(Expected::Version(asked), request),
+            Write::Task(Expected::Absent, task),
+        ])
+        .await;
+    world.thaw().await;
+    let ended = world.until(&id, &["failed", "completed"]).await;
+    assert_eq!(
+        (&ended["state"], &ended["problem"]["code"]),
+        (&json!("failed"), &json!(5210)),
+        "{ended:#}"
+    );
+    world.until(&honest, &["completed"]).await;
+    assert_eq!(world.worker.starts().len(), 1, "only the honest one ran");
+
+    // The record of its end fits the forged rows: what is missing is the way there.
+    let (status, report) = world.post("/api/v1/audit/verify", json!({})).await;
+    assert_eq!(status, 200, "{report}");
+    let faults = report["faults"].as_array().unwrap();
+    assert!(!faults.is_empty(), "{report}");
+    for fault in faults {
+        let fault = fault.as_str().unwrap();
+        assert!(fault.contains(&id) && !fault.contains(&honest), "{fault}");
+    }
+    let told = report["faults"].to_string();
+    assert!(told.contains("awaiting_approval by the record"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -170,6 +170,59 @@ async fn a_pushed_revert_asks_for_the_undo_and_a_person_decides() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revert_that_is_pushed_again_after_it_was_rejected_asks_again_and_one_that_was_done_is_refused()
+ {
+    let world = World::plain(Act::Complete).await;
+    let first = world.done(WRITE).await;
+    let commit = first["ledger_commit"].as_str().unwrap();
+    let clone = Clone::of(&world);
+    clone.git(&["revert", "--no-edit", commit]);
+    let pushed = clone.push("p1");
+    let done = world.put_aside("refs/propose-done").await;
+    let of = |done: &str| done.rsplit('/').next().unwrap().to_owned();
+    let rejected = of(&done);
+    let waiting = world.until(&rejected, &["awaiting_approval"]).await;
+    let answer =
+        json!({ "request_id": rejected, "digest": waiting["plan"]["digest"], "choice": "reject" });
+    let (status, body) = world.post("/approve", answer).await;
+    assert_eq!(status, 200, "{body}");
+    world.until(&rejected, &["rejected"]).await;
+
+    assert_eq!(clone.push("p2"), pushed);
+    let another = async {
+        loop {
+            let requests = world.of_ledger().await;
+            let other = requests
+                .iter()
+                .find(|one| one["request_id"] != json!(rejected));
+            if let Some(other) = other {
+                break other["request_id"].as_str().unwrap().to_owned();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let another = tokio::time::timeout(PATIENCE, another).await.unwrap();
+    world
+        .put_aside(&format!("refs/propose-done/{another}"))
+        .await;
+    let ended = world.finished(&another).await;
+    assert_eq!(ended["state"], "completed", "{ended:#}");
+
+    // There is nothing left to take back, and whoever pushes it is told so, with the request that did it.
+    assert_eq!(clone.push("p3"), pushed);
+    world
+        .put_aside(&format!("refs/propose-refused/{pushed}"))
+        .await;
+    assert_eq!(world.of_ledger().await.len(), 2);
+    let (_, audit) = world.get("/api/v1/audit?limit=500").await;
+    let mut records = audit["items"].as_array().unwrap().iter();
+    let refused = records.find(|one| one["record"]["entry"]["action"] == "ledger.proposal_refused");
+    let because = refused.unwrap()["record"]["entry"]["data"]["because"].to_string();
+    assert!(because.contains(&another), "{because}");
+    world.holds_together().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_else_is_pushed_is_recorded_and_told_and_never_becomes_a_request() {
     let world = World::plain(Act::Complete).await;
     let one = world.done(WRITE).await;

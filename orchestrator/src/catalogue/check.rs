@@ -34,6 +34,26 @@ impl Entry {
         }
     }
 
+    /// The first name among these parameters that the entry does not declare or that is missing, in words. Their
+    /// values are not looked at: they may hold placeholders.
+    pub(super) fn misfit(&self, given: &Parameters) -> Option<String> {
+        let mut check = Check {
+            entry: self,
+            problems: Vec::new(),
+        };
+        for key in given.keys() {
+            if self.parameter(key).is_none() {
+                check.undeclared(key, &self.parameters, "");
+            }
+        }
+        let undeclared = check.problems.pop().map(|problem| problem.detail);
+        let missing = || {
+            let missing = self.missing(given).next()?;
+            Some(format!("{} needs {:?}", self.id, missing.name.as_str()))
+        };
+        undeclared.or_else(missing)
+    }
+
     /// The declared parameters that must be given and are not.
     pub fn missing<'e>(&'e self, given: &'e Parameters) -> impl Iterator<Item = &'e Parameter> {
         let required = self.parameters.iter().filter(|p| p.required);

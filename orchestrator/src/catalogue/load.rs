@@ -148,6 +148,10 @@ impl Catalogue {
             .chain(verify)
             .find_map(|(call, key, short, line)| {
                 let reason = match self.entries.get(&call.entry) {
+                    // It would change the host again instead of looking at it.
+                    Some(named) if named.id == entry.id && key == "verify" => {
+                        format!("{key} names {} itself", call.entry)
+                    }
                     None => format!("{key} names {}, which is no entry", call.entry),
                     Some(named) if named.verifies_only && key == "undo" => {
                         format!("{key} names {}, which changes nothing", call.entry)
@@ -157,7 +161,7 @@ impl Catalogue {
                         "{key} names {}, which is reached by its short form only",
                         call.entry
                     ),
-                    Some(_) => return None,
+                    Some(named) => format!("{key}: {}", named.misfit(&call.parameters)?),
                 };
                 Some(Fault::at(line, reason))
             })

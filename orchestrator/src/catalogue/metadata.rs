@@ -243,7 +243,12 @@ fn undo(node: &Node) -> Result<UndoRule, Fault> {
     }
     if let Some(why) = node.get("none") {
         entries(node, "undo", &["none"])?;
-        return Ok(UndoRule::None(text(why, "none")?));
+        let reason = text(why, "none")?;
+        if reason.is_empty() {
+            let fault = "undo: `none` says no reason; write why there is no way back";
+            return Err(Fault::at(why.line, fault));
+        }
+        return Ok(UndoRule::None(reason));
     }
     if node.map().is_some() {
         entries(node, "undo", &["entry", "parameters", "none"])?;

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod loose_ends;
+
 fn write(root: &Path, files: &[(&str, &str)]) {
     for (path, content) in files {
         let path = root.join(path);

@@ -160,6 +160,9 @@ impl Shared {
         if let Some(problem) = self.changed_since_planned(step).await {
             return self.refuse(row, problem).await;
         }
+        if let Some(fault) = self.altered(row.request_id).await? {
+            return self.refuse(row, altered_problem(&fault)).await;
+        }
         let now = self.clock.now();
         let not_after = now
             .checked_add(self.settings.lifecycles.not_after)
@@ -253,6 +256,15 @@ impl Shared {
             Err(problem) => Some(problem),
         }
     }
+}
+
+/// Rows that nobody's recorded word led to start nothing, whoever wrote them there.
+fn altered_problem(fault: &str) -> Problem {
+    Problem::new(
+        ErrorCode::PlanAltered,
+        format!("{fault}, so nothing of it is started"),
+        "find out who edited the database (`chiffon audit verify` names all such rows), then ask again",
+    )
 }
 
 /// What waits in a frozen fleet, with who froze it.

@@ -4,7 +4,7 @@
 //!
 //! The author that git names is nobody's word but the pusher's: he is the requester as `ledger:<author>`, a
 //! service, who approves nothing. A reconciler: it looks at references, and may be repeated at any point, since
-//! the event's id is the commit's.
+//! the event's id is the commit's, with the request before it where that one has ended and it is pushed again.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -117,15 +117,10 @@ impl Shared {
     }
 
     async fn fate_of(&self, proposal: &Proposal) -> Result<Fate, Later> {
-        let tenant = &self.settings.tenant;
-        let id = format!("ledger:{}", proposal.commit);
-        let event_id = id.parse::<EventId>().map_err(unusable)?;
-        // Taken before a crash: only the reference is left to be moved.
-        if let Some(row) = self.store.event(tenant, &event_id).await? {
-            return Ok(row
-                .request_id
-                .map_or_else(|| refused_as("the arbiter did not accept it"), Fate::Taken));
-        }
+        let event_id = match self.not_taken_yet(proposal).await? {
+            Ok(event_id) => event_id,
+            Err(fate) => return Ok(fate),
+        };
         let commit = proposal.commit;
         let read = move |place: &Place| Ledger::read(&place.path)?.offered(commit);
         let offered = match self.on_ledger(read).await? {
@@ -146,6 +141,32 @@ impl Shared {
                 why,
                 author: Some(author),
             }),
+        }
+    }
+
+    /// The event that a push becomes, or what became of it before. The same commit that is pushed again after its
+    /// request has ended is another event: it is judged anew, and told if there is nothing to be done.
+    async fn not_taken_yet(&self, proposal: &Proposal) -> Result<Result<EventId, Fate>, Later> {
+        let tenant = &self.settings.tenant;
+        let mut id = format!("ledger:{}", proposal.commit);
+        loop {
+            let event_id = id.parse::<EventId>().map_err(unusable)?;
+            let Some(row) = self.store.event(tenant, &event_id).await? else {
+                return Ok(Ok(event_id));
+            };
+            let Some(request) = row.request_id else {
+                return Ok(Err(refused_as("the arbiter did not accept it")));
+            };
+            // Taken before a crash: only the reference is left to be moved.
+            let is_taken = move |place: &Place| Ledger::read(&place.path)?.is_taken(request);
+            if !self.on_ledger(is_taken).await? {
+                return Ok(Err(Fate::Taken(request)));
+            }
+            let found = self.store.run(tenant, request).await?;
+            if found.is_some_and(|rows| !rows.request.ended) {
+                return Ok(Err(Fate::Taken(request)));
+            }
+            id = format!("ledger:{}:{request}", proposal.commit);
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use chiffon_common::{Problem, RequestId};
-use chiffon_store::{ListRequests, RunRows, SliceHead};
+use chiffon_store::{Error, ListRequests, NumberedAudit, RunRows, SliceHead};
 
 use super::{Shared, replay::docs_of, rows::slice_name, store_problem};
 
@@ -24,7 +24,8 @@ impl Shared {
             let Some(request) = request_of(stream) else {
                 continue;
             };
-            if let Some(fault) = self.verify_request(request, *head).await? {
+            let fault = self.verify_request(request, *head).await;
+            if let Some(fault) = fault.map_err(|error| store_problem(&error))? {
                 faults.push(format!("record {}: {fault}", head.seq));
             }
         }
@@ -32,15 +33,39 @@ impl Shared {
         Ok((heads.len() as u64, faults))
     }
 
+    /// What of the rows of a request is not as its last record left them. Nothing to say of a request of before,
+    /// whose records carry no digest.
+    pub(super) async fn altered(&self, request: RequestId) -> Result<Option<String>, Error> {
+        match self.newest_head(request).await? {
+            Some(head) => self.verify_request(request, head).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn newest_head(&self, request: RequestId) -> Result<Option<SliceHead>, Error> {
+        let stream = slice_name(request);
+        let head_of = |numbered: &NumberedAudit| {
+            let digest = numbered.record.entry.slice?;
+            let seq = numbered.seq;
+            Some(SliceHead { seq, digest })
+        };
+        let last = self.store.last_of_stream(&stream).await?;
+        if let Some(head) = last.as_ref().and_then(head_of) {
+            return Ok(Some(head));
+        }
+        let records = self.store.audit_stream(&stream).await?;
+        Ok(records.iter().rev().find_map(head_of))
+    }
+
     async fn verify_request(
         &self,
         request: RequestId,
         mut head: SliceHead,
-    ) -> Result<Option<String>, Problem> {
+    ) -> Result<Option<String>, Error> {
         let mut last = None;
         for _try in 0..TRIES {
-            let rows = self.store.run(&self.settings.tenant, request).await;
-            let Some(rows) = rows.map_err(|error| store_problem(&error))? else {
+            let rows = self.store.run(&self.settings.tenant, request).await?;
+            let Some(rows) = rows else {
                 if self.was_forgotten_after(head.seq, request).await? {
                     return Ok(None);
                 }
@@ -53,15 +78,7 @@ impl Shared {
                 return Ok(None);
             }
             // It may have moved on since the chain was read.
-            let stream = slice_name(request);
-            let records = self.store.audit_stream(&stream).await;
-            let records = records.map_err(|error| store_problem(&error))?;
-            let newest = records.iter().rev().find_map(|numbered| {
-                let digest = numbered.record.entry.slice?;
-                let seq = numbered.seq;
-                Some(SliceHead { seq, digest })
-            });
-            match newest {
+            match self.newest_head(request).await? {
                 Some(newest) if newest != head => head = newest,
                 _ => {}
             }
@@ -70,11 +87,10 @@ impl Shared {
     }
 
     /// Whether retention took the rows since the chain was read. Looked up where rows are missing only.
-    async fn was_forgotten_after(&self, seq: u64, request: RequestId) -> Result<bool, Problem> {
+    async fn was_forgotten_after(&self, seq: u64, request: RequestId) -> Result<bool, Error> {
         let mut after = seq;
         loop {
-            let page = self.store.audit_after(after, PAGE).await;
-            let page = page.map_err(|error| store_problem(&error))?;
+            let page = self.store.audit_after(after, PAGE).await?;
             let Some(last) = page.last() else {
                 return Ok(false);
             };

@@ -191,6 +191,14 @@ impl Ledger {
         Ok(Ok(()))
     }
 
+    /// Whether a proposal was put aside as taken up by this request.
+    pub fn is_taken(&self, request: RequestId) -> Result<bool, LedgerError> {
+        let name = format!("{TAKEN}{request}");
+        let found = self.repository.try_find_reference(name.as_str());
+        let failed = |error: gix::Error| LedgerError::git("look for a proposal", &error);
+        Ok(found.map_err(failed)?.is_some())
+    }
+
     /// Gives a proposal another name, if it is still what was read. `false`: somebody has pushed it anew.
     pub fn put_aside(&self, proposal: &Proposal, to: &str) -> Result<bool, LedgerError> {
         let named = |name: &str| {

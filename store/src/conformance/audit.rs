@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use chiffon_common::{AuditEntry, GENESIS};
+use chiffon_common::{AuditEntry, Digest, GENESIS, MoveRecord, Subject};
+use serde_json::json;
 
 use super::{
     crowd::join_all,
@@ -40,8 +41,51 @@ pub(super) async fn records_are_chained_in_their_stream(store: Arc<dyn Store>) {
     assert_eq!(places, [(1, 0), (3, 1)]);
     assert_eq!(stream[0].record.previous, GENESIS);
     assert_eq!(stream[1].record.previous, stream[0].record.hash);
+    let last = done(store.last_of_stream("request:1").await);
+    assert_eq!(last.as_ref(), stream.last());
+    assert_eq!(done(store.last_of_stream("request:9").await), None);
     assert_eq!(done(store.audit_after(1, 1).await)[0].seq, 2);
     assert_sound(&*store, 3, 2).await;
+}
+
+/// A chain in which every record is whole, and in which a request moved without one.
+pub(super) async fn a_start_that_no_record_led_to_is_found(store: Arc<dyn Store>) {
+    let told = |stream: &str, moves: &[(&str, Option<&str>, &str)]| {
+        let mut entry = entry(stream);
+        entry.slice = Digest::of_value(&json!(1)).ok();
+        let moved = |(kind, from, to): &(&str, Option<&str>, &str)| MoveRecord {
+            subject: Subject {
+                kind: (*kind).to_owned(),
+                id: format!("{kind} of {stream}"),
+            },
+            from: from.map(str::to_owned),
+            to: (*to).to_owned(),
+            because: String::new(),
+        };
+        entry.moves = moves.iter().map(moved).collect();
+        entry
+    };
+    let asks = ("request", None, "awaiting_approval");
+    let task = ("task", None, "waiting");
+    let start = ("task", Some("waiting"), "dispatched");
+    let runs = ("request", Some("awaiting_approval"), "running");
+    let sound = [
+        told("request:1", &[asks]),
+        told("request:1", &[runs, task]),
+        told("request:1", &[start]),
+    ];
+    done(store.commit(recording(sound.into())).await);
+    assert_sound(&*store, 3, 1).await;
+    let forged = [
+        told("request:2", &[asks, task]),
+        told("request:2", &[start]),
+        told("request:3", &[asks]),
+        told("request:3", &[("request", Some("running"), "completed")]),
+    ];
+    done(store.commit(recording(forged.into())).await);
+    let report = done(verify_audit(&*store).await);
+    let found: Vec<u64> = report.faults.iter().map(|fault| fault.seq).collect();
+    assert_eq!(found, [5, 7], "{:?}", report.faults);
 }
 
 pub(super) async fn numbers_have_no_holes_under_concurrent_commits(store: Arc<dyn Store>) {

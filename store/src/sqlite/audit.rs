@@ -131,6 +131,17 @@ pub(super) fn of_stream(conn: &Connection, stream: &str) -> Result<Vec<NumberedA
     records(conn, sql, params![stream])
 }
 
+/// The last numbered record of one stream.
+pub(super) fn last_of_stream(
+    conn: &Connection,
+    stream: &str,
+) -> Result<Option<NumberedAudit>, Error> {
+    let sql = "SELECT n.seq, l.position, l.previous, l.hash, l.entry
+               FROM audit_log l JOIN audit_numbers n ON n.audit_id = l.audit_id
+               WHERE l.stream = ?1 ORDER BY l.position DESC LIMIT 1";
+    Ok(records(conn, sql, params![stream])?.pop())
+}
+
 fn records(
     conn: &Connection,
     sql: &str,

@@ -333,6 +333,12 @@ impl Store for Sqlite {
         self.read(move |conn| audit::of_stream(conn, &stream)).await
     }
 
+    async fn last_of_stream(&self, stream: &str) -> Result<Option<NumberedAudit>, Error> {
+        let stream = stream.to_owned();
+        self.read(move |conn| audit::last_of_stream(conn, &stream))
+            .await
+    }
+
     async fn last_seal(&self) -> Result<Option<AuditSeal>, Error> {
         self.read(audit::last_seal).await
     }
