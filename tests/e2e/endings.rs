@@ -6,12 +6,23 @@ use chiffon_tests::{Chiffon, wait_for};
 
 use crate::fresh::{Fresh, LIMIT, metadata};
 
+/// How long the processes of these tests would stay, in seconds. The fraction is of this data folder, so that
+/// the tests that run beside each other never take a process of another for their own.
+fn nap(fresh: &Fresh) -> String {
+    let path = fresh.home.scratch().as_os_str().as_encoded_bytes();
+    let number = path.iter().fold(7_u32, |sum, byte| {
+        sum.wrapping_mul(31).wrapping_add(u32::from(*byte))
+    });
+    format!("600.{number}")
+}
+
 /// An entry that leaves a line in a file when it starts and then runs for long, with a child that tries to escape.
 fn slow(fresh: &Fresh, on_interrupt: &str) -> PathBuf {
     let marker = fresh.home.scratch().join("starts");
     let tasks = format!(
-        "- name: Start and stay\n  ansible.builtin.shell: |\n    echo started >> {marker}\n    setsid sh -c 'sleep 600 & sleep 600' >/dev/null 2>&1 &\n    sleep 600\n  changed_when: true\n",
-        marker = marker.display()
+        "- name: Start and stay\n  ansible.builtin.shell: |\n    echo started >> {marker}\n    setsid sh -c 'sleep {nap} & sleep {nap}' >/dev/null 2>&1 &\n    sleep {nap}\n  changed_when: true\n",
+        marker = marker.display(),
+        nap = nap(fresh)
     );
     fresh.entry("stay", &metadata(900, on_interrupt), &tasks);
     marker
@@ -27,13 +38,14 @@ fn starts(marker: &PathBuf) -> usize {
 /// Processes of any run of this data folder.
 fn leftovers(fresh: &Fresh) -> Vec<String> {
     let home = fresh.home.scratch().display().to_string();
+    let nap = nap(fresh);
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let environ = fs::read(entry.path().join("environ")).unwrap_or_default();
         let cmdline = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let text = String::from_utf8_lossy(&cmdline).replace('\0', " ");
         let of_a_run = String::from_utf8_lossy(&environ).contains("CHIFFON_RUN=");
-        if of_a_run && (text.contains("sleep 600") || text.contains(&home)) {
+        if of_a_run && (text.contains(&nap) || text.contains(&home)) {
             found.push(text);
         }
     }
@@ -178,11 +190,11 @@ fn cancelling_a_run_ends_all_of_it() {
 #[test]
 fn a_run_that_hangs_is_ended_by_its_time_out() {
     let fresh = Fresh::new();
-    fresh.entry(
-        "hang",
-        &metadata(3, "ask"),
-        "- name: Hang\n  ansible.builtin.command: sleep 600\n  changed_when: true\n",
+    let tasks = format!(
+        "- name: Hang\n  ansible.builtin.command: sleep {}\n  changed_when: true\n",
+        nap(&fresh)
     );
+    fresh.entry("hang", &metadata(3, "ask"), &tasks);
     let hung = fresh.run(&[
         "run",
         "hang on localhost",
