@@ -188,6 +188,43 @@ async fn a_lost_journal_gives_unknown_and_one_word_of_a_person_resolves_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_can_say_the_check_of_the_entry_says_once_nothing_can_run_there_any_more() {
+    let (mut world, crew) = fleet(|world| {
+        // Together the time after which no agent can still run it.
+        let limits = &mut world.lifecycles;
+        limits.not_after = SignedDuration::from_secs(8);
+        limits.skew = SignedDuration::from_secs(1);
+        limits.grace = SignedDuration::from_secs(3);
+        let entry = world
+            .home
+            .path()
+            .join("catalogue/playbooks/write_file.chiffon.yml");
+        let text = std::fs::read_to_string(&entry).unwrap();
+        let text = text.replace("timeout_seconds: 120", "timeout_seconds: 2");
+        std::fs::write(&entry, text + "verify: ping\n").unwrap();
+    })
+    .await;
+    let id = lose(&mut world, &crew).await;
+    let request = world.until(&id, &["completed", "failed"]).await;
+    assert_eq!(request["state"], "completed", "{request:#}");
+    assert_eq!(crew.names(), ["/a"], "it ran twice unasked");
+    let tasks = request["tasks"].as_array().unwrap();
+    let probes: Vec<_> = tasks
+        .iter()
+        .filter(|task| task["probes"].is_string())
+        .collect();
+    assert_eq!(probes.len(), 1, "{request:#}");
+    assert_eq!(probes[0]["probes"], task(&request)["task_id"]);
+    let title = probes[0]["title"].as_str().unwrap();
+    assert!(title.ends_with("(looks how step 1 ended)"), "{title}");
+    let because = task(&request)["because"].as_str().unwrap();
+    assert!(because.contains("as its check found"), "{because}");
+    let (_, host) = world.get("/api/v1/inventory/nas").await;
+    assert!(host["needs_look"].is_null(), "{host:#}");
+    world.holds_together().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_that_nobody_answers_leaves_a_host_that_needs_a_look_until_somebody_had_one() {
     let (mut world, crew) = fleet(|world| {
         world.lifecycles.unknown = SignedDuration::from_secs(1);

@@ -64,8 +64,8 @@ impl Desk<'_> {
         else {
             return;
         };
-        if mode == Mode::Check {
-            // A check run changes nothing, so nobody needs to be asked how it ended.
+        if mode == Mode::Check || self.is_probe(id) {
+            // It changes nothing, so nobody needs to be asked how it ended.
             self.give_up_unknown(id);
             return;
         }
@@ -210,6 +210,7 @@ impl Desk<'_> {
             needs_look: true,
         });
         self.push(Effect::Wake);
+        self.probe(id);
     }
 
     fn not_acknowledged(&mut self, id: TaskId, sent: Sent) {

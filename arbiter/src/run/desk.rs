@@ -266,10 +266,21 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Adds a task.
+    /// Adds a task of the plan.
     pub(super) fn add_task(&mut self, step: StepNo, mode: chiffon_common::Mode) -> TaskId {
+        self.add(step, mode, None, "made from the plan")
+    }
+
+    /// Adds a task.
+    pub(super) fn add(
+        &mut self,
+        step: StepNo,
+        mode: chiffon_common::Mode,
+        probes: Option<TaskId>,
+        because: &str,
+    ) -> TaskId {
         let task_id = self.fresh_task_id();
-        let because = "made from the plan".to_owned();
+        let because = because.to_owned();
         self.record(
             "task",
             task_id.to_string(),
@@ -290,6 +301,7 @@ impl<'a> Desk<'a> {
             progress: 0,
             outcome: None,
             started_at: None,
+            probes,
         };
         self.run.tasks.insert(task_id, task);
         self.arm_task(task_id);

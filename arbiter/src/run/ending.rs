@@ -40,7 +40,11 @@ impl Desk<'_> {
             }
             ResultStatus::Failed => {
                 let problem = problem.unwrap_or_else(|| unexplained("the run failed"));
-                let problem = self.judged_check(id, problem);
+                let problem = if self.is_probe(id) {
+                    problem
+                } else {
+                    self.judged_check(id, problem)
+                };
                 if !self.tried_again(id, &problem) {
                     let because = problem.detail.clone();
                     self.move_task(id, TaskState::Failed { problem }, because);
@@ -113,10 +117,12 @@ impl Desk<'_> {
             .plan
             .as_ref()
             .and_then(|plan| plan.steps.get(task.step as usize));
-        let on_interrupt = if mode == Mode::Check {
-            OnInterrupt::Retry
-        } else {
-            step.map_or(OnInterrupt::Ask, |step| step.on_interrupt)
+        // Who only looks may look again, and nobody needs to be asked about it.
+        let looks_only = mode == Mode::Check || self.is_probe(id);
+        let on_interrupt = match step {
+            _ if looks_only && attempt < self.policy.attempts => OnInterrupt::Retry,
+            _ if looks_only => OnInterrupt::Fail,
+            step => step.map_or(OnInterrupt::Ask, |step| step.on_interrupt),
         };
         let title = step.map_or_else(String::new, |step| step.title.clone());
         if self.run.request.cancelling.is_some() {

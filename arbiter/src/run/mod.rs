@@ -15,6 +15,7 @@ mod desk;
 mod ending;
 mod event;
 mod gate;
+mod probe;
 mod proof;
 mod question;
 mod request;

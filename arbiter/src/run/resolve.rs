@@ -2,13 +2,12 @@
 //! at that moment if nobody had asked it yet, so that it is recorded once and with who gave it.
 
 use super::{Answered, Refusal, Resolved, TaskState, desk::Desk};
-use chiffon_common::Mode;
 
 impl Desk<'_> {
     pub(super) fn resolved(&mut self, word: Resolved) -> Result<(), Refusal> {
         let task = self.task(word.task)?;
         let open = match task.state {
-            TaskState::Unknown { .. } => task.mode == Mode::Apply,
+            TaskState::Unknown { .. } => task.does(task.step),
             TaskState::Interrupted { .. } => true,
             _ => false,
         };

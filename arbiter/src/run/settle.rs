@@ -38,6 +38,7 @@ impl Desk<'_> {
                 self.settle_preview();
             }
             RequestState::Running { .. } => {
+                self.settle_probes();
                 self.release(Mode::Apply);
                 self.settle_run();
             }
@@ -84,8 +85,8 @@ impl Desk<'_> {
     }
 
     fn ground(&self, task: &Task) -> Ground {
-        // Check runs stand for themselves: a failed one only lowers the fidelity of its step.
-        if task.mode == Mode::Check {
+        // Check runs stand for themselves: a failed one only lowers the fidelity of its step. Probes run out of turn.
+        if task.mode == Mode::Check || task.probes.is_some() {
             return Ground::Firm;
         }
         let Some(step) = self
@@ -100,7 +101,7 @@ impl Desk<'_> {
             .run
             .tasks
             .values()
-            .filter(|other| other.mode == task.mode && step.depends_on.contains(&other.step));
+            .filter(|other| step.depends_on.iter().any(|before| other.does(*before)));
         let mut ground = Ground::Firm;
         for other in before {
             match other.state {
@@ -136,6 +137,11 @@ impl Desk<'_> {
         if tasks.is_empty() || tasks.iter().any(|task| !task.state.ended()) {
             return;
         }
+        // What a probe found counts by the task that it looked at.
+        let tasks: Vec<Task> = tasks
+            .into_iter()
+            .filter(|task| task.probes.is_none())
+            .collect();
         let first_failed = tasks
             .iter()
             .filter(|task| matches!(task.state, TaskState::Failed { .. }))

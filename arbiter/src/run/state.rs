@@ -242,6 +242,16 @@ pub struct Task {
     /// When the attempt in hand was first heard to run.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
+    /// The task whose open end it looks at, where it is a probe: then it is not its step's turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<TaskId>,
+}
+
+impl Task {
+    /// Whether it is the one that does this step of the plan: no check run, and no probe.
+    pub fn does(&self, step: StepNo) -> bool {
+        self.step == step && self.mode == Mode::Apply && self.probes.is_none()
+    }
 }
 
 /// To whom an attempt was given.

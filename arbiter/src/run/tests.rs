@@ -17,6 +17,7 @@ use witness::Witness;
 mod again;
 mod corners;
 mod gate;
+mod probe;
 mod questions;
 mod standing;
 mod storm;

@@ -19,6 +19,9 @@ pub struct TaskView {
     pub step: u32,
     /// For people.
     pub title: String,
+    /// The task whose open end it looks at, where it is a check that runs for that and out of its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<TaskId>,
     /// The entry.
     pub entry: EntryId,
     /// `check` or `apply`.

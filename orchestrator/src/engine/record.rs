@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use chiffon_arbiter::{RequestState, Run, Task, TaskState};
-use chiffon_common::{ErrorCode, HostName, HostOutcome, Mode, Redactor, Step, Tier};
+use chiffon_common::{ErrorCode, HostName, HostOutcome, Redactor, Step, Tier};
 use chiffon_store::LedgerEntryRow;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -101,10 +101,7 @@ fn problem_of(state: &RequestState) -> Option<ProblemDoc> {
 }
 
 fn step_doc(run: &Run, step: &Step) -> Option<StepDoc> {
-    let task = run
-        .tasks
-        .values()
-        .find(|task| task.mode == Mode::Apply && task.step == step.no)?;
+    let task = run.tasks.values().find(|task| task.does(step.no))?;
     let hosts = task.outcome.as_ref().map(|outcome| &outcome.hosts);
     let host_outcomes: BTreeMap<HostName, HostOutcome> = hosts
         .into_iter()

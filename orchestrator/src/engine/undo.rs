@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 
 use chiffon_arbiter::{Request, Run, Task, TaskState};
 use chiffon_common::{
-    ErrorCode, HostName, HostOutcome, Mode, Problem, RequestId, Step, Tier, Undo, Undoing,
-    api::Undone,
+    ErrorCode, HostName, HostOutcome, Problem, RequestId, Step, Tier, Undo, Undoing, api::Undone,
 };
 use chiffon_store::RequestRow;
 
@@ -243,10 +242,7 @@ fn changed_steps<'r>(
         .iter()
         .filter(|step| step.tier > Tier::Zero && step.verifies.is_none());
     for step in works {
-        let task = run
-            .tasks
-            .values()
-            .find(|task| task.mode == Mode::Apply && task.step == step.no);
+        let task = run.tasks.values().find(|task| task.does(step.no));
         let named = titles.named(step);
         match task.map(|task| (task, &task.state)) {
             Some((task, TaskState::Completed)) => {

@@ -122,10 +122,7 @@ pub(crate) fn shown_plan(run: &Run, plan: &Plan) -> Plan {
         if let Undo::Entry { parameters, .. } = &mut step.undo {
             *parameters = secrets.redact_map(parameters);
         }
-        let task = run
-            .tasks
-            .values()
-            .find(|task| task.mode == Mode::Apply && task.step == step.no);
+        let task = run.tasks.values().find(|task| task.does(step.no));
         if let (Undo::Entry { parameters, .. }, Some(task)) = (&mut step.undo, task) {
             for value in parameters.values_mut().filter(|value| *value == RUN_ID) {
                 *value = Value::String(task.task_id.to_string());
@@ -148,7 +145,11 @@ pub(crate) fn task_view(run: &Run, task: &Task) -> Option<TaskView> {
         task_id: task.task_id,
         request_id: run.request.request_id,
         step: task.step,
-        title: step.title.clone(),
+        title: match task.probes.and_then(|probed| run.tasks.get(&probed)) {
+            Some(probed) => format!("{} (looks how step {} ended)", step.title, probed.step + 1),
+            None => step.title.clone(),
+        },
+        probes: task.probes,
         entry: step.entry.clone(),
         mode: if task.mode == Mode::Check {
             "check"

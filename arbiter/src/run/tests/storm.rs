@@ -320,7 +320,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
                 } else {
                     Vec::new()
                 };
-                step(no, tier, fidelity, word, depends_on)
+                let verifies = depends_on.first().copied();
+                let mut step = step(no, tier, fidelity, word, depends_on);
+                // What follows something and only reads is its check.
+                step.verifies = verifies.filter(|_| tier == Tier::Zero);
+                step
             })
             .collect()
     })

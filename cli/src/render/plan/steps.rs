@@ -305,8 +305,9 @@ fn check_of<'r>(request: &'r RequestView, step: &Step) -> Option<&'r TaskView> {
 
 /// Whether there is something to take back: only then the undo knows the id of the run.
 fn was_run(request: &RequestView, step: &Step) -> bool {
-    let ran =
-        |task: &TaskView| task.mode == "apply" && task.step == step.no && !task.hosts.is_empty();
+    let is_step =
+        |task: &TaskView| task.mode == "apply" && task.step == step.no && task.probes.is_none();
+    let ran = |task: &TaskView| is_step(task) && !task.hosts.is_empty();
     request.tasks.iter().any(ran)
 }
 
