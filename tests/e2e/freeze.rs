@@ -6,6 +6,13 @@ use crate::fresh::{Fresh, id_of, json, newest, up};
 fn a_frozen_fleet_says_so_everywhere_and_goes_on_after_the_thaw() {
     let fresh = Fresh::new();
     let _up = up(&fresh);
+    let target = fresh.home.scratch().join("frozen");
+    let change = format!(
+        "write_file path={} content=x on localhost",
+        target.display()
+    );
+    fresh.run(&["run", &change, "--no-input"]).expect_code(6);
+    let change = id_of(&newest(&fresh));
     let frozen = fresh.run(&["freeze", "backup until noon"]).expect_code(0);
     assert!(
         frozen.stdout.contains("frozen by local:") && frozen.stdout.contains("backup until noon"),
@@ -44,6 +51,19 @@ fn a_frozen_fleet_says_so_everywhere_and_goes_on_after_the_thaw() {
         "{}",
         shown.stdout
     );
+    let asked = fresh
+        .run(&["request", "show", &change, "--json"])
+        .expect_code(0);
+    let asked = json(&asked.stdout);
+    let digest = asked["plan"]["digest"].as_str().unwrap();
+    let approved = fresh
+        .run(&["approve", &change, "--digest", digest])
+        .expect_code(0);
+    assert!(
+        approved.stderr.contains("It waits: frozen by local:"),
+        "{}",
+        approved.stderr
+    );
     let thawed = fresh.run(&["thaw"]).expect_code(0);
     assert!(
         thawed.stdout.contains("backup until noon"),
@@ -54,6 +74,8 @@ fn a_frozen_fleet_says_so_everywhere_and_goes_on_after_the_thaw() {
     fresh.run(&["watch", &id]).expect_code(0);
     let shown = fresh.run(&["request", "show", &id, "--json"]);
     assert_eq!(json(&shown.expect_code(0).stdout)["state"], "completed");
+    fresh.run(&["watch", &change]).expect_code(0);
+    assert!(target.exists(), "approved, and never begun");
     let nothing = fresh.run(&["thaw"]).expect_code(0);
     assert!(nothing.stdout.contains("not frozen"), "{}", nothing.stdout);
     let events = fresh.run(&[

@@ -106,6 +106,15 @@ pub(super) async fn decide(
         return see_through(context, session, id, said).await;
     }
     show(context, &answered);
+    if approves && !answered.ended {
+        // Whoever approves waits for it to begin. That nobody could be asked is no fault of the answer.
+        let freeze = client.frozen().await.ok();
+        if let Some(frozen) = freeze.and_then(|freeze| freeze.value.frozen) {
+            let words = one_line(&frozen.words(), 600);
+            let told = format!("It waits: {words}. `chiffon thaw` ends that.");
+            context.terminal.say(&told);
+        }
+    }
     let rejected = answered.state == "rejected" && choice.is_none();
     Ok(if rejected { Exit::Denied } else { Exit::Ok })
 }
