@@ -158,6 +158,24 @@ fn each_failpoint_stands_at_one_place() {
 }
 
 #[test]
+fn each_mutant_has_its_feature_and_its_place() {
+    let sources = rust_sources();
+    let mut placed = names_in_calls(&sources, concat!("chiffon_failpoint::mutant", "!(\""));
+    placed.dedup();
+    let mut listed: Vec<&str> = chiffon_failpoint::MUTANTS
+        .iter()
+        .map(|(name, _)| *name)
+        .collect();
+    listed.sort_unstable();
+    assert_eq!(placed, listed, "failpoint/src/names.rs has each");
+    let manifest = repository_root().join("failpoint/Cargo.toml");
+    let manifest = fs::read_to_string(manifest).expect("the room has a manifest");
+    for name in listed {
+        assert!(manifest.contains(&format!("\nmutant-{name} = ")), "{name}");
+    }
+}
+
+#[test]
 fn no_shipped_code_opens_a_channel_without_a_bound() {
     let sources = rust_sources();
     let breaking = paths_where(&sources, |path, text| {

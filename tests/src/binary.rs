@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use cargo_metadata::Message;
+
 use crate::repository_root;
 
 /// Overrides the search, for a run against an installed program.
@@ -19,7 +21,9 @@ pub(crate) fn chiffon() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os(OVERRIDE) {
         Some(path) => PathBuf::from(path),
-        None => build(&["--bin", "chiffon", "--test", ANY_TEST]).join("chiffon"),
+        None => build(&["--bin", "chiffon", "--test", ANY_TEST])
+            .folder
+            .join("chiffon"),
     })
 }
 
@@ -29,8 +33,22 @@ pub(crate) fn chiffon_faulty() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let what = ["--bin", "chiffon-faulty", "--test", ANY_TEST];
-        build(&[&what, &FAULTS[..]].concat()).join("chiffon-faulty")
+        let built = build(&[&what, &FAULTS[..]].concat());
+        built.folder.join("chiffon-faulty")
     })
+}
+
+/// The path of a suite of this package with failpoints and mutants in the rooms that it tests.
+pub(crate) fn faulty_suite(name: &str) -> PathBuf {
+    let what = ["--test", name, "--message-format", "json"];
+    let said = build(&[&what, &FAULTS[..]].concat()).said;
+    let found = Message::parse_stream(said.as_slice()).find_map(|message| match message {
+        Ok(Message::CompilerArtifact(made)) if made.target.name == name => made.executable,
+        _ => None,
+    });
+    found
+        .unwrap_or_else(|| panic!("cargo names no program of the suite {name}"))
+        .into()
 }
 
 /// Failpoints and mutants, in all rooms of this build.
@@ -40,8 +58,14 @@ const FAULTS: [&str; 2] = ["--features", "chiffon/faults"];
 /// did, so that after it only our own rooms and the linking are left to do.
 const ANY_TEST: &str = "fixtures";
 
-/// The folder of the programs.
-fn build(what: &[&str]) -> PathBuf {
+/// What cargo made.
+struct Built {
+    /// The folder of the programs.
+    folder: PathBuf,
+    said: Vec<u8>,
+}
+
+fn build(what: &[&str]) -> Built {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
@@ -57,7 +81,10 @@ fn build(what: &[&str]) -> PathBuf {
         "{what:?} does not build:\n{}",
         String::from_utf8_lossy(&built.stderr)
     );
-    target_folder().join("debug")
+    Built {
+        folder: target_folder().join("debug"),
+        said: built.stdout,
+    }
 }
 
 /// Test programs lie in `<target>/<profile>/deps`.

@@ -158,7 +158,11 @@ impl<E: Into<Error>> From<E> for Failed {
 }
 
 fn transaction(conn: &Connection, group: &[Job]) -> Result<Vec<Result<Answer, Error>>, Failed> {
-    let begun = Transaction::new_unchecked(conn, TransactionBehavior::Immediate);
+    let behaviour = match chiffon_failpoint::mutant!("deferred-begin") {
+        true => TransactionBehavior::Deferred,
+        false => TransactionBehavior::Immediate,
+    };
+    let begun = Transaction::new_unchecked(conn, behaviour);
     let tx = begun.map_err(|error| Failed {
         error: error.into(),
         before_begin: true,
