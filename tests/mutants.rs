@@ -2,6 +2,7 @@
 //! section 5, point 4). What the bugs are stands in `failpoint/src/lib.rs`; where a program dies is left to the crash suite.
 
 use std::process::Command;
+use std::sync::OnceLock;
 
 use chiffon_failpoint::{ALL, MUTANTS};
 use chiffon_tests::{Chiffon, Home, Suite};
@@ -40,12 +41,23 @@ const NOTICED_BY: [(&str, &str); 9] = [
     ),
 ];
 
+/// Everything is built before anything runs: what runs has bounds on its waits, and building takes both cores.
+fn fleet_suite() -> &'static Suite {
+    static BUILT: OnceLock<Suite> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let home = Home::new();
+        let (shipped, faulty) = (Chiffon::new(&home), Chiffon::faulty(&home));
+        let _both_built = (shipped.command(&[]), faulty.command(&[]));
+        Suite::faulty("fleet")
+    })
+}
+
 #[test]
 fn each_mutant_is_noticed_and_without_one_all_is_well() {
     let named: Vec<&str> = NOTICED_BY.iter().map(|(mutant, _)| *mutant).collect();
     let all: Vec<&str> = MUTANTS.iter().map(|(mutant, _)| *mutant).collect();
     assert_eq!(named, all, "each mutant has its test");
-    let suite = Suite::faulty("fleet");
+    let suite = fleet_suite();
     let tests = NOTICED_BY.map(|(_, test)| test);
     let sound = suite.run(&tests, &[]).expect_code(0);
     let passed = format!("{} passed", tests.len());
@@ -78,6 +90,7 @@ fn words_in(program: &Chiffon, words: &[&str]) -> Vec<String> {
 
 #[test]
 fn the_shipped_program_knows_no_failpoint_and_no_mutant() {
+    fleet_suite();
     let home = Home::new();
     let mut words = ALL.to_vec();
     words.extend(["CHIFFON_FAILPOINTS", "CHIFFON_MUTANT"]);
@@ -90,6 +103,7 @@ fn the_shipped_program_knows_no_failpoint_and_no_mutant() {
 
 #[test]
 fn what_is_ordered_and_cannot_be_meant_is_refused_before_anything_is_done() {
+    fleet_suite();
     let home = Home::new();
     for (variable, value, word) in [
         (

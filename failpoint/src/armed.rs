@@ -21,7 +21,7 @@ pub fn reached(name: &'static str) -> io::Result<()> {
         Err(why) => {
             // Whoever did not ask `arm` first must not run on as if nothing had been ordered.
             eprintln!("{why}");
-            std::process::abort();
+            die()
         }
     };
     let Some(order) = orders.get(name) else {
@@ -41,10 +41,15 @@ pub fn reached(name: &'static str) -> io::Result<()> {
         Action::Note => Ok(()),
         Action::Error => Err(io::Error::from(rustix::io::Errno::NOSPC)),
         Action::Stop => signal(Signal::STOP),
-        Action::Kill => {
-            signal(Signal::KILL)?;
-            // The signal takes this thread on its way back at the latest.
-            std::process::abort()
+        Action::Kill => die(),
+    }
+}
+
+/// The signal takes this thread on its way back from the call.
+fn die() -> ! {
+    loop {
+        if let Err(error) = signal(Signal::KILL) {
+            eprintln!("the failpoint cannot kill its process: {error}");
         }
     }
 }

@@ -37,10 +37,10 @@
 #[cfg(feature = "enabled")]
 mod armed;
 mod names;
-#[cfg(any(feature = "enabled", feature = "mutants"))]
+#[cfg(any(feature = "enabled", feature = "mutants", test))]
 mod variables;
 
-#[cfg(any(feature = "enabled", feature = "mutants"))]
+#[cfg(any(feature = "enabled", feature = "mutants", test))]
 pub use variables::{VARIABLES, arm};
 
 #[cfg(feature = "enabled")]
@@ -63,7 +63,7 @@ macro_rules! hit {
         let _passed = $crate::reached($name);
     };
     ($name:literal, $error:ident => $fail:expr) => {
-        if let Err($error) = $crate::reached($name) {
+        if let Some($error) = $crate::reached($name).err() {
             $fail
         }
     };

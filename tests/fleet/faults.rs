@@ -47,23 +47,25 @@ async fn a_commit_waits_for_another_program_at_the_same_database() {
     let path = folder.path().join("a.db");
     let store = Arc::new(Sqlite::open(&path, Options::default()).unwrap());
     let other = rusqlite::Connection::open(&path).unwrap();
-    other
-        .execute_batch("BEGIN IMMEDIATE; CREATE TABLE of_another_program (x INTEGER)")
-        .unwrap();
-    let claim = IdempotencyClaim {
-        key: "k".to_owned(),
-        body: Digest::of_bytes(b"body"),
-        answer: json!({}),
-        at: Timestamp::now(),
-    };
-    let commit = Commit {
-        tenant_id: "default".parse().unwrap(),
-        idempotency: Some(claim),
-        ..Commit::default()
-    };
-    let waiting = tokio::spawn(async move { store.commit(commit).await });
-    // Long enough for it to stand before the lock; if it came later, it would only wait less.
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    other.execute_batch("COMMIT").unwrap();
-    waiting.await.unwrap().unwrap();
+    for round in 0..5 {
+        let write = format!("BEGIN IMMEDIATE; CREATE TABLE of_another_program_{round} (x)");
+        other.execute_batch(&write).unwrap();
+        let claim = IdempotencyClaim {
+            key: format!("k{round}"),
+            body: Digest::of_bytes(b"body"),
+            answer: json!({}),
+            at: Timestamp::now(),
+        };
+        let commit = Commit {
+            tenant_id: "default".parse().unwrap(),
+            idempotency: Some(claim),
+            ..Commit::default()
+        };
+        let store = Arc::clone(&store);
+        let waiting = tokio::spawn(async move { store.commit(commit).await });
+        // Long enough for it to stand before the lock; if it came later, it would only wait less.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        other.execute_batch("COMMIT").unwrap();
+        waiting.await.unwrap().unwrap();
+    }
 }
