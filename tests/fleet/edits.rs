@@ -299,18 +299,24 @@ async fn a_plan_that_is_edited_between_two_sends_is_not_sent_again() {
             plan["steps"][0]["parameters"]["content"] = json!("evil");
         })
         .await;
+    let as_approved = || {
+        let sent = bus.lost("work_request");
+        sent.iter()
+            .all(|request| request["parameters"]["content"] == "hello")
+    };
     world
-        .wait_for("a question instead", || !bus.lost("work_query").is_empty())
+        .wait_for("a question instead", || {
+            !as_approved() || !bus.lost("work_query").is_empty()
+        })
         .await;
+    assert!(as_approved(), "{:#?}", bus.lost("work_request"));
     let before = sent();
     let asked = bus.lost("work_query").len();
     world
         .wait_for("the next question", || bus.lost("work_query").len() > asked)
         .await;
     assert_eq!(sent(), before, "it was sent again");
-    for request in bus.lost("work_request") {
-        assert_eq!(request["parameters"]["content"], "hello", "{request}");
-    }
+    assert!(as_approved(), "{:#?}", bus.lost("work_request"));
     bus.gagged.store(false, Ordering::SeqCst);
     // The agent has never seen it, so it never began, and may not begin any more.
     world.is_refused(&id, 5210, "never arrived").await;

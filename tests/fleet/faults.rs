@@ -1,13 +1,18 @@
-//! What only this suite does to a world: the worker's mind changes, the agent dies, the bus is wiped.
+//! What only this suite does to a world: the worker's mind changes, the agent dies, the bus is wiped, another program
+//! holds the database.
 
 #![expect(
     clippy::unwrap_used,
     reason = "a fixture that fails is a test that fails, and says where"
 )]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chiffon_bus::MemoryBus;
+use chiffon_common::Digest;
+use chiffon_store::{Commit, IdempotencyClaim, Options, Sqlite, Store};
+use jiff::Timestamp;
+use serde_json::json;
 
 use super::world::{Act, Double, World};
 
@@ -32,5 +37,35 @@ impl World {
         self.bus = Arc::new(MemoryBus::new());
         self.start_orchestrator().await;
         self.start_agent().await;
+    }
+}
+
+/// A transaction that begins by reading could not write after somebody else has: SQLite refuses it at once (R9).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_waits_for_another_program_at_the_same_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let store = Arc::new(Sqlite::open(&path, Options::default()).unwrap());
+    let other = rusqlite::Connection::open(&path).unwrap();
+    for round in 0..5 {
+        let write = format!("BEGIN IMMEDIATE; CREATE TABLE of_another_program_{round} (x)");
+        other.execute_batch(&write).unwrap();
+        let claim = IdempotencyClaim {
+            key: format!("k{round}"),
+            body: Digest::of_bytes(b"body"),
+            answer: json!({}),
+            at: Timestamp::now(),
+        };
+        let commit = Commit {
+            tenant_id: "default".parse().unwrap(),
+            idempotency: Some(claim),
+            ..Commit::default()
+        };
+        let store = Arc::clone(&store);
+        let waiting = tokio::spawn(async move { store.commit(commit).await });
+        // Long enough for it to stand before the lock; if it came later, it would only wait less.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        other.execute_batch("COMMIT").unwrap();
+        waiting.await.unwrap().unwrap();
     }
 }

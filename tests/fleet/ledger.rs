@@ -7,6 +7,25 @@ use super::{
     world::{Act, World},
 };
 
+/// One folder with everything in it would be written anew with every commit (R38).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_record_lies_in_the_folders_of_its_hour_and_its_shard() {
+    let world = World::plain(Act::Complete).await;
+    let id = world.ask("ping nas").await;
+    let recorded = |request: &Value| request["ledger_commit"].is_string();
+    world.until_it(&id, "its ledger commit", recorded).await;
+    let list = std::process::Command::new("git")
+        .arg("-C")
+        .arg(world.home.path().join("ledger"))
+        .args(["ls-tree", "-r", "--name-only", "main", "records"])
+        .output()
+        .unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    let parts: Vec<&str> = list.trim().split('/').collect();
+    assert_eq!(parts.len(), 8, "records/YYYY/MM/DD/HH/xx/yy/ID.yml: {list}");
+    assert_eq!(parts.last().copied(), Some(format!("{id}.yml").as_str()));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deleted_ledger_is_filled_in_from_the_database_and_an_edited_one_is_found() {
     let mut world = World::plain(Act::Complete).await;

@@ -13,6 +13,7 @@ mod report;
 mod repository;
 mod source;
 mod sshd;
+mod suite;
 mod wait;
 
 pub use chiffon::{Chiffon, Output, Running};
@@ -25,4 +26,5 @@ pub use source::{
     begins_a_transaction, names_a_private_path, opens_unbounded_channel, without_tests,
 };
 pub use sshd::Sshd;
+pub use suite::Suite;
 pub use wait::wait_for;

@@ -55,7 +55,9 @@ impl Core {
                 self.remember_accepted(meta, request);
             }
             Record::Started { attempt } => {
-                if let Some(open) = self.open_mut(attempt) {
+                if let Some(open) = self.open_mut(attempt)
+                    && !chiffon_failpoint::mutant!("rerun-interrupted")
+                {
                     open.stage = Stage::Sweeping(SweepCause::Restarted);
                 }
             }

@@ -1,15 +1,16 @@
 //! One event meets one stored slice: load, judge, commit; again if somebody else was faster.
 
 use chiffon_arbiter::{
-    Context, Effect, Gate, Moved, ProofError, Refusal, RequestState, Run, RunEvent, apply,
+    Context, DecisionKind, Effect, Gate, Moved, ProofError, Refusal, RequestState, Run, RunEvent,
+    apply,
 };
 use chiffon_common::{Frozen, Principal, RequestId, TraceId};
 use chiffon_store::{Check, Commit, Error, InboxKey, NewLogLine, TimerRow, Write};
 use serde_json::Value;
 
 use super::{
-    KeptAnswer, KeyClaim, Shared, audit::chiffon, outgoing::OutgoingError, rows,
-    views::request_view,
+    KeptAnswer, KeyClaim, Shared, audit::chiffon, outgoing::OutgoingError, preview::digest_of,
+    rows, views::request_view,
 };
 
 /// How often a slice is read again because somebody else changed it. Each round lets somebody win, so
@@ -98,7 +99,11 @@ impl Shared {
         request: RequestId,
     ) -> Result<(Run, rows::Versions), AdvanceError> {
         let found = self.store.run(&self.settings.tenant, request).await?;
-        Ok(rows::slice_of(&found.ok_or(AdvanceError::NoRequest)?)?)
+        let (mut run, versions) = rows::slice_of(&found.ok_or(AdvanceError::NoRequest)?)?;
+        if chiffon_failpoint::mutant!("approval-not-rebound") {
+            rebound(&mut run)?;
+        }
+        Ok((run, versions))
     }
 
     /// What the gate before every start has to know beside the slice.
@@ -158,8 +163,10 @@ impl Shared {
                     (commit, Advanced::Refused(refusal), Vec::new())
                 }
             };
+            chiffon_failpoint::hit!("advance.commit.before");
             match self.commit(commit).await {
                 Ok(_) => {
+                    chiffon_failpoint::hit!("advance.commit.after");
                     if wakes_schedule {
                         self.nudges.schedules.notify_one();
                     }
@@ -269,6 +276,27 @@ impl Shared {
             }
         }
     }
+}
+
+/// As if an approval were of whatever plan is stored: everything that names the digest of the plan gets that of
+/// the plan as it is now.
+fn rebound(run: &mut Run) -> Result<(), ProofError> {
+    let Some(mut plan) = run.plan.clone() else {
+        return Ok(());
+    };
+    let now = digest_of(run, &plan)?;
+    plan.digest = now;
+    run.plan = Some(plan);
+    run.request.planned = Some(now);
+    if let Some(approval) = &mut run.request.approval {
+        approval.digest = now;
+    }
+    for decision in run.decisions.values_mut() {
+        if let DecisionKind::Approval { digest, .. } = &mut decision.kind {
+            *digest = now;
+        }
+    }
+    Ok(())
 }
 
 /// A start was judged under the freeze that was read: it is none where somebody has frozen the fleet since.

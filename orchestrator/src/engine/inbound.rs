@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use chiffon_arbiter::{Outcome, Refusal, Reported, RunEvent};
+use chiffon_arbiter::{Outcome, Refusal, Reported, Run, RunEvent};
 use chiffon_bus::{Delivery, QueueName, Reject};
 use chiffon_common::{
     Envelope, Heartbeat, MessageId, Payload, Principal, RequestId, TaskId, WorkResult, WorkStatus,
@@ -109,8 +109,17 @@ impl Shared {
         let (lane, mut waiting) = mpsc::channel::<(Word, MessageId, Box<dyn Delivery>)>(LANE_DEPTH);
         tokio::spawn(async move {
             while let Some((word, id, delivery)) = waiting.recv().await {
+                chiffon_failpoint::hit!("inbound.commit.before");
+                if chiffon_failpoint::mutant!("ack-before-commit") {
+                    acked(delivery).await;
+                    let _lost = self.take(word, id).await;
+                    continue;
+                }
                 match self.take(word, id).await {
-                    Ok(()) => delivery.ack().await,
+                    Ok(()) => {
+                        chiffon_failpoint::hit!("inbound.ack.before");
+                        acked(delivery).await;
+                    }
                     Err(unfit) => {
                         let cause = std::error::Error::source(&unfit).map(ToString::to_string);
                         tracing::error!(%unfit, cause, message.id = %id, "message goes to the dead letters");
@@ -174,6 +183,10 @@ impl Shared {
             Word::Status(status) => (reported(status), self.lines(request, status)),
             Word::Result(result) => (ended(result), Vec::new()),
         };
+        let event = match chiffon_failpoint::mutant!("no-fencing") {
+            true => of_attempt_in_hand(event, &self.load(request).await?.0),
+            false => event,
+        };
         let cause = Cause {
             inbox: Some(inbox),
             lines,
@@ -208,12 +221,18 @@ impl Shared {
                 return delivery.reject(Reject::DeadLetter).await;
             }
         };
+        chiffon_failpoint::hit!("heartbeat.commit.before");
         if let Err(error) = self.heard(beat).await {
             // The next one says the same and more.
             tracing::warn!(%error, "heartbeat could not be stored");
         }
         delivery.ack().await;
     }
+}
+
+async fn acked(delivery: Box<dyn Delivery>) {
+    delivery.ack().await;
+    chiffon_failpoint::hit!("inbound.ack.after");
 }
 
 fn open_payload(delivery: &dyn Delivery) -> Result<(Payload, MessageId), Unfit> {
@@ -251,6 +270,34 @@ fn is_sender(delivery: &dyn Delivery, claimed: &str) -> Result<(), Unfit> {
             claimed: claimed.to_owned(),
         })
     }
+}
+
+/// As if nobody looked whose word it is: what any attempt of any agent says is said of the one in hand.
+fn of_attempt_in_hand(mut event: RunEvent, run: &Run) -> RunEvent {
+    let (id, attempt, seq, agent, life) = match &mut event {
+        RunEvent::Reported(of) => (
+            of.task,
+            &mut of.attempt,
+            &mut of.seq,
+            &mut of.agent,
+            &mut of.incarnation,
+        ),
+        RunEvent::Ended {
+            task,
+            attempt,
+            seq,
+            agent,
+            incarnation,
+            ..
+        } => (*task, attempt, seq, agent, incarnation),
+        _ => return event,
+    };
+    let task = run.tasks.get(&id);
+    if let Some((task, sent)) = task.and_then(|task| Some((task, task.state.sent()?))) {
+        (*attempt, *seq) = (task.attempt, task.seq + 1);
+        (*agent, *life) = (sent.agent.clone(), sent.incarnation);
+    }
+    event
 }
 
 fn reported(status: &WorkStatus) -> RunEvent {

@@ -122,7 +122,9 @@ impl Line {
     }
 
     fn judge(&self, waiting: &Waiting) -> Turn {
-        if let Some(turn) = self.host_of(waiting) {
+        if let Some(turn) = self.host_of(waiting)
+            && !chiffon_failpoint::mutant!("no-lease")
+        {
             return turn;
         }
         let at_work = self.at_work.get(&waiting.project).copied();

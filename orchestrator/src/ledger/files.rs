@@ -37,6 +37,9 @@ pub fn record_path(made_at: Timestamp, request: RequestId) -> String {
     let hour = made_at.to_zoned(TimeZone::UTC).strftime("%Y/%m/%d/%H");
     // The last bytes of a UUIDv7 are random; the first ones are the time.
     let [.., a, b] = request.as_uuid().as_bytes();
+    if chiffon_failpoint::mutant!("flat-ledger") {
+        return format!("records/{request}.yml");
+    }
     format!("records/{hour}/{a:02x}/{b:02x}/{request}.yml")
 }
 

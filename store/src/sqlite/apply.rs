@@ -166,7 +166,9 @@ pub(super) fn apply(batch: &mut Batch<'_>, command: &Command) -> Result<Answer, 
 fn apply_commit(batch: &mut Batch<'_>, commit: &Commit) -> Result<Receipt, Error> {
     let (conn, tenant) = (batch.conn(), &commit.tenant_id);
     let mut receipt = Receipt::default();
-    if let Some(key) = &commit.inbox {
+    if let Some(key) = &commit.inbox
+        && !chiffon_failpoint::mutant!("no-inbox")
+    {
         keys::handle(conn, tenant, key)?;
     }
     if let Some(claim) = &commit.idempotency {

@@ -126,7 +126,8 @@ pub(super) fn of_request(
 }
 
 fn is_held(lease: &LeaseRow, now: Timestamp) -> bool {
-    lease.expires_at.is_none_or(|end| micros(end) > micros(now))
+    !chiffon_failpoint::mutant!("no-lease")
+        && lease.expires_at.is_none_or(|end| micros(end) > micros(now))
 }
 
 fn held(lease: LeaseRow) -> Error {

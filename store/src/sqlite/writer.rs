@@ -158,7 +158,11 @@ impl<E: Into<Error>> From<E> for Failed {
 }
 
 fn transaction(conn: &Connection, group: &[Job]) -> Result<Vec<Result<Answer, Error>>, Failed> {
-    let begun = Transaction::new_unchecked(conn, TransactionBehavior::Immediate);
+    let behaviour = match chiffon_failpoint::mutant!("deferred-begin") {
+        true => TransactionBehavior::Deferred,
+        false => TransactionBehavior::Immediate,
+    };
+    let begun = Transaction::new_unchecked(conn, behaviour);
     let tx = begun.map_err(|error| Failed {
         error: error.into(),
         before_begin: true,
@@ -168,9 +172,12 @@ fn transaction(conn: &Connection, group: &[Job]) -> Result<Vec<Result<Answer, Er
     for job in group {
         results.push(alone(&mut batch, &job.command)?);
     }
+    chiffon_failpoint::hit!("store.seal.before");
     batch.seal()?;
+    chiffon_failpoint::hit!("store.commit.before", _full => return Err(Error::Full.into()));
     // Dropped without it, the transaction is rolled back.
     tx.commit().map_err(at_commit)?;
+    chiffon_failpoint::hit!("store.commit.after");
     Ok(results)
 }
 
