@@ -128,6 +128,15 @@ fn judge(end: Option<End>, stopped: bool, clean: bool, account: Account, spec: &
             let why = account.no_sandbox().unwrap_or_default();
             (ResultStatus::Refused, Some(no_sandbox(why)))
         }
+        // Somebody else ended it, the kernel for want of memory, say: cut off, and not a failure of its playbook.
+        Some(end)
+            if end.why == Why::Ended
+                && end.signal.is_some()
+                && !stopped
+                && account.problem(end.exit, end.signal).is_some() =>
+        {
+            (ResultStatus::Interrupted, Some(interrupted()))
+        }
         Some(end) if end.why == Why::Ended => match account.problem(end.exit, end.signal) {
             // What ended by itself before the stop reached it has its own end.
             None => (ResultStatus::Completed, None),

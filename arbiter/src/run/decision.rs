@@ -152,16 +152,21 @@ impl Desk<'_> {
     }
 
     fn interrupted_answered(&mut self, task: TaskId, choice: &str, because: &str) {
-        if choice == "retry" {
-            self.extend_deadline();
-            self.wait_again(task, because);
-        } else {
-            let problem = Problem::new(
-                ErrorCode::Interrupted,
-                "the run was cut off, and a person decided not to run it again",
-                "look at the host, then ask again",
-            );
-            self.move_task(task, TaskState::Failed { problem }, because);
+        match choice {
+            "retry" => {
+                self.extend_deadline();
+                self.wait_again(task, because);
+            }
+            // Somebody looked, and it was done all the same.
+            "completed" => self.move_task(task, TaskState::Completed, because),
+            _ => {
+                let problem = Problem::new(
+                    ErrorCode::Interrupted,
+                    "the run was cut off, and a person decided not to run it again",
+                    "look at the host, then ask again",
+                );
+                self.move_task(task, TaskState::Failed { problem }, because);
+            }
         }
     }
 

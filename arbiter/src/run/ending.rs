@@ -149,7 +149,7 @@ impl Desk<'_> {
                 let asked = self.ask(
                     DecisionKind::Interrupted { task: id },
                     question,
-                    &["retry", "fail"],
+                    &["completed", "retry", "fail"],
                 );
                 self.move_task(
                     id,

@@ -67,13 +67,23 @@ pub fn request(paint: Paint, request: &RequestView) -> String {
     let mut text = format!(
         "{}\n  state      {}: {}\n  asked      {}: \"{}\"\n  when       {}, last moved {}",
         paint.bold(&format!("Request {}", request.request_id)),
-        request_state(paint, request),
+        match request.waits_for_person {
+            true => request_state(paint, request),
+            false => state(paint, &request.state),
+        },
         one_line(&request.because, 300),
         one_line(&request.requester, 80),
         one_line(&request.text, 400),
         words::time(request.created_at),
         words::time(request.updated_at),
     );
+    if let Some(why) = request
+        .stands_still
+        .as_ref()
+        .filter(|_| !request.waits_for_person)
+    {
+        text += &format!("\n  now        {}", paint.warn(&one_line(why, 300)));
+    }
     if let Some(original) = &request.undo_of {
         text += &format!("\n  undo of    {original}");
     }

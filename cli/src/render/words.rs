@@ -110,6 +110,10 @@ pub fn state(paint: Paint, state: &str) -> String {
 pub(super) fn request_state(paint: Paint, request: &RequestView) -> String {
     match request.state.as_str() {
         "running" if request.waits_for_person => paint.warn("running: waits for you"),
+        "running" => match &request.stands_still {
+            Some(why) => paint.warn(&format!("running: {}", one_line(why, 60))),
+            None => state(paint, "running"),
+        },
         other => state(paint, other),
     }
 }

@@ -90,6 +90,9 @@ pub struct RequestView {
     /// Whether a person is asked for something: an approval, another answer, or a clearer sentence.
     #[serde(default)]
     pub waits_for_person: bool,
+    /// Why nothing of it moves while it is running, for people: what it waits for, or that nobody can say how it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_still: Option<String>,
     /// Why it is in this state, for people.
     pub because: String,
     /// What went wrong, where something did.

@@ -25,6 +25,7 @@ mod outgoing;
 mod planning;
 mod preview;
 mod proposals;
+mod reasons;
 mod record;
 mod recorded;
 mod relay;

@@ -11,6 +11,8 @@ use chiffon_common::{
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::reasons::waiting_words;
+
 /// What an undo says until the run that it takes back has an id.
 const RUN_ID: &str = "{chiffon_run_id}";
 
@@ -76,6 +78,7 @@ pub(crate) fn request_line(run: &Run, updated_at: Timestamp) -> RequestView {
         state: request.state.name().to_owned(),
         ended: request.state.ended(),
         waits_for_person: waits_for_person(run),
+        stands_still: None,
         because: cancelling.map_or_else(
             || request.because.clone(),
             |c| format!("being cancelled by {}", c.by),
@@ -188,20 +191,6 @@ fn task_problem(task: &Task) -> Option<Problem> {
         TaskState::Failed { problem } => Some(problem.clone()),
         _ => None,
     }
-}
-
-fn waiting_words(task: &Task) -> Option<String> {
-    let TaskState::Waiting { on } = &task.state else {
-        return None;
-    };
-    Some(match on {
-        WaitingOn::Dependency => "waits for a step before it".to_owned(),
-        WaitingOn::Lease { words }
-        | WaitingOn::Resources { words }
-        | WaitingOn::Retry { words, .. }
-        | WaitingOn::Agent { words } => words.clone(),
-        WaitingOn::Freeze { words } => format!("waits: {words}"),
-    })
 }
 
 /// One question of a slice.

@@ -6,7 +6,7 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
-use chiffon_arbiter::{Request, Run, RunEvent, Said};
+use chiffon_arbiter::{Request, RequestState, Run, RunEvent, Said};
 use chiffon_common::{
     Content, EntryCall, ErrorCode, Problem, ProjectId, RequestId, RoomId, Undoing,
     api::{NewRequest, Page, REQUEST_STATES, RequestAccepted, RequestView, UndoRequest},
@@ -123,6 +123,7 @@ pub(super) async fn view(state: &State, id: RequestId) -> Result<(RequestView, u
     let view = RequestView {
         undone_by,
         warnings: shared.warnings(&run).await?,
+        stands_still: shared.stands_still(&run),
         ..request_view(&run, updated_at, commit)
     };
     Ok((view, version))
@@ -197,14 +198,22 @@ pub(super) async fn list(
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
         let request: Request = serde_json::from_value(row.doc).map_err(|error| internal(&error))?;
-        let run = Run {
+        // What it waits for stands at its tasks; of those that run there are few.
+        let run = match &request.state {
+            RequestState::Running { .. } => {
+                shared.load(row.request_id).await.ok().map(|(run, _)| run)
+            }
+            _ => None,
+        };
+        let run = run.unwrap_or(Run {
             request,
             plan: None,
             tasks: Default::default(),
             decisions: Default::default(),
             timers: Default::default(),
-        };
+        });
         let mut line = request_line(&run, row.updated_at);
+        line.stands_still = shared.stands_still(&run);
         // While a request runs, only its decisions know whether it asks something.
         line.waits_for_person =
             line.waits_for_person || (!row.ended && asks(&state, row.request_id).await?);

@@ -207,12 +207,16 @@ fn a_person_says_once_how_it_ended_whether_or_not_anybody_had_asked() {
 
 #[test]
 fn an_interrupted_task_takes_the_same_words() {
-    for (choice, state) in [("failed", "failed"), ("retry", "waiting")] {
+    for (choice, state) in [
+        ("failed", "failed"),
+        ("retry", "waiting"),
+        ("completed", "completed"),
+    ] {
         let mut world = running(Tier::One, OnInterrupt::Ask);
         let task = world.task(Mode::Apply, 0);
         world.dispatch(task).unwrap();
         world.end(task, 1, 1, ResultStatus::Interrupted).unwrap();
-        let wrong = world.resolve(task, "completed");
+        let wrong = world.resolve(task, "perhaps");
         assert!(
             matches!(wrong, Err(Refusal::InvalidChoice { .. })),
             "{wrong:?}"
