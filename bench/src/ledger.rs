@@ -91,7 +91,6 @@ fn open(path: &Path) -> anyhow::Result<Ledger> {
 
 /// Writes so many commits; what each burst cost, in seconds a commit.
 fn write(path: &Path, commits: u32) -> anyhow::Result<Vec<f64>> {
-    let mut ledger = open(path)?;
     let mut parent = None;
     let mut costs = Vec::new();
     for first in (1..=commits).step_by(BURST as usize) {
@@ -99,8 +98,9 @@ fn write(path: &Path, commits: u32) -> anyhow::Result<Vec<f64>> {
         let batches = numbers.map(|n| rows(n, parent.clone()));
         let mut batches = batches.collect::<Result<Vec<Batch>, _>>()?;
         let begun = Instant::now();
-        ledger.chain(&mut batches)?;
-        parent = ledger.write_all(&batches)?.last().map(ToString::to_string);
+        let commits = open(path)?.begin(&mut batches)?.write()?;
+        parent = commits.last().map(ToString::to_string);
+        open(path)?.tidy()?;
         costs.push(begun.elapsed().as_secs_f64() / batches.len() as f64);
     }
     Ok(costs)
