@@ -100,7 +100,6 @@ fn write(path: &Path, commits: u32) -> anyhow::Result<Vec<f64>> {
         let begun = Instant::now();
         let commits = open(path)?.begin(&mut batches)?.write()?;
         parent = commits.last().map(ToString::to_string);
-        open(path)?.tidy()?;
         costs.push(begun.elapsed().as_secs_f64() / batches.len() as f64);
     }
     Ok(costs)

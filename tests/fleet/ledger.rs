@@ -115,7 +115,7 @@ async fn a_ledger_that_a_loss_of_power_damaged_is_made_anew_and_goes_on() {
             emptied += 1;
         }
     }
-    assert!(emptied > 5, "only {emptied} objects were there to damage");
+    assert!(emptied > 1, "only {emptied} files were there to damage");
     world.start_orchestrator().await;
     let second = recorded(&world).await;
     assert_ne!(first["ledger_commit"], second["ledger_commit"]);

@@ -169,10 +169,6 @@ impl Shared {
                 self.changed(entry.request_id);
             }
         }
-        if let Err(error) = self.on_ledger(|place| place.read()?.tidy()).await {
-            // Nothing depends on it; what is damaged is found by the write that needs it.
-            tracing::warn!(%error, "the ledger's repository was not kept in order");
-        }
         Ok(true)
     }
 

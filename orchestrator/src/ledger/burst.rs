@@ -1,22 +1,13 @@
-//! Many batches at once: what waits under load becomes one pack and one move of `main`, with a commit
-//! for each batch as ever. The hashes are those that [`Ledger::write`] gives one by one.
-
-use std::path::Path;
+//! Batches that are written at once: what waits becomes one pack and one move of `main`, with a commit for each batch
+//! as ever. The hashes are those that [`Ledger::write`] gives one by one.
 
 use chiffon_store::{LedgerBatchRow, LedgerEntryRow};
 use gix::{ObjectId, Repository, objs::Kind};
 
-use super::{CommitId, Ledger, LedgerError, build, durable, pack, parent_of, verify};
+use super::{CommitId, Ledger, LedgerError, build, pack, parent_of, verify};
 
 /// A batch with its entries.
 pub type Batch = (LedgerBatchRow, Vec<LedgerEntryRow>);
-
-/// Fewer objects are written as loose ones: a pack for each commit would be too many packs.
-const WORTH_A_PACK: usize = 200;
-
-/// More packs than that make every look-up slow, and gix holds a bounded number of them. Whoever does not let `tidy`
-/// merge them gets loose objects.
-const MOST_PACKS: usize = 400;
 
 /// Batches that follow each other, made into commits in memory: nothing of it is on disk before [`Burst::write`].
 pub struct Burst {
@@ -111,6 +102,10 @@ impl Ledger {
         if head != Some(last) {
             self.move_main(head, last)?;
         }
+        if let Err(error) = self.tidy() {
+            // Nothing depends on it; what is damaged is found by the write that needs it.
+            tracing::warn!(%error, "the ledger's repository was not kept in order");
+        }
         Ok(())
     }
 
@@ -127,10 +122,6 @@ impl Ledger {
         let failed = |error: std::io::Error| LedgerError::io("write the objects", &error);
         chiffon_failpoint::hit!("ledger.objects.before", full => return Err(failed(full)));
         let folder = self.repository.git_dir().join("objects");
-        let few = objects.len() < WORTH_A_PACK;
-        if few || packs_in(&folder.join("pack")).map_err(failed)? >= MOST_PACKS {
-            return durable::write_loose(&folder, &objects).map_err(failed);
-        }
         pack::write(&folder, objects).map_err(failed)
     }
 }
@@ -139,16 +130,4 @@ impl Ledger {
 fn begin_of(batches: &[Batch]) -> Result<Option<CommitId>, LedgerError> {
     let first = batches.first().map(|(first, _)| parent_of(first));
     Ok(first.transpose()?.flatten())
-}
-
-fn packs_in(folder: &Path) -> std::io::Result<usize> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(error),
-    };
-    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    Ok(paths
-        .filter(|path| path.extension().is_some_and(|one| one == "pack"))
-        .count())
 }

@@ -1,5 +1,5 @@
-//! Many objects as one git pack with its index (git's pack format 2, no deltas). A burst of commits costs
-//! two files this way instead of fifteen for each commit, and two syncs. Merging packs is left to `tidy`.
+//! Objects as one git pack with its index (git's pack format 2, no deltas). Whatever is written at once costs two
+//! files this way instead of fifteen for each commit, and as few syncs. Merging packs is left to `tidy`.
 //!
 //! gix can index packs that it receives, but makes new ones only behind a feature that brings its diff and
 //! traversal crates, to find deltas that a ledger's small files do not repay.
@@ -45,10 +45,17 @@ pub(super) fn write(
 /// A file that has its name only when its content is safe.
 pub(super) fn put(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let unfinished = folder.join(format!("tmp_{name}"));
-    let mut file = super::durable::create(&unfinished)?;
-    file.write_all(content)?;
-    seal(file)?;
-    fs::rename(unfinished, folder.join(name))
+    let written = super::durable::create(&unfinished).and_then(|mut file| {
+        file.write_all(content)?;
+        seal(file)?;
+        chiffon_failpoint::hit!("ledger.names.before");
+        fs::rename(&unfinished, folder.join(name))
+    });
+    if written.is_err() {
+        // No name that git reads; on a full disk it would only be in the way.
+        let _gone_already = fs::remove_file(unfinished);
+    }
+    written
 }
 
 /// Nobody writes it again, and it is on disk.

@@ -1,6 +1,6 @@
-//! Keeping the repository in order while it grows (R39): loose objects are folded into a pack when they are many, and
-//! packs of like size are merged into one when there are several, so that whatever its age a look-up passes few packs
-//! and each object is copied a few times in all. Finding deltas is left to `git gc`, which may be run beside it.
+//! Keeping the repository in order while it grows (R39): packs of like size are merged into one when there are several,
+//! so that whatever its age a look-up passes few packs and each object is copied a few times in all. Loose objects,
+//! which earlier versions and pushes leave, are folded into a pack when they are many. Finding deltas is left to `git gc`, which may be run beside it.
 //!
 //! A merged pack is the bodies of its parts one after the other: what a pack says of places within it is relative, so
 //! nothing has to be unpacked. The parts' checksums are held against their content on the way.
@@ -22,7 +22,7 @@ use super::{
 /// Packs of one size that are merged into one of the next.
 const SEVERAL: usize = 8;
 /// A pack with more objects than that is left as it is: its index would no longer be small in memory.
-const MOST_OBJECTS: u32 = 1 << 18;
+const MOST_OBJECTS: u32 = 1 << 19;
 /// The places within a pack have 31 bits.
 const MOST_BYTES: u64 = 1 << 30;
 /// Loose objects in one of 256 folders from which on they are folded: a few thousand in all.
@@ -157,6 +157,7 @@ fn part(path: PathBuf) -> io::Result<Option<Part>> {
 
 /// Makes one pack of these, and removes them once it is safe.
 fn merge(folder: &Path, parts: &[Part]) -> io::Result<()> {
+    // One name: what a crash leaves is overwritten.
     let unfinished = folder.join("tmp_pack_merged");
     let mut out = Hashed::new(BufWriter::with_capacity(1 << 16, create(&unfinished)?));
     let count = parts.iter().map(|part| part.objects).sum::<u32>();
