@@ -42,8 +42,7 @@ const TOKEN: &str = "chf_bench";
 const SECRET: [u8; 32] = [7; 32];
 
 pub(crate) async fn measure(tasks: u32) -> anyhow::Result<()> {
-    // Not in a folder for temporary files, which is often in memory.
-    let folder = tempfile::tempdir_in(".")?;
+    let folder = crate::on_disk()?;
     let fleet = Arc::new(Fleet::start(folder.path()).await?);
     for number in 0..20 {
         fleet.one(number).await?;

@@ -21,8 +21,7 @@ const TIMES: usize = 21;
 const STATES: [&str; 4] = ["completed", "completed", "completed", "failed"];
 
 pub(crate) async fn measure(requests: u32) -> anyhow::Result<()> {
-    // Not in a folder for temporary files, which is often in memory.
-    let folder = tempfile::tempdir_in(".")?;
+    let folder = crate::on_disk()?;
     let path = folder.path().join("a.db");
     let store = Sqlite::open(&path, Options::default())?;
     let requests = u64::from(requests);

@@ -25,8 +25,7 @@ const SECRET: [u8; 32] = [7; 32];
 const GOAL: f64 = 1_000.0;
 
 pub(crate) fn measure(commits: u32) -> anyhow::Result<()> {
-    // Not in a folder for temporary files, which is often in memory.
-    let folder = tempfile::tempdir_in(".")?;
+    let folder = crate::on_disk()?;
     let ours = folder.path().join("ledger");
     // Seconds a commit, by burst.
     let costs = write(&ours, commits)?;

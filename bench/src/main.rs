@@ -53,3 +53,9 @@ fn in_runtime<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
     let runtime = runtime.enable_all().build()?;
     Ok(runtime.block_on(work))
 }
+
+/// A folder for one measure: not among temporary files, which are often in memory.
+fn on_disk() -> anyhow::Result<tempfile::TempDir> {
+    std::fs::create_dir_all("target")?;
+    Ok(tempfile::tempdir_in("target")?)
+}

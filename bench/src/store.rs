@@ -20,8 +20,7 @@ const TASKS: usize = 64;
 
 pub(crate) async fn measure(seconds: u32) -> anyhow::Result<()> {
     let time = Duration::from_secs(u64::from(seconds));
-    // Not in a folder for temporary files, which is often in memory.
-    let folder = tempfile::tempdir_in(".")?;
+    let folder = crate::on_disk()?;
     let store: Arc<dyn Store> = Arc::new(Sqlite::open(
         &folder.path().join("a.db"),
         Options::default(),
