@@ -203,6 +203,10 @@ async fn a_burst_that_a_crash_broke_off_is_written_as_it_was_decided() {
 }
 
 /// Decides three more batches, as the scribe does, and writes them or not; their commits, newest first.
+#[expect(
+    clippy::unwrap_used,
+    reason = "a fixture that fails is a test that fails, and says where"
+)]
 async fn broken_off(world: &World, folder: &std::path::Path, is_written: bool) -> Vec<Value> {
     let tenant = TenantId::default();
     let first = world.store.ledger_entries(&tenant, 0, 1).await.unwrap();

@@ -150,8 +150,8 @@ fn a_full_disk_is_no_damage_and_leaves_nothing_behind() {
     let before = packs(&elsewhere);
     let commit = Ledger::open(&elsewhere).unwrap().write(&batch, &entries);
     let made = &packs(&elsewhere) - &before;
-    let made = made.iter().map(|name| name.to_str().unwrap());
-    let pack = made.filter(|name| name.ends_with(".pack")).next().unwrap();
+    let mut made = made.iter().map(|name| name.to_str().unwrap());
+    let pack = made.find(|name| name.ends_with(".pack")).unwrap();
     let unfinished = path.join(format!("objects/pack/tmp_{pack}"));
     std::os::unix::fs::symlink("/dev/full", &unfinished).unwrap();
     let refused = ledger.write(&batch, &entries).unwrap_err();
