@@ -19,8 +19,12 @@ impl Shared {
         let tenant = &self.settings.tenant;
         // First the ledger: its commits follow from what is sealed already.
         let batch = self.store.last_ledger_batch(tenant).await.map_err(store)?;
+        let written = match &batch {
+            Some(batch) => self.last_written(batch).await.map_err(store)?,
+            None => None,
+        };
         let seal = self.store.last_seal().await.map_err(store)?;
-        let ledger_commit = batch.and_then(|batch| batch.commit.or(batch.parent));
+        let ledger_commit = written.and_then(|batch| batch.commit);
         Ok(seal.map(|seal| AuditAnchor {
             seal_no: seal.seal_no,
             first_seq: seal.first_seq,

@@ -20,8 +20,10 @@ use std::time::Duration;
 
 use super::{
     AdvanceError, Cause, Shared,
+    library::Moment,
     line::{Claim, Line, Turn, Waiting},
     outgoing::step_of,
+    rows::slice_of,
     shared::nudged,
     turns::{IN_HAND, is_unknown},
 };
@@ -53,6 +55,7 @@ impl Shared {
             return Ok(());
         }
         waiting.sort_by_key(place_in_line);
+        let moment = self.library.moment();
         let in_hand = self.store.tasks_in(&IN_HAND, 10_000).await?;
         let slots = self.free_slots(&in_hand).await?;
         let mut line = self.line(&slots, &in_hand).await?;
@@ -76,7 +79,7 @@ impl Shared {
                     continue;
                 }
             }
-            if let Err(error) = self.dispatch_one(&row, &slots, &mut line).await {
+            if let Err(error) = self.dispatch_one(&row, &slots, &mut line, moment).await {
                 // One broken slice must not hold up the others.
                 tracing::warn!(%error, task.id = %row.task_id, "task could not be dispatched");
             }
@@ -120,8 +123,11 @@ impl Shared {
         row: &TaskRow,
         slots: &Slots,
         line: &mut Line,
+        moment: Moment,
     ) -> Result<(), AdvanceError> {
-        let (run, versions) = self.load(row.request_id).await?;
+        let rows = self.store.run(&self.settings.tenant, row.request_id);
+        let rows = rows.await?.ok_or(AdvanceError::NoRequest)?;
+        let (run, versions) = slice_of(&rows)?;
         let Some(task) = run.tasks.get(&row.task_id) else {
             return Ok(());
         };
@@ -145,7 +151,7 @@ impl Shared {
             },
         }
         let (_, step) = step_of(&run, row.task_id)?;
-        let waiting = self.waiting(&run, task, step).await;
+        let waiting = self.waiting(&run, task, step, moment).await;
         let agent = match line.next(&waiting) {
             Turn::Go(agent) => agent,
             turn => {
@@ -157,10 +163,10 @@ impl Shared {
         let Some((incarnation, _)) = slots.get(&agent) else {
             return Ok(());
         };
-        if let Some(problem) = self.changed_since_planned(step).await {
+        if let Some(problem) = self.changed_since_planned(step, moment).await {
             return self.refuse(row, problem).await;
         }
-        if let Some(fault) = self.altered(row.request_id).await? {
+        if let Some(fault) = self.altered(row.request_id, rows).await? {
             return self.refuse(row, altered_problem(&fault)).await;
         }
         let now = self.clock.now();
@@ -226,8 +232,9 @@ impl Shared {
             .map(drop)
     }
 
-    async fn changed_since_planned(&self, step: &Step) -> Option<Problem> {
-        let now = match self.library.current().await {
+    /// Looked up in what the files said after the task had become ready.
+    async fn changed_since_planned(&self, step: &Step, moment: Moment) -> Option<Problem> {
+        let now = match self.library.since(moment).await {
             Ok(now) => now,
             Err(problem) => return Some(problem),
         };

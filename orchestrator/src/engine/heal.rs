@@ -26,14 +26,12 @@ impl Shared {
         let Some(last) = self.store.last_ledger_batch(&self.settings.tenant).await? else {
             return Ok(());
         };
-        let written = written(&last);
+        let written = self.last_written(&last).await?;
+        let written = written.map_or(0, |row| row.batch_no);
         let begin = match head {
             None => 0,
-            // A head that no row knows is left to the write of the last batch, which names it as foreign.
-            Some(head) => self
-                .batch_of(head, &last)
-                .await?
-                .unwrap_or(last.batch_no - 1),
+            // A head that no row knows is left to the write of the next batch, which names it as foreign.
+            Some(head) => self.batch_of(head, &last).await?.unwrap_or(written),
         };
         if begin < written {
             self.fill_in(begin).await?;
@@ -157,10 +155,9 @@ impl Shared {
                 .await?;
         }
         if let Some(head) = claimed.filter(|_| !known) {
-            // Written by a crashed scribe, or by a stranger: the pending batch gives it or does not.
-            let next = self.batches_after(after).await?.into_iter().next();
-            let gives = next.map(|next| rebuild.commit_of(next)).transpose()?;
-            if gives != Some(head) {
+            // Written by a crashed scribe, or by a stranger: the pending batches give it or do not.
+            let next = self.batches_after(after).await?;
+            if rebuild.head_of(next)? != Some(head) {
                 self.on_ledger(|place| remove_unfinished(&place.path))
                     .await?;
                 return Err(foreign(head).into());
@@ -179,14 +176,6 @@ impl Shared {
     }
 }
 
-/// The last batch whose commit is stored.
-fn written(last: &LedgerBatchRow) -> u64 {
-    match last.commit {
-        Some(_) => last.batch_no,
-        None => last.batch_no - 1,
-    }
-}
-
 /// Damage in the commits of these batches. Whatever else is wrong is for the write or for `audit verify` to tell.
 fn look_at(
     ledger: &Ledger,
@@ -198,9 +187,17 @@ fn look_at(
         None => ledger.verifier(),
     };
     let head = ledger.head()?.map(|head| head.to_string());
-    for (mut batch, entries) in batches {
-        if batch.commit.is_none() && head != batch.parent {
-            batch.commit.clone_from(&head);
+    // Of what is decided, the parents are known: all of it is there, or nothing is.
+    let parents = batches
+        .iter()
+        .skip(1)
+        .map(|(batch, _)| batch.parent.clone());
+    let parents: Vec<_> = parents.chain([head.clone()]).collect();
+    let mut is_there = true;
+    for ((mut batch, entries), commit) in batches.into_iter().zip(parents) {
+        if batch.commit.is_none() {
+            is_there &= head != batch.parent;
+            batch.commit = commit.filter(|_| is_there);
         }
         if let Err(fault) = verifier.check(&batch, &entries) {
             return fault.damage().map_or(Ok(()), Err);

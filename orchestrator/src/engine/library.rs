@@ -8,7 +8,11 @@ use std::{
     fs::Metadata,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use chiffon_common::{Bundle, Digest, EntryId, ErrorCode, HostName, Problem, Step};
@@ -21,6 +25,21 @@ use crate::{
 
 /// Bundles kept in memory: those of the plans that are being approved and run now.
 const KEPT: usize = 64;
+
+/// A round of many takes the look of one of them for so long.
+const FRESH: Duration = Duration::from_millis(50);
+
+/// A moment: what is looked at after it has seen every edit that was made before it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment(u64);
+
+/// The newest look at the files.
+#[derive(Debug)]
+struct Look {
+    number: u64,
+    begun: Instant,
+    loaded: Arc<Loaded>,
+}
 
 /// Everything read at one point in time.
 #[derive(Debug)]
@@ -38,6 +57,9 @@ pub(crate) struct Library {
     inventory: PathBuf,
     here: Here,
     loaded: Mutex<Option<Arc<Loaded>>>,
+    /// How many looks were begun.
+    begun: AtomicU64,
+    newest: tokio::sync::Mutex<Option<Look>>,
     bundles: Mutex<VecDeque<(Digest, Arc<Bundle>)>>,
 }
 
@@ -48,21 +70,49 @@ impl Library {
             inventory,
             here,
             loaded: Mutex::new(None),
+            begun: AtomicU64::new(0),
+            newest: tokio::sync::Mutex::new(None),
             bundles: Mutex::default(),
         }
     }
 
+    /// This moment.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment(self.begun.load(Ordering::SeqCst))
+    }
+
     /// What the files say now.
     pub(crate) async fn current(self: &Arc<Self>) -> Result<Arc<Loaded>, Problem> {
+        self.since(self.moment()).await
+    }
+
+    /// What the files said at some time after this moment, and not long ago. Whoever asks at the same time shares a
+    /// look, because each walks over all files.
+    pub(crate) async fn since(self: &Arc<Self>, moment: Moment) -> Result<Arc<Loaded>, Problem> {
+        let mut newest = self.newest.lock().await;
+        if let Some(look) = newest.as_ref()
+            && look.number > moment.0
+            && look.begun.elapsed() < FRESH
+        {
+            return Ok(Arc::clone(&look.loaded));
+        }
+        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let begun = Instant::now();
         let library = Arc::clone(self);
         let read = tokio::task::spawn_blocking(move || library.read()).await;
-        read.map_err(|error| {
+        let loaded = read.map_err(|error| {
             Problem::new(
                 ErrorCode::Internal,
                 format!("catalogue and inventory could not be read: {error}"),
                 "see the log of the orchestrator",
             )
-        })
+        })?;
+        *newest = Some(Look {
+            number,
+            begun,
+            loaded: Arc::clone(&loaded),
+        });
+        Ok(loaded)
     }
 
     fn read(&self) -> Arc<Loaded> {

@@ -10,9 +10,16 @@ use chiffon_common::{
     Cost, Digest, EntryCall, ErrorCode, Fidelity, Plan, PlanId, Problem, Redactor, RequestId, Step,
     StepNo, Tier,
 };
+use chiffon_store::RequestRow;
+use futures_util::{StreamExt as _, future, stream};
 use serde_json::Value;
 
-use super::{AdvanceError, Cause, Shared, library::Loaded, preview::digest_of, shared::nudged};
+use super::{
+    AdvanceError, Cause, Shared,
+    library::{Loaded, Moment},
+    preview::digest_of,
+    shared::nudged,
+};
 use crate::{
     catalogue::Check,
     planner::{Given, Planned, Proposal, Proposed, Question},
@@ -20,6 +27,8 @@ use crate::{
 
 /// Requests planned in one round.
 const BATCH: u32 = 100;
+/// Requests planned at the same time.
+const AT_ONCE: usize = 8;
 /// The name of the catalogue that comes with the program.
 const SHIPPED: &str = "shipped";
 /// What a check may take beyond the time that it keeps trying: reaching the host, and the last try.
@@ -47,23 +56,25 @@ impl Shared {
             .store
             .requests_in(&["received", "planning"], BATCH)
             .await?;
-        let mut planned = 0;
-        for row in &rows {
+        let moment = self.library.moment();
+        let plan = async |row: &RequestRow| {
             // One that cannot be planned must not hold up the others; its deadline ends it.
-            match self.plan_one(row.request_id).await {
-                Ok(()) => planned += 1,
-                Err(error) => {
-                    tracing::error!(%error, request.id = %row.request_id, "request could not be planned");
-                }
+            let planned = self.plan_one(row.request_id, moment).await;
+            if let Err(error) = &planned {
+                tracing::error!(%error, request.id = %row.request_id, "request could not be planned");
             }
-        }
+            planned.is_ok()
+        };
+        // Together, so that they share commits: each waits for the disk.
+        let all = stream::iter(&rows).map(plan).buffer_unordered(AT_ONCE);
+        let planned = all.filter(|planned| future::ready(*planned)).count().await;
         // Only a full round without a fault is followed by the next at once.
         Ok(planned)
     }
 
-    async fn plan_one(&self, id: RequestId) -> Result<(), AdvanceError> {
+    async fn plan_one(&self, id: RequestId, moment: Moment) -> Result<(), AdvanceError> {
         let (run, _) = self.load(id).await?;
-        let event = match self.propose(&run).await {
+        let event = match self.propose(&run, moment).await {
             Ok(event) => event,
             Err(problem) => RunEvent::PlanningFailed { problem },
         };
@@ -75,7 +86,7 @@ impl Shared {
 
     /// The plan that a request would get now.
     pub(crate) async fn plan_ahead(&self, run: &Run) -> Result<Plan, Problem> {
-        match self.propose(run).await? {
+        match self.propose(run, self.library.moment()).await? {
             RunEvent::Planned { plan } => Ok(*plan),
             RunEvent::AskedBack { problem, .. } | RunEvent::PlanningFailed { problem } => {
                 Err(problem)
@@ -88,8 +99,8 @@ impl Shared {
         }
     }
 
-    async fn propose(&self, run: &Run) -> Result<RunEvent, Problem> {
-        let loaded = self.library.current().await?;
+    async fn propose(&self, run: &Run, moment: Moment) -> Result<RunEvent, Problem> {
+        let loaded = self.library.since(moment).await?;
         let inventory = loaded.inventory()?;
         if let Some(undoing) = run.request.undo_of {
             let id = Some(run.request.request_id);

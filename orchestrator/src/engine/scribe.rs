@@ -1,4 +1,4 @@
-//! The scribe: turns entries into batch rows and batch rows into commits. Only the one scribe decides
+//! The scribe: turns entries into batch rows and batch rows into commits, as many at once as wait. Only the one scribe decides
 //! batches; a commit is a pure function of its row. What to do about a damaged repository is left to `heal`.
 
 use std::{
@@ -12,10 +12,12 @@ use chiffon_store::{Commit, LedgerBatchRow, Write};
 use serde_json::json;
 
 use super::{Shared, shared::nudged};
-use crate::ledger::{Batch, LedgerError, Place};
+use crate::ledger::{Batch, CommitId, LedgerError, Place};
 
 /// Rows read at once.
 pub(super) const PAGE: u32 = 500;
+/// Commits written at once at most; what waits under load costs a few files and syncs in all instead of each.
+const BURST: usize = 100;
 /// Tier-0 results that share a commit at most.
 const SHARED: usize = 100;
 /// Floor below the nudges.
@@ -147,87 +149,148 @@ impl Shared {
         Ok(with_entries.collect())
     }
 
-    /// One batch: decide the row, write its commit, store the hash. Each half can be repeated.
+    /// A burst: decide the rows, write their commits, store the hashes. Each part can be repeated.
     async fn write_down(&self) -> Result<bool, ScribeError> {
-        let tenant = &self.settings.tenant;
-        let last = self.store.last_ledger_batch(tenant).await?;
-        let batch = match last {
-            Some(batch) if batch.commit.is_none() => batch,
-            last => match self.decide(last).await? {
-                Some(batch) => batch,
-                None => return Ok(false),
-            },
+        let pending = self.pending_batches().await?;
+        let written = match pending.is_empty() {
+            true => self.decide_and_write().await?,
+            false => self.write_decided(pending).await?,
         };
-        let count = u32::try_from(batch.last_entry - batch.first_entry + 1).unwrap_or(PAGE);
-        let entries = self
-            .store
-            .ledger_entries(tenant, batch.first_entry - 1, count)
-            .await?;
-        let requests: Vec<_> = entries.iter().map(|entry| entry.request_id).collect();
-        chiffon_failpoint::hit!("scribe.write.before");
-        let row = batch.clone();
-        let commit = self
-            .on_ledger(move |place| place.open()?.write(&row, &entries))
-            .await?;
-        let written = LedgerBatchRow {
-            commit: Some(commit.to_string()),
-            ..batch
-        };
+        if written.is_empty() {
+            return Ok(false);
+        }
+        let rows = written.iter().map(|(batch, _)| batch.clone());
         chiffon_failpoint::hit!("scribe.hash.before");
-        self.store_batch(written).await?;
+        self.store_batches(rows).await?;
         chiffon_failpoint::hit!("scribe.hash.after");
         self.nudges.anchor.notify_one();
-        requests
-            .into_iter()
-            .for_each(|request| self.changed(request));
+        for (_, entries) in &written {
+            for entry in entries {
+                self.changed(entry.request_id);
+            }
+        }
         Ok(true)
     }
 
-    async fn decide(
-        &self,
-        last: Option<LedgerBatchRow>,
-    ) -> Result<Option<LedgerBatchRow>, ScribeError> {
+    /// Batches that were decided and of which nobody knows whether they were written, as after a crash.
+    async fn pending_batches(&self) -> Result<Vec<Batch>, ScribeError> {
         let tenant = &self.settings.tenant;
-        let after = last.as_ref().map_or(0, |batch| batch.last_entry);
-        let entries = self.store.ledger_entries(tenant, after, PAGE).await?;
-        let Some(first) = entries.first() else {
-            return Ok(None);
+        let Some(last) = self.store.last_ledger_batch(tenant).await? else {
+            return Ok(Vec::new());
         };
-        // A change has a commit of its own; readings that follow each other may share one.
-        let count = if first.shares_commit {
-            entries
-                .iter()
-                .take(SHARED)
-                .take_while(|entry| entry.shares_commit)
-                .count()
-        } else {
-            1
-        };
-        let batch = LedgerBatchRow {
-            tenant_id: tenant.clone(),
-            batch_no: last.as_ref().map_or(1, |batch| batch.batch_no + 1),
-            first_entry: first.entry_no,
-            last_entry: first.entry_no + (count as u64) - 1,
-            time: self.clock.now(),
-            parent: last.and_then(|batch| batch.commit),
-            commit: None,
-            signer: self
-                .settings
-                .ledger
-                .key
-                .as_ref()
-                .map(SshSigner::fingerprint),
-        };
-        self.store_batch(batch.clone()).await?;
-        Ok(Some(batch))
+        let written = self.last_written(&last).await?;
+        let mut pending = self
+            .batches_after(written.map_or(0, |row| row.batch_no))
+            .await?;
+        pending.retain(|(batch, _)| batch.commit.is_none());
+        Ok(pending)
     }
 
-    async fn store_batch(&self, batch: LedgerBatchRow) -> Result<(), chiffon_store::Error> {
+    /// The last batch whose commit is stored, where this is the last of all.
+    pub(super) async fn last_written(
+        &self,
+        last: &LedgerBatchRow,
+    ) -> Result<Option<LedgerBatchRow>, chiffon_store::Error> {
+        if last.commit.is_some() {
+            return Ok(Some(last.clone()));
+        }
+        // No more than a burst is ever decided at once.
+        let before = last.batch_no.saturating_sub(BURST as u64 + 1);
+        let tenant = &self.settings.tenant;
+        let rows = self.store.ledger_batches(tenant, before, PAGE).await?;
+        Ok(rows.into_iter().rev().find(|row| row.commit.is_some()))
+    }
+
+    /// Decides what waits, and writes it; nothing where nothing waits. The rows are stored before the repository
+    /// is touched, so that whatever dies in between, the same commits follow from them.
+    async fn decide_and_write(&self) -> Result<Vec<Batch>, ScribeError> {
+        let mut batches = self.decide().await?;
+        if batches.is_empty() {
+            return Ok(batches);
+        }
+        let (batches, burst) = self
+            .on_ledger(move |place| {
+                let burst = place.open()?.begin(&mut batches)?;
+                Ok((batches, burst))
+            })
+            .await?;
+        let rows = batches.iter().map(|(batch, _)| batch.clone());
+        self.store_batches(rows).await?;
+        let commits = self.put_down(move |_| burst.write()).await?;
+        Ok(with_commits(batches, &commits))
+    }
+
+    async fn write_decided(&self, batches: Vec<Batch>) -> Result<Vec<Batch>, ScribeError> {
+        let (batches, commits) = self
+            .put_down(move |place| {
+                let commits = place.open()?.write_all(&batches)?;
+                Ok((batches, commits))
+            })
+            .await?;
+        Ok(with_commits(batches, &commits))
+    }
+
+    /// Writes what is decided and stored.
+    async fn put_down<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Place) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, ScribeError> {
+        chiffon_failpoint::hit!("scribe.write.before");
+        self.on_ledger(write).await
+    }
+
+    /// The next batches, not linked yet but the first, and nowhere stored.
+    async fn decide(&self) -> Result<Vec<Batch>, ScribeError> {
+        let tenant = &self.settings.tenant;
+        let last = self.store.last_ledger_batch(tenant).await?;
+        let after = last.as_ref().map_or(0, |batch| batch.last_entry);
+        let mut entries = self.store.ledger_entries(tenant, after, PAGE).await?;
+        let mut batch_no = last.as_ref().map_or(0, |batch| batch.batch_no);
+        let mut parent = last.and_then(|batch| batch.commit);
+        let time = self.clock.now();
+        let key = self.settings.ledger.key.as_ref();
+        let signer = key.map(SshSigner::fingerprint);
+        let mut batches = Vec::new();
+        while let Some(first_entry) = entries.first().map(|entry| entry.entry_no)
+            && batches.len() < BURST
+        {
+            // A change has a commit of its own; readings that follow each other may share one.
+            let shared = entries.iter().take(SHARED);
+            let count = shared.take_while(|entry| entry.shares_commit).count();
+            let rest = entries.split_off(count.max(1).min(entries.len()));
+            let of_batch = std::mem::replace(&mut entries, rest);
+            batch_no += 1;
+            let batch = LedgerBatchRow {
+                tenant_id: tenant.clone(),
+                batch_no,
+                first_entry,
+                last_entry: first_entry + (of_batch.len() as u64) - 1,
+                time,
+                parent: parent.take(),
+                commit: None,
+                signer: signer.clone(),
+            };
+            batches.push((batch, of_batch));
+        }
+        Ok(batches)
+    }
+
+    async fn store_batches(
+        &self,
+        rows: impl Iterator<Item = LedgerBatchRow>,
+    ) -> Result<(), chiffon_store::Error> {
         let commit = Commit {
             tenant_id: self.settings.tenant.clone(),
-            writes: vec![Write::LedgerBatch(batch)],
+            writes: rows.map(Write::LedgerBatch).collect(),
             ..Commit::default()
         };
         self.commit(commit).await.map(drop)
     }
+}
+
+fn with_commits(mut batches: Vec<Batch>, commits: &[CommitId]) -> Vec<Batch> {
+    for ((batch, _), commit) in batches.iter_mut().zip(commits) {
+        batch.commit = Some(commit.to_string());
+    }
+    batches
 }

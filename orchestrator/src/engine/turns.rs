@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::{
     AdvanceError, Shared,
     dispatch::Slots,
+    library::Moment,
     line::{Ahead, Claim, Holder, Line, Turn, Waiting},
     rows::lease_owner,
 };
@@ -53,9 +54,15 @@ impl Shared {
     }
 
     /// A task as the line sees it.
-    pub(super) async fn waiting(&self, run: &Run, task: &Task, step: &Step) -> Waiting {
+    pub(super) async fn waiting(
+        &self,
+        run: &Run,
+        task: &Task,
+        step: &Step,
+        moment: Moment,
+    ) -> Waiting {
         let claims = match changes(task, step) {
-            true => self.claims(step).await,
+            true => self.claims(step, moment).await,
             false => Vec::new(),
         };
         Waiting {
@@ -68,8 +75,8 @@ impl Shared {
 
     /// The rights to be alone on the hosts of a step: by the name, and by the machine behind it, so that an
     /// inventory that is edited meanwhile, or names one machine twice, opens no gap.
-    async fn claims(&self, step: &Step) -> Vec<Claim> {
-        let loaded = self.library.current().await.ok();
+    async fn claims(&self, step: &Step, moment: Moment) -> Vec<Claim> {
+        let loaded = self.library.since(moment).await.ok();
         let inventory = loaded.as_ref().and_then(|loaded| loaded.inventory().ok());
         let mut claims: Vec<Claim> = Vec::new();
         for host in &step.hosts {

@@ -154,10 +154,8 @@ impl Shared {
             let page = self.batches_after(after).await?;
             let of_stored = |(batch, _): &Batch| batch.commit.is_some();
             let (page, pending): (Vec<_>, Vec<_>) = page.into_iter().partition(of_stored);
-            let (last, pending) = (
-                page.last().map(|(batch, _)| batch.batch_no),
-                !pending.is_empty(),
-            );
+            let last = page.last().map(|(batch, _)| batch.batch_no);
+            let decided = pending.last().map(|(batch, _)| batch.batch_no);
             if last.is_none() && after == 0 && !self.settings.ledger.path.exists() {
                 return Ok(Ok(0));
             }
@@ -170,11 +168,11 @@ impl Shared {
                 (verifier, after) = (Some(checked), last);
                 continue;
             }
-            let ended = self.on_ledger(move |_| Ok((checked.finish(pending), checked)));
+            let ended = self.on_ledger(move |_| Ok((checked.finish(decided.is_some()), checked)));
             let (held, checked) = ended.await?;
             match held {
                 Ok(()) => return Ok(Ok(after)),
-                Err(Fault::Head(_)) if self.has_moved_on(after, pending).await? => {
+                Err(Fault::Head(_)) if self.has_moved_on(after, decided).await? => {
                     verifier = Some(checked);
                 }
                 Err(fault) => return Ok(Err(fault)),
@@ -182,13 +180,15 @@ impl Shared {
         }
     }
 
-    /// Whether more was decided or written than these rows say.
-    async fn has_moved_on(&self, after: u64, pending: bool) -> Result<bool, ScribeError> {
+    /// Whether more was written than up to the one number, or decided than up to the other.
+    async fn has_moved_on(&self, after: u64, decided: Option<u64>) -> Result<bool, ScribeError> {
         let last = self.store.last_ledger_batch(&self.settings.tenant).await?;
-        Ok(last.is_some_and(|last| match last.commit {
-            Some(_) => last.batch_no > after,
-            None => last.batch_no > after + 1 || !pending,
-        }))
+        let Some(last) = last else {
+            return Ok(false);
+        };
+        let written = self.last_written(&last).await?;
+        Ok(written.is_some_and(|row| row.batch_no > after)
+            || last.batch_no > decided.unwrap_or(after))
     }
 }
 

@@ -33,10 +33,16 @@ impl Shared {
         Ok((heads.len() as u64, faults))
     }
 
-    /// What of the rows of a request is not as its last record left them. Nothing to say of a request of before,
-    /// whose records carry no digest.
-    pub(super) async fn altered(&self, request: RequestId) -> Result<Option<String>, Error> {
+    /// What of these rows of a request, just read, is not as its last record left them. Nothing to say of a request of
+    /// before, whose records carry no digest.
+    pub(super) async fn altered(
+        &self,
+        request: RequestId,
+        rows: RunRows,
+    ) -> Result<Option<String>, Error> {
         match self.newest_head(request).await? {
+            Some(head) if fault_of(&rows, head).is_none() => Ok(None),
+            // It may have moved on between the two.
             Some(head) => self.verify_request(request, head).await,
             None => Ok(None),
         }

@@ -101,13 +101,10 @@ impl Rebuild {
         Ok(())
     }
 
-    /// Which commit this batch would give here. Writes nothing.
-    pub fn commit_of(&self, batch: Batch) -> Result<CommitId, LedgerError> {
-        let commits = self.ledger.chain(&mut [batch])?;
-        commits.first().copied().ok_or_else(|| {
-            let why = "a batch gives no commit".to_owned();
-            LedgerError::Malformed(why)
-        })
+    /// Where `main` would be after these batches; nothing of none. Writes nothing.
+    pub fn head_of(&self, mut batches: Vec<Batch>) -> Result<Option<CommitId>, LedgerError> {
+        let commits = self.ledger.chain(&mut batches)?;
+        Ok(commits.last().copied())
     }
 
     /// Puts it into the place of the damaged one, and says where that one lies now; nothing if there was none.

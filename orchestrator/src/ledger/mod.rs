@@ -4,8 +4,8 @@
 //! A projection and nothing more: the database is the truth. Each commit is a pure function of a stored batch row
 //! and its entries, so that every orchestrator's clone reaches the same hash, a crash anywhere is healed by
 //! writing the same batch again, and a ledger that is damaged or gone is made anew from the rows. Deciding batches, keeping rows, alarms and retries are
-//! left to the scribe; repacking (`git repack -adf`, which also finds deltas in the packs of bursts) to whoever
-//! keeps the house.
+//! left to the scribe, which also has it kept in order (`tidy`); finding deltas (`git repack -adf`) to whoever wants
+//! the disk.
 //!
 //! The repository is **bare**: blobs and trees are written directly (R39), and there is no work tree that
 //! could be behind. In its folder `git log`, `git log --stat`, `git show`, `git blame hosts/<shard>/<host>/<entry>.yml`
@@ -27,6 +27,7 @@ mod pack;
 mod proposals;
 #[cfg(test)]
 mod tests;
+mod tidy;
 mod verify;
 mod yaml;
 
@@ -49,7 +50,7 @@ use gix::{
 };
 
 pub use aside::{Rebuild, claimed_head, remove_unfinished};
-pub use burst::Batch;
+pub use burst::{Batch, Burst};
 pub use doc::{FORM, LedgerDoc, ProblemDoc, RequestOutcome, StepDoc, StepOutcome};
 pub use error::LedgerError;
 pub use files::{host_folder, record_path};
@@ -169,19 +170,12 @@ impl Ledger {
         batch: &LedgerBatchRow,
         entries: &[LedgerEntryRow],
     ) -> Result<CommitId, LedgerError> {
-        let in_memory = self.repository.clone().with_object_memory();
-        let commit = build(&in_memory, self.key.as_ref(), batch, entries)?;
-        agree(batch, commit)?;
-        let head = self.head()?;
-        let parent = parent_of(batch)?;
-        if head != Some(commit) && head != parent {
-            return Err(verify::foreign(&self.repository, parent, head));
-        }
-        self.keep(&in_memory, true)?;
-        if head != Some(commit) {
-            self.move_main(parent, commit)?;
-        }
-        Ok(commit)
+        let batch = (batch.clone(), entries.to_vec());
+        let commits = self.write_all(&[batch])?;
+        commits.last().copied().ok_or_else(|| {
+            let why = "a batch gives no commit".to_owned();
+            LedgerError::Malformed(why)
+        })
     }
 
     fn move_main(&self, from: Option<CommitId>, to: CommitId) -> Result<(), LedgerError> {

@@ -1,5 +1,5 @@
-//! Many objects as one git pack with its index (git's pack format 2, no deltas). A burst of commits costs
-//! two files this way instead of fifteen for each commit, and two syncs. Merging packs is left to `git gc`.
+//! Objects as one git pack with its index (git's pack format 2, no deltas). Whatever is written at once costs two
+//! files this way instead of fifteen for each commit, and as few syncs. Merging packs is left to `tidy`.
 //!
 //! gix can index packs that it receives, but makes new ones only behind a feature that brings its diff and
 //! traversal crates, to find deltas that a ledger's small files do not repay.
@@ -17,10 +17,10 @@ use gix::{
 };
 
 /// An object with its place in the pack.
-struct Packed {
-    id: ObjectId,
+pub(super) struct Packed {
+    pub(super) id: ObjectId,
     crc32: u32,
-    offset: u32,
+    pub(super) offset: u32,
 }
 
 /// Writes these objects as one pack into the repository's `objects/pack`. The same objects give the same
@@ -43,15 +43,27 @@ pub(super) fn write(
 }
 
 /// A file that has its name only when its content is safe.
-fn put(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+pub(super) fn put(folder: &Path, name: &str, content: &[u8]) -> io::Result<()> {
     let unfinished = folder.join(format!("tmp_{name}"));
-    let mut file = super::durable::create(&unfinished)?;
-    file.write_all(content)?;
+    let written = super::durable::create(&unfinished).and_then(|mut file| {
+        file.write_all(content)?;
+        seal(file)?;
+        chiffon_failpoint::hit!("ledger.names.before");
+        fs::rename(&unfinished, folder.join(name))
+    });
+    if written.is_err() {
+        // No name that git reads; on a full disk it would only be in the way.
+        let _gone_already = fs::remove_file(unfinished);
+    }
+    written
+}
+
+/// Nobody writes it again, and it is on disk.
+pub(super) fn seal(file: File) -> io::Result<()> {
     let mut permissions = file.metadata()?.permissions();
     permissions.set_readonly(true);
     file.set_permissions(permissions)?;
-    file.sync_all()?;
-    fs::rename(unfinished, folder.join(name))
+    file.sync_all()
 }
 
 fn pack(objects: &[(ObjectId, Kind, Vec<u8>)]) -> io::Result<(Vec<u8>, Vec<Packed>, ObjectId)> {
@@ -100,7 +112,7 @@ fn push_header(out: &mut Vec<u8>, kind: Kind, size: usize) {
     out.push(byte);
 }
 
-fn index(packed: &[Packed], pack: ObjectId) -> io::Result<Vec<u8>> {
+pub(super) fn index(packed: &[Packed], pack: ObjectId) -> io::Result<Vec<u8>> {
     let mut out = b"\xfftOc\0\0\0\x02".to_vec();
     for first in 0..=u8::MAX {
         // How many objects there are whose id begins with this byte or a lower one.
@@ -118,6 +130,36 @@ fn index(packed: &[Packed], pack: ObjectId) -> io::Result<Vec<u8>> {
     let checksum = checksum(&out)?;
     out.extend(checksum.as_slice());
     Ok(out)
+}
+
+/// What an index says, with places that many bytes further on. Refuses an index with places beyond 31 bits.
+pub(super) fn read_index(index: &[u8], further: u32) -> io::Result<Vec<Packed>> {
+    const FANOUT: usize = 8;
+    const IDS: usize = FANOUT + 256 * 4;
+    let bad = || io::Error::other("an index of a pack that is none");
+    let number = |at: usize| {
+        let bytes = index.get(at..at + 4)?;
+        Some(u32::from_be_bytes(bytes.try_into().ok()?))
+    };
+    if !index.starts_with(b"\xfftOc\0\0\0\x02") {
+        return Err(bad());
+    }
+    let count = number(IDS - 4).ok_or_else(bad)? as usize;
+    let (crcs, offsets) = (IDS + count * 20, IDS + count * 24);
+    let mut found = Vec::with_capacity(count);
+    for n in 0..count {
+        let id = index
+            .get(IDS + n * 20..IDS + (n + 1) * 20)
+            .ok_or_else(bad)?;
+        let offset = number(offsets + n * 4).filter(|at| at >> 31 == 0);
+        let offset = offset.and_then(|at| at.checked_add(further));
+        found.push(Packed {
+            id: ObjectId::try_from(id).map_err(|_| bad())?,
+            crc32: number(crcs + n * 4).ok_or_else(bad)?,
+            offset: offset.filter(|at| at >> 31 == 0).ok_or_else(bad)?,
+        });
+    }
+    Ok(found)
 }
 
 fn checksum(bytes: &[u8]) -> io::Result<ObjectId> {

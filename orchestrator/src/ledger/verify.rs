@@ -9,6 +9,8 @@ use gix::{ObjectId, Repository};
 
 use super::{CommitId, LedgerError, build, docs_of, files};
 
+/// More commits than are ever written at once.
+const LONGEST_BURST: usize = 500;
 /// How far back a foreign commit is looked for before its head alone is named.
 const FAR: usize = 10_000;
 
@@ -71,7 +73,8 @@ pub struct Verifier {
     batches: u64,
     entries: u64,
     last: Option<CommitId>,
-    pending: bool,
+    /// Batches after it that are decided and not written.
+    pending: u64,
 }
 
 impl Verifier {
@@ -83,7 +86,7 @@ impl Verifier {
             batches: 0,
             entries: 0,
             last: None,
-            pending: false,
+            pending: 0,
         }
     }
 
@@ -94,7 +97,7 @@ impl Verifier {
         Ok(self)
     }
 
-    /// Checks the next batch. One without a commit is decided but not written, and may only be the last.
+    /// Checks the next batch. Those without a commit are decided but not written, and may only be the last.
     pub fn check(
         &mut self,
         batch: &LedgerBatchRow,
@@ -102,7 +105,7 @@ impl Verifier {
     ) -> Result<(), Fault> {
         self.check_rows(batch)?;
         let Some(stored) = &batch.commit else {
-            self.pending = true;
+            self.pending += 1;
             return Ok(());
         };
         let batch_no = batch.batch_no;
@@ -125,8 +128,15 @@ impl Verifier {
 
     fn check_rows(&self, batch: &LedgerBatchRow) -> Result<(), Fault> {
         let parent = self.last.map(|last| last.to_string());
-        let why = if self.pending {
+        let why = if self.pending > 0 && batch.commit.is_some() {
             "the one before it was not written".to_owned()
+        } else if self.pending > 0 {
+            // Of what is not written only the place in the line is known.
+            let expected = self.batches + self.pending + 1;
+            if batch.batch_no == expected {
+                return Ok(());
+            }
+            format!("it should have number {expected}")
         } else if batch.batch_no != self.batches + 1 {
             format!("it should have number {}", self.batches + 1)
         } else if batch.first_entry != self.entries + 1 {
@@ -198,7 +208,7 @@ impl Verifier {
             return Ok(());
         }
         let of_pending =
-            || (pending || self.pending) && head.is_some_and(|head| self.follows(head));
+            || (pending || self.pending > 0) && head.is_some_and(|head| self.follows(head));
         if of_pending() {
             return Ok(());
         }
@@ -208,10 +218,15 @@ impl Verifier {
         }
     }
 
-    /// Whether this commit comes right after the last one: the crash between writing and storing.
+    /// Whether this commit comes after the last one, within a burst: the crash between writing and storing.
     fn follows(&self, head: CommitId) -> bool {
-        let first = parent_of(&self.on_disk, head.0);
-        first == self.last.map(|last| last.0)
+        let last = self.last.map(|last| last.0);
+        let parent = |commit: &Option<ObjectId>| parent_of(&self.on_disk, (*commit)?);
+        let line =
+            std::iter::successors(Some(Some(head.0)), |commit| commit.map(|_| parent(commit)));
+        line.take(LONGEST_BURST + 1)
+            .skip(1)
+            .any(|commit| commit == last)
     }
 }
 

@@ -42,6 +42,7 @@ fn rewritten_history_is_told() {
 #[test]
 fn a_missing_object_is_named() {
     let (folder, _ledger, rows) = written();
+    unpack(folder.path());
     let path = "records/2026/11/20/17/00/02/01939f00-0000-7000-8000-000000000002.yml";
     let blob = git(folder.path(), &["rev-parse", &format!("HEAD:{path}")]);
     let (shard, rest) = blob.trim().split_at(2);

@@ -1,6 +1,7 @@
 //! What a loss of power, rot and a full disk leave, what of it counts as damage, and making a ledger anew.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -19,7 +20,9 @@ fn home() -> (TempDir, PathBuf, Rows) {
     (home, path, rows)
 }
 
+/// As a loss of power leaves an object: its name is there, its content is not.
 fn empty(folder: &Path, object: &str) {
+    unpack(folder);
     let (shard, rest) = object.trim().split_at(2);
     let file = folder.join("objects").join(shard).join(rest);
     fs::remove_file(&file).unwrap();
@@ -138,22 +141,25 @@ fn a_full_disk_is_no_damage_and_leaves_nothing_behind() {
     let (batch, entries) = rows.decide(&[change(4)]);
     let mut ledger = Ledger::open(&path).unwrap();
     let head = ledger.head().unwrap();
-    let commit = ledger
-        .chain(&mut [(batch.clone(), entries.clone())])
-        .unwrap()[0];
-    let unfinished = super::super::durable::unfinished_path(&path.join("objects"), commit.0);
+    // What the next pack is called, another ledger of the same rows says.
+    let (_other, elsewhere, _) = home();
+    let packs = |path: &Path| -> BTreeSet<_> {
+        let files = fs::read_dir(path.join("objects/pack")).unwrap();
+        files.map(|file| file.unwrap().file_name()).collect()
+    };
+    let before = packs(&elsewhere);
+    let commit = Ledger::open(&elsewhere).unwrap().write(&batch, &entries);
+    let made = &packs(&elsewhere) - &before;
+    let mut made = made.iter().map(|name| name.to_str().unwrap());
+    let pack = made.find(|name| name.ends_with(".pack")).unwrap();
+    let unfinished = path.join(format!("objects/pack/tmp_{pack}"));
     std::os::unix::fs::symlink("/dev/full", &unfinished).unwrap();
     let refused = ledger.write(&batch, &entries).unwrap_err();
     assert!(refused.to_string().contains("No space left"), "{refused}");
     assert!(!refused.is_damage(), "{refused}");
     assert_eq!(ledger.head().unwrap(), head);
-    let left = fs::read_dir(path.join("objects")).unwrap();
-    let left = left.filter(|entry| {
-        let name = entry.as_ref().unwrap().file_name();
-        name.to_string_lossy().starts_with("tmp_")
-    });
-    assert_eq!(left.count(), 0);
-    assert_eq!(ledger.write(&batch, &entries), Ok(commit), "there is room");
+    assert_eq!(packs(&path), before, "nothing is left of it");
+    assert_eq!(ledger.write(&batch, &entries), commit, "there is room");
 }
 
 #[test]

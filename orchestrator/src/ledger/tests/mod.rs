@@ -3,6 +3,7 @@
 mod burst;
 mod faults;
 mod healing;
+mod tidy;
 
 use std::{
     collections::BTreeMap,
@@ -33,6 +34,26 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "git {arguments:?}: {error}");
     String::from_utf8(output.stdout).expect("git answers in UTF-8")
+}
+
+/// Makes all objects loose ones, as earlier versions wrote them.
+fn unpack(folder: &Path) {
+    let aside = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder.join("objects/pack")).unwrap() {
+        let path = file.unwrap().path();
+        let to = aside.path().join(path.file_name().unwrap());
+        std::fs::copy(&path, &to).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        if to.extension().is_some_and(|one| one == "pack") {
+            let mut unpack = Command::new("git");
+            unpack
+                .arg("-C")
+                .arg(folder)
+                .args(["unpack-objects", "-q"])
+                .stdin(std::fs::File::open(&to).unwrap());
+            assert!(unpack.status().unwrap().success());
+        }
+    }
 }
 
 /// The rows of a ledger, as the store would keep them.

@@ -1,13 +1,7 @@
-//! How long a page of each list takes at a million requests: fills a database and prints a table. A look, not a test:
-//! figures are printed, nothing is asserted. That every page is a walk over one index is a test beside the backend.
-//!
-//! `cargo run --release -p chiffon-store --example history -- [FOLDER] [REQUESTS]`
+//! How long a page of each list takes in a long history: fills a database and reads the first page and one from the
+//! middle, with every filter. That every page is a walk over one index is a test beside the backend.
 
-use std::{
-    future::Future,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::{future::Future, time::Instant};
 
 use chiffon_common::TenantId;
 use chiffon_store::{
@@ -15,6 +9,8 @@ use chiffon_store::{
     Write,
     conformance::{at, commit, entry, request_row, task_row},
 };
+
+use crate::table::{median as median_of, milliseconds, row};
 
 /// Requests in one commit.
 const CHUNK: u64 = 500;
@@ -24,16 +20,11 @@ const PAGE: u32 = 50;
 const TIMES: usize = 21;
 const STATES: [&str; 4] = ["completed", "completed", "completed", "failed"];
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args().skip(1);
-    // Not in a folder for temporary files, which is often in memory.
-    let folder = tempfile::tempdir_in(arguments.next().unwrap_or_else(|| ".".to_owned()))?;
-    let requests: u64 = arguments
-        .next()
-        .map_or(Ok(1_000_000), |text| text.parse())?;
-    let path: PathBuf = folder.path().join("a.db");
+pub(crate) async fn measure(requests: u32) -> anyhow::Result<()> {
+    let folder = crate::on_disk()?;
+    let path = folder.path().join("a.db");
     let store = Sqlite::open(&path, Options::default())?;
+    let requests = u64::from(requests);
     let begun = Instant::now();
     let mut number = 0;
     while number < requests {
@@ -42,12 +33,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         number = until;
     }
     let size = std::fs::metadata(&path)?.len() >> 20;
-    println!(
-        "{requests} requests with a task each in {:.0} s, {size} MiB",
-        begun.elapsed().as_secs_f64()
+    row(
+        &format!("history, {requests} requests with a task each: filling it"),
+        &format!("{:.0} s, {size} MiB", begun.elapsed().as_secs_f64()),
+        "-",
+        "-",
+        "none",
     );
-    println!("\n| page of {PAGE} | first | in the middle |");
-    println!("| --- | --- | --- |");
+    let middle = middle(requests);
     for (name, list) in of_requests() {
         let page = async |after| {
             let list = ListRequests {
@@ -57,13 +50,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let rows = store.requests(&TenantId::default(), list).await?;
             Ok::<_, Error>(rows.len())
         };
-        let middle = middle(requests);
-        tell(
-            name,
-            || page(None),
-            || page(Some((at(middle), request_row(at(0)).request_id))),
-        )
-        .await?;
+        let deep = Some((at(middle), request_row(at(0)).request_id));
+        tell(name, || page(None), || page(deep)).await?;
     }
     for (name, list) in of_tasks() {
         let page = async |after| {
@@ -74,9 +62,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let rows = store.tasks(&TenantId::default(), list).await?;
             Ok::<_, Error>(rows.len())
         };
-        let middle = middle(requests);
-        let id = task_row(request_row(at(0)).request_id, at(0)).task_id;
-        tell(name, || page(None), || page(Some((at(middle), id)))).await?;
+        let deep = Some((
+            at(middle),
+            task_row(request_row(at(0)).request_id, at(0)).task_id,
+        ));
+        tell(name, || page(None), || page(deep)).await?;
     }
     let stream = async |after| Ok::<_, Error>(store.stream_after(after, PAGE).await?.len());
     tell("events", || stream(0), || stream(requests / CHUNK / 2)).await?;
@@ -228,17 +218,25 @@ fn of_tasks() -> Vec<(&'static str, ListTasks)> {
     ]
 }
 
+/// A row: the first page beside one from the middle.
 async fn tell<A, B>(name: &str, first: impl Fn() -> A, middle: impl Fn() -> B) -> Result<(), Error>
 where
     A: Future<Output = Result<usize, Error>>,
     B: Future<Output = Result<usize, Error>>,
 {
-    let (first, middle) = (median(first).await?, median(middle).await?);
-    println!("| {name} | {first} | {middle} |");
+    let ((first, rows), (middle, deep)) = (median(first).await?, median(middle).await?);
+    row(
+        &format!("history, page of {PAGE}: {name}"),
+        &format!("{first:.2} ms ({rows} rows)"),
+        &format!("from the middle: {middle:.2} ms ({deep} rows)"),
+        &format!("{:.2}", middle / first),
+        "fast",
+    );
     Ok(())
 }
 
-async fn median<F>(page: impl Fn() -> F) -> Result<String, Error>
+/// Milliseconds that the page takes, and its rows.
+async fn median<F>(page: impl Fn() -> F) -> Result<(f64, usize), Error>
 where
     F: Future<Output = Result<usize, Error>>,
 {
@@ -247,12 +245,7 @@ where
     for _time in 0..TIMES {
         let begun = Instant::now();
         rows = page().await?;
-        times.push(begun.elapsed());
+        times.push(milliseconds(begun.elapsed()));
     }
-    times.sort();
-    let median: Duration = times.get(TIMES / 2).copied().unwrap_or_default();
-    Ok(format!(
-        "{:.2} ms ({rows} rows)",
-        median.as_secs_f64() * 1000.0
-    ))
+    Ok((median_of(&mut times), rows))
 }
