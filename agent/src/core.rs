@@ -37,6 +37,7 @@ pub(crate) use self::{
     event::{Effect, Event, Loaded, Plan, StatusOut, Stored, Token},
     fit::head,
     record::{Meta, Record},
+    recover::Doubt,
 };
 
 /// Most attempts kept in memory and journal; beyond that, only signed work is written down.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     bundles::{BundleCache, MAX_CACHE_BYTES},
     config::AgentConfig,
-    core::{Core, Identity, Moment, Plan},
+    core::{Core, Doubt, Identity, Moment, Plan},
     folders::Folders,
     journal::{self, JournalError},
 };
@@ -70,13 +70,17 @@ pub(crate) fn take(config: &AgentConfig, kind: AgentKind, at: Moment) -> Result<
         keys: config.keys.clone(),
         max_clock_skew: config.max_clock_skew,
     };
+    let folders =
+        Folders::choose(&config.memory_folders, &config.id, &config.home).map_err(fault)?;
+    let doubt = Doubt {
+        is_torn: opened.is_torn,
+        begun: folders.left_over(),
+    };
     let history = std::mem::take(&mut opened.history);
-    let (mut core, mut first) = Core::recover(me, config.slots.get(), history, at);
+    let (mut core, mut first) = Core::recover(me, config.slots.get(), history, &doubt, at);
     // The journal is written anew with all of it.
     first.records.clear();
     let journal = opened.start(&core.snapshot(at))?;
-    let folders =
-        Folders::choose(&config.memory_folders, &config.id, &config.home).map_err(fault)?;
     let cache = BundleCache::open(config.home.join("bundles"), MAX_CACHE_BYTES).map_err(fault)?;
     Ok(Home {
         lock,

@@ -34,6 +34,7 @@ mod rows;
 mod schedules;
 mod scribe;
 mod shared;
+mod store_watch;
 mod timers;
 mod turns;
 mod undo;

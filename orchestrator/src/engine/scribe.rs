@@ -52,9 +52,11 @@ impl Shared {
     pub(crate) async fn scribe(self: Arc<Self>) {
         let mut caught_up = false;
         loop {
-            let done = match caught_up {
-                true => self.write_down().await,
-                false => self.catch_up().await.map(|()| true),
+            let found = self.take_damage();
+            let done = match (found, caught_up) {
+                (Some(damage), _) => Err(ScribeError::Ledger(damage)),
+                (None, true) => self.write_down().await,
+                (None, false) => self.catch_up().await.map(|()| true),
             };
             let done = match done {
                 Err(ScribeError::Ledger(damage)) if damage.is_damage() => {
@@ -75,6 +77,24 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Tells the scribe of damage that somebody else came upon.
+    pub(super) fn ledger_is_damaged(&self, damage: LedgerError) {
+        let mut found = self
+            .ledger_damage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *found = Some(damage);
+        self.nudges.record.notify_one();
+    }
+
+    fn take_damage(&self) -> Option<LedgerError> {
+        let mut found = self
+            .ledger_damage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        found.take()
     }
 
     /// Tells a change once, in the log, in the audit record and so in the event stream; `health` tells it as
@@ -153,9 +173,12 @@ impl Shared {
         let last = self.store.last_ledger_batch(tenant).await?;
         let batch = match last {
             Some(batch) if batch.commit.is_none() => batch,
-            last => match self.decide(last).await? {
+            last => match self.decide(last.clone()).await? {
                 Some(batch) => batch,
-                None => return Ok(false),
+                None => {
+                    self.look_at_main(last).await?;
+                    return Ok(false);
+                }
             },
         };
         let count = u32::try_from(batch.last_entry - batch.first_entry + 1).unwrap_or(PAGE);
