@@ -101,6 +101,8 @@ impl Board {
             Some(fault) => drop(faults.insert(part.to_owned(), fault)),
             None => drop(faults.remove(part)),
         }
+        drop(faults);
+        self.0.nudges.dispatch.notify_one();
     }
 }
 

@@ -26,7 +26,8 @@ pub fn faults(home: &Home) -> Vec<(String, String)> {
         ),
     ];
     let agents = fs::read_dir(home.path().join("agents"));
-    for agent in agents.into_iter().flatten().flatten() {
+    let agents = agents.into_iter().flatten().flatten();
+    for agent in agents.filter(|agent| agent.path().is_dir()) {
         let name = agent.file_name().to_string_lossy().into_owned();
         parts.push((format!("agent {name}"), vec![agent.path()]));
     }

@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use chiffon_arbiter::{Ids, Policy, RunPolicy};
 use chiffon_bus::Bus;
-use chiffon_common::{Digest, RequestId, Signer, TenantId};
+use chiffon_common::{AgentId, Digest, RequestId, Signer, TenantId};
 use chiffon_store::{Commit, Receipt, Store};
 use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast};
@@ -152,6 +152,15 @@ impl Shared {
             self.nudges.events.notify_one();
         }
         done
+    }
+
+    /// What an agent of this process has said is wrong with it.
+    pub(crate) fn agent_fault(&self, agent: &AgentId) -> Option<String> {
+        let faults = self
+            .part_faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        faults.get(&format!("agent {agent}")).cloned()
     }
 
     /// Tells followers. Nobody listening is no fault.
