@@ -157,6 +157,13 @@ impl Core {
         matches!(self.attempts.get(&attempt), Some(Attempt::Open(open)) if matches!(open.stage, Stage::Sweeping(_)))
     }
 
+    /// Whether the journal has a word of the attempt, or of a later one of the same task.
+    pub(crate) fn knows(&self, attempt: AttemptRef) -> bool {
+        let highest = self.highest.get(&attempt.task_id);
+        self.attempts.contains_key(&attempt)
+            || highest.is_some_and(|highest| highest.attempt >= attempt.attempt)
+    }
+
     fn open(&self) -> impl Iterator<Item = (AttemptRef, &Open)> {
         self.attempts
             .iter()

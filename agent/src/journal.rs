@@ -132,6 +132,20 @@ pub(crate) fn open(
 }
 
 impl Opened {
+    /// Sets it aside and begins a new life, because of something that only its reader could tell.
+    pub(crate) fn begin_anew(self, fresh: Incarnation, why: &str) -> Result<Self, JournalError> {
+        set_aside(&self.path, why).map_err(|source| JournalError::Io {
+            path: self.path.clone(),
+            source,
+        })?;
+        Ok(Self {
+            incarnation: fresh,
+            history: Vec::new(),
+            is_torn: false,
+            ..self
+        })
+    }
+
     /// Writes these records as the whole journal, after its first record, and starts the writer.
     pub(crate) fn start(self, records: &[Record]) -> Result<Writer, JournalError> {
         let first = Record::Life {
