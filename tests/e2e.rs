@@ -14,6 +14,10 @@ mod bad_input;
 mod changes;
 #[path = "e2e/commands.rs"]
 mod commands;
+#[path = "e2e/damage.rs"]
+mod damage;
+#[path = "e2e/disks.rs"]
+mod disks;
 #[path = "e2e/endings.rs"]
 mod endings;
 #[path = "e2e/exits.rs"]
@@ -44,6 +48,8 @@ mod ssh;
 mod terminal;
 #[path = "e2e/undo.rs"]
 mod undo;
+#[path = "e2e/unruly.rs"]
+mod unruly;
 #[path = "e2e/up.rs"]
 mod up;
 #[path = "e2e/verify.rs"]

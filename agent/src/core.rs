@@ -37,6 +37,7 @@ pub(crate) use self::{
     event::{Effect, Event, Loaded, Plan, StatusOut, Stored, Token},
     fit::head,
     record::{Meta, Record},
+    recover::Doubt,
 };
 
 /// Most attempts kept in memory and journal; beyond that, only signed work is written down.
@@ -154,6 +155,13 @@ impl Core {
     /// Whether what the attempt left behind is being ended.
     pub(crate) fn is_sweeping(&self, attempt: AttemptRef) -> bool {
         matches!(self.attempts.get(&attempt), Some(Attempt::Open(open)) if matches!(open.stage, Stage::Sweeping(_)))
+    }
+
+    /// Whether the journal has a word of the attempt, or of a later one of the same task.
+    pub(crate) fn knows(&self, attempt: AttemptRef) -> bool {
+        let highest = self.highest.get(&attempt.task_id);
+        self.attempts.contains_key(&attempt)
+            || highest.is_some_and(|highest| highest.attempt >= attempt.attempt)
     }
 
     fn open(&self) -> impl Iterator<Item = (AttemptRef, &Open)> {

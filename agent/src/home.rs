@@ -14,9 +14,10 @@ use uuid::Uuid;
 use crate::{
     bundles::{BundleCache, MAX_CACHE_BYTES},
     config::AgentConfig,
-    core::{Core, Identity, Moment, Plan},
+    core::{Core, Doubt, Identity, Moment, Plan},
     folders::Folders,
     journal::{self, JournalError},
+    worker::run_id,
 };
 
 /// Why an agent does not start.
@@ -62,21 +63,38 @@ pub(crate) fn take(config: &AgentConfig, kind: AgentKind, at: Moment) -> Result<
         .ok_or_else(|| StartError::InUse(path.clone()))?;
     let fresh = Incarnation::from_uuid(Uuid::now_v7());
     let mut opened = journal::open(&config.home, &config.id, fresh)?;
-    let incarnation = opened.incarnation;
-    let me = Identity {
-        agent: config.id.clone(),
-        kind,
-        incarnation,
-        keys: config.keys.clone(),
-        max_clock_skew: config.max_clock_skew,
+    let folders =
+        Folders::choose(&config.memory_folders, &config.id, &config.home).map_err(fault)?;
+    let begun = folders.left_over();
+    let remember = |opened: &mut journal::Opened| {
+        let me = Identity {
+            agent: config.id.clone(),
+            kind,
+            incarnation: opened.incarnation,
+            keys: config.keys.clone(),
+            max_clock_skew: config.max_clock_skew,
+        };
+        let doubt = Doubt {
+            is_torn: opened.is_torn,
+            begun: begun.clone(),
+        };
+        let history = std::mem::take(&mut opened.history);
+        Core::recover(me, config.slots.get(), history, &doubt, at)
     };
-    let history = std::mem::take(&mut opened.history);
-    let (mut core, mut first) = Core::recover(me, config.slots.get(), history, at);
+    let (mut core, mut first) = remember(&mut opened);
+    let unknown = begun.iter().find(|attempt| !core.knows(**attempt));
+    if let Some(unknown) = unknown.filter(|_| opened.incarnation != fresh) {
+        // It had begun by this home's journal, whose word of it is gone; so what else is gone cannot be told either.
+        opened = opened.begin_anew(
+            fresh,
+            &format!("it does not know the run {}", run_id(*unknown)),
+        )?;
+        (core, first) = remember(&mut opened);
+    }
+    let incarnation = opened.incarnation;
     // The journal is written anew with all of it.
     first.records.clear();
     let journal = opened.start(&core.snapshot(at))?;
-    let folders =
-        Folders::choose(&config.memory_folders, &config.id, &config.home).map_err(fault)?;
     let cache = BundleCache::open(config.home.join("bundles"), MAX_CACHE_BYTES).map_err(fault)?;
     Ok(Home {
         lock,

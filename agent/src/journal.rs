@@ -56,6 +56,8 @@ pub(crate) struct Opened {
     pub(crate) incarnation: Incarnation,
     /// What it holds, without the first record.
     pub(crate) history: Vec<Record>,
+    /// Whether its last record was torn, and so what it said is not known.
+    pub(crate) is_torn: bool,
     path: PathBuf,
     agent: AgentId,
 }
@@ -75,6 +77,7 @@ pub(crate) fn open(
     let begun = |history, incarnation| Opened {
         incarnation,
         history,
+        is_torn: false,
         path: path.clone(),
         agent: agent.clone(),
     };
@@ -89,6 +92,7 @@ pub(crate) fn open(
         }
     };
     let read = format::read(&bytes);
+    let is_torn = matches!(read.tail, Tail::Torn { .. });
     match read.tail {
         Tail::Newer => return Err(JournalError::Newer { path: path.clone() }),
         Tail::Damaged { at } => {
@@ -98,7 +102,7 @@ pub(crate) fn open(
         Tail::Torn { at } => {
             tracing::warn!(
                 byte = at,
-                "the journal's last record was torn by a crash and is left out"
+                "the journal's last record was torn and is left out; what had been accepted and not ended counts as begun"
             );
         }
         Tail::Clean => {}
@@ -114,7 +118,10 @@ pub(crate) fn open(
                 owner,
             })
         }
-        Some(Record::Life { incarnation, .. }) => Ok(begun(records.collect(), incarnation)),
+        Some(Record::Life { incarnation, .. }) => Ok(Opened {
+            is_torn,
+            ..begun(records.collect(), incarnation)
+        }),
         // Torn within its first record, or without one: nothing was ever promised from it.
         None => Ok(begun(Vec::new(), fresh)),
         Some(_) => {
@@ -125,6 +132,20 @@ pub(crate) fn open(
 }
 
 impl Opened {
+    /// Sets it aside and begins a new life, because of something that only its reader could tell.
+    pub(crate) fn begin_anew(self, fresh: Incarnation, why: &str) -> Result<Self, JournalError> {
+        set_aside(&self.path, why).map_err(|source| JournalError::Io {
+            path: self.path.clone(),
+            source,
+        })?;
+        Ok(Self {
+            incarnation: fresh,
+            history: Vec::new(),
+            is_torn: false,
+            ..self
+        })
+    }
+
     /// Writes these records as the whole journal, after its first record, and starts the writer.
     pub(crate) fn start(self, records: &[Record]) -> Result<Writer, JournalError> {
         let first = Record::Life {

@@ -51,7 +51,7 @@ use crate::{
     env::Env,
     exit::Exit,
     failure::Failure,
-    home::{Home, ledger_fault},
+    home::{Home, faults},
     interrupt::Interrupt,
     session::{Need, Session, interrupted},
     settings::{Flag, Settings},
@@ -151,20 +151,18 @@ fn tell_more(terminal: &Terminal, next: Option<&str>) {
     }
 }
 
-/// How the fleet is. Where none runs, the ledger is tried here: nobody else has found out yet.
+/// How the fleet is. Whether it can write is tried here: what has nothing to write has not found out.
 async fn health(context: &Context<'_>, session: &Session) -> Result<Health, Failure> {
-    const LEDGER: &str = "ledger";
     let mut health = session.client.health().await?;
-    let is_well = health
-        .components
-        .get(LEDGER)
-        .is_none_or(|word| word == "ok");
-    if !session.has_agents()
-        && is_well
-        && let Some(fault) = ledger_fault(&context.home)
-    {
-        health.components.insert(LEDGER.to_owned(), fault);
-        "degraded".clone_into(&mut health.status);
+    for (part, fault) in faults(&context.home) {
+        let is_told = health
+            .components
+            .get(&part)
+            .is_some_and(|word| word != "ok");
+        if !is_told {
+            health.components.insert(part, fault);
+            "degraded".clone_into(&mut health.status);
+        }
     }
     Ok(health)
 }

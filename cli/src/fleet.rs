@@ -3,6 +3,7 @@
 
 mod agents;
 mod ansible;
+mod keeper;
 mod user;
 
 use std::{
@@ -15,12 +16,12 @@ use std::{
 
 use chiffon_arbiter::RunPolicy;
 use chiffon_bus::{Bus, MemoryBus};
-use chiffon_common::{ErrorCode, Principal, Problem};
+use chiffon_common::{ErrorCode, Principal, Problem, TenantId};
 use chiffon_orchestrator::{
     Config, Orchestrator, Parts, SystemClock,
     catalogue::{Root, Trust},
 };
-use chiffon_store::Sqlite;
+use chiffon_store::{Sqlite, Store};
 use jiff::SignedDuration;
 
 use crate::{
@@ -71,7 +72,7 @@ impl Fleet {
     ) -> Result<Self, Failure> {
         let bus = Arc::new(MemoryBus::new());
         let parts = Parts {
-            store: Arc::new(store(home.database()).await?),
+            store: Arc::new(store(home).await?),
             bus: Arc::clone(&bus) as Arc<dyn Bus>,
             clock: Arc::new(SystemClock),
             signer: signer(home)?,
@@ -80,7 +81,10 @@ impl Fleet {
         let orchestrator = Box::pin(chiffon_orchestrator::start(config, parts)).await?;
         let address = orchestrator.address();
         let begun = match agents {
-            Agents::All => Members::start(home, settings, Arc::clone(&bus) as Arc<dyn Bus>).await,
+            Agents::All => {
+                let bus = Arc::clone(&bus) as Arc<dyn Bus>;
+                Members::start(home, settings, bus, &orchestrator.board()).await
+            }
             Agents::None => Ok(Members::default()),
         };
         match begun {
@@ -100,11 +104,6 @@ impl Fleet {
     /// Where its HTTP API listens.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Waits until an agent has ended by a fault of its own, and says why.
-    pub async fn fault(&mut self) -> String {
-        self.members.fault().await
     }
 
     /// Agents first, so that the orchestrator still hears how their runs ended.
@@ -169,8 +168,14 @@ fn roots(home: &Home, settings: &Settings) -> Vec<Root> {
     std::iter::once(shipped).chain(added).collect()
 }
 
-async fn store(path: PathBuf) -> Result<Sqlite, Failure> {
+async fn store(home: &Home) -> Result<Sqlite, Failure> {
+    let path = home.database();
     let shown = path.display().to_string();
+    let is_used = home.has_records();
+    // Before it is opened, because opening an empty file makes a database of it.
+    if is_used && std::fs::metadata(&path).map_or(0, |found| found.len()) == 0 {
+        return Err(lost(&shown, "is missing or empty").into());
+    }
     let opened = tokio::task::spawn_blocking(move || {
         let private = std::fs::OpenOptions::new()
             .create(true)
@@ -182,12 +187,27 @@ async fn store(path: PathBuf) -> Result<Sqlite, Failure> {
         Sqlite::open(&path, chiffon_store::Options::default())
     });
     match opened.await {
+        Ok(Ok(store)) if is_used => match store.last_ledger_batch(&TenantId::default()).await {
+            Ok(None) => Err(lost(&shown, "holds nothing").into()),
+            Ok(Some(_)) => Ok(store),
+            Err(error) => Err(database_problem(&shown, &error).into()),
+        },
         Ok(Ok(store)) => Ok(store),
         Ok(Err(error)) => Err(database_problem(&shown, &error).into()),
         Err(error) => Err(Failure::internal(format!(
             "opening {shown} failed: {error}"
         ))),
     }
+}
+
+/// The ledger has commits, and each came from a row of the database: to go on with a new one would be to forget
+/// everything, what runs and what was approved included.
+fn lost(path: &str, how: &str) -> Problem {
+    let detail = format!(
+        "{path} {how}, though this data folder has records: the ledger beside it has commits."
+    );
+    let todo = "Put the database back from a backup, with the files chiffon.db-wal and -shm beside it if there are such. To begin anew and forget everything, move the folder `ledger` away.";
+    Problem::new(ErrorCode::StoreCorrupt, detail, todo)
 }
 
 fn database_problem(path: &str, error: &chiffon_store::Error) -> Problem {

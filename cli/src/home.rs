@@ -1,6 +1,6 @@
 //! The data folder (`CHIFFON_HOME`): where it is, whether it can be used, and what lies in it. Making
 //! what is missing is left to `create`, secrets to `secrets`, who may use it now to `lock`,
-//! a trial of the ledger to `probe`.
+//! a trial whether it can be written to `probe`.
 
 mod create;
 mod lock;
@@ -20,7 +20,7 @@ use chiffon_common::{ErrorCode, Problem};
 use crate::env::Env;
 pub use create::hostname;
 pub use lock::{Held, Kind, Lock, Running};
-pub use probe::ledger_fault;
+pub use probe::faults;
 pub use secrets::{ledger_signer, read_token, signer};
 
 /// The form of the folder that this program writes. A later form is refused.
@@ -108,6 +108,13 @@ impl Home {
     /// Left once an Ansible was found or installed; without it the next start takes its time, visibly.
     pub fn ansible_seen(&self) -> PathBuf {
         self.path.join("ansible/.seen")
+    }
+
+    /// Whether something was recorded in it: the ledger has commits.
+    pub fn has_records(&self) -> bool {
+        let ledger = self.path.join("ledger");
+        let packed = fs::read_to_string(ledger.join("packed-refs")).unwrap_or_default();
+        ledger.join("refs/heads/main").exists() || packed.contains(" refs/heads/main")
     }
 
     /// Whether it was made already.

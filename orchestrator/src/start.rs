@@ -1,6 +1,11 @@
 //! Starting and stopping: parts in, a running orchestrator out.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use chiffon_arbiter::{Policy, RunPolicy, rules_digest};
 use chiffon_bus::{Bus, QueueName};
@@ -78,6 +83,27 @@ pub struct Orchestrator {
     jobs: Jobs,
     draining: CancellationToken,
     shared: Arc<Shared>,
+}
+
+/// Where a part that is not the orchestrator's own says what is wrong with it, for `health` to tell.
+#[derive(Clone)]
+pub struct Board(Arc<Shared>);
+
+impl Board {
+    /// Says what is wrong with a part, in words; nothing, once it is well.
+    pub fn part_is(&self, part: &str, fault: Option<String>) {
+        let mut faults = self
+            .0
+            .part_faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match fault {
+            Some(fault) => drop(faults.insert(part.to_owned(), fault)),
+            None => drop(faults.remove(part)),
+        }
+        drop(faults);
+        self.0.nudges.dispatch.notify_one();
+    }
 }
 
 /// How long what agents have said last is waited for.
@@ -168,6 +194,11 @@ impl Orchestrator {
     /// Where the API listens.
     pub fn address(&self) -> SocketAddr {
         self.server.address()
+    }
+
+    /// Where parts of the same process that are not the orchestrator's own say how they are.
+    pub fn board(&self) -> Board {
+        Board(Arc::clone(&self.shared))
     }
 
     /// Takes no new requests from now on; what was taken goes on.

@@ -125,11 +125,11 @@ fn a_data_folder_that_is_too_open_or_cannot_be_written_is_refused() {
     fresh.run(&["request", "list"]).expect_code(0);
 }
 
-/// A folder that nobody can write, root included, until this is dropped.
-struct ReadOnly(std::path::PathBuf);
+/// A folder or file that nobody can write, root included, until this is dropped.
+pub struct ReadOnly(std::path::PathBuf);
 
 impl ReadOnly {
-    fn make(folder: &std::path::Path) -> Option<Self> {
+    pub fn make(folder: &std::path::Path) -> Option<Self> {
         if !rustix::process::geteuid().is_root() {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o500)).unwrap();
             return Some(Self(folder.to_owned()));

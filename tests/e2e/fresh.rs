@@ -17,13 +17,24 @@ pub struct Fresh {
 
 impl Fresh {
     pub fn new() -> Self {
-        let home = Home::new();
+        let fresh = Self::bare();
+        fresh.link_ansible();
+        fresh
+    }
+
+    /// Without anything in it, for a test that puts the folder itself somewhere.
+    pub fn bare() -> Self {
+        Self { home: Home::new() }
+    }
+
+    /// Gives it the shared Ansible.
+    pub fn link_ansible(&self) {
         let shared = shared_ansible();
-        home.write("inventory/.keep", "");
+        self.home.write("inventory/.keep", "");
         if shared.exists() {
-            symlink(shared, home.path().join("ansible")).expect("a link to the shared Ansible");
+            symlink(shared, self.home.path().join("ansible"))
+                .expect("a link to the shared Ansible");
         }
-        Self { home }
     }
 
     /// With this inventory beside localhost; lines below `hosts:`, indented by four.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use chiffon_common::AttemptRef;
+
 use super::{
     Core, Effect, Highest, Identity, Moment, OrchestratorClocks, Plan, Record,
     attempt::{Attempt, Stage, SweepCause},
@@ -11,13 +13,30 @@ use super::{
 /// Room for the sequence numbers of one start: 2^32 statuses, and 2^21 starts stay exact in JSON.
 const SEQ_SHIFT: u32 = 32;
 
+/// Why a journal may know less than it once did. A record is on the disk before its effect; but a disk can lose what
+/// it had kept, and a run must not be begun again because the word that it had begun is gone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Doubt {
+    /// The last record was torn: it may have been any word about any attempt.
+    pub(crate) is_torn: bool,
+    /// Attempts that have left a folder, which is made when a run begins.
+    pub(crate) begun: Vec<AttemptRef>,
+}
+
+impl Doubt {
+    fn is_of(&self, attempt: AttemptRef) -> bool {
+        self.is_torn || self.begun.contains(&attempt)
+    }
+}
+
 impl Core {
-    /// Memory after these records, and what must be done now: sweep what had started, look for the
+    /// Memory after these records, and what must be done now: sweep what had started or may have, look for the
     /// bundles of what had not, publish what was not confirmed.
     pub(crate) fn recover(
         me: Identity,
         slots: usize,
         history: Vec<Record>,
+        doubt: &Doubt,
         at: Moment,
     ) -> (Self, Plan) {
         let mut core = Self {
@@ -40,6 +59,7 @@ impl Core {
         boots += 1;
         core.seq_base = boots << SEQ_SHIFT;
         core.forget_old(at);
+        core.doubt(doubt);
         let mut plan = Plan::default();
         plan.record(Record::Boot { number: boots });
         core.resume(&mut plan);
@@ -78,6 +98,18 @@ impl Core {
                     attempt,
                 };
                 self.raise_highest(attempt, until);
+            }
+        }
+    }
+
+    fn doubt(&mut self, doubt: &Doubt) {
+        for (key, attempt) in &mut self.attempts {
+            if let Attempt::Open(open) = attempt
+                && !open.stage.has_started()
+                && doubt.is_of(*key)
+            {
+                tracing::warn!(task.id = %key.task_id, attempt = key.attempt, "the journal does not say that this run had begun, and it may have: it counts as begun");
+                open.stage = Stage::Sweeping(SweepCause::Restarted);
             }
         }
     }

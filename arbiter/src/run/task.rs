@@ -150,6 +150,10 @@ impl Desk<'_> {
                     );
                 }
             }
+            // It had told that it ran: a journal that no longer knows that has lost words.
+            (StatusKind::NeverSeen, _) if self.task(id)?.started_at.is_some() => {
+                self.lose(id, "the agent's journal no longer knows of it");
+            }
             // The same journal has never seen it, so it never began: sending it again is harmless.
             (
                 StatusKind::NeverSeen,

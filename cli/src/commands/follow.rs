@@ -34,6 +34,9 @@ const FULL: usize = 1000;
 /// The scribe writes within a second; a full disk may keep it from writing at all.
 const LEDGER: Duration = Duration::from_secs(15);
 
+/// After how long it is asked whether it can be written at all.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Why following stopped.
 pub enum Stopped {
     /// The request has ended.
@@ -116,12 +119,20 @@ impl<'a> Follower<'a> {
         // What was never begun has nothing to tell.
         // One that never had a plan is not recorded there.
         while newest.plan.is_some() && newest.ledger_commit.is_none() {
-            match timeout_at(until, self.next()).await {
+            let look = until.min(Instant::now() + LOOK);
+            match timeout_at(look, self.next()).await {
                 Ok(follow) => newest = follow?.request,
-                Err(_) => break,
+                // Nobody is kept waiting for what is known not to come.
+                Err(_) if Instant::now() >= until || self.ledger_is_out().await => break,
+                Err(_) => {}
             }
         }
         Ok(newest)
+    }
+
+    async fn ledger_is_out(&self) -> bool {
+        let health = self.session.client.health().await;
+        health.is_ok_and(|health| health.components.get("ledger").is_some_and(|it| it != "ok"))
     }
 
     async fn next(&mut self) -> Result<Follow, Failure> {

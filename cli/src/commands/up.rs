@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use chiffon_common::{ErrorCode, Problem};
-
 use super::Context;
 use crate::{
     args::Up,
@@ -32,22 +30,12 @@ pub async fn up(context: &mut Context<'_>, args: &Up) -> Result<Exit, Failure> {
     let settings = context.settings(listen.as_slice())?;
     logging::begin(&settings, context.terminal, context.verbose, true);
     let lock = prepare(context).await?;
-    let mut fleet = Fleet::start(&context.home, &settings, Ports::Configured, Agents::All).await?;
+    let fleet = Fleet::start(&context.home, &settings, Ports::Configured, Agents::All).await?;
     let told = lock.tell(&running(&fleet, Kind::Up));
     if told.is_ok() {
         welcome(context, &fleet, &settings);
         tell_broken_entries(context, &fleet).await;
-        let fault = tokio::select! {
-            () = context.interrupt.wait() => None,
-            fault = fleet.fault() => Some(fault),
-        };
-        if let Some(why) = fault {
-            // Nothing may happen unjournaled, so there is nothing to go on with; whoever started this starts it again.
-            fleet.stop(GRACE).await;
-            drop(lock);
-            let todo = "Free the disk or mend the folder `agents`, then start it again; nothing that was taken is lost.";
-            return Err(Problem::new(ErrorCode::JournalFault, why, todo).into());
-        }
+        context.interrupt.wait().await;
         context
             .terminal
             .say("\nDraining: nothing new is begun. Ctrl-C once more ends at once.");

@@ -2,13 +2,14 @@
 
 use std::{io, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
-use chiffon_agent::{Agent, AgentConfig, AgentHandle, StartError, SystemClock, Worker};
+use chiffon_agent::{AgentConfig, StartError, Worker};
 use chiffon_agent_desktop::DesktopWorker;
 use chiffon_agent_infra::{InfraConfig, InfraWorker};
 use chiffon_bus::Bus;
 use chiffon_common::{AgentId, ErrorCode, Problem, TrustedKeys};
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use chiffon_orchestrator::Board;
 
+use super::keeper::{Kept, Seed, words};
 use crate::{
     home::{Home, hostname},
     settings::Settings,
@@ -17,7 +18,7 @@ use crate::{
 /// What has been started.
 #[derive(Debug, Default)]
 pub(super) struct Members {
-    running: Vec<AgentHandle>,
+    running: Vec<Kept>,
 }
 
 impl Members {
@@ -25,6 +26,7 @@ impl Members {
         home: &Home,
         settings: &Settings,
         bus: Arc<dyn Bus>,
+        board: &Board,
     ) -> Result<Self, Problem> {
         let keys = trusted(home)?;
         let mut infra = InfraConfig::new(home.path().to_owned());
@@ -38,8 +40,13 @@ impl Members {
         let mut members = Self::default();
         for (name, worker) in names().into_iter().zip(workers) {
             let config = agent_config(home, settings, &name, keys.clone())?;
-            let clock = Arc::new(SystemClock);
-            match Agent::start(config, Arc::clone(&bus), worker, clock).await {
+            let bus = Arc::clone(&bus);
+            let seed = Seed {
+                config,
+                bus,
+                worker,
+            };
+            match Kept::start(seed, board.clone()).await {
                 Ok(agent) => members.running.push(agent),
                 Err(error) => {
                     members.drain(Duration::ZERO).await;
@@ -48,19 +55,6 @@ impl Members {
             }
         }
         Ok(members)
-    }
-
-    /// Waits until one of them has ended by a fault of its own, and says why.
-    pub(super) async fn fault(&mut self) -> String {
-        let mut ends: FuturesUnordered<_> =
-            self.running.iter_mut().map(AgentHandle::ended).collect();
-        loop {
-            match ends.next().await {
-                Some(Err(fault)) => return fault.to_string(),
-                Some(Ok(())) => {}
-                None => std::future::pending::<()>().await,
-            }
-        }
     }
 
     /// All at the same time, so that the grace is not spent twice.
@@ -134,7 +128,6 @@ fn not_started(name: &str, error: &StartError) -> Problem {
             let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
             full.contains(&cause.kind())
         });
-    let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
     let (code, todo) = match error {
         _ if is_full => (
             ErrorCode::StoreFull,
@@ -153,7 +146,7 @@ fn not_started(name: &str, error: &StartError) -> Problem {
             "Keep the folder of that agent for inspection, then move it away: what it had in hand becomes unknown.",
         ),
     };
-    let detail = format!("The agent {name} cannot start: {error}{cause}.");
+    let detail = format!("The agent {name} cannot start: {}.", words(error));
     Problem::new(code, detail, todo)
 }
 

@@ -151,15 +151,26 @@ fn the_second_learns_where_the_first_is_and_a_stale_word_is_not_believed() {
 }
 
 #[test]
-fn a_ledger_that_cannot_be_written_is_found_out_and_a_good_one_left_as_it_was() {
+fn a_folder_that_cannot_be_written_is_found_out_and_a_good_one_left_as_it_was() {
     let place = made();
     let objects = place.home.path().join("ledger/objects");
-    assert_eq!(ledger_fault(&place.home), None, "there is none yet");
+    assert_eq!(faults(&place.home), [], "there is none yet");
+    let agent = place.home.agent("infrastructure");
     fs::create_dir_all(&objects).unwrap();
-    assert_eq!(ledger_fault(&place.home), None);
-    assert_eq!(fs::read_dir(&objects).unwrap().count(), 0);
+    fs::create_dir_all(&agent).unwrap();
+    assert_eq!(faults(&place.home), []);
+    for folder in [&objects, &agent] {
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 0);
+    }
     // Also root cannot write to a file where a folder is.
-    fs::create_dir(objects.join(".chiffon-probe")).unwrap();
-    let fault = ledger_fault(&place.home).unwrap();
-    assert!(fault.contains("objects cannot be written"), "{fault}");
+    for folder in [place.home.path(), &objects, &agent] {
+        fs::create_dir(folder.join(".chiffon-probe")).unwrap();
+    }
+    let found = faults(&place.home);
+    let parts: Vec<&str> = found.iter().map(|(part, _)| part.as_str()).collect();
+    assert_eq!(parts, ["store", "ledger", "agent infrastructure"]);
+    assert!(
+        found[1].1.contains("objects cannot be written"),
+        "{found:?}"
+    );
 }

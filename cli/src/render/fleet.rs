@@ -18,19 +18,21 @@ pub fn health(paint: Paint, health: &Health) -> String {
         state(paint, &health.status),
         one_line(&health.version, 40)
     );
+    let width = health.components.keys().map(|name| name.chars().count());
+    let width = width.max().unwrap_or_default().clamp(16, 40);
     for (component, word) in &health.components {
         let word = match word.as_str() {
             "ok" => paint.good("ok"),
             other => format!("{} {}", paint.bad("FAIL"), one_line(other, 300)),
         };
-        text += &format!("\n  {:<16} {word}", one_line(component, 40));
+        text += &format!("\n  {:<width$} {word}", one_line(component, 40));
     }
     if let Some(frozen) = &health.frozen {
         let words = one_line(&frozen.words(), 600);
         let words = paint.warn(&format!(
             "{words}. Nothing is started; `chiffon thaw` ends it."
         ));
-        text += &format!("\n  {:<16} {words}", "freeze");
+        text += &format!("\n  {:<width$} {words}", "freeze");
     }
     text
 }

@@ -96,7 +96,7 @@ impl Shared {
             let is_out = agents
                 .iter()
                 .any(|row| row.agent_id == id && row.status == inactive);
-            if is_out {
+            if is_out || self.agent_fault(&id).is_some() {
                 continue;
             }
             let patience =

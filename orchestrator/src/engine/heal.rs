@@ -43,6 +43,24 @@ impl Shared {
         self.look_at_the_end(&last).await
     }
 
+    /// Where nothing is to be written: whether the repository is there and ends with the last batch. One that was
+    /// deleted or moved away is filled in; what somebody did to `main` is told and left as it is.
+    pub(super) async fn look_at_main(
+        &self,
+        last: Option<LedgerBatchRow>,
+    ) -> Result<(), ScribeError> {
+        let Some(last) = last else {
+            return Ok(());
+        };
+        let place = self.settings.ledger.path.clone();
+        let is_gone = tokio::task::spawn_blocking(move || !place.exists()).await?;
+        if is_gone {
+            return self.catch_up().await;
+        }
+        self.on_ledger(move |place| place.read()?.is_at(last.commit.as_deref()))
+            .await
+    }
+
     async fn fill_in(&self, mut after: u64) -> Result<(), ScribeError> {
         while let Some(page) = self.written_after(&mut after).await? {
             self.on_ledger(move |place| place.open()?.write_all(&page))

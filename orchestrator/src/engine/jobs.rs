@@ -35,6 +35,7 @@ impl Jobs {
         job!(run_schedules);
         job!(forget);
         job!(tell_events);
+        job!(watch_store);
         Self(jobs)
     }
 

@@ -35,6 +35,7 @@ mod rows;
 mod schedules;
 mod scribe;
 mod shared;
+mod store_watch;
 mod timers;
 mod turns;
 mod undo;

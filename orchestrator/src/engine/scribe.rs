@@ -54,9 +54,11 @@ impl Shared {
     pub(crate) async fn scribe(self: Arc<Self>) {
         let mut caught_up = false;
         loop {
-            let done = match caught_up {
-                true => self.write_down().await,
-                false => self.catch_up().await.map(|()| true),
+            let found = self.take_damage();
+            let done = match (found, caught_up) {
+                (Some(damage), _) => Err(ScribeError::Ledger(damage)),
+                (None, true) => self.write_down().await,
+                (None, false) => self.catch_up().await.map(|()| true),
             };
             let done = match done {
                 Err(ScribeError::Ledger(damage)) if damage.is_damage() => {
@@ -77,6 +79,24 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// Tells the scribe of damage that somebody else came upon.
+    pub(super) fn ledger_is_damaged(&self, damage: LedgerError) {
+        let mut found = self
+            .ledger_damage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *found = Some(damage);
+        self.nudges.record.notify_one();
+    }
+
+    fn take_damage(&self) -> Option<LedgerError> {
+        let mut found = self
+            .ledger_damage
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        found.take()
     }
 
     /// Tells a change once, in the log, in the audit record and so in the event stream; `health` tells it as
@@ -157,6 +177,8 @@ impl Shared {
             false => self.write_decided(pending).await?,
         };
         if written.is_empty() {
+            let last = self.store.last_ledger_batch(&self.settings.tenant).await?;
+            self.look_at_main(last).await?;
             return Ok(false);
         }
         let rows = written.iter().map(|(batch, _)| batch.clone());

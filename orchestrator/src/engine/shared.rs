@@ -1,19 +1,24 @@
 //! What every part of the engine holds: store, bus, clock, signer, settings, and the nudges.
 
 use std::{
-    sync::{Arc, Mutex},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use chiffon_arbiter::{Ids, Policy, RunPolicy};
 use chiffon_bus::Bus;
-use chiffon_common::{Digest, RequestId, Signer, TenantId};
+use chiffon_common::{AgentId, Digest, RequestId, Signer, TenantId};
 use chiffon_store::{Commit, Receipt, Store};
 use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast};
 
 use super::{Library, Limits, agents::Registry};
-use crate::{Clock, events::Hub, ledger::Place};
+use crate::{
+    Clock,
+    events::Hub,
+    ledger::{LedgerError, Place},
+};
 
 /// A request has changed; carries no data beyond that.
 pub(crate) type Changed = RequestId;
@@ -65,6 +70,7 @@ pub(crate) struct Nudges {
     pub(crate) proposals: Notify,
     pub(crate) events: Notify,
     pub(crate) schedules: Notify,
+    pub(crate) store: Notify,
 }
 
 /// Shared by all parts of the engine.
@@ -81,8 +87,14 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     /// When this orchestrator began to listen: nobody's silence is older.
     pub(crate) started_at: Timestamp,
+    /// Why the database cannot be written, while it cannot.
+    pub(crate) store_fault: Mutex<Option<String>>,
+    /// What is wrong with the parts of the process that are not the orchestrator's own, by part.
+    pub(crate) part_faults: Mutex<BTreeMap<String, String>>,
     /// Why the ledger cannot be written, while it cannot.
     pub(crate) ledger_fault: Mutex<Option<String>>,
+    /// What a look at the ledger found damaged in it, until the scribe makes it anew.
+    pub(crate) ledger_damage: Mutex<Option<LedgerError>>,
     /// Why its remote cannot be reached, while it cannot.
     pub(crate) remote_fault: Mutex<Option<String>>,
     /// What people should know and nothing suffers from; told by `health`.
@@ -101,7 +113,10 @@ impl Shared {
         let started_at = clock.now();
         Self {
             started_at,
+            store_fault: Mutex::default(),
+            part_faults: Mutex::default(),
             ledger_fault: Mutex::default(),
+            ledger_damage: Mutex::default(),
             remote_fault: Mutex::default(),
             notices: Mutex::default(),
             store,
@@ -132,10 +147,20 @@ impl Shared {
             false => commit,
         };
         let done = self.store.commit(commit).await;
+        self.note_store(&done);
         if done.is_ok() {
             self.nudges.events.notify_one();
         }
         done
+    }
+
+    /// What an agent of this process has said is wrong with it.
+    pub(crate) fn agent_fault(&self, agent: &AgentId) -> Option<String> {
+        let faults = self
+            .part_faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        faults.get(&format!("agent {agent}")).cloned()
     }
 
     /// Tells followers. Nobody listening is no fault.

@@ -182,6 +182,15 @@ impl Shared {
         });
         let (paused, active): (Vec<_>, Vec<_>) =
             able.partition(|row| row.status == AgentStatus::Inactive.name());
+        let out = active
+            .iter()
+            .map(|row| Some((&row.agent_id, self.agent_fault(&row.agent_id)?)));
+        // Where all of them are out, what is wrong with the first is what is waited for.
+        if let Some(Some((agent, fault))) = out.clone().next()
+            && out.clone().all(|one| one.is_some())
+        {
+            return Ok(format!("waits for agent {agent}: {fault}"));
+        }
         Ok(match (active.is_empty(), paused.first()) {
             (false, _) => "waits for an agent with a free slot".to_owned(),
             (true, Some(paused)) => format!(

@@ -132,7 +132,14 @@ impl Shared {
     async fn verify_ledger(&self, report: &mut AuditReport) -> Result<(), Problem> {
         match self.check_ledger().await {
             Ok(Ok(commits)) => report.ledger_commits = commits,
-            Ok(Err(fault)) => report.faults.push(format!("ledger: {fault}")),
+            Ok(Err(fault)) => {
+                let mut words = format!("ledger: {fault}");
+                if let Some(damage) = fault.damage() {
+                    words += "; it is made anew from the database, and the damaged one is kept beside it";
+                    self.ledger_is_damaged(damage);
+                }
+                report.faults.push(words);
+            }
             Err(ScribeError::Store(error)) => return Err(store_problem(&error)),
             Err(error) => {
                 return Err(Problem::new(
@@ -152,28 +159,28 @@ impl Shared {
         let mut after = 0;
         loop {
             let page = self.batches_after(after).await?;
-            let of_stored = |(batch, _): &Batch| batch.commit.is_some();
-            let (page, pending): (Vec<_>, Vec<_>) = page.into_iter().partition(of_stored);
-            let last = page.last().map(|(batch, _)| batch.batch_no);
-            let decided = pending.last().map(|(batch, _)| batch.batch_no);
+            let stored = page.iter().filter(|(batch, _)| batch.commit.is_some());
+            let last = stored.map(|(batch, _)| batch.batch_no).max();
+            let pending = page.iter().filter(|(batch, _)| batch.commit.is_none());
+            let decided = pending.map(|(batch, _)| batch.batch_no).max();
             if last.is_none() && after == 0 && !self.settings.ledger.path.exists() {
                 return Ok(Ok(0));
             }
             let checked = self.on_ledger(move |place| Ok(check(place, verifier, &page)));
-            let checked = match checked.await? {
+            let checked: Verifier = match checked.await? {
                 Ok(checked) => checked,
                 Err(fault) => return Ok(Err(fault)),
             };
             if let Some(last) = last {
-                (verifier, after) = (Some(checked), last);
+                (verifier, after) = (Some(checked.without_pending()), last);
                 continue;
             }
-            let ended = self.on_ledger(move |_| Ok((checked.finish(decided.is_some()), checked)));
+            let ended = self.on_ledger(move |_| Ok((checked.finish(), checked)));
             let (held, checked) = ended.await?;
             match held {
                 Ok(()) => return Ok(Ok(after)),
                 Err(Fault::Head(_)) if self.has_moved_on(after, decided).await? => {
-                    verifier = Some(checked);
+                    verifier = Some(checked.without_pending());
                 }
                 Err(fault) => return Ok(Err(fault)),
             }

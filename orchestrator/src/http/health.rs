@@ -68,7 +68,8 @@ async fn look(state: &State) -> Health {
     let mut agents = BTreeMap::new();
     match shared.store.agents(&shared.settings.tenant).await {
         Ok(rows) => {
-            components.insert("store".to_owned(), "ok".to_owned());
+            let said = shared.store_fault().unwrap_or_else(|| "ok".to_owned());
+            components.insert("store".to_owned(), said);
             for row in rows {
                 *agents.entry(row.state).or_insert(0) += 1;
             }
@@ -105,6 +106,12 @@ async fn look(state: &State) -> Health {
         let said = remote.clone().unwrap_or_else(|| "ok".to_owned());
         components.insert("ledger_remote".to_owned(), said);
     }
+    let parts = shared
+        .part_faults
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    components.extend(parts.clone());
+    drop(parts);
     let well = components.values().all(|said| said == "ok");
     let status = if state.draining.is_cancelled() {
         "draining"

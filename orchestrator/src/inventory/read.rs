@@ -101,7 +101,17 @@ fn read_text(path: &Path) -> Result<String, Problem> {
         return Err(cannot("is no file of at most 16 MiB".to_owned()));
     }
     let bytes = fs::read(path).map_err(|error| cannot(format!("cannot be read: {error}")))?;
-    String::from_utf8(bytes).map_err(|_| cannot("is not UTF-8 text".to_owned()))
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        let line = u32::try_from(line).unwrap_or(u32::MAX);
+        let fault = Fault::at(line, "it holds bytes that are no UTF-8 text");
+        with_todo(
+            path,
+            &fault,
+            "save the file as UTF-8; `chiffon doctor` checks it",
+        )
+    })
 }
 
 /// The problem of one place in a file.

@@ -120,6 +120,8 @@ fn of_content(kind: io::ErrorKind) -> bool {
             | Kind::UnexpectedEof
             | Kind::NotADirectory
             | Kind::IsADirectory
+            // What inflating garbled bytes gives.
+            | Kind::InvalidInput
     )
 }
 

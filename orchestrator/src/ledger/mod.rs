@@ -161,6 +161,16 @@ impl Ledger {
         Ok(main.and_then(|found| found.target().try_id().map(|id| CommitId(id.to_owned()))))
     }
 
+    /// Whether `main` stands at this commit; otherwise in words what is there instead.
+    pub fn is_at(&self, commit: Option<&str>) -> Result<(), LedgerError> {
+        let expected = commit.map(str::parse).transpose()?;
+        let head = self.head()?;
+        match head == expected {
+            true => Ok(()),
+            false => Err(verify::foreign(&self.repository, expected, head)),
+        }
+    }
+
     /// Writes a batch as one commit and moves `main` onto it. `entries` are exactly those of the batch, in order.
     ///
     /// Safe to repeat: a batch that is at the head already gives its commit again, and whatever a crash left
@@ -210,7 +220,7 @@ impl Ledger {
             let to = entries.partition_point(|entry| entry.entry_no <= batch.last_entry);
             verifier.check(batch, entries.get(from..to).unwrap_or_default())?;
         }
-        verifier.finish(false)
+        verifier.finish()
     }
 
     /// A verifier that expects the first batch next.

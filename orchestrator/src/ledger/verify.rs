@@ -9,8 +9,6 @@ use gix::{ObjectId, Repository};
 
 use super::{CommitId, LedgerError, build, docs_of, files};
 
-/// More commits than are ever written at once.
-const LONGEST_BURST: usize = 500;
 /// How far back a foreign commit is looked for before its head alone is named.
 const FAR: usize = 10_000;
 
@@ -73,8 +71,9 @@ pub struct Verifier {
     batches: u64,
     entries: u64,
     last: Option<CommitId>,
-    /// Batches after it that are decided and not written.
-    pending: u64,
+    /// What the batches after the last one give that are decided and not yet stored as written, each with its last
+    /// entry.
+    pending: Vec<(CommitId, u64)>,
 }
 
 impl Verifier {
@@ -86,7 +85,7 @@ impl Verifier {
             batches: 0,
             entries: 0,
             last: None,
-            pending: 0,
+            pending: Vec::new(),
         }
     }
 
@@ -104,13 +103,15 @@ impl Verifier {
         entries: &[LedgerEntryRow],
     ) -> Result<(), Fault> {
         self.check_rows(batch)?;
-        let Some(stored) = &batch.commit else {
-            self.pending += 1;
-            return Ok(());
-        };
         let batch_no = batch.batch_no;
         let computed = build(&self.in_memory, self.key.as_ref(), batch, entries);
         let computed = computed.map_err(|error| of_batch(batch_no, error))?;
+        let Some(stored) = &batch.commit else {
+            // Not on disk, or not yet: nothing of it is held against anything but `main`. What was made of it stays
+            // in memory, because the next one stands on it.
+            self.pending.push((computed, batch.last_entry));
+            return Ok(());
+        };
         if computed.to_string() != *stored {
             let (stored, computed) = (stored.clone(), computed.to_string());
             return Err(Fault::Differs {
@@ -127,20 +128,20 @@ impl Verifier {
     }
 
     fn check_rows(&self, batch: &LedgerBatchRow) -> Result<(), Fault> {
-        let parent = self.last.map(|last| last.to_string());
-        let why = if self.pending > 0 && batch.commit.is_some() {
+        let parent = self.pending.last().map(|(commit, _)| *commit).or(self.last);
+        let parent = parent.map(|parent| parent.to_string());
+        let number = self.batches + self.pending.len() as u64 + 1;
+        let entry = self
+            .pending
+            .last()
+            .map_or(self.entries, |(_, entry)| *entry)
+            + 1;
+        let why = if !self.pending.is_empty() && batch.commit.is_some() {
             "the one before it was not written".to_owned()
-        } else if self.pending > 0 {
-            // Of what is not written only the place in the line is known.
-            let expected = self.batches + self.pending + 1;
-            if batch.batch_no == expected {
-                return Ok(());
-            }
-            format!("it should have number {expected}")
-        } else if batch.batch_no != self.batches + 1 {
-            format!("it should have number {}", self.batches + 1)
-        } else if batch.first_entry != self.entries + 1 {
-            format!("it should begin with entry {}", self.entries + 1)
+        } else if batch.batch_no != number {
+            format!("it should have number {number}")
+        } else if batch.first_entry != entry {
+            format!("it should begin with entry {entry}")
         } else if batch.parent != parent {
             format!(
                 "its parent should be {}",
@@ -195,21 +196,18 @@ impl Verifier {
         Ok(())
     }
 
-    /// After the last batch: `main` must be there, or, where a batch is decided and not yet stored as written
-    /// (`pending`, or one that was checked), at a commit that follows. May be asked again after further batches.
-    pub fn finish(&self, pending: bool) -> Result<(), Fault> {
+    /// After the last batch: `main` must be there, or, where a batch that was checked is decided and not yet stored
+    /// as written, at the commit which that one gives. May be asked again after further batches.
+    pub fn finish(&self) -> Result<(), Fault> {
         let head = super::Ledger {
             repository: self.on_disk.clone(),
             key: None,
         }
         .head();
         let head = head.map_err(Fault::Unreadable)?;
-        if head == self.last {
-            return Ok(());
-        }
-        let of_pending =
-            || (pending || self.pending > 0) && head.is_some_and(|head| self.follows(head));
-        if of_pending() {
+        // Written, and the crash came before that was stored.
+        let of_pending = |head| self.pending.iter().any(|(commit, _)| *commit == head);
+        if head == self.last || head.is_some_and(of_pending) {
             return Ok(());
         }
         match foreign(&self.on_disk, self.last, head) {
@@ -218,15 +216,11 @@ impl Verifier {
         }
     }
 
-    /// Whether this commit comes after the last one, within a burst: the crash between writing and storing.
-    fn follows(&self, head: CommitId) -> bool {
-        let last = self.last.map(|last| last.0);
-        let parent = |commit: &Option<ObjectId>| parent_of(&self.on_disk, (*commit)?);
-        let line =
-            std::iter::successors(Some(Some(head.0)), |commit| commit.map(|_| parent(commit)));
-        line.take(LONGEST_BURST + 1)
-            .skip(1)
-            .any(|commit| commit == last)
+    /// Goes on as if what is not written had not been checked: it may be by now.
+    pub fn without_pending(mut self) -> Self {
+        let _made = self.in_memory.objects.reset_object_memory();
+        self.pending.clear();
+        self
     }
 }
 

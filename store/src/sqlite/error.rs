@@ -4,11 +4,17 @@ use rusqlite::ErrorCode;
 
 use crate::Error;
 
+/// `SQLITE_IOERR_SHMSIZE` (sqlite.org/rescode.html): no room for the index of the write-ahead log.
+const NO_ROOM_FOR_INDEX: i32 = 4874;
+
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::Error as Sqlite;
         let text = error.to_string();
         match error {
+            Sqlite::SqliteFailure(failure, _) if failure.extended_code == NO_ROOM_FOR_INDEX => {
+                Self::Full
+            }
             Sqlite::SqliteFailure(failure, _) => of_code(failure.code, text),
             // A number or text that does not fit into SQLite at all.
             Sqlite::ToSqlConversionFailure(_) | Sqlite::NulError(_) => Self::Malformed(text),

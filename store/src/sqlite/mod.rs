@@ -62,9 +62,10 @@ impl Default for Options {
 /// A store in one SQLite file.
 #[derive(Debug)]
 pub struct Sqlite {
-    // Dropped in this order: threads and connections before the folder of a temporary file.
-    writer: Writer,
+    // Dropped in this order: the writer after the readers, so that the last to close the file may write, and leaves
+    // everything in it and no log beside it; then the folder of a temporary file.
     readers: Arc<Readers>,
+    writer: Writer,
     _temporary: Option<TempDir>,
 }
 

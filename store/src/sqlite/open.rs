@@ -3,7 +3,7 @@
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use crate::Error;
 
@@ -41,7 +41,8 @@ pub(super) fn writer(
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut conn = Connection::open_with_flags(path, flags)?;
+    let mut conn =
+        Connection::open_with_flags(path, flags).map_err(|error| unopened(path, error))?;
     conn.busy_timeout(BUSY)?;
     if conn.is_readonly("main")? {
         return Err(Error::ReadOnly(format!(
@@ -73,6 +74,17 @@ pub(super) fn writer(
         conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
     }
     Ok(conn)
+}
+
+/// A file that cannot be opened at all will not open by itself.
+fn unopened(path: &Path, error: rusqlite::Error) -> Error {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::CannotOpen) if path.is_dir() => {
+            Error::Corrupt("it is a folder, and should be a file".to_owned())
+        }
+        Some(ErrorCode::CannotOpen) => Error::ReadOnly(error.to_string()),
+        _ => error.into(),
+    }
 }
 
 /// Opens the file for reading only; the writer must have been opened before.

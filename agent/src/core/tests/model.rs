@@ -16,7 +16,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::super::{
-    Core, Effect, Event, Identity, Loaded, Moment, Plan, Record, Stored, Token, arrive::Signed,
+    Core, Doubt, Effect, Event, Identity, Loaded, Moment, Plan, Record, Stored, Token,
+    arrive::Signed,
 };
 use crate::worker::{Ended, StopReason, Swept};
 
@@ -76,7 +77,7 @@ impl World {
             now: Timestamp::from_second(1_800_000_000).unwrap(),
             boot: Duration::from_secs(500),
         };
-        let (core, plan) = Core::recover(identity(), 2, Vec::new(), now);
+        let (core, plan) = Core::recover(identity(), 2, Vec::new(), &Doubt::default(), now);
         let mut world = Self {
             core,
             journal: Vec::new(),
@@ -103,7 +104,13 @@ impl World {
         self.running.clear();
         self.unanswered.clear();
         self.now.boot += Duration::from_secs(5);
-        let (core, plan) = Core::recover(identity(), 2, self.journal.clone(), self.now);
+        let (core, plan) = Core::recover(
+            identity(),
+            2,
+            self.journal.clone(),
+            &Doubt::default(),
+            self.now,
+        );
         self.core = core;
         self.perform(plan);
     }

@@ -232,7 +232,7 @@ fn a_host_is_free_again_once_no_agent_can_still_run_what_was_lost() {
     let task = world.task(Mode::Apply, 0);
     let sent = world.sent();
     world.dispatch(task).unwrap();
-    world.report(task, 1, 1, StatusKind::Running, 1).unwrap();
+    world.report(task, 1, 1, StatusKind::Accepted, 1).unwrap();
     let over = sent.not_after + SignedDuration::from_mins(1 + 3 + 5);
     while !world.run.tasks[&task].leases.is_empty() {
         assert!(world.now < over, "its hosts stay held at {}", world.now);
@@ -251,4 +251,22 @@ fn a_host_is_free_again_once_no_agent_can_still_run_what_was_lost() {
         "it goes around the line"
     );
     assert_eq!(world.run.tasks[&task].state.name(), "waiting");
+}
+
+#[test]
+fn a_journal_that_no_longer_knows_what_ran_begins_nothing_again() {
+    let mut world = running(Tier::One, OnInterrupt::Retry);
+    let task = world.task(Mode::Apply, 0);
+    world.dispatch(task).unwrap();
+    world.report(task, 1, 1, StatusKind::Running, 1).unwrap();
+    for seq in [2, 3] {
+        let effects = world
+            .report(task, 1, seq, StatusKind::NeverSeen, 1)
+            .unwrap();
+        assert!(
+            !effects.contains(&Effect::Dispatch { task }),
+            "it runs a second time"
+        );
+        assert_eq!(world.run.tasks[&task].state.name(), "unknown");
+    }
 }

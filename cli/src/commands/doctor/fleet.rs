@@ -40,15 +40,16 @@ async fn components(context: &Context<'_>, session: &Session) -> Result<Vec<Find
             "store" => "database",
             "ledger" => "ledger",
             "bus" => "bus",
+            agent if agent.starts_with("agent ") => "agents",
             _ => "component",
         };
         let found = match what {
-            "component" => format!("{name}: {word}"),
+            "component" | "agents" => format!("{name}: {word}"),
             _ => word.clone(),
         };
         match word.as_str() {
             "ok" => Finding::ok(what, found),
-            _ => Finding::fail(what, found, todo_of(what)),
+            _ => Finding::fail(what, found, todo_of(what, word)),
         }
     });
     let notices = health.notices.iter().map(|notice| {
@@ -63,10 +64,19 @@ async fn components(context: &Context<'_>, session: &Session) -> Result<Vec<Find
     Ok(findings)
 }
 
-fn todo_of(component: &str) -> &'static str {
+fn todo_of(component: &str, word: &str) -> &'static str {
     match component {
+        "ledger" if word.contains("main is not where") => {
+            "Only Chiffon moves `main` of the ledger. Find out who did, then put it back with `git update-ref`: chiffon explain 5507"
+        }
         "ledger" => {
             "Make the folder `ledger` of the data folder writable and see that there is room; nothing is lost, and what is missing is written then."
+        }
+        "database" => {
+            "Make room on the disk of the data folder, or make it writable; Chiffon goes on by itself, and nothing that was taken is lost."
+        }
+        "agents" => {
+            "Make room on the disk of the folder `agents`, or make it writable; the agent goes on by itself, and what it had begun is told."
         }
         _ => "The log tells more: chiffon up -v",
     }

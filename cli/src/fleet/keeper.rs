@@ -1,0 +1,99 @@
+//! Keeping an agent of this machine alive. One that cannot write its journal ends, because nothing may happen
+//! unjournaled; it is started again on the same folder until the disk lets it, and health says why it is not there
+//! meanwhile. What it had begun is told by its journal, as after a crash. When to end is left to the caller.
+
+use std::{sync::Arc, time::Duration};
+
+use chiffon_agent::{Agent, AgentConfig, AgentHandle, StartError, SystemClock, Worker};
+use chiffon_bus::Bus;
+use chiffon_common::ErrorCode;
+use chiffon_orchestrator::Board;
+use tokio::{sync::oneshot, task::JoinHandle};
+
+/// Between two tries: a disk is not freed in less, and a start costs little.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// What it takes to start an agent, as often as needed.
+#[derive(Clone)]
+pub(super) struct Seed {
+    pub(super) config: AgentConfig,
+    pub(super) bus: Arc<dyn Bus>,
+    pub(super) worker: Arc<dyn Worker>,
+}
+
+impl Seed {
+    async fn start(&self) -> Result<AgentHandle, StartError> {
+        let (bus, worker) = (Arc::clone(&self.bus), Arc::clone(&self.worker));
+        Agent::start(self.config.clone(), bus, worker, Arc::new(SystemClock)).await
+    }
+}
+
+/// An agent that is kept alive.
+#[derive(Debug)]
+pub(super) struct Kept {
+    drain: oneshot::Sender<Duration>,
+    keeper: JoinHandle<()>,
+}
+
+impl Kept {
+    /// Starts it. The first start is the caller's to fail with; only later ones are tried again.
+    pub(super) async fn start(seed: Seed, board: Board) -> Result<Self, StartError> {
+        let agent = seed.start().await?;
+        let (drain, asked) = oneshot::channel();
+        let keeper = tokio::spawn(keep(agent, seed, board, asked));
+        Ok(Self { drain, keeper })
+    }
+
+    /// Drains it, within this grace and what the agent adds to it.
+    pub(super) async fn drain(self, grace: Duration) {
+        // One that is gone needs no draining; its journal knows what is left to do.
+        let _gone = self.drain.send(grace);
+        let _ended = self.keeper.await;
+    }
+}
+
+async fn keep(
+    mut agent: AgentHandle,
+    seed: Seed,
+    board: Board,
+    mut drain: oneshot::Receiver<Duration>,
+) {
+    let part = format!("agent {}", seed.config.id);
+    loop {
+        let fault = tokio::select! {
+            biased;
+            grace = &mut drain => {
+                agent.drain(grace.unwrap_or_default()).await;
+                return;
+            }
+            ended = agent.ended() => match ended {
+                Err(fault) => fault.to_string(),
+                Ok(()) => "it has ended".to_owned(),
+            },
+        };
+        let code = ErrorCode::JournalFault;
+        tracing::error!(agent = %seed.config.id, %code, "{fault}; it is started again as soon as that is possible, and takes no work until then");
+        board.part_is(&part, Some(fault));
+        agent.abort().await;
+        agent = loop {
+            tokio::select! {
+                _ = &mut drain => return,
+                () = tokio::time::sleep(AGAIN) => {}
+            }
+            match seed.start().await {
+                Ok(agent) => break agent,
+                Err(error) => board.part_is(&part, Some(words(&error))),
+            }
+        };
+        tracing::info!(agent = %seed.config.id, "the agent works again");
+        board.part_is(&part, None);
+    }
+}
+
+/// An error with what is behind it.
+pub(super) fn words(error: &StartError) -> String {
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,525 @@
+//! What disks, strangers and other programs do to the ledger, the database and an agent's journal: the damage is
+//! named, what can be mended by itself is mended, and nothing is run again because its record is gone.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use chiffon_tests::{Chiffon, Running, not_run, wait_for};
+use serde_json::Value;
+
+use crate::fresh::{Fresh, LIMIT, id_of, json, metadata, newest, up};
+
+/// Flips a bit in the middle of a file, whatever its mode.
+fn flip(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
+struct Ledger(PathBuf);
+
+impl Ledger {
+    fn of(fresh: &Fresh) -> Self {
+        Self(fresh.home.path().join("ledger"))
+    }
+
+    #[track_caller]
+    fn git(&self, arguments: &[&str]) -> String {
+        let who = ["-c", "user.name=Mallory", "-c", "user.email=m@example.org"];
+        let done = Command::new("git")
+            .arg("-C")
+            .arg(&self.0)
+            .args(who)
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "git {arguments:?}: {done:?}");
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    }
+
+    fn object(&self, name: &str) -> PathBuf {
+        let id = self.git(&["rev-parse", name]);
+        self.0.join("objects").join(&id[..2]).join(&id[2..])
+    }
+}
+
+#[track_caller]
+fn component(chiffon: &Chiffon, part: &str) -> String {
+    let status = chiffon.run(&["status", "--json"]);
+    let status = json(&status.stdout);
+    status["health"]["components"][part]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[track_caller]
+fn until_well(chiffon: &Chiffon) {
+    wait_for("the ledger to be well and whole", LIMIT, || {
+        let is_well = component(chiffon, "ledger") == "ok";
+        (is_well && chiffon.run(&["audit", "verify"]).code() == Some(0)).then_some(())
+    });
+}
+
+#[track_caller]
+fn ends(mut up: Running) {
+    up.interrupt();
+    let ended = up.wait(LIMIT);
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn locks_and_foreign_files_in_the_ledger_hold_nothing_up() {
+    let fresh = Fresh::new();
+    let ledger = Ledger::of(&fresh);
+    let chiffon = fresh.chiffon();
+    let litter = || {
+        for name in [
+            "index.lock",
+            "HEAD.lock",
+            "packed-refs.lock",
+            "refs/heads/main.lock",
+            "a foreign file",
+        ] {
+            fs::write(ledger.0.join(name), "").unwrap();
+        }
+    };
+    let running = up(&fresh);
+    chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    litter();
+    let done = chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    assert!(done.stdout.contains("ledger  "), "{}", done.stdout);
+    until_well(&chiffon);
+    ends(running);
+    litter();
+    let done = chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    assert!(done.stdout.contains("ledger  "), "{}", done.stdout);
+    chiffon.run(&["audit", "verify"]).expect_code(0);
+    assert!(ledger.0.join("a foreign file").exists(), "it was not ours");
+    chiffon.run(&["doctor"]).expect_code(0);
+}
+
+/// Told also where something waits to be written, and not written over. Put back, it goes on.
+#[test]
+fn a_foreign_commit_is_an_alarm_until_it_is_taken_back() {
+    let fresh = Fresh::new();
+    let ledger = Ledger::of(&fresh);
+    let chiffon = fresh.chiffon();
+    let running = up(&fresh);
+    chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    let ours = ledger.git(&["rev-parse", "main"]);
+    let foreign = ledger.git(&["commit-tree", "-p", "main", "-m", "slip in", "main^{tree}"]);
+    ledger.git(&["update-ref", "refs/heads/main", &foreign]);
+    let alarm = |when: &str| {
+        wait_for("an alarm", LIMIT, || {
+            component(&chiffon, "ledger")
+                .contains(&foreign)
+                .then_some(())
+        });
+        let verified = chiffon.run(&["audit", "verify"]).expect_code(1);
+        let told = verified.stdout + &verified.stderr;
+        assert!(
+            told.contains("by Mallory: slip in") && told.contains(&foreign),
+            "{when}: {told}"
+        );
+        let doctor = chiffon.run(&["doctor"]).expect_code(1);
+        assert!(
+            doctor.stdout.contains("update-ref") && doctor.stdout.contains("5507"),
+            "{when}: {}",
+            doctor.stdout
+        );
+    };
+    alarm("nothing waits");
+    chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    alarm("a record waits");
+    assert!(running.stderr().contains("5507"), "{}", running.stderr());
+    assert_eq!(ledger.git(&["rev-parse", "main"]), foreign);
+    ledger.git(&["update-ref", "refs/heads/main", &ours]);
+    until_well(&chiffon);
+    assert_eq!(ledger.git(&["rev-parse", "main~1"]), ours);
+    ends(running);
+}
+
+#[test]
+fn a_flipped_deleted_or_moved_ledger_is_named_and_made_anew() {
+    let fresh = Fresh::new();
+    let ledger = Ledger::of(&fresh);
+    let chiffon = fresh.chiffon();
+    let running = up(&fresh);
+    for _ in 0..2 {
+        chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    }
+    let head = ledger.git(&["rev-parse", "main"]);
+    // An old record that no write needs: found by whoever looks.
+    let path = ledger.git(&["ls-tree", "-r", "--name-only", "main~1", "records"]);
+    let path = path.lines().next().unwrap();
+    let object = ledger.object(&format!("main:{path}"));
+    flip(&object);
+    let found = chiffon.run(&["audit", "verify"]).expect_code(1);
+    let name = object.file_name().unwrap().to_str().unwrap();
+    let is_named = found.stdout.contains(name) || found.stdout.contains(path);
+    assert!(
+        is_named && found.stdout.contains("made anew"),
+        "{}",
+        found.stdout
+    );
+    until_well(&chiffon);
+    assert!(fresh.home.path().join("ledger.damaged-1").is_dir());
+    fs::remove_dir_all(&ledger.0).unwrap();
+    let is_back = || {
+        (ledger.0.join("refs/heads/main").exists() && ledger.git(&["rev-parse", "main"]) == head)
+            .then_some(())
+    };
+    wait_for("the deleted ledger, filled in", LIMIT, is_back);
+    until_well(&chiffon);
+    fs::rename(&ledger.0, fresh.home.scratch().join("moved")).unwrap();
+    wait_for("the moved ledger, filled in", LIMIT, is_back);
+    until_well(&chiffon);
+    ends(running);
+    // The same while nobody looks.
+    flip(&ledger.object("main"));
+    chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    chiffon.run(&["audit", "verify"]).expect_code(0);
+    fs::remove_dir_all(&ledger.0).unwrap();
+    chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    chiffon.run(&["audit", "verify"]).expect_code(0);
+    assert_eq!(ledger.git(&["rev-parse", "main~2"]), head);
+}
+
+/// The pages of a database that hold this text.
+fn pages_with(bytes: &[u8], text: &str) -> Vec<usize> {
+    let pages = bytes.chunks(4096).enumerate();
+    let with = pages.filter(|(_, page)| page.windows(text.len()).any(|at| at == text.as_bytes()));
+    with.map(|(number, _)| number).collect()
+}
+
+#[test]
+fn a_database_that_is_damaged_is_refused_and_not_touched() {
+    let fresh = Fresh::new();
+    fresh.run(&["run", "ping localhost"]).expect_code(0);
+    let id = id_of(&newest(&fresh));
+    let database = fresh.home.path().join("chiffon.db");
+    let whole = fs::read(&database).unwrap();
+    let log = fresh.home.path().join("chiffon.db-wal");
+    assert!(!log.exists(), "a closed database is not in one file");
+    let half = whole[..whole.len() / 2 / 4096 * 4096].to_vec();
+    let cases: [(&str, Option<Vec<u8>>); 6] = [
+        ("missing", None),
+        ("of zero bytes", Some(Vec::new())),
+        (
+            "text",
+            Some(b"This is no database, it is a letter.\n".repeat(40)),
+        ),
+        (
+            "noise",
+            Some(
+                (0..9000_u32)
+                    .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+                    .collect(),
+            ),
+        ),
+        ("cut in the middle", Some(half)),
+        ("cut in its first page", Some(whole[..1000].to_vec())),
+    ];
+    for (what, content) in cases {
+        fs::remove_file(&database).unwrap();
+        if let Some(content) = &content {
+            fs::write(&database, content).unwrap();
+        }
+        for args in [
+            vec!["status"],
+            vec!["run", "ping localhost", "--no-input"],
+            vec!["audit", "verify"],
+            vec!["up", "--listen", "127.0.0.1:0"],
+        ] {
+            let refused = fresh.run(&args);
+            assert_eq!(
+                refused.code(),
+                Some(1),
+                "{what}, {args:?}: {}",
+                refused.stdout
+            );
+            assert!(
+                refused.stderr.contains("5505") && refused.stderr.contains("backup"),
+                "{what}, {args:?}: {}",
+                refused.stderr
+            );
+        }
+        assert_eq!(fs::read(&database).ok(), content, "{what}: it was touched");
+        fs::write(&database, &whole).unwrap();
+    }
+    let doctor = {
+        fs::write(&database, "").unwrap();
+        fresh.run(&["doctor"]).expect_code(1)
+    };
+    assert!(
+        doctor.stdout.contains("is missing or empty"),
+        "{}",
+        doctor.stdout
+    );
+    // Flipped where something lies: whoever comes upon it says so, and a look at everything does.
+    let mut flipped = whole.clone();
+    let pages = pages_with(&whole, &id);
+    assert!(pages.len() > 3, "{pages:?}");
+    for page in pages.into_iter().filter(|page| *page > 0) {
+        flipped[page * 4096..page * 4096 + 16]
+            .iter_mut()
+            .for_each(|byte| *byte ^= 0x55);
+    }
+    fs::write(&database, &flipped).unwrap();
+    for args in [&["request", "show", &id][..], &["audit", "verify"]] {
+        let told = fresh.run(args);
+        assert_eq!(
+            told.code(),
+            Some(1),
+            "{args:?}: {}{}",
+            told.stdout,
+            told.stderr
+        );
+        assert!(told.stderr.contains("5505"), "{args:?}: {}", told.stderr);
+    }
+    fs::write(&database, &whole).unwrap();
+    fresh.run(&["run", "ping localhost"]).expect_code(0);
+    fresh.run(&["audit", "verify"]).expect_code(0);
+}
+
+#[test]
+fn a_database_that_somebody_else_holds_or_made_read_only_is_told_and_goes_on() {
+    let fresh = Fresh::new();
+    let chiffon = fresh.chiffon();
+    let running = up(&fresh);
+    chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    let database = fresh.home.path().join("chiffon.db");
+    let hold = "import sqlite3,sys
+c=sqlite3.connect(sys.argv[1],isolation_level=None); c.execute('BEGIN IMMEDIATE'); print('held',flush=True); sys.stdin.read()";
+    let mut holder = Command::new("python3")
+        .args(["-c", hold])
+        .arg(&database)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = [0; 5];
+    std::io::Read::read_exact(holder.stdout.as_mut().unwrap(), &mut said).unwrap();
+    let refused = chiffon.run(&["ask", "ping localhost"]);
+    assert_eq!(refused.code(), Some(1), "{}", refused.stdout);
+    assert!(
+        refused.stderr.contains("5501") && refused.stderr.contains("locked"),
+        "{}",
+        refused.stderr
+    );
+    assert!(component(&chiffon, "store").contains("locked"));
+    drop(holder.stdin.take());
+    holder.wait().unwrap();
+    wait_for("the database to be well", LIMIT, || {
+        (component(&chiffon, "store") == "ok").then_some(())
+    });
+    chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    chiffon.run(&["audit", "verify"]).expect_code(0);
+    ends(running);
+    let Some(_shut) = crate::bad_input::ReadOnly::make(&database) else {
+        not_run(
+            "a read-only database",
+            "it cannot be mounted read-only here",
+        );
+        return;
+    };
+    for args in [vec!["status"], vec!["run", "ping localhost"], vec!["up"]] {
+        let refused = chiffon.run(&args);
+        assert_eq!(refused.code(), Some(1), "{args:?}: {}", refused.stdout);
+        assert!(
+            refused.stderr.contains("5503") && refused.stderr.contains("writable"),
+            "{args:?}: {}",
+            refused.stderr
+        );
+    }
+}
+
+/// An entry that leaves a line when it begins, and a run of it that was cut off by a crash of everything.
+struct CutOff {
+    fresh: Fresh,
+    starts: PathBuf,
+    journal: PathBuf,
+    request: String,
+    /// Of the run, where the agent keeps such folders.
+    folder: PathBuf,
+}
+
+impl CutOff {
+    fn new() -> Self {
+        let fresh = Fresh::new();
+        let starts = fresh.home.scratch().join("starts");
+        let tasks = format!(
+            "- name: Start and stay\n  ansible.builtin.shell: echo {{{{ playbook_dir }}}} >> {}; sleep 600\n  changed_when: true\n",
+            starts.display()
+        );
+        fresh.entry("stay", &metadata(900, "ask"), &tasks);
+        let mut running = up(&fresh);
+        let _follower = fresh.chiffon().spawn(&[
+            "run",
+            "stay on localhost",
+            "--yes=2",
+            "--confirm",
+            "localhost",
+        ]);
+        let begun = || {
+            fs::read_to_string(&starts)
+                .ok()
+                .filter(|it| it.ends_with('\n'))
+        };
+        let playbook = wait_for("the start", LIMIT, begun);
+        let request = id_of(&newest(&fresh));
+        running.kill_9();
+        let shown = json(&fresh.run(&["request", "show", &request, "--json"]).stdout);
+        let task = shown["tasks"][0]["task_id"].as_str().unwrap().to_owned();
+        let mut above = Path::new(playbook.trim()).ancestors();
+        let is_of_run = |at: &&Path| {
+            at.file_name()
+                .is_some_and(|it| it.to_string_lossy().starts_with(&task))
+        };
+        let folder = above.find(is_of_run).unwrap().to_owned();
+        let cut_off = Self {
+            journal: fresh.home.path().join("agents/infrastructure/journal"),
+            fresh,
+            starts,
+            request,
+            folder,
+        };
+        copy(&cut_off.fresh.home.path(), &cut_off.kept());
+        cut_off
+    }
+
+    fn kept(&self) -> PathBuf {
+        self.fresh.home.scratch().join("kept")
+    }
+
+    /// Everything as the crash left it.
+    fn restore(&self) {
+        fs::remove_dir_all(self.fresh.home.path()).unwrap();
+        copy(&self.kept(), &self.fresh.home.path());
+        use std::os::unix::fs::DirBuilderExt;
+        let mut builder = fs::DirBuilder::new();
+        builder
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.folder)
+            .unwrap();
+    }
+
+    fn shown(&self) -> Value {
+        let shown = self
+            .fresh
+            .run(&["request", "show", &self.request, "--json"]);
+        json(&shown.expect_code(0).stdout)
+    }
+
+    /// Started again, it says that it does not know or asks, and nothing runs before somebody has answered.
+    #[track_caller]
+    fn is_never_run_again(&self, what: &str, state: &str) {
+        let running = up(&self.fresh);
+        wait_for(&format!("an honest state, {what}"), LIMIT, || {
+            let shown = self.shown();
+            let task = shown["tasks"].as_array()?.last()?["state"] == state;
+            let asked = shown["decisions"].as_array()?.last()?["kind"] == "interrupted";
+            (task || (asked && state == "asked")).then_some(())
+        });
+        if state == "unknown" {
+            let status = self.fresh.run(&["status"]).stdout;
+            let is_told =
+                status.contains("localhost needs a look") && status.contains(&self.request);
+            assert!(is_told, "{what}: {status}");
+            let resolve = ["request", "resolve", &self.request, "failed"];
+            self.fresh.run(&resolve).expect_code(0);
+        } else {
+            let cancel = ["request", "cancel", &self.request];
+            self.fresh.run(&cancel).expect_code(0);
+        }
+        wait_for(&format!("the end, {what}"), LIMIT, || {
+            (self.shown()["ended"] == true).then_some(())
+        });
+        self.fresh.run(&["run", "ping localhost"]).expect_code(0);
+        self.fresh.run(&["audit", "verify"]).expect_code(0);
+        let starts = fs::read_to_string(&self.starts).unwrap();
+        assert_eq!(starts.lines().count(), 1, "{what}: it ran twice unasked");
+        ends(running);
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg("-a").args([from, to]).status();
+    assert!(done.unwrap().success());
+}
+
+#[test]
+fn a_journal_that_lost_words_or_was_changed_never_begins_a_run_again() {
+    let cut_off = CutOff::new();
+    let journal = &cut_off.journal;
+    let bytes = fs::read(journal).unwrap();
+    let without = |records: usize| {
+        let all: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
+        all[..all.len() - records].concat()
+    };
+    println!("{}", String::from_utf8_lossy(&bytes));
+    for (what, damage, state) in [
+        (
+            "torn in its last record",
+            Some(bytes[..bytes.len() - 7].to_vec()),
+            "asked",
+        ),
+        ("without its last record", Some(without(1)), "asked"),
+        ("as it was before the run came", Some(without(2)), "unknown"),
+        ("deleted", None, "unknown"),
+    ] {
+        cut_off.restore();
+        match damage {
+            Some(damage) => fs::write(journal, damage).unwrap(),
+            None => fs::remove_file(journal).unwrap(),
+        }
+        cut_off.is_never_run_again(what, state);
+    }
+    cut_off.restore();
+    flip(journal);
+    cut_off.is_never_run_again("flipped in its middle", "unknown");
+    assert!(
+        journal.with_extension("damaged-1").is_file(),
+        "it was thrown away"
+    );
+}
+
+#[test]
+fn an_agent_folder_that_is_read_only_is_told_and_nothing_begins() {
+    let fresh = Fresh::new();
+    fresh.run(&["run", "ping localhost"]).expect_code(0);
+    let folder = fresh.home.path().join("agents/infrastructure");
+    let Some(shut) = crate::bad_input::ReadOnly::make(&folder) else {
+        not_run("a read-only journal", "it cannot be mounted read-only here");
+        return;
+    };
+    for args in [
+        vec!["run", "ping localhost"],
+        vec!["up", "--listen", "127.0.0.1:0"],
+    ] {
+        let refused = fresh.run(&args);
+        assert_eq!(refused.code(), Some(1), "{args:?}: {}", refused.stdout);
+        assert!(
+            refused.stderr.contains("agents/infrastructure") && refused.stderr.contains("ead-only"),
+            "{args:?}: {}",
+            refused.stderr
+        );
+    }
+    let status = fresh.run(&["status"]).expect_code(1);
+    assert!(
+        status.stdout.contains("agent infrastructure"),
+        "{}",
+        status.stdout
+    );
+    drop(shut);
+    fresh.run(&["run", "ping localhost"]).expect_code(0);
+    fresh.run(&["status"]).expect_code(0);
+}
