@@ -39,7 +39,7 @@ const IMPURE: [&str; 22] = [
 const BACKENDS: [&str; 5] = ["memory", "amqp", "kafka", "sqlite", "postgres"];
 
 /// A room, and the rooms it must not see, not even through others.
-const WALLS: [(&str, &[&str]); 9] = [
+const WALLS: [(&str, &[&str]); 10] = [
     (
         "chiffon-common",
         &[
@@ -51,11 +51,13 @@ const WALLS: [(&str, &[&str]); 9] = [
             "agent-desktop",
             "orchestrator",
             "cli",
+            "failpoint",
         ],
     ),
     (
         "chiffon-arbiter",
         &[
+            "failpoint",
             "bus",
             "store",
             "agent",
@@ -113,6 +115,21 @@ const WALLS: [(&str, &[&str]); 9] = [
         &["agent", "agent-infra", "agent-desktop", "cli"],
     ),
     ("chiffon", &["tests"]),
+    // Any room may hold a failpoint; a pure one reads no environment, not even for a test.
+    (
+        "chiffon-failpoint",
+        &[
+            "common",
+            "arbiter",
+            "bus",
+            "store",
+            "agent",
+            "agent-infra",
+            "agent-desktop",
+            "orchestrator",
+            "cli",
+        ],
+    ),
 ];
 
 /// The workspace as cargo resolves it for this machine.

@@ -121,6 +121,42 @@ fn a_seal_is_minted_in_one_place() {
     );
 }
 
+/// What a macro is called with in the shipped code: the first argument of each call.
+fn names_in_calls(sources: &[(PathBuf, String)], call: &str) -> Vec<String> {
+    let shipped = sources.iter().filter(|(path, _)| {
+        let is_source = path.components().any(|part| part.as_os_str() == "src");
+        is_source && !path.starts_with("tests") && !path.starts_with("failpoint")
+    });
+    // Links are the files that they lead to.
+    let files = shipped.filter(|(path, _)| !repository_root().join(path).is_symlink());
+    let names = files.flat_map(|(path, text)| {
+        let calls = without_tests(path, text).split(call).skip(1);
+        calls.filter_map(|rest| rest.split('"').next().map(str::to_owned))
+    });
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn each_failpoint_stands_at_one_place() {
+    let sources = rust_sources();
+    let mut listed: Vec<&str> = chiffon_failpoint::ALL.to_vec();
+    listed.sort_unstable();
+    let placed = names_in_calls(&sources, concat!("chiffon_failpoint::hit", "!(\""));
+    assert_eq!(placed, listed, "failpoint/src/names.rs has each once");
+    let can_fail = |name: &&&str| {
+        let call = format!("hit!(\"{name}\", ");
+        sources.iter().any(|(_, text)| text.contains(&call))
+    };
+    let failing: Vec<&&str> = chiffon_failpoint::ALL.iter().filter(can_fail).collect();
+    let told: Vec<&&str> = chiffon_failpoint::FAILING.iter().collect();
+    assert_eq!(
+        failing, told,
+        "those with an arm for the error, in their order"
+    );
+}
+
 #[test]
 fn no_shipped_code_opens_a_channel_without_a_bound() {
     let sources = rust_sources();

@@ -85,6 +85,7 @@ async fn start_and_follow(
         Ok(started) => started,
         Err(error) => return refused(fault(format!("the supervisor cannot be started: {error}"))),
     };
+    chiffon_failpoint::hit!("agent.run.during");
     let account = Account::new(redactor.clone(), hosts);
     let followed = follow(run, speech, account, progress, stop).await;
     let Followed {

@@ -78,7 +78,10 @@ impl BundleCache {
             .open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&temporary, &path)
+        chiffon_failpoint::hit!("agent.bundle.before", full => return Err(full));
+        fs::rename(&temporary, &path)?;
+        chiffon_failpoint::hit!("agent.bundle.after");
+        Ok(())
     }
 
     fn make_room(&self, needed: u64) -> io::Result<()> {

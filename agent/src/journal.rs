@@ -162,7 +162,9 @@ fn rewrite(path: &Path, first: &Record, records: &[Record]) -> io::Result<(File,
     }
     file.write_all(&bytes)?;
     file.sync_all()?;
+    chiffon_failpoint::hit!("agent.compact.before");
     fs::rename(&temporary, path)?;
+    chiffon_failpoint::hit!("agent.compact.after");
     sync_folder(path)?;
     Ok((file, bytes.len() as u64))
 }

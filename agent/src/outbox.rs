@@ -181,6 +181,7 @@ impl Publisher {
             .await
         {
             Ok(()) => {
+                chiffon_failpoint::hit!("agent.confirm.before");
                 self.calm(backoff);
                 self.outbox.is_out(attempt);
                 // The shell is gone only when everything is: the journal then lets it be sent again.

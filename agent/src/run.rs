@@ -150,6 +150,7 @@ impl Runner {
     pub(crate) async fn sweep_quietly(&self, attempt: AttemptRef) -> Swept {
         let folder = self.folders.find(attempt);
         let worker = Arc::clone(&self.worker);
+        chiffon_failpoint::hit!("agent.sweep.before");
         let sweep = async move { worker.sweep(attempt, folder).await };
         let sweep = AbortOnDropHandle::new(tokio::spawn(sweep));
         let swept = match timeout(SWEEP, sweep).await {
@@ -160,6 +161,7 @@ impl Runner {
             }
             Err(_) => Swept::Uncertain,
         };
+        chiffon_failpoint::hit!("agent.sweep.after");
         self.remove_folder(attempt).await;
         swept
     }

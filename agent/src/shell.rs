@@ -152,6 +152,7 @@ impl Shell {
             Some(event) = self.events.recv(), if has_room => {
                 if let Event::RunEnded { attempt, .. } | Event::RunPanicked { attempt } = &event {
                     self.state.running.remove(attempt);
+                    chiffon_failpoint::hit!("agent.end.before");
                 }
                 Ok(Beat::Event(event))
             }
@@ -160,6 +161,7 @@ impl Shell {
                 self.state.next_token += 1;
                 let bytes = Arc::clone(&delivery.message().body);
                 self.state.in_hand.insert(token, delivery);
+                chiffon_failpoint::hit!("agent.journal.arrived");
                 Ok(Beat::Event(Event::Arrived { token, bytes }))
             }
         }
@@ -222,10 +224,16 @@ impl Shell {
     /// The third beat.
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Ack(token) => self.answer(token, |delivery| delivery.ack()),
+            Effect::Ack(token) => {
+                chiffon_failpoint::hit!("agent.ack.before");
+                self.answer(token, |delivery| delivery.ack());
+            }
             Effect::Reject(token, how) => self.answer(token, move |delivery| delivery.reject(how)),
             Effect::PublishStatus(status) => self.outbox.status(status),
-            Effect::PublishResult { meta, result } => self.outbox.result(meta, result),
+            Effect::PublishResult { meta, result } => {
+                chiffon_failpoint::hit!("agent.publish.before");
+                self.outbox.result(meta, result);
+            }
             Effect::PublishError { meta, error } => self.outbox.error(meta, error),
             Effect::LookForBundle(digest) => self.blocking(move |cache| {
                 let found = cache.has(digest);
@@ -239,9 +247,13 @@ impl Shell {
                 let loaded = cache
                     .load(digest)
                     .map_or(Loaded::Missing, |bundle| Loaded::Whole(Box::new(bundle)));
+                chiffon_failpoint::hit!("agent.start.before");
                 Event::BundleLoaded { attempt, loaded }
             }),
-            Effect::Start { request, bundle } => self.start(request, bundle),
+            Effect::Start { request, bundle } => {
+                chiffon_failpoint::hit!("agent.spawn.before");
+                self.start(request, bundle);
+            }
             Effect::Stop { attempt, reason } => self.tell_to_stop(attempt, reason),
             Effect::Abandon(attempt) => {
                 if let Some(running) = self.state.running.remove(&attempt) {

@@ -10,7 +10,17 @@ impl Env {
     /// That of this process. Names that are no text are nobody's settings.
     pub fn of_process() -> Self {
         let named = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value));
-        Self(std::env::vars_os().filter_map(named).collect())
+        let env = Self(std::env::vars_os().filter_map(named).collect());
+        #[cfg(feature = "faults")]
+        let env = env.without(&chiffon_failpoint::VARIABLES);
+        env
+    }
+
+    /// The same without what is said to others.
+    #[cfg(feature = "faults")]
+    fn without(mut self, names: &[&str]) -> Self {
+        self.0.retain(|name, _| !names.contains(&name.as_str()));
+        self
     }
 
     /// A variable that is set and not empty.

@@ -41,6 +41,11 @@ fn main() -> ExitCode {
     {
         return chiffon_agent_infra::supervise(arguments);
     }
+    #[cfg(feature = "faults")]
+    if let Err(why) = chiffon_failpoint::arm() {
+        eprintln!("error: {why}");
+        return ExitCode::from(Exit::Usage.code());
+    }
     if let Some(ended) = completion::answered() {
         return ended;
     }

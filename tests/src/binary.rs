@@ -1,4 +1,5 @@
-//! Finding the `chiffon` program under test, always built from the sources as they are.
+//! Finding the programs under test, always built from the sources as they are: `chiffon`, and `chiffon-faulty`, the same
+//! with failpoints and mutants in it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,25 +19,34 @@ pub(crate) fn chiffon() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match std::env::var_os(OVERRIDE) {
         Some(path) => PathBuf::from(path),
-        None => build(),
+        None => build(&["--bin", "chiffon", "--test", ANY_TEST]).join("chiffon"),
     })
 }
 
-fn build() -> PathBuf {
+/// The path of `chiffon-faulty`: the sources of `chiffon` with the feature `faults`, under a name of its own so that
+/// neither takes the other's place.
+pub(crate) fn chiffon_faulty() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let what = ["--bin", "chiffon-faulty", "--test", ANY_TEST];
+        build(&[&what, &FAULTS[..]].concat()).join("chiffon-faulty")
+    })
+}
+
+/// Failpoints and mutants, in all rooms of this build.
+const FAULTS: [&str; 2] = ["--features", "chiffon/faults"];
+
+/// A test target among the targets makes cargo choose the same features of all crates as `cargo test --workspace`
+/// did, so that after it only our own rooms and the linking are left to do.
+const ANY_TEST: &str = "fixtures";
+
+/// The folder of the programs.
+fn build(what: &[&str]) -> PathBuf {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        // A test target among the targets makes cargo choose the same features of all crates as
-        // `cargo test --workspace` did, so that after it only the linking is left to do.
-        .args([
-            "build",
-            "--quiet",
-            "--workspace",
-            "--bin",
-            "chiffon",
-            "--test",
-            "fixtures",
-        ])
+        .args(["build", "--quiet", "--workspace"])
+        .args(what)
         .arg("--target-dir")
         .arg(target_folder())
         .current_dir(repository_root())
@@ -44,10 +54,10 @@ fn build() -> PathBuf {
     let built = command.output().expect("cargo runs");
     assert!(
         built.status.success(),
-        "chiffon does not build:\n{}",
+        "{what:?} does not build:\n{}",
         String::from_utf8_lossy(&built.stderr)
     );
-    target_folder().join("debug/chiffon")
+    target_folder().join("debug")
 }
 
 /// Test programs lie in `<target>/<profile>/deps`.

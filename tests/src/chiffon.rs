@@ -1,6 +1,7 @@
 //! Running the `chiffon` program as a person or a service manager would.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -17,6 +18,7 @@ const USUAL_LIMIT: Duration = Duration::from_secs(120);
 /// The program with its surroundings: data folder, environment, time limit. It never sees a
 /// `CHIFFON_*` variable of the caller, nor the caller's standard input.
 pub struct Chiffon {
+    program: fn() -> &'static Path,
     home: OsString,
     env: Vec<(String, OsString)>,
     limit: Duration,
@@ -62,9 +64,19 @@ impl Chiffon {
     /// The program, working in `home`.
     pub fn new(home: &Home) -> Self {
         Self {
+            program: binary::chiffon,
             home: home.path().into(),
             env: Vec::new(),
             limit: USUAL_LIMIT,
+        }
+    }
+
+    /// `chiffon-faulty`, working in `home`: the same program with failpoints and mutants in it, which
+    /// `CHIFFON_FAILPOINTS`, `CHIFFON_FAILPOINT_LOG` and `CHIFFON_MUTANT` switch on.
+    pub fn faulty(home: &Home) -> Self {
+        Self {
+            program: binary::chiffon_faulty,
+            ..Self::new(home)
         }
     }
 
@@ -104,7 +116,7 @@ impl Chiffon {
     /// The bare command, for a test with needs of its own (a terminal, limits). Its output is
     /// piped and its input empty unless told otherwise.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binary::chiffon());
+        let mut command = Command::new((self.program)());
         for (key, _) in std::env::vars_os() {
             if key.to_string_lossy().starts_with("CHIFFON_") {
                 command.env_remove(key);

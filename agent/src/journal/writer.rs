@@ -172,8 +172,10 @@ fn write_batch(
             }
         }
     }
+    chiffon_failpoint::hit!("agent.journal.before", full => return Err(full));
     place.file.write_all(&bytes)?;
     place.file.sync_data()?;
+    chiffon_failpoint::hit!("agent.journal.after");
     place.len += bytes.len() as u64;
     Ok(())
 }

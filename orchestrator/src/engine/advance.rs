@@ -158,8 +158,10 @@ impl Shared {
                     (commit, Advanced::Refused(refusal), Vec::new())
                 }
             };
+            chiffon_failpoint::hit!("advance.commit.before");
             match self.commit(commit).await {
                 Ok(_) => {
+                    chiffon_failpoint::hit!("advance.commit.after");
                     if wakes_schedule {
                         self.nudges.schedules.notify_one();
                     }

@@ -182,8 +182,12 @@ impl Shared {
             data: json!({ "agent_id": agent }),
             ..Cause::own("dispatched")
         };
+        chiffon_failpoint::hit!("dispatch.commit.before");
         match self.advance(row.request_id, event, cause).await {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                chiffon_failpoint::hit!("dispatch.commit.after");
+                Ok(())
+            }
             // Somebody took it since this round began: another orchestrator, or a run that was found again.
             Err(AdvanceError::Store(Error::LeaseHeld { name, owner, since })) => {
                 let claim = waiting.claims.into_iter().find(|claim| claim.lease == name);

@@ -166,6 +166,7 @@ impl Shared {
                 return Err(foreign(head).into());
             }
         }
+        chiffon_failpoint::hit!("ledger.rebuild.before");
         let aside = self.on_ledger(move |_| rebuild.into_place()).await?;
         tracing::warn!(
             code = %ErrorCode::LedgerFault,

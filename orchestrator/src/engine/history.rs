@@ -105,6 +105,7 @@ impl Shared {
             audit: vec![entry],
             ..Commit::default()
         };
+        chiffon_failpoint::hit!("history.commit.before");
         self.commit(commit).await.map(drop)
     }
 

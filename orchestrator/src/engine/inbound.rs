@@ -109,8 +109,13 @@ impl Shared {
         let (lane, mut waiting) = mpsc::channel::<(Word, MessageId, Box<dyn Delivery>)>(LANE_DEPTH);
         tokio::spawn(async move {
             while let Some((word, id, delivery)) = waiting.recv().await {
+                chiffon_failpoint::hit!("inbound.commit.before");
                 match self.take(word, id).await {
-                    Ok(()) => delivery.ack().await,
+                    Ok(()) => {
+                        chiffon_failpoint::hit!("inbound.ack.before");
+                        delivery.ack().await;
+                        chiffon_failpoint::hit!("inbound.ack.after");
+                    }
                     Err(unfit) => {
                         let cause = std::error::Error::source(&unfit).map(ToString::to_string);
                         tracing::error!(%unfit, cause, message.id = %id, "message goes to the dead letters");
@@ -208,6 +213,7 @@ impl Shared {
                 return delivery.reject(Reject::DeadLetter).await;
             }
         };
+        chiffon_failpoint::hit!("heartbeat.commit.before");
         if let Err(error) = self.heard(beat).await {
             // The next one says the same and more.
             tracing::warn!(%error, "heartbeat could not be stored");

@@ -151,7 +151,9 @@ impl Shared {
             audit,
             ..Commit::default()
         };
+        chiffon_failpoint::hit!("intake.commit.before");
         self.commit(commit).await?;
+        chiffon_failpoint::hit!("intake.commit.after");
         if let Some(request) = request {
             self.changed(request);
             self.nudges.planning.notify_one();

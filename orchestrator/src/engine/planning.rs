@@ -67,9 +67,10 @@ impl Shared {
             Ok(event) => event,
             Err(problem) => RunEvent::PlanningFailed { problem },
         };
-        self.advance(id, event, Cause::own("planned"))
-            .await
-            .map(drop)
+        chiffon_failpoint::hit!("planning.commit.before");
+        self.advance(id, event, Cause::own("planned")).await?;
+        chiffon_failpoint::hit!("planning.commit.after");
+        Ok(())
     }
 
     /// The plan that a request would get now.

@@ -52,6 +52,7 @@ impl Shared {
         let event = RunEvent::PreviewSealed {
             plan: Box::new(plan),
         };
+        chiffon_failpoint::hit!("preview.commit.before");
         self.advance(request, event, Cause::own("preview_complete"))
             .await
             .map(drop)

@@ -99,11 +99,13 @@ impl Shared {
     ) -> Result<(), Later> {
         let to = match self.fate_of(proposal).await? {
             Fate::Taken(request) => {
+                chiffon_failpoint::hit!("proposals.taken");
                 tracing::info!(request.id = %request, reference = %proposal.name, "a revert pushed to the ledger became a request to take a change back");
                 format!("{TAKEN}{request}")
             }
             Fate::Refused { why, author } => {
                 self.record_refusal(proposal, &why, author).await?;
+                chiffon_failpoint::hit!("proposals.refused");
                 tracing::warn!(code = %ErrorCode::ProposalRefused, reference = %proposal.name, commit = %proposal.commit, because = %why, "what was pushed to the ledger proposes no undo; it is put aside");
                 reasons.insert(proposal.commit.to_string(), why);
                 format!("{REFUSED}{}", proposal.commit)

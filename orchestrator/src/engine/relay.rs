@@ -38,6 +38,7 @@ impl Shared {
         let rows = self.store.claim_outbox(owner, now, until, BATCH).await?;
         let mut sent = Vec::new();
         for row in &rows {
+            chiffon_failpoint::hit!("relay.publish.before");
             match self.publish(row).await {
                 Ok(()) => sent.push(row.message_id),
                 Err(error) => {
@@ -51,7 +52,9 @@ impl Shared {
             }
         }
         if !sent.is_empty() {
+            chiffon_failpoint::hit!("relay.mark.before");
             self.store.outbox_sent(owner, &sent).await?;
+            chiffon_failpoint::hit!("relay.mark.after");
         }
         Ok(rows.len())
     }

@@ -70,7 +70,9 @@ impl Shared {
         if head.ledger_commit.is_some() {
             push.push("refs/heads/main:refs/heads/main");
         }
+        chiffon_failpoint::hit!("remote.push.before");
         self.git(&push, b"").await?;
+        chiffon_failpoint::hit!("remote.push.after");
         *pushed = Some(head.hash);
         Ok(())
     }

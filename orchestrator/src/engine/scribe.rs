@@ -164,6 +164,7 @@ impl Shared {
             .ledger_entries(tenant, batch.first_entry - 1, count)
             .await?;
         let requests: Vec<_> = entries.iter().map(|entry| entry.request_id).collect();
+        chiffon_failpoint::hit!("scribe.write.before");
         let row = batch.clone();
         let commit = self
             .on_ledger(move |place| place.open()?.write(&row, &entries))
@@ -172,7 +173,9 @@ impl Shared {
             commit: Some(commit.to_string()),
             ..batch
         };
+        chiffon_failpoint::hit!("scribe.hash.before");
         self.store_batch(written).await?;
+        chiffon_failpoint::hit!("scribe.hash.after");
         self.nudges.anchor.notify_one();
         requests
             .into_iter()

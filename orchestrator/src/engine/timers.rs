@@ -98,9 +98,11 @@ impl Shared {
             timer: Some(timer),
             ..Cause::own("timer")
         };
+        chiffon_failpoint::hit!("timers.commit.before");
         self.advance(request, RunEvent::TimerFired { timer: name, heard }, cause)
-            .await
-            .map(drop)
+            .await?;
+        chiffon_failpoint::hit!("timers.commit.after");
+        Ok(())
     }
 
     /// Time may not heal it, and the others must not wait behind it.

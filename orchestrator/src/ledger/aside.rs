@@ -118,6 +118,7 @@ impl Rebuild {
             Err(error) if error.kind() == io::ErrorKind::NotFound => false,
             Err(error) => return Err(failed(error)),
         };
+        chiffon_failpoint::hit!("ledger.rebuild.between");
         if let Err(error) = fs::rename(&self.fresh, &self.place) {
             if there {
                 let _told_below = fs::rename(&self.damaged, &self.place);

@@ -77,6 +77,7 @@ impl Ledger {
             return Ok(());
         }
         let failed = |error: std::io::Error| LedgerError::io("write the objects", &error);
+        chiffon_failpoint::hit!("ledger.objects.before", full => return Err(failed(full)));
         let folder = self.repository.git_dir().join("objects");
         if few || packs_in(&folder.join("pack")).map_err(failed)? >= MOST_PACKS {
             return durable::write_loose(&folder, &objects).map_err(failed);

@@ -23,7 +23,10 @@ pub(super) fn write_loose(
     made: &[(ObjectId, Kind, Vec<u8>)],
 ) -> Result<(), io::Error> {
     let mut unfinished = Vec::with_capacity(made.len());
-    let written = write_contents(objects, made, &mut unfinished).and_then(|()| name(objects, made));
+    let written = write_contents(objects, made, &mut unfinished).and_then(|()| {
+        chiffon_failpoint::hit!("ledger.names.before");
+        name(objects, made)
+    });
     if written.is_err() {
         // What is left of a failure has no name that git reads; on a full disk it would only be in the way.
         for path in unfinished {

@@ -196,6 +196,7 @@ impl Ledger {
         })?;
         let edit = RefEdit::update(main, to.0, expected, "");
         // A bare repository keeps no log of its references, so that nobody has to sign one.
+        chiffon_failpoint::hit!("ledger.main.before");
         let moved = self.repository.edit_references_as([edit], None);
         moved.map_err(|error| LedgerError::git("move main", &error))?;
         let main = self.repository.git_dir().join(MAIN);

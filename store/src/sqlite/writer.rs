@@ -168,9 +168,12 @@ fn transaction(conn: &Connection, group: &[Job]) -> Result<Vec<Result<Answer, Er
     for job in group {
         results.push(alone(&mut batch, &job.command)?);
     }
+    chiffon_failpoint::hit!("store.seal.before");
     batch.seal()?;
+    chiffon_failpoint::hit!("store.commit.before", _full => return Err(Error::Full.into()));
     // Dropped without it, the transaction is rolled back.
     tx.commit().map_err(at_commit)?;
+    chiffon_failpoint::hit!("store.commit.after");
     Ok(results)
 }
 

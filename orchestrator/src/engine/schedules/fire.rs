@@ -163,7 +163,9 @@ impl Shared {
             return self.commit_fired(&fired, Fate::Passed).await;
         };
         let id = format!("schedule:{}:{at}", row.schedule_id);
+        chiffon_failpoint::hit!("schedules.commit.before");
         let taken = self.ask_as_scheduled(fired.clone(), &id, None).await?;
+        chiffon_failpoint::hit!("schedules.commit.after");
         if taken.is_repeated {
             return self.commit_fired(&fired, Fate::AskedBefore).await;
         }
