@@ -216,3 +216,16 @@ impl Cell {
         println!("everything of this cell is kept in {} ({copied:?})", kept.display());
     }
 }
+
+/// A short cell for a known mistake: some load, two kills, and what the checker says of it.
+pub async fn short(name: &str, seed: u64, with: &Surroundings) -> Verdict {
+    let mut cell = Cell::begin(name, seed, with).await;
+    cell.begin_load(Parts::CHEAP).await;
+    for _life in 0..2 {
+        cell.until_ok(80, Duration::from_secs(30)).await;
+        cell.kill();
+        cell.start(with).await.expect("it starts again");
+    }
+    cell.until_ok(80, Duration::from_secs(30)).await;
+    cell.finish(with, Demands::SHORT).await
+}

@@ -30,16 +30,32 @@ pub struct Target {
 /// What a life is started with beside its data folder.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// Another program than the one that is shipped, such as one with failpoints.
-    pub program: Option<PathBuf>,
+    /// The program with failpoints and mutants in it, in place of the one that is shipped.
+    pub faulty: bool,
     pub env: Vec<(String, String)>,
+}
+
+impl Surroundings {
+    /// The program with failpoints, and what happens at which, such as `store.commit.after=kill@3`.
+    pub fn armed(failpoints: &str) -> Self {
+        Self {
+            faulty: true,
+            ..Self::default()
+        }
+        .env("CHIFFON_FAILPOINTS", failpoints)
+    }
+
+    #[must_use]
+    pub fn env(mut self, key: &str, value: &str) -> Self {
+        self.env.push((key.to_owned(), value.to_owned()));
+        self
+    }
 }
 
 /// A running `chiffon up`. Dropped, it is killed.
 pub struct Program {
     child: Child,
     pub target: Target,
-    pub log: PathBuf,
 }
 
 /// What was measured of a life at rest (I11).
@@ -77,7 +93,7 @@ impl Program {
                 return Err(DiedEarly(status));
             }
             if let Some(target) = read_target(yard, &about) {
-                return Ok(Self { child, target, log });
+                return Ok(Self { child, target });
             }
             if Instant::now() > until {
                 let _ended = child.kill();
@@ -154,21 +170,11 @@ pub fn was_killed(status: ExitStatus) -> bool {
 
 /// The program with its surroundings.
 pub fn command(yard: &Yard, with: &Surroundings, args: &[&str]) -> Command {
-    let shipped = Chiffon::new(&yard.home).command(args);
-    let mut command = match &with.program {
-        None => shipped,
-        Some(program) => {
-            let mut other = Command::new(program);
-            other.args(args).stdin(Stdio::null());
-            for (key, value) in shipped.get_envs() {
-                match value {
-                    Some(value) => other.env(key, value),
-                    None => other.env_remove(key),
-                };
-            }
-            other
-        }
+    let program = match with.faulty {
+        true => Chiffon::faulty(&yard.home),
+        false => Chiffon::new(&yard.home),
     };
+    let mut command = program.command(args);
     let path = std::env::var_os("PATH").unwrap();
     let folders = std::iter::once(yard.programs.clone()).chain(std::env::split_paths(&path));
     command.env("PATH", std::env::join_paths(folders).unwrap());

@@ -164,6 +164,11 @@ case $entry in
     ping) takes=0; changed=0 ;;
     *) exec '{real}' "$@" ;;
 esac
+# One reading in eight does not reach its host at first, so that it is tried again by a timer.
+case $CHIFFON_RUN in
+    *[08]-1) away=$changed ;;
+    *) away=1 ;;
+esac
 [ -n "$check" ] || printf '%s %s cheap\n' "$CHIFFON_RUN" "$entry" >> '{effects}'
 [ "$takes" = 0 ] || sleep "$takes"
 while read -r line; do
@@ -171,6 +176,11 @@ while read -r line; do
         *localhost*) host=localhost ;; *alpha*) host=alpha ;; *beta*) host=beta ;; *gamma*) host=gamma ;;
     esac
 done < inventory/hosts.yml
+if [ "$away" = 0 ]; then
+    printf '{{"event":"host","host":"%s","status":"unreachable","task":"ping","message":"away"}}\n{{"event":"end","hosts":{{"%s":{{"unreachable":1}}}}}}\n' \
+        "$host" "$host" > "$CHIFFON_EVENTS"
+    exit 4
+fi
 printf '{{"event":"start","total":1}}\n{{"event":"task","number":1,"name":"%s"}}\n{{"event":"end","hosts":{{"%s":{{"ok":1,"changed":%s}}}}}}\n' \
     "$entry" "$host" "$changed" > "$CHIFFON_EVENTS"
 "#,

@@ -71,7 +71,9 @@ fn ledger(evidence: &Evidence, found: &mut Findings) {
     }
     for (id, request) in &evidence.requests {
         let count = entered.get(id.as_str()).copied().unwrap_or_default();
-        if count > 1 || (count == 0 && request.ended) {
+        // What never had a plan has nothing to tell.
+        let must = request.ended && evidence.plans.contains_key(id);
+        if count > 1 || (count == 0 && must) {
             found.add("I7", format!("request {id} ({}) stands in the ledger {count} times", request.state));
         }
     }
