@@ -20,15 +20,21 @@ mod check;
 mod dice;
 #[path = "crash/drain.rs"]
 mod drain;
+#[path = "crash/failpoints.rs"]
+mod failpoints;
 #[path = "crash/history.rs"]
 mod history;
 #[path = "crash/kills.rs"]
 mod kills;
+#[path = "crash/ledger.rs"]
+mod ledger;
 #[path = "crash/load.rs"]
 mod load;
 #[path = "crash/program.rs"]
 mod program;
 #[path = "crash/reader.rs"]
 mod reader;
+#[path = "crash/stops.rs"]
+mod stops;
 #[path = "crash/yard.rs"]
 mod yard;

@@ -19,12 +19,15 @@ use super::{
     history::{End, History, now},
     load::{Load, Parts},
     program::{DiedEarly, Measure, Program, Surroundings, command},
-    reader::Reader,
+    reader::{self, Reader},
     yard::{ENTRIES, Yard},
 };
 
 /// Longest wait for a harness task that was told to stop: one long poll and its answer.
 const STOPPING: Duration = Duration::from_secs(90);
+
+/// How a fault is called that came before the program could be asked.
+pub const EARLY: &str = "while starting: ";
 
 /// A cell at work.
 pub struct Cell {
@@ -129,6 +132,16 @@ impl Cell {
         Some(status)
     }
 
+    /// It died before anybody could ask it anything: it met nothing but those who waited.
+    pub fn died_early(&mut self, what: &str) {
+        self.history.fault(&format!("{EARLY}{what}"), now(), true);
+    }
+
+    /// How many lives there were.
+    pub fn lives(&self) -> usize {
+        self.lives
+    }
+
     /// SIGTERM, and how it ended.
     pub async fn terminate(&mut self, patience: Duration) -> Option<ExitStatus> {
         let at = now();
@@ -139,6 +152,13 @@ impl Cell {
         self.calls.aim(None);
         self.program = None;
         ended
+    }
+
+    /// How the lines of the event stream ended so far, and what came in between is left out.
+    pub fn ends_of_streams(&self) -> Vec<String> {
+        let told = reader::read(&self.yard.stream());
+        let ends = told.into_iter().map(|told| told.what).filter(|what| what == "ended" || what == "cut");
+        ends.collect()
     }
 
     /// Ends the load, answers what is open, stops the program, and has everything checked.
@@ -208,7 +228,7 @@ impl Cell {
     }
 
     /// Leaves a copy of everything for whoever looks for the cause.
-    fn keep(&self) {
+    pub fn keep(&self) {
         let kept = chiffon_tests::repository_root().join(format!("target/crash/{}-{}", self.name, self.seed));
         let _older = std::fs::remove_dir_all(&kept);
         std::fs::create_dir_all(&kept).unwrap();

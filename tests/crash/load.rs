@@ -26,6 +26,8 @@ use super::{
 pub struct Parts {
     pub pingers: u64,
     pub changers: u64,
+    /// Long polls on whatever is open: they cost little and are in flight whenever a fault comes.
+    pub watchers: u64,
     pub browsers: u64,
     /// Whether real playbooks run too: changes with a way back, and their undo.
     pub real: bool,
@@ -33,8 +35,9 @@ pub struct Parts {
 
 impl Parts {
     pub const USUAL: Self = Self {
-        pingers: 14,
-        changers: 12,
+        pingers: 8,
+        changers: 8,
+        watchers: 12,
         browsers: 2,
         real: true,
     };
@@ -82,6 +85,9 @@ impl Load {
         }
         for part in 0..parts.browsers {
             all.spawn(self.clone().browse(Dice::of(self.seed, 300 + part)));
+        }
+        for part in 0..parts.watchers {
+            all.spawn(self.clone().watch(Dice::of(self.seed, 350 + part)));
         }
         all.spawn(self.clone().schedules(Dice::of(self.seed, 400)));
         if parts.real {
@@ -318,6 +324,19 @@ impl Load {
         }
     }
 
+    async fn watch(self, mut dice: Dice) {
+        while !self.stopped() {
+            // The newest are open mostly.
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let newest = &known[known.len().saturating_sub(12)..];
+            if newest.is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            } else if self.follow(dice.one(newest)).await.is_some() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
     /// One-off schedules that come due within seconds, often while the program is down.
     async fn schedules(self, mut dice: Dice) {
         while !self.stopped() {
@@ -333,7 +352,7 @@ impl Load {
             };
             let body = json!({ "title": key, "text": format!("ping {host}"), "at": at.to_string() });
             self.calls.insist(about, "/api/v1/schedules", body).await;
-            tokio::time::sleep(Duration::from_millis(1_000)).await;
+            tokio::time::sleep(Duration::from_millis(3_000)).await;
         }
     }
 

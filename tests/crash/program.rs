@@ -139,6 +139,18 @@ impl Program {
         }
     }
 
+    /// Whether a SIGSTOP has taken hold.
+    pub async fn wait_until_stopped(&self) -> bool {
+        for _look in 0..2_000 {
+            let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+            if status.lines().any(|line| line.starts_with("State:") && line.contains('T')) {
+                return true;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        false
+    }
+
     pub fn measure(&self) -> Measure {
         let place = PathBuf::from(format!("/proc/{}", self.pid()));
         let status = fs::read_to_string(place.join("status")).unwrap();
