@@ -331,7 +331,7 @@ impl Load {
             let newest = &known[known.len().saturating_sub(12)..];
             if newest.is_empty() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
-            } else if self.follow(dice.one(newest)).await.is_some() {
+            } else if self.follow(dice.one::<String>(newest)).await.is_some() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
