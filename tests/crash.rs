@@ -16,8 +16,12 @@ mod calls;
 mod cell;
 #[path = "crash/check.rs"]
 mod check;
+#[path = "crash/clocks.rs"]
+mod clocks;
 #[path = "crash/dice.rs"]
 mod dice;
+#[path = "crash/doctored.rs"]
+mod doctored;
 #[path = "crash/drain.rs"]
 mod drain;
 #[path = "crash/failpoints.rs"]

@@ -14,7 +14,7 @@ mod rest;
 
 use std::fmt;
 
-pub use evidence::{Evidence, Said};
+pub use evidence::{Evidence, Mark, Said};
 pub use rest::is_near;
 
 /// What a cell must have been through, so that its silence means something.

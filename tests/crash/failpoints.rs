@@ -91,6 +91,10 @@ async fn reach(cell: &mut Cell, name: &str, hit: u64) -> bool {
     if name.starts_with("ledger.rebuild.") && !cell.rot_the_ledger() {
         return false;
     }
+    // Only what a run leaves behind is swept.
+    if name.starts_with("agent.sweep.") && !Box::pin(reach(cell, "agent.run.during", 1)).await {
+        return false;
+    }
     let before = passed(&log, name);
     let what = format!("kill at {name}, hit {hit}");
     let ended = match cell.start(&with).await {

@@ -66,8 +66,6 @@ pub struct Evidence {
     pub tasks: BTreeMap<String, Thing>,
     pub decisions: BTreeMap<String, Thing>,
     pub plans: BTreeMap<String, Value>,
-    /// Idempotency keys and the answers kept under them.
-    pub keys: BTreeMap<String, Value>,
     pub schedules: BTreeMap<String, Value>,
     /// Audit records in the order of their numbers.
     pub audit: Vec<(u64, Value)>,
@@ -121,7 +119,6 @@ impl Evidence {
                 "SELECT decision_id, request_id, state, state <> 'pending', 0, doc FROM decisions",
             ),
             plans: database.docs("SELECT request_id, doc FROM plans"),
-            keys: database.keys(),
             schedules: database.docs("SELECT schedule_id, doc FROM schedules"),
             audit: database.audit(),
             numbers: database.rows(
@@ -178,13 +175,6 @@ impl Database {
     fn docs(&self, sql: &str) -> BTreeMap<String, Value> {
         let rows = self.rows(sql, |row| Ok((row.get(0)?, parsed(&row.get::<_, String>(1)?))));
         rows.into_iter().collect()
-    }
-
-    /// Without the person that stands before each key.
-    fn keys(&self) -> BTreeMap<String, Value> {
-        let keys = self.docs("SELECT key, answer FROM idempotency_keys");
-        let bare = |key: String| key.split_once('/').map_or(key.clone(), |(_, bare)| bare.to_owned());
-        keys.into_iter().map(|(key, answer)| (bare(key), answer)).collect()
     }
 
     fn audit(&self) -> Vec<(u64, Value)> {
