@@ -54,7 +54,10 @@ impl Calls {
     }
 
     pub fn target(&self) -> Option<Target> {
-        self.target.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.target
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The target, as soon as there is one; nothing after a minute.
@@ -77,9 +80,19 @@ impl Calls {
     }
 
     /// Sends it and writes down both ends.
-    pub async fn call(&self, about: About, method: Method, path: &str, body: Option<Value>) -> Reply {
+    pub async fn call(
+        &self,
+        about: About,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Reply {
         let Some(target) = self.reachable().await else {
-            return Reply { end: End::Fail, status: 0, body: Value::Null };
+            return Reply {
+                end: End::Fail,
+                status: 0,
+                body: Value::Null,
+            };
         };
         let changes = method != Method::GET;
         let mut request = self
@@ -144,7 +157,14 @@ fn end_of(status: u16) -> End {
 /// What the checker needs of an answer.
 fn kept(body: &Value) -> Value {
     let mut kept = json!({});
-    for name in ["request_id", "schedule_id", "state", "ended", "code", "decision_id"] {
+    for name in [
+        "request_id",
+        "schedule_id",
+        "state",
+        "ended",
+        "code",
+        "decision_id",
+    ] {
         if !body[name].is_null() {
             kept[name] = body[name].clone();
         }

@@ -124,7 +124,12 @@ impl Cell {
 
     /// Waits for a death that was prepared, and notes it; nothing if it did not come.
     pub async fn wait_for_death(&mut self, what: &str, patience: Duration) -> Option<ExitStatus> {
-        let status = self.program.as_mut().expect("a life").wait(patience).await?;
+        let status = self
+            .program
+            .as_mut()
+            .expect("a life")
+            .wait(patience)
+            .await?;
         let at = now();
         self.calls.aim(None);
         self.program = None;
@@ -157,7 +162,10 @@ impl Cell {
     /// How the lines of the event stream ended so far, and what came in between is left out.
     pub fn ends_of_streams(&self) -> Vec<String> {
         let told = reader::read(&self.yard.stream());
-        let ends = told.into_iter().map(|told| told.what).filter(|what| what == "ended" || what == "cut");
+        let ends = told
+            .into_iter()
+            .map(|told| told.what)
+            .filter(|what| what == "ended" || what == "cut");
         ends.collect()
     }
 
@@ -166,7 +174,10 @@ impl Cell {
         let evidence = self.evidence(with).await;
         let entries = ENTRIES.map(|entry| (entry.id, entry.on_interrupt));
         let verdict = check::judge(&evidence, demands, &entries);
-        println!("{}, CHIFFON_SEED={}\n{}", self.name, self.seed, verdict.report);
+        println!(
+            "{}, CHIFFON_SEED={}\n{}",
+            self.name, self.seed, verdict.report
+        );
         if !verdict.violations.is_empty() {
             self.keep();
         }
@@ -185,9 +196,12 @@ impl Cell {
                 ended.expect("a part of the load ends well");
             }
         };
-        tokio::time::timeout(STOPPING, stopping).await.expect("the load stops");
+        tokio::time::timeout(STOPPING, stopping)
+            .await
+            .expect("the load stops");
         let database = self.yard.home.path().join("chiffon.db");
         let open = self.load.drain(self.seed, &database).await;
+        let told_otherwise = self.load.replay().await;
         self.reader_stop.store(true, Ordering::Relaxed);
         let reading = tokio::time::timeout(STOPPING, &mut self.reader).await;
         reading.expect("the reader stops").expect("it reads");
@@ -200,6 +214,7 @@ impl Cell {
         let verified = verify.unwrap();
         let said = Said {
             open,
+            told_otherwise,
             baseline: self.baseline,
             healed: Some(healed),
             last_exit: ended.and_then(|status| status.code()),
@@ -229,14 +244,23 @@ impl Cell {
 
     /// Leaves a copy of everything for whoever looks for the cause.
     pub fn keep(&self) {
-        let kept = chiffon_tests::repository_root().join(format!("target/crash/{}-{}", self.name, self.seed));
+        let kept = chiffon_tests::repository_root()
+            .join(format!("target/crash/{}-{}", self.name, self.seed));
         let _older = std::fs::remove_dir_all(&kept);
         std::fs::create_dir_all(&kept).unwrap();
-        let copied = std::process::Command::new("cp").arg("-r").arg(self.yard.home.scratch().join(".")).arg(&kept).status();
-        println!("everything of this cell is kept in {} ({copied:?})", kept.display());
+        let copied = std::process::Command::new("cp")
+            .arg("-r")
+            .arg(self.yard.home.scratch().join("."))
+            .arg(&kept)
+            .status();
+        println!(
+            "everything of this cell is kept in {} ({copied:?})",
+            kept.display()
+        );
     }
 }
 
+#[expect(dead_code, reason = "the cells of known mistakes use it")]
 /// A short cell for a known mistake: some load, two kills, and what the checker says of it.
 pub async fn short(name: &str, seed: u64, with: &Surroundings) -> Verdict {
     let mut cell = Cell::begin(name, seed, with).await;

@@ -3,10 +3,10 @@
 
 #[path = "check/effects.rs"]
 mod effects;
-#[path = "check/evidence.rs"]
-mod evidence;
 #[path = "check/events.rs"]
 mod events;
+#[path = "check/evidence.rs"]
+mod evidence;
 #[path = "check/lives.rs"]
 mod lives;
 #[path = "check/rest.rs"]
@@ -77,7 +77,11 @@ impl Verdict {
     pub fn assert_holds(&self, cell: &str, seed: u64) {
         let mut shown = Vec::new();
         for invariant in self.broken() {
-            let of_it: Vec<_> = self.violations.iter().filter(|one| one.invariant == invariant).collect();
+            let of_it: Vec<_> = self
+                .violations
+                .iter()
+                .filter(|one| one.invariant == invariant)
+                .collect();
             shown.extend(of_it.iter().take(5).map(ToString::to_string));
             if of_it.len() > 5 {
                 shown.push(format!("{invariant}: and {} more", of_it.len() - 5));
@@ -98,7 +102,10 @@ struct Findings(Vec<Violation>);
 
 impl Findings {
     fn add(&mut self, invariant: &'static str, what: impl Into<String>) {
-        self.0.push(Violation { invariant, what: what.into() });
+        self.0.push(Violation {
+            invariant,
+            what: what.into(),
+        });
     }
 }
 

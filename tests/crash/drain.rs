@@ -25,24 +25,68 @@ impl Load {
                 break;
             }
             if Instant::now() > until {
-                let told = |one: &Value| format!("{} {}: {}", one["request_id"], one["state"], one["because"]);
+                let told = |one: &Value| {
+                    format!("{} {}: {}", one["request_id"], one["state"], one["because"])
+                };
                 return open.into_iter().flatten().map(|one| told(&one)).collect();
             }
             for request in open.into_iter().flatten() {
-                self.settle(request["request_id"].as_str().unwrap(), &mut dice).await;
+                self.settle(request["request_id"].as_str().unwrap(), &mut dice)
+                    .await;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        let all = self.all("/api/v1/requests?limit=500").await.unwrap_or_default();
-        self.calls.history.final_reads(u64::try_from(all.len()).unwrap());
+        let all = self
+            .all("/api/v1/requests?limit=500")
+            .await
+            .unwrap_or_default();
+        self.calls
+            .history
+            .final_reads(u64::try_from(all.len()).unwrap());
         Vec::new()
+    }
+
+    /// Has the newest requests told again from their recorded events; what came out otherwise.
+    pub async fn replay(&self) -> Vec<String> {
+        let mut otherwise = Vec::new();
+        let newest = self
+            .read("/api/v1/requests?limit=40", None)
+            .await
+            .unwrap_or_default();
+        let ids = newest["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|one| one["request_id"].as_str().unwrap());
+        for id in ids {
+            let about = About {
+                kind: "replay".to_owned(),
+                id: Some(id.to_owned()),
+                ..About::default()
+            };
+            let told = self
+                .calls
+                .post(about, &format!("/api/v1/requests/{id}/replay"), json!({}))
+                .await;
+            if told.body["same"] != true {
+                otherwise.push(format!(
+                    "request {id}: {} {}",
+                    told.status, told.body["faults"]
+                ));
+            }
+        }
+        otherwise
     }
 
     async fn settle(&self, id: &str, dice: &mut Dice) {
         let Some(request) = self.read(&format!("/api/v1/requests/{id}"), Some(id)).await else {
             return;
         };
-        let approval = if dice.percent(50) { "approve" } else { "reject" };
+        let approval = if dice.percent(50) {
+            "approve"
+        } else {
+            "reject"
+        };
         self.answer_all(&request, Some(approval), dice).await;
         // Nobody has to wait until a person is asked how it ended.
         let tasks = request["tasks"].as_array().into_iter().flatten();
@@ -56,7 +100,9 @@ impl Load {
                 ..About::default()
             };
             let body = json!({ "choice": choice, "comment": "the harness looked" });
-            self.calls.post(about, &format!("/api/v1/tasks/{task}/resolve"), body).await;
+            self.calls
+                .post(about, &format!("/api/v1/tasks/{task}/resolve"), body)
+                .await;
         }
     }
 
@@ -67,7 +113,8 @@ impl Load {
         let sql = "SELECT count(*) FROM ledger_entries WHERE entry_no >
             (SELECT coalesce(max(last_entry), 0) FROM ledger_batches WHERE commit_id IS NOT NULL)";
         // A busy moment is one to look again after.
-        open.query_row(sql, [], |row| row.get::<_, u64>(0)).map_or(true, |rest| rest > 0)
+        open.query_row(sql, [], |row| row.get::<_, u64>(0))
+            .map_or(true, |rest| rest > 0)
     }
 
     async fn read(&self, path: &str, id: Option<&str>) -> Option<Value> {

@@ -65,7 +65,10 @@ pub enum Line {
         observed: bool,
     },
     /// The load is over, and everything was read once more.
-    FinalReads { us: u64, requests: u64 },
+    FinalReads {
+        us: u64,
+        requests: u64,
+    },
 }
 
 /// An operation, as read back.
@@ -109,7 +112,11 @@ pub struct History(Mutex<(u64, File, BTreeMap<u64, Op>)>);
 
 impl History {
     pub fn create(path: &Path) -> Self {
-        Self(Mutex::new((0, File::create(path).unwrap(), BTreeMap::new())))
+        Self(Mutex::new((
+            0,
+            File::create(path).unwrap(),
+            BTreeMap::new(),
+        )))
     }
 
     fn with<T>(&self, write: impl FnOnce(&mut (u64, File, BTreeMap<u64, Op>)) -> T) -> T {
@@ -121,8 +128,22 @@ impl History {
         self.with(|(next, file, ops)| {
             *next += 1;
             let (no, us) = (*next, now());
-            put(file, &Line::Invoke { no, us, about: about.clone() });
-            let op = Op { no, about, invoked: us, end: None, status: 0, answer: Value::Null };
+            put(
+                file,
+                &Line::Invoke {
+                    no,
+                    us,
+                    about: about.clone(),
+                },
+            );
+            let op = Op {
+                no,
+                about,
+                invoked: us,
+                end: None,
+                status: 0,
+                answer: Value::Null,
+            };
             ops.insert(no, op);
             no
         })
@@ -131,7 +152,16 @@ impl History {
     pub fn end(&self, no: u64, end: End, status: u16, answer: Value) {
         self.with(|(_, file, ops)| {
             let us = now();
-            put(file, &Line::End { no, us, end, status, answer: answer.clone() });
+            put(
+                file,
+                &Line::End {
+                    no,
+                    us,
+                    end,
+                    status,
+                    answer: answer.clone(),
+                },
+            );
             let op = ops.get_mut(&no).unwrap();
             (op.end, op.status, op.answer) = (Some((us, end)), status, answer);
         });
@@ -140,16 +170,34 @@ impl History {
     /// Notes a fault that was done at `at`; how many operations it met.
     pub fn fault(&self, what: &str, at: u64, observed: bool) -> u64 {
         self.with(|(_, file, ops)| {
-            let in_flight = ops.values().rev().take(5_000).filter(|op| op.in_flight(at)).count();
+            let in_flight = ops
+                .values()
+                .rev()
+                .take(5_000)
+                .filter(|op| op.in_flight(at))
+                .count();
             let in_flight = u64::try_from(in_flight).unwrap();
-            let line = Line::Fault { us: at, what: what.to_owned(), in_flight, observed };
+            let line = Line::Fault {
+                us: at,
+                what: what.to_owned(),
+                in_flight,
+                observed,
+            };
             put(file, &line);
             in_flight
         })
     }
 
     pub fn final_reads(&self, requests: u64) {
-        self.with(|(_, file, _)| put(file, &Line::FinalReads { us: now(), requests }));
+        self.with(|(_, file, _)| {
+            put(
+                file,
+                &Line::FinalReads {
+                    us: now(),
+                    requests,
+                },
+            )
+        });
     }
 
     pub fn count(&self, end: End) -> usize {
@@ -178,14 +226,32 @@ pub fn read(path: &Path) -> Told {
     for line in std::fs::read_to_string(path).unwrap().lines() {
         match serde_json::from_str(line).unwrap() {
             Line::Invoke { no, us, about } => {
-                let op = Op { no, about, invoked: us, end: None, status: 0, answer: Value::Null };
+                let op = Op {
+                    no,
+                    about,
+                    invoked: us,
+                    end: None,
+                    status: 0,
+                    answer: Value::Null,
+                };
                 ops.insert(no, op);
             }
-            Line::End { no, us, end, status, answer } => {
+            Line::End {
+                no,
+                us,
+                end,
+                status,
+                answer,
+            } => {
                 let op = ops.get_mut(&no).unwrap();
                 (op.end, op.status, op.answer) = (Some((us, end)), status, answer);
             }
-            Line::Fault { what, in_flight, observed, .. } => told.faults.push((what, in_flight, observed)),
+            Line::Fault {
+                what,
+                in_flight,
+                observed,
+                ..
+            } => told.faults.push((what, in_flight, observed)),
             Line::FinalReads { requests, .. } => told.final_reads = Some(requests),
         }
     }

@@ -19,12 +19,15 @@ async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
         cell.begin_load(Parts::USUAL).await;
         for _life in 0..5 {
             let more = 60 + dice.up_to(60);
-            cell.until_ok(usize::try_from(more).unwrap(), Duration::from_secs(30)).await;
+            cell.until_ok(usize::try_from(more).unwrap(), Duration::from_secs(30))
+                .await;
             tokio::time::sleep(Duration::from_millis(dice.up_to(400))).await;
             cell.kill();
             cell.start(&with).await.expect("it starts again");
         }
         cell.until_ok(60, Duration::from_secs(30)).await;
-        cell.finish(&with, Demands::USUAL).await.assert_holds("kills", seed);
+        cell.finish(&with, Demands::USUAL)
+            .await
+            .assert_holds("kills", seed);
     }
 }

@@ -2,7 +2,11 @@
 
 use std::{fs, path::Path, process::Command};
 
-use super::{cell::Cell, history::{About, End}};
+use super::{
+    cell::Cell,
+    dice::Dice,
+    history::{About, End},
+};
 
 /// Runs git in a folder as somebody; nothing where it fails, which under load it may.
 fn git(folder: &Path, args: &[&str]) -> Option<String> {
@@ -21,20 +25,16 @@ fn git(folder: &Path, args: &[&str]) -> Option<String> {
 }
 
 impl Cell {
-    /// Pushes the revert of a change that has a way back, as a person would; whether there was one.
-    pub fn propose_an_undo(&self, name: &str) -> bool {
-        let (ledger, clone) = (self.yard.home.path().join("ledger"), self.yard.home.scratch().join(name));
-        let place = |path: &Path| path.to_str().unwrap().to_owned();
-        let wanted = [
-            "log", "-1", "--format=%H %(trailers:key=Request,valueonly,separator=)", "--all-match", "--grep=Write a text file",
-            "--grep=^Outcome: completed", "main",
-        ];
-        let Some((commit, request)) = git(&ledger, &wanted).and_then(|said| {
-            let (commit, request) = said.split_once(' ')?;
-            Some((commit.to_owned(), request.to_owned()))
-        }) else {
+    /// Makes a change that has a way back, and pushes its revert as a person would; whether that came to pass.
+    pub async fn propose_an_undo(&self, name: &str, dice: &mut Dice) -> bool {
+        let Some((request, commit)) = self.load.write_on("alpha", dice).await else {
             return false;
         };
+        let (ledger, clone) = (
+            self.yard.home.path().join("ledger"),
+            self.yard.home.scratch().join(name),
+        );
+        let place = |path: &Path| path.to_str().unwrap().to_owned();
         let about = About {
             kind: "undo".to_owned(),
             key: Some(format!("proposal-{name}")),
@@ -42,9 +42,22 @@ impl Cell {
             ..About::default()
         };
         let no = self.history.invoke(about);
-        let pushed = git(self.yard.home.scratch(), &["clone", "-q", &place(&ledger), &place(&clone)])
-            .and_then(|_| git(&clone, &["revert", "--no-edit", &commit]))
-            .and_then(|_| git(&clone, &["push", "-q", "origin", &format!("HEAD:refs/heads/propose/{name}")]));
+        let pushed = git(
+            self.yard.home.scratch(),
+            &["clone", "-q", &place(&ledger), &place(&clone)],
+        )
+        .and_then(|_| git(&clone, &["revert", "--no-edit", &commit]))
+        .and_then(|_| {
+            git(
+                &clone,
+                &[
+                    "push",
+                    "-q",
+                    "origin",
+                    &format!("HEAD:refs/heads/propose/{name}"),
+                ],
+            )
+        });
         self.history.end(no, End::Info, 0, serde_json::Value::Null);
         pushed.is_some()
     }
@@ -52,8 +65,17 @@ impl Cell {
     /// Pushes what is no revert.
     pub fn propose_nonsense(&self, name: &str) -> bool {
         let ledger = self.yard.home.path().join("ledger");
-        let made = git(&ledger, &["commit-tree", "-m", "Something of my own", "main^{tree}"]);
-        made.and_then(|commit| git(&ledger, &["update-ref", &format!("refs/heads/propose/{name}"), &commit])).is_some()
+        let made = git(
+            &ledger,
+            &["commit-tree", "-m", "Something of my own", "main^{tree}"],
+        );
+        made.and_then(|commit| {
+            git(
+                &ledger,
+                &["update-ref", &format!("refs/heads/propose/{name}"), &commit],
+            )
+        })
+        .is_some()
     }
 
     /// The newest commit is empty on the disk, as after a loss of power.
@@ -64,6 +86,8 @@ impl Cell {
         };
         let (shard, rest) = object.split_at(2);
         let file = ledger.join("objects").join(shard).join(rest);
-        fs::remove_file(&file).and_then(|()| fs::write(&file, "")).is_ok()
+        fs::remove_file(&file)
+            .and_then(|()| fs::write(&file, ""))
+            .is_ok()
     }
 }

@@ -110,7 +110,10 @@ impl Load {
     }
 
     fn offered(&self) -> Option<String> {
-        self.fresh.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.fresh
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 
     fn name(&self, of: &str) -> String {
@@ -131,7 +134,15 @@ impl Load {
     async fn ping(self, mut dice: Dice) {
         while !self.stopped() {
             let text = format!("ping {}", dice.one(&HOSTS));
-            let Some(id) = self.ask("/api/v1/requests", &text, json!({ "text": text }), &mut dice).await else {
+            let Some(id) = self
+                .ask(
+                    "/api/v1/requests",
+                    &text,
+                    json!({ "text": text }),
+                    &mut dice,
+                )
+                .await
+            else {
                 continue;
             };
             self.follow(&id).await;
@@ -139,7 +150,13 @@ impl Load {
     }
 
     /// Asks for something and insists until it is known what became of that; its id. One in ten is asked twice at once.
-    async fn ask(&self, path: &str, what: &str, mut body: Value, dice: &mut Dice) -> Option<String> {
+    async fn ask(
+        &self,
+        path: &str,
+        what: &str,
+        mut body: Value,
+        dice: &mut Dice,
+    ) -> Option<String> {
         let key = self.name("key");
         body["room_id"] = json!(key);
         let about = About {
@@ -201,7 +218,13 @@ impl Load {
     async fn changes(self, mut dice: Dice) {
         while !self.stopped() {
             let host = *dice.one(&HOSTS);
-            let usual = *dice.one(&["mark_ask", "mark_retry", "mark_fail", "mark_ask", "mark_slow"]);
+            let usual = *dice.one(&[
+                "mark_ask",
+                "mark_retry",
+                "mark_fail",
+                "mark_ask",
+                "mark_slow",
+            ]);
             let entry = self.offered().unwrap_or_else(|| usual.to_owned());
             self.change(&entry, host, &mut dice).await;
         }
@@ -248,14 +271,22 @@ impl Load {
     pub async fn answer_all(&self, request: &Value, approval: Option<&str>, dice: &mut Dice) {
         let questions = request["decisions"].as_array().into_iter().flatten();
         for question in questions.filter(|question| question["state"] == "pending") {
-            let options: Vec<_> = question["options"].as_array().into_iter().flatten().collect();
+            let options: Vec<_> = question["options"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .collect();
             let choice = match question["kind"].as_str().unwrap_or_default() {
                 "approval" => approval.unwrap_or("approve").to_owned(),
                 "interrupted" if dice.percent(50) => "retry".to_owned(),
                 "interrupted" => "fail".to_owned(),
                 "unknown_outcome" => self.truth(request).to_owned(),
                 // What was meant: the first thing that was offered.
-                _ => options.first().and_then(|one| one.as_str()).unwrap_or("ping alpha").to_owned(),
+                _ => options
+                    .first()
+                    .and_then(|one| one.as_str())
+                    .unwrap_or("ping alpha")
+                    .to_owned(),
             };
             let mut body = json!({ "choice": choice });
             if question["kind"] == "approval" && choice == "approve" {
@@ -286,7 +317,11 @@ impl Load {
         let done = tasks
             .filter(|task| task["ended"] != true && task["state"] == "unknown")
             .any(|task| {
-                let mark = format!("{}-{} ", task["task_id"].as_str().unwrap_or_default(), task["attempt"]);
+                let mark = format!(
+                    "{}-{} ",
+                    task["task_id"].as_str().unwrap_or_default(),
+                    task["attempt"]
+                );
                 effects.lines().any(|line| line.starts_with(&mark))
             });
         if done { "completed" } else { "failed" }
@@ -299,7 +334,9 @@ impl Load {
             id: Some(id.to_owned()),
             ..About::default()
         };
-        self.calls.insist(about, &format!("/api/v1/requests/{id}/cancel"), json!({})).await;
+        self.calls
+            .insist(about, &format!("/api/v1/requests/{id}/cancel"), json!({}))
+            .await;
     }
 
     async fn browse(self, mut dice: Dice) {
@@ -327,7 +364,11 @@ impl Load {
     async fn watch(self, mut dice: Dice) {
         while !self.stopped() {
             // The newest are open mostly.
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let known = self
+                .known
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
             let newest = &known[known.len().saturating_sub(12)..];
             if newest.is_empty() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -342,7 +383,9 @@ impl Load {
         while !self.stopped() {
             let host = *dice.one(&HOSTS);
             let seconds = i64::try_from(1 + dice.up_to(2)).unwrap();
-            let at = Timestamp::now().checked_add(SignedDuration::from_secs(seconds)).unwrap();
+            let at = Timestamp::now()
+                .checked_add(SignedDuration::from_secs(seconds))
+                .unwrap();
             let key = self.name("key");
             let about = About {
                 kind: "schedule".to_owned(),
@@ -350,10 +393,43 @@ impl Load {
                 what: Some(format!("ping {host}")),
                 ..About::default()
             };
-            let body = json!({ "title": key, "text": format!("ping {host}"), "at": at.to_string() });
+            let body =
+                json!({ "title": key, "text": format!("ping {host}"), "at": at.to_string() });
             self.calls.insist(about, "/api/v1/schedules", body).await;
             tokio::time::sleep(Duration::from_millis(3_000)).await;
         }
+    }
+
+    /// A real change that nobody else takes back; its request, once the ledger has it.
+    pub async fn write_on(&self, host: &str, dice: &mut Dice) -> Option<(String, String)> {
+        let path = self.effects.with_file_name(self.name("written"));
+        let text = format!("write_file path={} content=x on {host}", path.display());
+        let id = self
+            .ask("/api/v1/requests", &text, json!({ "text": text }), dice)
+            .await?;
+        for _question in 0..3 {
+            let request = self.follow(&id).await?;
+            if request["state"] == "completed" {
+                break;
+            }
+            self.answer_all(&request, None, dice).await;
+        }
+        for _look in 0..100 {
+            let about = About {
+                kind: "read".to_owned(),
+                id: Some(id.clone()),
+                ..About::default()
+            };
+            let shown = self
+                .calls
+                .get(about, &format!("/api/v1/requests/{id}"))
+                .await;
+            if let Some(commit) = shown.text("ledger_commit") {
+                return (shown.body["state"] == "completed").then_some((id, commit));
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        None
     }
 
     /// Real playbooks, one after the other: a mark, a shipped change with its preview, and its undo.
@@ -362,7 +438,14 @@ impl Load {
             self.change("mark_real", "localhost", &mut dice).await;
             let path = self.effects.with_file_name(self.name("written"));
             let text = format!("write_file path={} content=x on localhost", path.display());
-            let asked = self.ask("/api/v1/requests", &text, json!({ "text": text }), &mut dice).await;
+            let asked = self
+                .ask(
+                    "/api/v1/requests",
+                    &text,
+                    json!({ "text": text }),
+                    &mut dice,
+                )
+                .await;
             let Some(id) = asked else {
                 continue;
             };
@@ -379,7 +462,10 @@ impl Load {
                 id: Some(id.clone()),
                 ..About::default()
             };
-            let undo = self.calls.insist(about, &format!("/api/v1/requests/{id}/undo"), json!({})).await;
+            let undo = self
+                .calls
+                .insist(about, &format!("/api/v1/requests/{id}/undo"), json!({}))
+                .await;
             let Some(undo) = undo.text("request_id") else {
                 continue;
             };

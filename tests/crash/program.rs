@@ -98,7 +98,10 @@ impl Program {
             if Instant::now() > until {
                 let _ended = child.kill();
                 let _reaped = child.wait();
-                panic!("not ready after {START:?}: {}", fs::read_to_string(&log).unwrap_or_default());
+                panic!(
+                    "not ready after {START:?}: {}",
+                    fs::read_to_string(&log).unwrap_or_default()
+                );
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -142,8 +145,12 @@ impl Program {
     /// Whether a SIGSTOP has taken hold.
     pub async fn wait_until_stopped(&self) -> bool {
         for _look in 0..2_000 {
-            let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
-            if status.lines().any(|line| line.starts_with("State:") && line.contains('T')) {
+            let status =
+                fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+            if status
+                .lines()
+                .any(|line| line.starts_with("State:") && line.contains('T'))
+            {
                 return true;
             }
             tokio::time::sleep(LOOK).await;
@@ -155,7 +162,10 @@ impl Program {
         let place = PathBuf::from(format!("/proc/{}", self.pid()));
         let status = fs::read_to_string(place.join("status")).unwrap();
         let number = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            let line = status
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .unwrap();
             line.split_whitespace().next().unwrap().parse().unwrap()
         };
         let files = fs::read_dir(place.join("fd")).unwrap().count();

@@ -104,7 +104,14 @@ impl Reader {
     fn block(&mut self, text: &str) {
         let field = |name: &str| {
             let mut lines = text.lines();
-            lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim_start().to_owned()))
+            lines.find_map(|line| {
+                Some(
+                    line.strip_prefix(name)?
+                        .strip_prefix(':')?
+                        .trim_start()
+                        .to_owned(),
+                )
+            })
         };
         let id: Option<u64> = field("id").map(|id| id.parse().unwrap());
         let data: Option<Value> = field("data").map(|data| serde_json::from_str(&data).unwrap());
@@ -126,7 +133,10 @@ impl Reader {
             };
             let answer = self
                 .client
-                .get(format!("{}/api/v1/events?after={}&limit=500", target.url, self.last))
+                .get(format!(
+                    "{}/api/v1/events?after={}&limit=500",
+                    target.url, self.last
+                ))
                 .bearer_auth(&target.token)
                 .send()
                 .await;
@@ -135,7 +145,12 @@ impl Reader {
                 Err(error) => panic!("the rest of the events: {error}"),
             };
             for event in page["items"].as_array().unwrap() {
-                let id = event["id"].as_str().unwrap().trim_start_matches("evt-").parse().unwrap();
+                let id = event["id"]
+                    .as_str()
+                    .unwrap()
+                    .trim_start_matches("evt-")
+                    .parse()
+                    .unwrap();
                 self.note("asked", Some(id), Some(event.clone()));
                 self.last = id;
             }
@@ -155,5 +170,7 @@ async fn stopped(stop: &AtomicBool) {
 /// What a reader wrote down.
 pub fn read(path: &Path) -> Vec<Told> {
     let text = std::fs::read_to_string(path).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }

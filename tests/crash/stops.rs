@@ -34,11 +34,14 @@ async fn stopped_for_longer_than_contact_may_be_lost_it_goes_on_and_runs_nothing
             program.signal(Signal::STOP);
             let is_stopped = program.wait_until_stopped().await;
             tokio::time::sleep(pause).await;
-            cell.history.fault(&format!("SIGSTOP for {pause:?}"), at, is_stopped);
+            cell.history
+                .fault(&format!("SIGSTOP for {pause:?}"), at, is_stopped);
             cell.program.as_mut().unwrap().signal(Signal::CONT);
         }
         cell.until_ok(250, Duration::from_secs(60)).await;
-        cell.finish(&with, Demands::USUAL).await.assert_holds("stops", seed);
+        cell.finish(&with, Demands::USUAL)
+            .await
+            .assert_holds("stops", seed);
     }
 }
 
@@ -53,14 +56,21 @@ async fn asked_to_end_under_load_it_ends_in_good_order_and_goes_on_with_the_next
             let more = usize::try_from(120 + dice.up_to(60)).unwrap();
             cell.until_ok(more, Duration::from_secs(60)).await;
             let ended = cell.terminate(GRACE).await;
-            let ended = ended.unwrap_or_else(|| panic!("CHIFFON_SEED={seed}: it still runs after {GRACE:?}"));
+            let ended = ended
+                .unwrap_or_else(|| panic!("CHIFFON_SEED={seed}: it still runs after {GRACE:?}"));
             assert_eq!(ended.code(), Some(0), "CHIFFON_SEED={seed}: {ended:?}");
             let streams = cell.ends_of_streams();
-            assert_eq!(streams.last().map(String::as_str), Some("ended"), "CHIFFON_SEED={seed}: {streams:?}");
+            assert_eq!(
+                streams.last().map(String::as_str),
+                Some("ended"),
+                "CHIFFON_SEED={seed}: {streams:?}"
+            );
             cell.start(&with).await.expect("it starts again");
         }
         cell.until_ok(120, Duration::from_secs(60)).await;
-        cell.finish(&with, Demands::USUAL).await.assert_holds("terms", seed);
+        cell.finish(&with, Demands::USUAL)
+            .await
+            .assert_holds("terms", seed);
     }
 }
 
@@ -76,11 +86,16 @@ async fn while_another_process_holds_the_database_nothing_is_lost_and_afterwards
             let held = Duration::from_millis(held * 1_000 + dice.up_to(900));
             let path = cell.yard.home.path().join("chiffon.db");
             let at = now();
-            let locked = tokio::task::spawn_blocking(move || hold(&path, held)).await.unwrap();
-            cell.history.fault(&format!("the database is held for {held:?}"), at, locked);
+            let locked = tokio::task::spawn_blocking(move || hold(&path, held))
+                .await
+                .unwrap();
+            cell.history
+                .fault(&format!("the database is held for {held:?}"), at, locked);
         }
         cell.until_ok(150, Duration::from_secs(60)).await;
-        cell.finish(&with, Demands::USUAL).await.assert_holds("locked", seed);
+        cell.finish(&with, Demands::USUAL)
+            .await
+            .assert_holds("locked", seed);
     }
 }
 
@@ -88,7 +103,8 @@ async fn while_another_process_holds_the_database_nothing_is_lost_and_afterwards
 fn hold(path: &std::path::Path, held: Duration) -> bool {
     let mut other = rusqlite::Connection::open(path).unwrap();
     other.busy_timeout(Duration::from_secs(20)).unwrap();
-    let Ok(locked) = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate) else {
+    let Ok(locked) = other.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+    else {
         return false;
     };
     std::thread::sleep(held);

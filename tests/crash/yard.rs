@@ -230,12 +230,19 @@ pub fn left_over(home: &Path) -> Vec<PathBuf> {
         for path in entries.map(|entry| entry.path()) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let in_agents = path.starts_with(home.join("agents"));
-            let is_temporary = name.ends_with(".new") || name.ends_with(".tmp") || name.contains("rebuilt");
+            let is_temporary =
+                name.ends_with(".new") || name.ends_with(".tmp") || name.contains("rebuilt");
             if is_temporary || (in_agents && name.contains("damaged")) {
                 found.push(path.clone());
             } else if in_agents && path.is_dir() {
                 match name.as_ref() {
-                    "runs" => found.extend(fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path())),
+                    "runs" => found.extend(
+                        fs::read_dir(&path)
+                            .into_iter()
+                            .flatten()
+                            .flatten()
+                            .map(|entry| entry.path()),
+                    ),
                     "bundles" => {}
                     _ => folders.push(path),
                 }

@@ -9,8 +9,11 @@ use super::{Evidence, Findings, evidence::Thing, lives::text};
 /// The step of the plan that a task does.
 fn step<'a>(evidence: &'a Evidence, task: &Thing) -> &'a Value {
     let plan = evidence.plans.get(&task.request).unwrap_or(&Value::Null);
-    let no = task.doc["step"].as_u64().and_then(|no| usize::try_from(no).ok());
-    no.and_then(|no| plan["steps"].get(no)).unwrap_or(&Value::Null)
+    let no = task.doc["step"]
+        .as_u64()
+        .and_then(|no| usize::try_from(no).ok());
+    no.and_then(|no| plan["steps"].get(no))
+        .unwrap_or(&Value::Null)
 }
 
 /// How often a person wanted a task of a request to run again.
@@ -33,10 +36,20 @@ pub(super) fn marks(evidence: &Evidence, entries: &[(&str, &str)], found: &mut F
     }
     for ((task, attempt), count) in by_token {
         if count > 1 {
-            found.add("I4", format!("attempt {attempt} of task {task} took effect {count} times"));
+            found.add(
+                "I4",
+                format!("attempt {attempt} of task {task} took effect {count} times"),
+            );
         }
-        if evidence.tasks.get(task).is_some_and(|task| attempt > task.attempt) {
-            found.add("I4", format!("task {task} took effect in attempt {attempt}, which it never had"));
+        if evidence
+            .tasks
+            .get(task)
+            .is_some_and(|task| attempt > task.attempt)
+        {
+            found.add(
+                "I4",
+                format!("task {task} took effect in attempt {attempt}, which it never had"),
+            );
         }
     }
     for (id, task) in &evidence.tasks {
@@ -53,7 +66,10 @@ pub(super) fn marks(evidence: &Evidence, entries: &[(&str, &str)], found: &mut F
             found.add("I4", format!("task {id} ({entry}, {on_interrupt}) took effect {count} times, {allowed} were permitted"));
         }
         if task.state == "completed" && task.doc["mode"] == "apply" && count == 0 {
-            found.add("I4", format!("task {id} ({entry}) has completed without an effect"));
+            found.add(
+                "I4",
+                format!("task {id} ({entry}) has completed without an effect"),
+            );
         }
     }
 }
@@ -67,11 +83,23 @@ pub(super) fn approvals(evidence: &Evidence, found: &mut Findings) {
         };
         let tier = step(evidence, task)["tier"].as_u64().unwrap_or(2);
         if tier > 0 && !is_approved(evidence, &task.request) {
-            found.add("I8", format!("task {} of tier {tier} took effect, and nobody approved it", task.id));
+            found.add(
+                "I8",
+                format!(
+                    "task {} of tier {tier} took effect, and nobody approved it",
+                    task.id
+                ),
+            );
         }
-        let state = evidence.requests.get(&task.request).map(|request| request.state.as_str());
+        let state = evidence
+            .requests
+            .get(&task.request)
+            .map(|request| request.state.as_str());
         if matches!(state, Some("rejected" | "expired")) && tier > 0 {
-            found.add("I8", format!("task {} took effect, and its request is {state:?}", task.id));
+            found.add(
+                "I8",
+                format!("task {} took effect, and its request is {state:?}", task.id),
+            );
         }
     }
     let mut given: BTreeMap<&str, &str> = BTreeMap::new();
@@ -83,32 +111,48 @@ pub(super) fn approvals(evidence: &Evidence, found: &mut Findings) {
                 *approved.entry(request).or_default() += 1;
                 let plan = evidence.plans.get(request).unwrap_or(&Value::Null);
                 if event["digest"] != plan["digest"] {
-                    found.add("I8", format!("request {request} was approved for another plan"));
+                    found.add(
+                        "I8",
+                        format!("request {request} was approved for another plan"),
+                    );
                 }
                 if let Some(other) = given.insert(text(&event["decision"]), request) {
-                    found.add("I8", format!("one approval was used by {request} and {other}"));
+                    found.add(
+                        "I8",
+                        format!("one approval was used by {request} and {other}"),
+                    );
                 }
             }
             "task_dispatched" => {
                 let task = evidence.tasks.get(text(&event["task"]));
                 let needs = task.is_some_and(|task| {
-                    task.doc["mode"] == "apply" && step(evidence, task)["tier"].as_u64().unwrap_or(2) > 0
+                    task.doc["mode"] == "apply"
+                        && step(evidence, task)["tier"].as_u64().unwrap_or(2) > 0
                 });
                 if needs && !approved.contains_key(request.as_str()) {
-                    found.add("I8", format!("request {request} was dispatched before it was approved"));
+                    found.add(
+                        "I8",
+                        format!("request {request} was dispatched before it was approved"),
+                    );
                 }
             }
             _ => {}
         }
     }
     for (request, times) in approved.into_iter().filter(|(_, times)| *times > 1) {
-        found.add("I8", format!("request {request} was approved {times} times"));
+        found.add(
+            "I8",
+            format!("request {request} was approved {times} times"),
+        );
     }
 }
 
 fn is_approved(evidence: &Evidence, request: &str) -> bool {
     let digest = evidence.plans.get(request).map(|plan| &plan["digest"]);
-    let mut decisions = evidence.decisions.values().filter(|decision| decision.request == request);
+    let mut decisions = evidence
+        .decisions
+        .values()
+        .filter(|decision| decision.request == request);
     decisions.any(|decision| {
         let doc = decision.doc.to_string();
         decision.state == "resolved"

@@ -16,14 +16,22 @@ pub(super) fn fenced(evidence: &Evidence, found: &mut Findings) {
         match text(&event["event"]) {
             "task_dispatched" => *attempts.entry(task).or_default() += 1,
             "reported" | "ended" => {
-                let (attempt, seq) = (event["attempt"].as_u64().unwrap_or(0), event["seq"].as_u64().unwrap_or(0));
+                let (attempt, seq) = (
+                    event["attempt"].as_u64().unwrap_or(0),
+                    event["seq"].as_u64().unwrap_or(0),
+                );
                 let in_hand = attempts.get(task).copied().unwrap_or(0);
                 if attempt != in_hand {
                     found.add("I5", format!("request {request} heard attempt {attempt} of task {task}, and {in_hand} was in hand"));
                 }
                 let before = heard.insert((task, attempt), seq);
                 if before.is_some_and(|before| before >= seq) {
-                    found.add("I5", format!("request {request} heard message {seq} of task {task} after {before:?}"));
+                    found.add(
+                        "I5",
+                        format!(
+                            "request {request} heard message {seq} of task {task} after {before:?}"
+                        ),
+                    );
                 }
             }
             _ => {}
@@ -35,7 +43,16 @@ pub(super) fn fenced(evidence: &Evidence, found: &mut Findings) {
 /// say.
 pub(super) fn recorded_once(evidence: &Evidence, found: &mut Findings) {
     if evidence.said.verified != Some(0) {
-        found.add("I7", format!("audit verify: {:?}: {}", evidence.said.verified, evidence.said.verify_text));
+        found.add(
+            "I7",
+            format!(
+                "audit verify: {:?}: {}",
+                evidence.said.verified, evidence.said.verify_text
+            ),
+        );
+    }
+    for told in &evidence.said.told_otherwise {
+        found.add("I7", format!("told again it comes out otherwise: {told}"));
     }
     let mut expected = 1;
     let mut placed = BTreeMap::new();
@@ -55,11 +72,17 @@ pub(super) fn recorded_once(evidence: &Evidence, found: &mut Findings) {
         }
         let places = placed.remove(text(&entry["audit_id"]));
         if places != Some(u64::try_from(moves).unwrap()) {
-            found.add("I7", format!("record {seq} has {moves} events and {places:?} places in the stream"));
+            found.add(
+                "I7",
+                format!("record {seq} has {moves} events and {places:?} places in the stream"),
+            );
         }
     }
     for record in placed.keys() {
-        found.add("I7", format!("a place in the stream is of {record}, which is no record"));
+        found.add(
+            "I7",
+            format!("a place in the stream is of {record}, which is no record"),
+        );
     }
     ledger(evidence, found);
 }
@@ -74,7 +97,13 @@ fn ledger(evidence: &Evidence, found: &mut Findings) {
         // What never had a plan has nothing to tell.
         let must = request.ended && evidence.plans.contains_key(id);
         if count > 1 || (count == 0 && must) {
-            found.add("I7", format!("request {id} ({}) stands in the ledger {count} times", request.state));
+            found.add(
+                "I7",
+                format!(
+                    "request {id} ({}) stands in the ledger {count} times",
+                    request.state
+                ),
+            );
         }
     }
     let mut rows = BTreeSet::new();
@@ -89,7 +118,10 @@ fn ledger(evidence: &Evidence, found: &mut Findings) {
     if rows != evidence.commits {
         let more: Vec<_> = evidence.commits.difference(&rows).collect();
         let less: Vec<_> = rows.difference(&evidence.commits).collect();
-        found.add("I7", format!("commits that no row names: {more:?}; rows without a commit: {less:?}"));
+        found.add(
+            "I7",
+            format!("commits that no row names: {more:?}; rows without a commit: {less:?}"),
+        );
     }
 }
 
@@ -109,14 +141,20 @@ pub(super) fn stream(evidence: &Evidence, found: &mut Findings) {
                     take(event, &mut model);
                 }
             }
-            "place" if id != last => found.add("I9", format!("the stream went on from {id}, and {last} was seen")),
+            "place" if id != last => found.add(
+                "I9",
+                format!("the stream went on from {id}, and {last} was seen"),
+            ),
             "reset" => last = id,
             _ => {}
         }
     }
     let head = evidence.numbers.last().map_or(0, |(_, last, _)| *last);
     if last > head {
-        found.add("I9", format!("event {last} was told, and only {head} are on the disk"));
+        found.add(
+            "I9",
+            format!("event {last} was told, and only {head} are on the disk"),
+        );
     }
     let kinds = [
         ("request", &evidence.requests),
@@ -127,7 +165,13 @@ pub(super) fn stream(evidence: &Evidence, found: &mut Findings) {
         for (id, thing) in things {
             let told = model.get(&(noun, id.as_str())).copied();
             if told != Some(thing.state.as_str()) {
-                found.add("I9", format!("{noun} {id} is {}, and the stream said {told:?}", thing.state));
+                found.add(
+                    "I9",
+                    format!(
+                        "{noun} {id} is {}, and the stream said {told:?}",
+                        thing.state
+                    ),
+                );
             }
         }
     }

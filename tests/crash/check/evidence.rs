@@ -24,6 +24,8 @@ use super::super::{
 pub struct Said {
     /// Requests that were still open when the drain gave up.
     pub open: Vec<String>,
+    /// Requests whose recorded events lead somewhere else when they are told again.
+    pub told_otherwise: Vec<String>,
     pub baseline: Option<Measure>,
     pub healed: Option<Measure>,
     /// Exit code of the last life, which was asked to end.
@@ -94,8 +96,14 @@ impl Evidence {
         let database = Database::open(&home.join("chiffon.db"));
         let ledger = home.join("ledger");
         let mut told = vec![
-            ("the ledger".to_owned(), git(&ledger, &["log", "-p", "main"])),
-            ("the stream".to_owned(), fs::read_to_string(yard.stream()).unwrap()),
+            (
+                "the ledger".to_owned(),
+                git(&ledger, &["log", "-p", "main"]),
+            ),
+            (
+                "the stream".to_owned(),
+                fs::read_to_string(yard.stream()).unwrap(),
+            ),
         ];
         for (place, sql) in [
             ("the audit records", "SELECT entry FROM audit_log"),
@@ -114,7 +122,8 @@ impl Evidence {
             logs: logs(&yard.logs()),
             requests,
             rooms,
-            tasks: database.things("SELECT task_id, request_id, state, ended, attempt, doc FROM tasks"),
+            tasks: database
+                .things("SELECT task_id, request_id, state, ended, attempt, doc FROM tasks"),
             decisions: database.things(
                 "SELECT decision_id, request_id, state, state <> 'pending', 0, doc FROM decisions",
             ),
@@ -126,13 +135,25 @@ impl Evidence {
                 |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
             ),
             taken: database.taken(),
-            entered: database.rows("SELECT request_id FROM ledger_entries ORDER BY entry_no", |row| row.get(0)),
-            batches: database.rows("SELECT commit_id FROM ledger_batches ORDER BY batch_no", |row| row.get(0)),
-            commits: git(&ledger, &["rev-list", "main"]).lines().map(str::to_owned).collect(),
+            entered: database.rows(
+                "SELECT request_id FROM ledger_entries ORDER BY entry_no",
+                |row| row.get(0),
+            ),
+            batches: database.rows(
+                "SELECT commit_id FROM ledger_batches ORDER BY batch_no",
+                |row| row.get(0),
+            ),
+            commits: git(&ledger, &["rev-list", "main"])
+                .lines()
+                .map(str::to_owned)
+                .collect(),
             told,
             token: yard.home.read("token").unwrap().trim().to_owned(),
             waiting: database.waiting(),
-            left_over: left_over(&home).into_iter().chain(inside(&run_folder)).collect(),
+            left_over: left_over(&home)
+                .into_iter()
+                .chain(inside(&run_folder))
+                .collect(),
             processes: processes(run_folder.file_name().unwrap().to_str().unwrap()),
         }
     }
@@ -163,38 +184,63 @@ impl Database {
                 doc: parsed(&row.get::<_, String>(5)?),
             })
         });
-        things.into_iter().map(|thing| (thing.id.clone(), thing)).collect()
+        things
+            .into_iter()
+            .map(|thing| (thing.id.clone(), thing))
+            .collect()
     }
 
     fn requests(&self) -> (BTreeMap<String, String>, BTreeMap<String, Thing>) {
-        let rooms = self.rows("SELECT request_id, room_id FROM requests", |row| Ok((row.get(0)?, row.get(1)?)));
-        let things = self.things("SELECT request_id, request_id, state, ended, 0, doc FROM requests");
+        let rooms = self.rows("SELECT request_id, room_id FROM requests", |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        });
+        let things =
+            self.things("SELECT request_id, request_id, state, ended, 0, doc FROM requests");
         (rooms.into_iter().collect(), things)
     }
 
     fn docs(&self, sql: &str) -> BTreeMap<String, Value> {
-        let rows = self.rows(sql, |row| Ok((row.get(0)?, parsed(&row.get::<_, String>(1)?))));
+        let rows = self.rows(sql, |row| {
+            Ok((row.get(0)?, parsed(&row.get::<_, String>(1)?)))
+        });
         rows.into_iter().collect()
     }
 
     fn audit(&self) -> Vec<(u64, Value)> {
-        let sql = "SELECT seq, entry FROM audit_numbers JOIN audit_log USING (audit_id) ORDER BY seq";
-        self.rows(sql, |row| Ok((row.get(0)?, parsed(&row.get::<_, String>(1)?))))
+        let sql =
+            "SELECT seq, entry FROM audit_numbers JOIN audit_log USING (audit_id) ORDER BY seq";
+        self.rows(sql, |row| {
+            Ok((row.get(0)?, parsed(&row.get::<_, String>(1)?)))
+        })
     }
 
     fn taken(&self) -> Vec<(String, Value)> {
         let sql = "SELECT request_id, doc FROM run_events ORDER BY request_id, version";
-        self.rows(sql, |row| Ok((row.get(0)?, parsed(&row.get::<_, String>(1)?))))
+        self.rows(sql, |row| {
+            Ok((row.get(0)?, parsed(&row.get::<_, String>(1)?)))
+        })
     }
 
     fn waiting(&self) -> Vec<String> {
         let mut waiting = self.rows(
             "SELECT name, owner FROM leases WHERE owner LIKE 'task:%'",
-            |row| Ok(format!("lease {} is held by {}", row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
+            |row| {
+                Ok(format!(
+                    "lease {} is held by {}",
+                    row.get::<_, String>(0)?,
+                    row.get::<_, String>(1)?
+                ))
+            },
         );
         waiting.extend(self.rows(
             "SELECT slice, name FROM timers WHERE slice IN (SELECT request_id FROM requests)",
-            |row| Ok(format!("timer {} of {}", row.get::<_, String>(1)?, row.get::<_, String>(0)?)),
+            |row| {
+                Ok(format!(
+                    "timer {} of {}",
+                    row.get::<_, String>(1)?,
+                    row.get::<_, String>(0)?
+                ))
+            },
         ));
         waiting
     }
@@ -216,7 +262,9 @@ fn marks(path: &Path) -> Vec<Mark> {
         })
     };
     let text = fs::read_to_string(path).unwrap();
-    let marks = text.lines().map(|line| read(line).unwrap_or_else(|| panic!("no mark: {line:?}")));
+    let marks = text
+        .lines()
+        .map(|line| read(line).unwrap_or_else(|| panic!("no mark: {line:?}")));
     marks.collect()
 }
 
@@ -235,8 +283,17 @@ fn logs(folder: &Path) -> Vec<(String, String)> {
 }
 
 fn git(ledger: &Path, args: &[&str]) -> String {
-    let output = Command::new("git").arg("-C").arg(ledger).args(args).output().unwrap();
-    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("git")
+        .arg("-C")
+        .arg(ledger)
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "git {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -260,5 +317,7 @@ fn processes(folder: &str) -> Vec<String> {
         let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
         String::from_utf8_lossy(&environment).contains(folder)
     });
-    of_ours.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    of_ours
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
 }

@@ -18,12 +18,21 @@ pub(super) fn vacuous(evidence: &Evidence, demands: Demands, found: &mut Finding
     let history = &evidence.history;
     let ok = history.ops.iter().filter(|op| op.is(End::Ok)).count();
     if ok < demands.ok {
-        found.add("vacuous", format!("{ok} operations ended well, {} are wanted", demands.ok));
+        found.add(
+            "vacuous",
+            format!("{ok} operations ended well, {} are wanted", demands.ok),
+        );
     }
     let sent = history.ops.iter().filter(|op| was_sent(op)).count().max(1);
     let percent = u64::try_from(ok * 100 / sent).unwrap();
     if percent < demands.ok_percent {
-        found.add("vacuous", format!("{percent} % of the operations ended well, the floor is {} %", demands.ok_percent));
+        found.add(
+            "vacuous",
+            format!(
+                "{percent} % of the operations ended well, the floor is {} %",
+                demands.ok_percent
+            ),
+        );
     }
     if history.faults.is_empty() {
         found.add("vacuous", "there was no fault");
@@ -33,13 +42,25 @@ pub(super) fn vacuous(evidence: &Evidence, demands: Demands, found: &mut Finding
             found.add("vacuous", format!("{what} was not seen to happen"));
         }
         if *in_flight < demands.in_flight && !what.starts_with(EARLY) {
-            found.add("vacuous", format!("{what} met {in_flight} operations, {} are wanted", demands.in_flight));
+            found.add(
+                "vacuous",
+                format!(
+                    "{what} met {in_flight} operations, {} are wanted",
+                    demands.in_flight
+                ),
+            );
         }
     }
     match history.final_reads {
         None => found.add("vacuous", "the final reads were not done"),
         Some(count) if count != evidence.requests.len() as u64 => {
-            found.add("vacuous", format!("the final reads showed {count} requests of {}", evidence.requests.len()));
+            found.add(
+                "vacuous",
+                format!(
+                    "the final reads showed {count} requests of {}",
+                    evidence.requests.len()
+                ),
+            );
         }
         Some(_) => {}
     }
@@ -65,10 +86,18 @@ fn unbounded(before: Measure, after: Measure) -> Vec<String> {
         ("open files", before.files, after.files, 24),
         ("threads", before.threads, after.threads, 12),
         ("children", before.children, after.children, 0),
-        ("KiB resident", before.resident_kib, after.resident_kib, 64 * 1024),
+        (
+            "KiB resident",
+            before.resident_kib,
+            after.resident_kib,
+            64 * 1024,
+        ),
     ];
-    let over = limits.into_iter().filter(|(_, before, after, more)| *after > before + before / 10 + more);
-    over.map(|(what, before, after, _)| format!("{after} {what} after healing, {before} before")).collect()
+    let over = limits
+        .into_iter()
+        .filter(|(_, before, after, more)| *after > before + before / 10 + more);
+    over.map(|(what, before, after, _)| format!("{after} {what} after healing, {before} before"))
+        .collect()
 }
 
 /// I11.
@@ -104,7 +133,10 @@ pub(super) fn logs(evidence: &Evidence, found: &mut Findings) {
     }
     let places = evidence.logs.iter().chain(&evidence.told);
     for (name, text) in places {
-        for (what, secret) in [("the canary", CANARY), ("the token", evidence.token.as_str())] {
+        for (what, secret) in [
+            ("the canary", CANARY),
+            ("the token", evidence.token.as_str()),
+        ] {
             if let Some(line) = text.lines().find(|line| line.contains(secret)) {
                 let shown: String = line.chars().take(300).collect();
                 found.add("I12", format!("{name} holds {what}: {shown}"));
@@ -112,7 +144,13 @@ pub(super) fn logs(evidence: &Evidence, found: &mut Findings) {
         }
     }
     if evidence.said.last_exit != Some(0) {
-        found.add("I12", format!("the last life was asked to end, and ended with {:?}", evidence.said.last_exit));
+        found.add(
+            "I12",
+            format!(
+                "the last life was asked to end, and ended with {:?}",
+                evidence.said.last_exit
+            ),
+        );
     }
 }
 
@@ -130,7 +168,10 @@ pub(super) fn report(evidence: &Evidence) -> String {
         .collect();
     took.sort_unstable();
     let at = |percent: usize| took.get(took.len() * percent / 100).copied().unwrap_or(0) / 1000;
-    let late = history.faults.iter().filter(|(what, _, _)| !what.starts_with(EARLY));
+    let late = history
+        .faults
+        .iter()
+        .filter(|(what, _, _)| !what.starts_with(EARLY));
     let met = late.map(|(_, in_flight, _)| *in_flight).min().unwrap_or(0);
     format!(
         "operations: {} ok, {} refused or not sent, {} unknown; {} % ok; p50 {} ms, p99 {} ms\nfaults: {}, each met at least {met} operations\nrequests {}, tasks {}, effects {}, events {}, audit records {}, ledger commits {}\nat rest: {:?}\nhealed:  {:?}",
