@@ -260,7 +260,6 @@ impl Cell {
     }
 }
 
-#[expect(dead_code, reason = "the cells of known mistakes use it")]
 /// A short cell for a known mistake: some load, two kills, and what the checker says of it.
 pub async fn short(name: &str, seed: u64, with: &Surroundings) -> Verdict {
     let mut cell = Cell::begin(name, seed, with).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    cell::Cell,
+    cell::{Cell, short},
     check::Demands,
     dice::{Dice, seeds},
     load::Parts,
@@ -29,5 +29,16 @@ async fn killed_at_any_moment_it_loses_nothing_and_does_nothing_twice() {
         cell.finish(&with, Demands::USUAL)
             .await
             .assert_holds("kills", seed);
+    }
+}
+
+/// The control of every known mistake: without one, the program that has them built in is as good as the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_mistake_the_short_cell_finds_nothing() {
+    for seed in seeds() {
+        let with = Surroundings::armed("");
+        short("control", seed, &with)
+            .await
+            .assert_holds("control", seed);
     }
 }
