@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use chiffon_tests::{Chiffon, Running, not_run, wait_for};
+use chiffon_tests::{Chiffon, Running, not_run, rot, wait_for};
 use serde_json::Value;
 
 use crate::fresh::{Fresh, LIMIT, id_of, json, metadata, newest, up};
@@ -41,11 +41,6 @@ impl Ledger {
             .unwrap();
         assert!(done.status.success(), "git {arguments:?}: {done:?}");
         String::from_utf8(done.stdout).unwrap().trim().to_owned()
-    }
-
-    fn object(&self, name: &str) -> PathBuf {
-        let id = self.git(&["rev-parse", name]);
-        self.0.join("objects").join(&id[..2]).join(&id[2..])
     }
 }
 
@@ -159,11 +154,9 @@ fn a_flipped_deleted_or_moved_ledger_is_named_and_made_anew() {
     // An old record that no write needs: found by whoever looks.
     let path = ledger.git(&["ls-tree", "-r", "--name-only", "main~1", "records"]);
     let path = path.lines().next().unwrap();
-    let object = ledger.object(&format!("main:{path}"));
-    flip(&object);
+    let object = rot(&ledger.0, &format!("main:{path}")).unwrap();
     let found = chiffon.run(&["audit", "verify"]).expect_code(1);
-    let name = object.file_name().unwrap().to_str().unwrap();
-    let is_named = found.stdout.contains(name) || found.stdout.contains(path);
+    let is_named = found.stdout.contains(&object) || found.stdout.contains(path);
     assert!(
         is_named && found.stdout.contains("made anew"),
         "{}",
@@ -183,7 +176,7 @@ fn a_flipped_deleted_or_moved_ledger_is_named_and_made_anew() {
     until_well(&chiffon);
     ends(running);
     // The same while nobody looks.
-    flip(&ledger.object("main"));
+    rot(&ledger.0, "main").unwrap();
     chiffon.run(&["run", "ping localhost"]).expect_code(0);
     chiffon.run(&["audit", "verify"]).expect_code(0);
     fs::remove_dir_all(&ledger.0).unwrap();

@@ -11,6 +11,7 @@ mod process;
 mod pty;
 mod report;
 mod repository;
+mod rot;
 mod source;
 mod sshd;
 mod suite;
@@ -22,6 +23,7 @@ pub use process::{Process, children_of, processes_with_env};
 pub use pty::{Pty, without_codes};
 pub use report::not_run;
 pub use repository::{repository_root, tracked_files};
+pub use rot::rot;
 pub use source::{
     begins_a_transaction, names_a_private_path, opens_unbounded_channel, without_tests,
 };

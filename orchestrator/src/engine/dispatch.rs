@@ -10,7 +10,8 @@ use chiffon_arbiter::{
     Refusal, Run, RunEvent, Sent, Task, TaskState, WaitingOn, may_start, turned_away,
 };
 use chiffon_common::{
-    AgentId, AgentKind, ErrorCode, Frozen, Problem, RequestId, Step, TaskId, api::AgentStatus,
+    AgentId, AgentKind, ErrorCode, Frozen, Principal, Problem, RequestId, Step, TaskId,
+    api::AgentStatus,
 };
 use chiffon_store::{Error, TaskRow};
 use jiff::Timestamp;
@@ -134,8 +135,8 @@ impl Shared {
         match &task.state {
             // Whoever waits for its next try stands in nobody's way until then.
             TaskState::Waiting {
-                on: WaitingOn::Retry { .. },
-            } => return Ok(()),
+                on: WaitingOn::Retry { at, .. },
+            } => return self.unless_set_back(row, *at).await,
             TaskState::Waiting { .. } => {}
             _ => return Ok(()),
         }
@@ -206,6 +207,25 @@ impl Shared {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// A wait for the next try that is longer than any may be is of a clock that was set back since: it is over.
+    async fn unless_set_back(&self, row: &TaskRow, at: Timestamp) -> Result<(), AdvanceError> {
+        let wait = at.duration_since(self.clock.now());
+        if wait <= self.settings.lifecycles.retry_longest {
+            return Ok(());
+        }
+        let by = Principal {
+            id: "the clock, which was set back,".to_owned(),
+            kind: "service".to_owned(),
+        };
+        let event = RunEvent::RetryNow {
+            task: row.task_id,
+            by,
+        };
+        self.advance(row.request_id, event, Cause::own("clock_set_back"))
+            .await
+            .map(drop)
     }
 
     /// What would run is not what was approved: nobody gets it.
