@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use chiffon_common::{AuditRecord, Digest, GENESIS};
+use chiffon_common::{AuditEntry, AuditRecord, Digest, GENESIS};
 
 use crate::{AuditSeal, Error, NumberedAudit, Store};
 
@@ -209,16 +209,41 @@ impl<'a> Walk<'a> {
         }
         self.cover(seq, &record.hash);
         self.follow(seq, &record);
-        if let Some(digest) = record.entry.slice {
-            let slice = SliceHead { seq, digest };
-            self.report.slices.insert(stream.clone(), slice);
-        }
+        self.join(seq, &record.entry);
         // Rows that went with age are missing by right, and this very record is what says so.
         for request in record.entry.forgotten_requests() {
             self.report.slices.remove(&format!("request:{request}"));
         }
         let head = (record.position, record.hash);
         self.heads.insert(record.entry.stream, head);
+    }
+
+    /// Holds the rows that a record began with against those that the one before it left. An edit in between shows
+    /// here for ever, whatever the rows have become since.
+    fn join(&mut self, seq: u64, entry: &AuditEntry) {
+        let stream = &entry.stream;
+        let left = self.report.slices.get(stream).copied();
+        if let (Some(before), Some(left)) = (entry.slice_before, left)
+            && before != left.digest
+        {
+            let what = format!(
+                "the rows of {} were edited between record {} and record {seq}",
+                stream.replacen(':', " ", 1),
+                left.seq
+            );
+            self.fault(seq, what);
+        }
+        match (entry.slice, entry.slice_before) {
+            (Some(digest), _) => {
+                let slice = SliceHead { seq, digest };
+                self.report.slices.insert(stream.clone(), slice);
+            }
+            // It ended what it was about, and left no rows.
+            (None, Some(_)) => {
+                self.report.slices.remove(stream);
+            }
+            (None, None) => {}
+        }
     }
 
     /// Holds the moves of a request against those before them: each begins where the last one ended, and a task
