@@ -324,6 +324,14 @@ async fn an_edit_of_an_open_request_is_found_whatever_moves_after_it() {
         world.until(&id, &["cancelled"]).await;
         edited.push((id, what));
     }
+    // Approved, it starts nothing, though the record of the approval fits the edited row.
+    let id = world.ask(WRITE).await;
+    world.until(&id, &["awaiting_approval"]).await;
+    let edit = |doc: &mut Value| doc["text"] = json!("Say hello");
+    world.edit_request(&id, edit).await;
+    world.approve(&id).await;
+    world.is_refused(&id, 5210, "approved").await;
+    edited.push((id, "approved"));
     let (status, report) = world.post("/api/v1/audit/verify", json!({})).await;
     assert_eq!(status, 200, "{report}");
     let faults = report["faults"].as_array().unwrap();

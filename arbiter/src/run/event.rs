@@ -49,6 +49,11 @@ pub enum RunEvent {
     Replied(Replied),
     /// A person had answered beforehand, for exactly this plan.
     StandingApproved(StandingApproved),
+    /// Such an answer is not to be trusted, so a person is waited for.
+    StandingWithheld {
+        /// Why.
+        because: String,
+    },
     /// A person wants it to end.
     CancelAsked {
         /// Who.

@@ -33,12 +33,14 @@ impl Shared {
         Ok((heads.len() as u64, faults))
     }
 
-    /// What of the rows of a request is not as its last record left them. Nothing to say of a request of before,
-    /// whose records carry no digest.
+    /// What of the rows of a request is not as its last record left them, or was not at any record before. Nothing
+    /// to say of a request of before, whose records carry no digest.
     pub(super) async fn altered(&self, request: RequestId) -> Result<Option<String>, Error> {
-        match self.newest_head(request).await? {
-            Some(head) => self.verify_request(request, head).await,
-            None => Ok(None),
+        let records = self.store.audit_stream(&slice_name(request)).await?;
+        match left_by(&records) {
+            Ok(Some(head)) => self.verify_request(request, head).await,
+            Ok(None) => Ok(None),
+            Err(fault) => Ok(Some(fault)),
         }
     }
 
@@ -137,6 +139,19 @@ impl Shared {
             }
         }
     }
+}
+
+/// What these records of one stream leave of its rows, if each found them as the one before it left them.
+pub(super) fn left_by(records: &[NumberedAudit]) -> Result<Option<SliceHead>, String> {
+    let mut left = None;
+    for NumberedAudit { seq, record } in records {
+        let (leaves, fault) = SliceHead::after(left, *seq, &record.entry);
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        left = leaves;
+    }
+    Ok(left)
 }
 
 fn request_of(stream: &str) -> Option<RequestId> {
