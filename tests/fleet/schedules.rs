@@ -13,7 +13,6 @@ use std::{
 
 use chiffon_bus::MemoryBus;
 use chiffon_common::AuditEntry;
-use chiffon_store::{Commit, Expected, ScheduleRow, Write};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -40,7 +39,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-async fn add(world: &World, body: Value) -> String {
+pub async fn add(world: &World, body: Value) -> String {
     let (status, made) = world.post("/api/v1/schedules", body).await;
     assert_eq!(status, 201, "{made}");
     made["schedule_id"].as_str().unwrap().to_owned()
@@ -77,7 +76,7 @@ async fn due_times(world: &World, id: &str) -> Vec<String> {
 }
 
 /// Wakes whoever runs schedules, so that nobody waits for the next look.
-async fn wake(world: &World, id: &str) {
+pub async fn wake(world: &World, id: &str) {
     for word in ["pause", "resume"] {
         let path = format!("/api/v1/schedules/{id}/{word}");
         let (status, body) = world.post(&path, json!({})).await;
@@ -293,7 +292,12 @@ async fn one_time_is_asked_for_once_and_then_it_has_ended() {
     assert_eq!((status, &problem["code"]), (422, &json!(5126)), "{problem}");
 }
 
-async fn standing(world: &World, id: &str, method: reqwest::Method, body: Value) -> (u16, Value) {
+pub async fn standing(
+    world: &World,
+    id: &str,
+    method: reqwest::Method,
+    body: Value,
+) -> (u16, Value) {
     let path = world.url(&format!("/api/v1/schedules/{id}/standing"));
     let call = world.client.request(method, path).bearer_auth(TOKEN);
     let call = if body.is_null() {
@@ -306,7 +310,7 @@ async fn standing(world: &World, id: &str, method: reqwest::Method, body: Value)
 }
 
 /// Has it ask at once.
-async fn run(world: &World, id: &str) -> String {
+pub async fn run(world: &World, id: &str) -> String {
     let free = |now: &Value| now["last_is_open"] == json!(false);
     until(world, id, "the end of its last run", free).await;
     let (status, body) = world
@@ -382,160 +386,11 @@ async fn a_standing_approval_is_good_for_exactly_the_plan_that_was_read() {
     world.holds_together().await;
 }
 
-impl World {
-    async fn schedule_row(&self, id: &str) -> ScheduleRow {
-        let tenant = "default".parse().unwrap();
-        let found = self.store.schedule(&tenant, id.parse().unwrap()).await;
-        found.unwrap().unwrap()
-    }
-
-    /// Writes a row behind the program's back.
-    async fn write_schedule(&self, write: Write) {
-        let commit = Commit {
-            writes: vec![write],
-            ..Commit::default()
-        };
-        self.store.commit(commit).await.unwrap();
-    }
-
-    async fn edit_schedule_row(&self, id: &str, edit: impl Fn(&mut ScheduleRow)) {
-        let mut row = self.schedule_row(id).await;
-        edit(&mut row);
-        let expected = Expected::Version(row.version);
-        self.write_schedule(Write::Schedule(expected, row)).await;
-    }
-
-    async fn faults(&self) -> Vec<String> {
-        let (status, report) = self.post("/api/v1/audit/verify", json!({})).await;
-        assert_eq!(status, 200, "{report}");
-        let faults = report["faults"].as_array().unwrap();
-        let faults = faults.iter().map(|fault| fault.as_str().unwrap());
-        faults.map(str::to_owned).collect()
-    }
-}
-
-fn writes_yearly() -> Value {
+pub fn writes_yearly() -> Value {
     json!({
         "cron": "@yearly", "entry": "write_file", "hosts": ["nas"],
         "parameters": { "path": "/tmp/x", "content": "hello" },
     })
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_standing_approval_that_was_written_into_the_row_approves_nothing_and_is_found() {
-    let world = World::plain(Act::Complete).await;
-    let id = add(&world, writes_yearly()).await;
-    let (_, plan) = world.get(&format!("/api/v1/schedules/{id}/plan")).await;
-    let digest = plan["standing_digest"].clone();
-    let until_then = (Timestamp::now() + SignedDuration::from_hours(24)).to_string();
-    let forged = json!({
-        "digest": digest,
-        "approver": { "id": "local:anna", "kind": "person" },
-        "given_at": Timestamp::now(),
-        "until": until_then,
-    });
-    let forge = |row: &mut ScheduleRow| row.doc["standing"] = forged.clone();
-    world.edit_schedule_row(&id, forge).await;
-    let told = |request: &Value| {
-        let because = request["because"].as_str().unwrap_or_default();
-        because.contains("is not used") && because.contains("schedule approve")
-    };
-    let first = run(&world, &id).await;
-    let waits = world.until_it(&first, "why it waits", told).await;
-    assert_eq!(waits["state"], "awaiting_approval", "{waits:#}");
-    let faults = world.faults().await;
-    assert!(faults.len() == 1 && faults[0].contains(&id), "{faults:?}");
-
-    // What a person does to it has a record that fits the forged row, which makes it no better.
-    for word in ["pause", "resume"] {
-        let path = format!("/api/v1/schedules/{id}/{word}");
-        assert_eq!(world.post(&path, json!({})).await.0, 200);
-    }
-    world.post(&format!("/cancel/{first}"), json!({})).await;
-    let second = run(&world, &id).await;
-    let waits = world.until_it(&second, "why it waits", told).await;
-    assert_eq!(waits["state"], "awaiting_approval", "{waits:#}");
-    assert_eq!(world.worker.starts(), []);
-    let between = format!("the rows of schedule {id} were edited between record");
-    let is_between = |faults: &[String]| faults.len() == 1 && faults[0].contains(&between);
-    let faults = world.faults().await;
-    assert!(is_between(&faults), "{faults:?}");
-
-    // A person's word makes it good; that it was edited stays on the record.
-    let body = json!({ "digest": digest, "until": until_then });
-    let (status, shown) = standing(&world, &id, reqwest::Method::PUT, body).await;
-    assert_eq!(status, 200, "{shown}");
-    world.until(&second, &["completed"]).await;
-    assert_eq!(world.worker.starts().len(), 1);
-    let faults = world.faults().await;
-    assert!(is_between(&faults), "{faults:?}");
-    // And another edit makes it none again.
-    let later =
-        |row: &mut ScheduleRow| row.doc["standing"]["until"] = json!("2999-01-01T00:00:00Z");
-    world.edit_schedule_row(&id, later).await;
-    let third = run(&world, &id).await;
-    world.until_it(&third, "why it waits", told).await;
-    assert_eq!(world.worker.starts().len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_edit_of_a_schedules_row_is_found_and_the_schedule_is_named() {
-    type Edit = fn(&mut ScheduleRow);
-    let edits: [(&str, Edit); 7] = [
-        ("title", |row| row.doc["title"] = json!("Harmless")),
-        ("entry", |row| row.doc["call"]["entry"] = json!("ping")),
-        ("parameters", |row| {
-            row.doc["call"]["parameters"]["content"] = json!("evil");
-        }),
-        ("owner", |row| row.doc["owner"]["id"] = json!("local:eve")),
-        ("times", |row| row.doc["when"]["cron"] = json!("@hourly")),
-        ("project", |row| row.project_id = "other".parse().unwrap()),
-        ("pause", |row| {
-            (row.state, row.next_at) = ("paused".to_owned(), None);
-        }),
-    ];
-    let world = World::plain(Act::Complete).await;
-    let honest = add(&world, writes_yearly()).await;
-    wake(&world, &honest).await;
-    let removed = add(&world, writes_yearly()).await;
-    let gone = world.schedule_row(&removed).await;
-    let path = world.url(&format!("/api/v1/schedules/{removed}"));
-    let call = world.client.delete(path).bearer_auth(TOKEN);
-    let done = call.header("If-Match", "*").send().await.unwrap();
-    assert!(done.status().is_success(), "{done:?}");
-    world.holds_together().await;
-
-    let mut edited = Vec::new();
-    for (what, edit) in edits {
-        let id = add(&world, writes_yearly()).await;
-        world.edit_schedule_row(&id, edit).await;
-        edited.push((what, id));
-    }
-    let deleted = add(&world, writes_yearly()).await;
-    let row = world.schedule_row(&deleted).await;
-    let remove = Write::RemoveSchedule {
-        schedule_id: row.schedule_id,
-        version: row.version,
-    };
-    world.write_schedule(remove).await;
-    edited.push(("deleted", deleted));
-    let stranger = "0199e2f4-77a1-7c40-8000-000000000003";
-    let slipped_in = ScheduleRow {
-        schedule_id: stranger.parse().unwrap(),
-        ..gone.clone()
-    };
-    for (what, row) in [("slipped in", slipped_in), ("put back", gone)] {
-        edited.push((what, row.schedule_id.to_string()));
-        world
-            .write_schedule(Write::Schedule(Expected::Absent, row))
-            .await;
-    }
-    let faults = world.faults().await;
-    assert_eq!(faults.len(), edited.len(), "{faults:#?}");
-    for (what, id) in &edited {
-        let names = faults.iter().filter(|fault| fault.contains(id)).count();
-        assert_eq!(names, 1, "{what}: {faults:#?}");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
