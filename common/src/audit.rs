@@ -72,7 +72,7 @@ pub struct AuditEntry {
     pub tenant_id: TenantId,
     /// The group of requests, where there is one; the event stream filters by it.
     pub project_id: Option<ProjectId>,
-    /// `request:<id>`, or `<tenant>/<replica>/<day>` where there is no request.
+    /// `request:<id>`; `schedule:<id>` for what was done to a schedule; else `<tenant>/<replica>/<day>`.
     pub stream: String,
     /// The event or request that all this belongs to.
     pub correlation_id: String,
@@ -100,10 +100,14 @@ pub struct AuditEntry {
     pub moves: Vec<MoveRecord>,
     /// Details for programs; no secrets, prompts or bodies (S70).
     pub data: Value,
-    /// Digest over the rows of the request as this transaction left them, where it touched one: whoever
-    /// edits them later no longer fits the chain.
+    /// Digest over the rows of the request, or of the schedule, as this transaction left them, where it touched one:
+    /// whoever edits them later no longer fits the chain. Absent where it left none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice: Option<Digest>,
+    /// Digest over the same rows as this transaction found them: the `slice` of the record before it in its stream,
+    /// unless somebody edited them in between. Absent where there were none, and in records of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice_before: Option<Digest>,
 }
 
 impl AuditEntry {

@@ -112,7 +112,7 @@ codes! {
     InvalidChoice = 5207, 422, AfterChange, "the answer is not one of the options";
     NotApproved = 5208, 403, AfterChange, "the plan was not approved";
     PolicyChanged = 5209, 409, AfterChange, "the policy has changed since the plan was made";
-    PlanAltered = 5210, 409, AfterChange, "the stored plan is not the one that was made and approved";
+    PlanAltered = 5210, 409, AfterChange, "the stored rows of this request are not those that its records led to";
     EmptyAnswer = 5213, 422, AfterChange, "the answer is empty";
     PlanNotAsSealed = 5214, 409, MayHelp, "what is shown is not what would be approved";
     BytesHoldSecret = 5215, 403, Never, "the bytes of the plan hold a secret value";

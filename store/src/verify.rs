@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use chiffon_common::{AuditRecord, Digest, GENESIS};
+use chiffon_common::{AuditEntry, AuditRecord, Digest, GENESIS};
 
 use crate::{AuditSeal, Error, NumberedAudit, Store};
 
@@ -23,7 +23,7 @@ pub struct Report {
     pub seals: u64,
     /// The last seal, to be noted elsewhere as an anchor.
     pub head: Option<AuditSeal>,
-    /// What the last record of each stream says of its request's rows.
+    /// What the last record of each stream says of the rows of its request, or of its schedule.
     pub slices: BTreeMap<String, SliceHead>,
     /// What is wrong, in the order in which it was found; empty if nothing is.
     pub faults: Vec<Fault>,
@@ -36,13 +36,39 @@ impl Report {
     }
 }
 
-/// What a record says of the rows of its request.
+/// What a record says of the rows of its request, or of its schedule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SliceHead {
     /// The number of the record.
     pub seq: u64,
     /// The digest over the rows as its transaction left them.
     pub digest: Digest,
+}
+
+impl SliceHead {
+    /// What stands of the rows after this record, and what is wrong if it did not find them as the one before it left
+    /// them: an edit in between shows here for ever, whatever the rows have become since. A record that found rows and
+    /// tells of none has ended what it was about.
+    pub fn after(
+        left: Option<Self>,
+        seq: u64,
+        entry: &AuditEntry,
+    ) -> (Option<Self>, Option<String>) {
+        let edited = |left: Self| {
+            let of = entry.stream.replacen(':', " ", 1);
+            let last = left.seq;
+            format!("the rows of {of} were edited between record {last} and record {seq}")
+        };
+        let fault = left
+            .filter(|left| entry.slice_before.is_some_and(|found| found != left.digest))
+            .map(edited);
+        let leaves = match (entry.slice, entry.slice_before) {
+            (Some(digest), _) => Some(Self { seq, digest }),
+            (None, Some(_)) => None,
+            (None, None) => left,
+        };
+        (leaves, fault)
+    }
 }
 
 /// Something that is wrong.
@@ -209,16 +235,27 @@ impl<'a> Walk<'a> {
         }
         self.cover(seq, &record.hash);
         self.follow(seq, &record);
-        if let Some(digest) = record.entry.slice {
-            let slice = SliceHead { seq, digest };
-            self.report.slices.insert(stream.clone(), slice);
-        }
+        self.join(seq, &record.entry);
         // Rows that went with age are missing by right, and this very record is what says so.
         for request in record.entry.forgotten_requests() {
             self.report.slices.remove(&format!("request:{request}"));
         }
         let head = (record.position, record.hash);
         self.heads.insert(record.entry.stream, head);
+    }
+
+    /// Holds the rows that a record found against those that the one before it left.
+    fn join(&mut self, seq: u64, entry: &AuditEntry) {
+        let stream = &entry.stream;
+        let left = self.report.slices.get(stream).copied();
+        let (leaves, fault) = SliceHead::after(left, seq, entry);
+        if let Some(what) = fault {
+            self.fault(seq, what);
+        }
+        match leaves {
+            Some(leaves) => self.report.slices.insert(stream.clone(), leaves),
+            None => self.report.slices.remove(stream),
+        };
     }
 
     /// Holds the moves of a request against those before them: each begins where the last one ended, and a task

@@ -49,6 +49,7 @@ impl World {
             moves: vec![moved; events],
             data: json!({}),
             slice: None,
+            slice_before: None,
         };
         let commit = Commit {
             audit: vec![entry],

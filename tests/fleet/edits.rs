@@ -90,13 +90,13 @@ impl Bus for Gagged {
 }
 
 impl World {
-    async fn rows(&self, id: &str) -> RunRows {
+    pub async fn rows(&self, id: &str) -> RunRows {
         let tenant = "default".parse().unwrap();
         let found = self.store.run(&tenant, id.parse().unwrap()).await;
         found.unwrap().unwrap()
     }
 
-    async fn write_rows(&self, writes: Vec<Write>) {
+    pub async fn write_rows(&self, writes: Vec<Write>) {
         let commit = Commit {
             writes,
             ..Commit::default()
@@ -105,7 +105,7 @@ impl World {
     }
 
     /// Edits the stored plan; with `forged`, its digest is made to fit.
-    async fn edit_plan(&self, id: &str, forged: bool, edit: impl Fn(&mut Value)) {
+    pub async fn edit_plan(&self, id: &str, forged: bool, edit: impl Fn(&mut Value)) {
         let row = self.rows(id).await.plan.unwrap();
         let mut doc = row.doc.clone();
         edit(&mut doc);
@@ -120,7 +120,7 @@ impl World {
         self.write_rows(vec![Write::Plan(row)]).await;
     }
 
-    async fn edit_request(&self, id: &str, edit: impl Fn(&mut Value)) {
+    pub async fn edit_request(&self, id: &str, edit: impl Fn(&mut Value)) {
         let row = self.rows(id).await.request;
         let mut doc = row.doc.clone();
         edit(&mut doc);
@@ -144,7 +144,7 @@ impl World {
         id
     }
 
-    async fn is_refused(&self, id: &str, code: u16, what: &str) {
+    pub async fn is_refused(&self, id: &str, code: u16, what: &str) {
         let ended = self.until(id, &["failed", "completed"]).await;
         assert_eq!(
             (&ended["state"], &ended["problem"]["code"]),

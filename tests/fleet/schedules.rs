@@ -39,7 +39,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-async fn add(world: &World, body: Value) -> String {
+pub async fn add(world: &World, body: Value) -> String {
     let (status, made) = world.post("/api/v1/schedules", body).await;
     assert_eq!(status, 201, "{made}");
     made["schedule_id"].as_str().unwrap().to_owned()
@@ -76,7 +76,7 @@ async fn due_times(world: &World, id: &str) -> Vec<String> {
 }
 
 /// Wakes whoever runs schedules, so that nobody waits for the next look.
-async fn wake(world: &World, id: &str) {
+pub async fn wake(world: &World, id: &str) {
     for word in ["pause", "resume"] {
         let path = format!("/api/v1/schedules/{id}/{word}");
         let (status, body) = world.post(&path, json!({})).await;
@@ -292,7 +292,12 @@ async fn one_time_is_asked_for_once_and_then_it_has_ended() {
     assert_eq!((status, &problem["code"]), (422, &json!(5126)), "{problem}");
 }
 
-async fn standing(world: &World, id: &str, method: reqwest::Method, body: Value) -> (u16, Value) {
+pub async fn standing(
+    world: &World,
+    id: &str,
+    method: reqwest::Method,
+    body: Value,
+) -> (u16, Value) {
     let path = world.url(&format!("/api/v1/schedules/{id}/standing"));
     let call = world.client.request(method, path).bearer_auth(TOKEN);
     let call = if body.is_null() {
@@ -305,7 +310,7 @@ async fn standing(world: &World, id: &str, method: reqwest::Method, body: Value)
 }
 
 /// Has it ask at once.
-async fn run(world: &World, id: &str) -> String {
+pub async fn run(world: &World, id: &str) -> String {
     let free = |now: &Value| now["last_is_open"] == json!(false);
     until(world, id, "the end of its last run", free).await;
     let (status, body) = world
@@ -318,11 +323,7 @@ async fn run(world: &World, id: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_standing_approval_is_good_for_exactly_the_plan_that_was_read() {
     let world = World::plain(Act::Complete).await;
-    let body = json!({
-        "cron": "@yearly", "entry": "write_file", "hosts": ["nas"],
-        "parameters": { "path": "/tmp/x", "content": "hello" },
-    });
-    let id = add(&world, body).await;
+    let id = add(&world, writes_yearly()).await;
     let first = run(&world, &id).await;
     world.until(&first, &["awaiting_approval"]).await;
     let (status, problem) = world
@@ -383,6 +384,13 @@ async fn a_standing_approval_is_good_for_exactly_the_plan_that_was_read() {
     world.until(&fifth, &["awaiting_approval"]).await;
     assert_eq!(world.worker.starts().len(), 3);
     world.holds_together().await;
+}
+
+pub fn writes_yearly() -> Value {
+    json!({
+        "cron": "@yearly", "entry": "write_file", "hosts": ["nas"],
+        "parameters": { "path": "/tmp/x", "content": "hello" },
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

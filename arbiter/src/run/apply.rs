@@ -29,6 +29,7 @@ pub fn apply(run: &Run, event: RunEvent, context: Context<'_>) -> Result<Moved, 
         RunEvent::Answered(answer) => desk.answered(answer)?,
         RunEvent::Replied(reply) => desk.replied(reply)?,
         RunEvent::StandingApproved(standing) => desk.standing_approved(&standing)?,
+        RunEvent::StandingWithheld { because } => desk.standing_withheld(because)?,
         RunEvent::CancelAsked { by } => desk.cancel_asked(&by)?,
         RunEvent::TaskHeld { task, on } => desk.task_held(task, on)?,
         RunEvent::TaskDispatched { task, sent, leases } => {

@@ -49,6 +49,11 @@ pub enum RunEvent {
     Replied(Replied),
     /// A person had answered beforehand, for exactly this plan.
     StandingApproved(StandingApproved),
+    /// Such an answer is not to be trusted, so a person is waited for.
+    StandingWithheld {
+        /// Why.
+        because: String,
+    },
     /// A person wants it to end.
     CancelAsked {
         /// Who.
@@ -310,7 +315,7 @@ pub enum Refusal {
     #[error("no live approval permits the start")]
     NotApproved,
     /// The stored plan does not fit its digest, or its digest the approval.
-    #[error("the stored plan is not the one that was made and approved")]
+    #[error("the stored rows of this request are not those that its records led to")]
     PlanAltered,
     /// The rules are others than those that the plan was made under.
     #[error("the policy has changed since the plan was made")]

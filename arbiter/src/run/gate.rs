@@ -142,7 +142,7 @@ pub fn turned_away(refusal: &Refusal) -> Option<Problem> {
     let (code, detail) = match refusal {
         Refusal::PlanAltered => (
             ErrorCode::PlanAltered,
-            "the stored plan is not the one that was made and approved, so it is not started",
+            "the stored rows of this request are not those that its records led to, so it is not started",
         ),
         Refusal::PolicyChanged => (
             ErrorCode::PolicyChanged,

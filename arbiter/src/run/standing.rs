@@ -35,6 +35,18 @@ impl Desk<'_> {
         Ok(())
     }
 
+    /// Not a move: it still waits for a person; only the words change.
+    pub(super) fn standing_withheld(&mut self, because: String) -> Result<(), Refusal> {
+        let RequestState::AwaitingApproval { .. } = self.run.request.state else {
+            return Err(self.out_of_turn());
+        };
+        if self.run.request.because == because {
+            return Err(Refusal::Nothing);
+        }
+        self.run.request.because = because;
+        Ok(())
+    }
+
     /// Everything is held against what was read: believed is only who gave it.
     fn is_standing(&self, given: &StandingApproved) -> Result<(), Refusal> {
         let request = &self.run.request;

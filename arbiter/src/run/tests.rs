@@ -185,7 +185,10 @@ impl World {
         let dispatched = matches!(event, RunEvent::TaskDispatched { .. });
         let moved = apply(&self.run, event.clone(), context)?;
         // The shell records whatever changes the proof; what comes every second must not.
-        let passing = matches!(event, RunEvent::Reported(_) | RunEvent::TaskHeld { .. });
+        let passing = matches!(
+            event,
+            RunEvent::Reported(_) | RunEvent::TaskHeld { .. } | RunEvent::StandingWithheld { .. }
+        );
         if moved.moves.is_empty() && passing {
             let (was, is) = (before.proof().unwrap(), moved.run.proof().unwrap());
             assert_eq!(

@@ -4,13 +4,13 @@ use chiffon_arbiter::{
     Context, DecisionKind, Effect, Gate, Moved, ProofError, Refusal, RequestState, Run, RunEvent,
     apply,
 };
-use chiffon_common::{Frozen, Principal, RequestId, TraceId};
-use chiffon_store::{Check, Commit, Error, InboxKey, NewLogLine, TimerRow, Write};
+use chiffon_common::{AuditEntry, Frozen, Principal, RequestId, TraceId};
+use chiffon_store::{Check, Commit, Error, InboxKey, NewLogLine, RunRows, TimerRow, Write};
 use serde_json::Value;
 
 use super::{
     KeptAnswer, KeyClaim, Shared, audit::chiffon, outgoing::OutgoingError, preview::digest_of,
-    rows, views::request_view,
+    replay::docs_of, rows, views::request_view,
 };
 
 /// How often a slice is read again because somebody else changed it. Each round lets somebody win, so
@@ -69,10 +69,11 @@ pub(crate) enum Advanced {
     HandledBefore,
 }
 
-/// An event and the time it was judged at, for the record of what was said.
+/// An event, the time it was judged at and the rows it met, for the record of what was said.
 struct Told<'a> {
     event: &'a RunEvent,
     at: jiff::Timestamp,
+    found: &'a RunRows,
 }
 
 /// Why an event could not be brought home. The caller may bring it again.
@@ -98,12 +99,12 @@ impl Shared {
         &self,
         request: RequestId,
     ) -> Result<(Run, rows::Versions), AdvanceError> {
+        understood(&self.rows_of(request).await?)
+    }
+
+    async fn rows_of(&self, request: RequestId) -> Result<RunRows, AdvanceError> {
         let found = self.store.run(&self.settings.tenant, request).await?;
-        let (mut run, versions) = rows::slice_of(&found.ok_or(AdvanceError::NoRequest)?)?;
-        if chiffon_failpoint::mutant!("approval-not-rebound") {
-            rebound(&mut run)?;
-        }
-        Ok((run, versions))
+        found.ok_or(AdvanceError::NoRequest)
     }
 
     /// What the gate before every start has to know beside the slice.
@@ -126,7 +127,8 @@ impl Shared {
             what: format!("request {request}"),
         };
         for _round in 0..ROUNDS {
-            let (run, versions) = self.load(request).await?;
+            let found = self.rows_of(request).await?;
+            let (run, versions) = understood(&found)?;
             let ids = self.ids(
                 2 + 2 * run
                     .plan
@@ -151,6 +153,7 @@ impl Shared {
                     let told = Told {
                         event: &event,
                         at: now,
+                        found: &found,
                     };
                     let commit = self.commit_of(&run, &versions, &moved, &cause, told)?;
                     (commit, Advanced::Moved, moved.effects)
@@ -211,9 +214,17 @@ impl Shared {
         let proof = moved.run.proof()?;
         // What changes without a move, as a cancellation that agents are told of, is recorded all the same.
         let is_recorded = !moved.moves.is_empty() || run.proof()? != proof;
-        let moves = moved.moves.clone();
-        let audit = is_recorded
-            .then(|| self.audit_of_moves(&moved.run, cause, moves, cause.data.clone(), proof));
+        let audit = is_recorded.then(|| {
+            let (moves, data) = (moved.moves.clone(), cause.data.clone());
+            let entry = self.audit_of_moves(&moved.run, cause, moves, data, proof);
+            // Of the rows themselves, not of what was understood of them: an edit must not be lost in reading.
+            let slice_before = Some(docs_of(told.found).proof().map_err(ProofError::from)?);
+            Ok::<_, AdvanceError>(AuditEntry {
+                slice_before,
+                ..entry
+            })
+        });
+        let audit = audit.transpose()?;
         let answered = |claim: &KeyClaim| {
             let view = request_view(&moved.run, now, None);
             let answer = KeptAnswer {
@@ -276,6 +287,15 @@ impl Shared {
             }
         }
     }
+}
+
+/// The slice that these rows are.
+fn understood(found: &RunRows) -> Result<(Run, rows::Versions), AdvanceError> {
+    let (mut run, versions) = rows::slice_of(found)?;
+    if chiffon_failpoint::mutant!("approval-not-rebound") {
+        rebound(&mut run)?;
+    }
+    Ok((run, versions))
 }
 
 /// As if an approval were of whatever plan is stored: everything that names the digest of the plan gets that of

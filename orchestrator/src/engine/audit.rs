@@ -67,6 +67,7 @@ impl Shared {
             moves,
             data,
             slice: Some(slice),
+            slice_before: None,
         }
     }
 
@@ -101,6 +102,7 @@ impl Shared {
             moves,
             data,
             slice: None,
+            slice_before: None,
         }
     }
 }

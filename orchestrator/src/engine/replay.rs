@@ -8,6 +8,7 @@ use chiffon_common::{
 };
 use chiffon_store::{RunEventRow, RunRows};
 use jiff::Timestamp;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 use super::{Shared, recorded::Told, rows, store_problem};
@@ -234,12 +235,26 @@ fn hold(record: &AuditEntry, moves: &[MoveRecord], proof: Digest, no: u64) -> Re
     Ok(())
 }
 
-/// The stored documents of a request.
+/// The stored documents of a request. One that its row lists in another state than its own says so, and has no
+/// digest that any record knows.
 pub(super) fn docs_of(rows: &RunRows) -> SliceDocs {
+    let tasks = rows.tasks.iter().map(|row| listed(&row.doc, &row.state));
+    let decisions = rows.decisions.iter();
+    let decisions = decisions.map(|row| listed(&row.doc, &row.state));
     SliceDocs {
-        request: rows.request.doc.clone(),
+        request: listed(&rows.request.doc, &rows.request.state),
         plan: rows.plan.as_ref().map(|row| row.doc.clone()),
-        tasks: rows.tasks.iter().map(|row| row.doc.clone()).collect(),
-        decisions: rows.decisions.iter().map(|row| row.doc.clone()).collect(),
+        tasks: tasks.collect(),
+        decisions: decisions.collect(),
     }
+}
+
+fn listed(doc: &Value, state: &str) -> Value {
+    let mut doc = doc.clone();
+    if doc["state"]["is"].as_str() != Some(state)
+        && let Value::Object(fields) = &mut doc
+    {
+        fields.insert("listed_as".to_owned(), state.into());
+    }
+    doc
 }

@@ -38,6 +38,9 @@ impl Shared {
         let (requests, faults) = self.verify_rows(&chain.slices).await?;
         report.requests = requests;
         report.faults.extend(faults);
+        let schedules = self.verify_schedules(&chain.slices).await;
+        let faults = schedules.map_err(|error| store_problem(&error))?;
+        report.faults.extend(faults);
         self.verify_ledger(&mut report).await?;
         report.anchors = anchors.len() as u64;
         report

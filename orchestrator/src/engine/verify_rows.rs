@@ -33,18 +33,20 @@ impl Shared {
         Ok((heads.len() as u64, faults))
     }
 
-    /// What of these rows of a request, just read, is not as its last record left them. Nothing to say of a request of
-    /// before, whose records carry no digest.
+    /// What of these rows of a request, just read, is not as its last record left them, or was not at any record
+    /// before. Nothing to say of a request of before, whose records carry no digest.
     pub(super) async fn altered(
         &self,
         request: RequestId,
         rows: RunRows,
     ) -> Result<Option<String>, Error> {
-        match self.newest_head(request).await? {
-            Some(head) if fault_of(&rows, head).is_none() => Ok(None),
+        let records = self.store.audit_stream(&slice_name(request)).await?;
+        match left_by(&records) {
+            Ok(Some(head)) if fault_of(&rows, head).is_none() => Ok(None),
             // It may have moved on between the two.
-            Some(head) => self.verify_request(request, head).await,
-            None => Ok(None),
+            Ok(Some(head)) => self.verify_request(request, head).await,
+            Ok(None) => Ok(None),
+            Err(fault) => Ok(Some(fault)),
         }
     }
 
@@ -145,22 +147,26 @@ impl Shared {
     }
 }
 
+/// What these records of one stream leave of its rows, if each found them as the one before it left them.
+pub(super) fn left_by(records: &[NumberedAudit]) -> Result<Option<SliceHead>, String> {
+    let mut left = None;
+    for NumberedAudit { seq, record } in records {
+        let (leaves, fault) = SliceHead::after(left, *seq, &record.entry);
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        left = leaves;
+    }
+    Ok(left)
+}
+
 fn request_of(stream: &str) -> Option<RequestId> {
     stream.strip_prefix("request:")?.parse().ok()
 }
 
-/// What does not fit: the documents as a whole, or a column that says something else than its document.
+/// What does not fit: a column that says something else than its document, or the documents as a whole.
 fn fault_of(rows: &RunRows, head: SliceHead) -> Option<String> {
     let request = rows.request.request_id;
-    match docs_of(rows).proof() {
-        Ok(proof) if proof == head.digest => {}
-        Ok(_) => {
-            return Some(format!(
-                "the rows of request {request} were changed: they are not as this record left them"
-            ));
-        }
-        Err(error) => return Some(format!("the rows of request {request}: {error}")),
-    }
     let states = std::iter::once(("request", &rows.request.state, &rows.request.doc))
         .chain(rows.tasks.iter().map(|row| ("task", &row.state, &row.doc)))
         .chain(
@@ -175,5 +181,11 @@ fn fault_of(rows: &RunRows, head: SliceHead) -> Option<String> {
             ));
         }
     }
-    None
+    match docs_of(rows).proof() {
+        Ok(proof) if proof == head.digest => None,
+        Ok(_) => Some(format!(
+            "the rows of request {request} were changed: they are not as this record left them"
+        )),
+        Err(error) => Some(format!("the rows of request {request}: {error}")),
+    }
 }

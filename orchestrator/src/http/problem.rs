@@ -196,7 +196,7 @@ impl From<EditError> for Refused {
         match error {
             EditError::Refused(problem) => Self::Problem(problem),
             EditError::Store(error) => error.into(),
-            EditError::Unwritable(_) => internal(&error).into(),
+            EditError::Unwritable(_) | EditError::Canonical(_) => internal(&error).into(),
         }
     }
 }
@@ -206,7 +206,7 @@ impl From<FireError> for Refused {
         match error {
             FireError::Intake(error) => error.into(),
             FireError::Store(error) => error.into(),
-            FireError::Unreadable(_) => internal(&error).into(),
+            FireError::Unreadable(_) | FireError::Canonical(_) => internal(&error).into(),
         }
     }
 }

@@ -88,6 +88,43 @@ pub(super) async fn a_start_that_no_record_led_to_is_found(store: Arc<dyn Store>
     assert_eq!(found, [5, 7], "{:?}", report.faults);
 }
 
+/// Every record is whole, and the last ones fit the rows: what was edited shows where the rows changed hands.
+pub(super) async fn an_edit_between_two_records_is_found(store: Arc<dyn Store>) {
+    let rows = |of: u64| Digest::of_value(&json!(of)).ok();
+    let told = |stream: &str, before, after| {
+        let mut entry = entry(stream);
+        (entry.slice_before, entry.slice) = (before, after);
+        entry
+    };
+    let sound = [
+        told("request:1", None, rows(1)),
+        told("request:1", rows(1), rows(2)),
+        // Of before: it says nothing of what it found.
+        told("request:1", None, rows(3)),
+        told("request:1", rows(3), rows(3)),
+        // Nothing was left, so nothing is held against what comes after.
+        told("request:1", rows(3), None),
+        told("request:1", rows(7), rows(7)),
+    ];
+    done(store.commit(recording(sound.into())).await);
+    assert_sound(&*store, 6, 1).await;
+    let edited = [
+        told("request:2", None, rows(1)),
+        told("request:1", rows(7), rows(8)),
+        told("request:2", rows(2), rows(3)),
+        told("request:2", rows(3), rows(4)),
+    ];
+    done(store.commit(recording(edited.into())).await);
+    let report = done(verify_audit(&*store).await);
+    let found: Vec<u64> = report.faults.iter().map(|fault| fault.seq).collect();
+    assert_eq!(found, [9], "{:?}", report.faults);
+    let what = &report.faults[0].what;
+    assert!(
+        what.contains("request 2") && what.contains("record 7 and record 9"),
+        "{what}"
+    );
+}
+
 pub(super) async fn numbers_have_no_holes_under_concurrent_commits(store: Arc<dyn Store>) {
     let claimed = message("q", at(0));
     let commits = (0..100).map(|number| {

@@ -172,6 +172,7 @@ pub fn entry(stream: &str) -> AuditEntry {
         // A number that a careless reader gives back with another last digit.
         data: json!({"load": 0.1 + 0.2, "big": 1e23, "text": "Grüße\n"}),
         slice: None,
+        slice_before: None,
     }
 }
 

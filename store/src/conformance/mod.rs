@@ -98,6 +98,7 @@ cases! {
     logs: lines_are_numbered_within_their_request;
     audit: records_are_chained_in_their_stream,
         a_start_that_no_record_led_to_is_found,
+        an_edit_between_two_records_is_found,
         numbers_have_no_holes_under_concurrent_commits,
         a_record_is_given_back_as_it_was_chained,
         an_audit_record_cannot_be_written_twice;

@@ -2,14 +2,14 @@
 //! the version that was read, with its audit record in the same commit.
 
 use chiffon_common::{
-    AuditEntry, EntryCall, ErrorCode, Missed, Problem, ProjectId, ScheduleId, Standing, Subject,
-    When,
+    AuditEntry, CanonicalError, EntryCall, ErrorCode, Missed, Problem, ProjectId, ScheduleId,
+    Standing, Subject, When,
 };
 use chiffon_store::{Commit, Expected, ScheduleRow, Write};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Schedule, schedule_view};
+use super::{Schedule, proof::APPROVED, proof::of_edit, schedule_view};
 use crate::engine::{Editor, KeptAnswer, KeyClaim, Shared};
 
 /// The most schedules of one tenant: more would be a program that forgets to remove its own.
@@ -56,6 +56,8 @@ pub(crate) enum EditError {
     Refused(Box<Problem>),
     #[error("schedule cannot be stored")]
     Unwritable(#[from] serde_json::Error),
+    #[error("schedule has no canonical form")]
+    Canonical(#[from] CanonicalError),
     #[error(transparent)]
     Store(#[from] chiffon_store::Error),
 }
@@ -123,7 +125,11 @@ impl Shared {
             tenant_id: tenant.clone(),
             idempotency: claim.map(|claim| claim.with(&kept, now)).transpose()?,
             writes: vec![Write::Schedule(Expected::Absent, row.clone())],
-            audit: vec![self.audit_of_schedule(&row, "made", editor, said(&schedule))],
+            audit: vec![of_edit(
+                self.audit_of_schedule(&row, "made", editor, said(&schedule)),
+                None,
+                Some(&row),
+            )?],
             ..Commit::default()
         };
         self.commit(commit).await?;
@@ -182,7 +188,8 @@ impl Shared {
                 row.next_at = Some(next);
             }
         }
-        self.put_schedule(row, &schedule, "changed", editor).await
+        self.put_schedule(was, row, &schedule, "changed", editor)
+            .await
     }
 
     /// Lets it ask, or not. Times that come while it is paused are nobody's loss.
@@ -215,7 +222,7 @@ impl Shared {
             }
         };
         schedule.because = format!("{action} by {}", editor.by.id);
-        self.put_schedule(row, &schedule, action, editor).await
+        self.put_schedule(was, row, &schedule, action, editor).await
     }
 
     /// Gives a standing approval, or withdraws it.
@@ -227,32 +234,36 @@ impl Shared {
     ) -> Result<ScheduleRow, EditError> {
         let mut schedule = Schedule::read(was)?;
         let action = match standing {
-            Some(_) => "approved",
+            Some(_) => APPROVED,
             None => "approval_withdrawn",
         };
         schedule.standing = standing;
-        self.put_schedule(was.clone(), &schedule, action, editor)
+        self.put_schedule(was, was.clone(), &schedule, action, editor)
             .await
     }
 
     async fn put_schedule(
         &self,
+        was: &ScheduleRow,
         row: ScheduleRow,
         schedule: &Schedule,
         action: &str,
         editor: &Editor,
     ) -> Result<ScheduleRow, EditError> {
-        let was = row.version;
         let row = ScheduleRow {
-            version: was + 1,
+            version: was.version + 1,
             updated_at: self.clock.now(),
             doc: serde_json::to_value(schedule)?,
             ..row
         };
         let commit = Commit {
             tenant_id: row.tenant_id.clone(),
-            writes: vec![Write::Schedule(Expected::Version(was), row.clone())],
-            audit: vec![self.audit_of_schedule(&row, action, editor, said(schedule))],
+            writes: vec![Write::Schedule(Expected::Version(was.version), row.clone())],
+            audit: vec![of_edit(
+                self.audit_of_schedule(&row, action, editor, said(schedule)),
+                Some(was),
+                Some(&row),
+            )?],
             ..Commit::default()
         };
         self.commit(commit).await?;
@@ -267,13 +278,14 @@ impl Shared {
         editor: &Editor,
     ) -> Result<ScheduleRow, EditError> {
         let said = said(&Schedule::read(was)?);
+        let record = self.audit_of_schedule(was, "removed", editor, said);
         let commit = Commit {
             tenant_id: was.tenant_id.clone(),
             writes: vec![Write::RemoveSchedule {
                 schedule_id: was.schedule_id,
                 version: was.version,
             }],
-            audit: vec![self.audit_of_schedule(was, "removed", editor, said)],
+            audit: vec![of_edit(record, Some(was), None)?],
             ..Commit::default()
         };
         self.commit(commit).await?;

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use chiffon_arbiter::{Authorisation, Look, Passed, Verdict};
 use chiffon_common::{
-    Actor, AuditEntry, Content, Event, EventId, Problem, RequestId, Scheduled, TraceId, When,
+    Actor, AuditEntry, CanonicalError, Content, Event, EventId, Problem, RequestId, Scheduled,
+    TraceId, When,
 };
 use chiffon_store::{Commit, Error, Expected, ScheduleRow, Write};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{LastRun, Schedule};
+use super::{LastRun, Schedule, proof::of_edit};
 use crate::engine::{
     Editor, Incoming, Intake, IntakeError, KeyClaim, Shared, audit::chiffon, nudged,
 };
@@ -87,6 +88,8 @@ impl Fate {
 pub(crate) enum FireError {
     #[error("schedule cannot be read or stored")]
     Unreadable(#[from] serde_json::Error),
+    #[error("schedule has no canonical form")]
+    Canonical(#[from] CanonicalError),
     #[error(transparent)]
     Intake(#[from] IntakeError),
     #[error(transparent)]
@@ -343,10 +346,11 @@ impl Shared {
         action: &str,
         data: Value,
     ) -> Result<(), FireError> {
+        let record = self.audit_of_schedule(was, action, &self.by_itself(), data);
         let commit = Commit {
             tenant_id: was.tenant_id.clone(),
+            audit: vec![of_edit(record, Some(was), Some(&row))?],
             writes: vec![Write::Schedule(Expected::Version(was.version), row)],
-            audit: vec![self.audit_of_schedule(was, action, &self.by_itself(), data)],
             ..Commit::default()
         };
         Ok(self.commit(commit).await.map(drop)?)

@@ -1,9 +1,10 @@
 //! Schedules: what is asked again at set times. Here is what is kept of one, and how it is shown. Changing one is left
-//! to `edit`, asking when a time has come to `fire`, what comes of a run to `watch`; which times those are to the
-//! arbiter.
+//! to `edit`, asking when a time has come to `fire`, what comes of a run to `watch`, holding rows against their records
+//! to `proof`; which times those are to the arbiter.
 
 mod edit;
 mod fire;
+mod proof;
 mod watch;
 mod zone;
 

@@ -70,6 +70,9 @@ impl Shared {
             return Ok(());
         };
         let request = run.request.request_id;
+        if let Some(fault) = self.standing_fault(row).await? {
+            return self.withhold(row, run, &fault).await;
+        }
         let approved = StandingApproved {
             schedule_id: row.schedule_id,
             standing: standing.clone(),
@@ -93,5 +96,31 @@ impl Shared {
             Ok(_) | Err(AdvanceError::Store(Error::Conflict { .. })) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Rows that no person's recorded word led to approve nothing: a person decides, and is told why.
+    async fn withhold(
+        &self,
+        row: &ScheduleRow,
+        run: &Run,
+        fault: &str,
+    ) -> Result<(), AdvanceError> {
+        let id = row.schedule_id;
+        let now = self.store.schedule(&row.tenant_id, id).await?;
+        let because = format!(
+            "waits for a person: the standing approval of schedule {id} is not used, because {fault}; \
+             `chiffon audit verify` names what was edited, `chiffon schedule approve` gives it anew"
+        );
+        // It may have been changed between the reads; then it is looked at again.
+        let is_as_read = now.is_some_and(|now| now.version == row.version);
+        if !is_as_read || run.request.because == because {
+            return Ok(());
+        }
+        tracing::warn!(schedule.id = %id, request.id = %run.request.request_id, fault, "a standing approval is not used");
+        let event = RunEvent::StandingWithheld { because };
+        let cause = Cause::own("standing_withheld");
+        self.advance(run.request.request_id, event, cause)
+            .await
+            .map(drop)
     }
 }
