@@ -133,15 +133,16 @@ impl Shared {
         match self.check_ledger().await {
             Ok(Ok(commits)) => report.ledger_commits = commits,
             Ok(Err(fault)) => report.faults.push(format!("ledger: {fault}")),
-            Err(ScribeError::Store(error)) => return Err(store_problem(&error)),
-            Err(error) => {
-                return Err(Problem::new(
-                    ErrorCode::Internal,
-                    error.to_string(),
-                    "see the log of the orchestrator",
-                ));
-            }
+            Err(error) => return Err(scribe_problem(&error)),
         }
+        let strays = self.on_ledger(|place| match place.path.exists() {
+            // Why it cannot be read is told above.
+            true => Ok(place.read().map_or(Vec::new(), |ledger| ledger.strays())),
+            false => Ok(Vec::new()),
+        });
+        let strays = strays.await.map_err(|error| scribe_problem(&error))?;
+        let strays = strays.iter().map(|stray| format!("ledger: {stray}"));
+        report.faults.extend(strays);
         Ok(())
     }
 
@@ -201,6 +202,17 @@ fn check(place: &Place, verifier: Option<Verifier>, page: &[Batch]) -> Result<Ve
         verifier.check(batch, entries)?;
     }
     Ok(verifier)
+}
+
+fn scribe_problem(error: &ScribeError) -> Problem {
+    match error {
+        ScribeError::Store(error) => store_problem(error),
+        other => Problem::new(
+            ErrorCode::Internal,
+            other.to_string(),
+            "see the log of the orchestrator",
+        ),
+    }
 }
 
 /// The code of a store's error; the last step before it leaves the engine.

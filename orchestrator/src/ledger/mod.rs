@@ -25,6 +25,7 @@ mod locks;
 mod message;
 mod pack;
 mod proposals;
+mod strays;
 #[cfg(test)]
 mod tests;
 mod tidy;
@@ -229,6 +230,8 @@ fn options() -> gix::open::Options {
     gix::open::Options::isolated()
         .with(gix::sec::Trust::Full)
         .open_path_as_is(true)
+        // What lies there counts, and not what `git replace` would have shown in its place.
+        .config_overrides(["core.useReplaceRefs=false"])
         // Room for the packs of bursts, counted when it is opened or not.
         .object_store_slots(gix::odb::store::init::Slots::Given(PACK_SLOTS))
 }
