@@ -65,6 +65,8 @@ pub(crate) struct Nudges {
     pub(crate) proposals: Notify,
     pub(crate) events: Notify,
     pub(crate) schedules: Notify,
+    /// Somebody asked for something: this process was not only started for a look.
+    pub(crate) asked: Notify,
 }
 
 /// Shared by all parts of the engine.

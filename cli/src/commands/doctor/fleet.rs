@@ -2,6 +2,7 @@
 //! none runs, one without agents is started for the look.
 
 use chiffon_common::api::{BrokenFile, CatalogueView};
+use chiffon_orchestrator::ledger::MOVED;
 
 use super::{Context, Finding};
 use crate::{
@@ -48,7 +49,7 @@ async fn components(context: &Context<'_>, session: &Session) -> Result<Vec<Find
         };
         match word.as_str() {
             "ok" => Finding::ok(what, found),
-            _ => Finding::fail(what, found, todo_of(what)),
+            _ => Finding::fail(what, found, todo_of(what, word)),
         }
     });
     let notices = health.notices.iter().map(|notice| {
@@ -63,8 +64,11 @@ async fn components(context: &Context<'_>, session: &Session) -> Result<Vec<Find
     Ok(findings)
 }
 
-fn todo_of(component: &str) -> &'static str {
+fn todo_of(component: &str, word: &str) -> &'static str {
     match component {
+        "ledger" if word.contains(MOVED) => {
+            "Somebody moved refs/heads/main of the folder `ledger`: see there with `git log main` what it was, and keep what you want of it. Then stop Chiffon, move the folder aside and start Chiffon again: the ledger is made anew from the database, and the audit record tells it."
+        }
         "ledger" => {
             "Make the folder `ledger` of the data folder writable and see that there is room; nothing is lost, and what is missing is written then."
         }
