@@ -17,7 +17,7 @@ impl Shared {
     /// Holds everything against everything. Faults are part of the report; an error means that it could not be looked at.
     /// Anchors are what was noted elsewhere.
     pub(crate) async fn verify_audit(&self, asked: VerifyAudit) -> Result<AuditReport, Problem> {
-        let (anchors, main) = self.anchors_of(asked).await?;
+        let (anchors, held) = self.anchors_of(asked).await?;
         let seals: Vec<_> = anchors.iter().map(seal_of).collect();
         let chain = chiffon_store::verify_audit_against(&*self.store, &seals)
             .await
@@ -42,7 +42,7 @@ impl Shared {
         report.anchors = anchors.len() as u64;
         report
             .faults
-            .extend(self.lost_commits(&anchors, main).await?);
+            .extend(self.lost_commits(&anchors, held.as_ref()).await?);
         Ok(report)
     }
 

@@ -129,3 +129,17 @@ async fn agents(session: &Session) -> Result<Vec<Finding>, Failure> {
         false => Ok(found),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chiffon_orchestrator::ledger::LedgerError;
+
+    use super::*;
+
+    #[test]
+    fn a_ledger_that_somebody_moved_is_no_matter_of_permissions() {
+        let moved = LedgerError::Foreign("history was rewritten".to_owned()).to_string();
+        assert!(todo_of("ledger", &moved).contains("moved refs/heads/main"));
+        assert!(todo_of("ledger", "no space left on device").contains("room"));
+    }
+}
