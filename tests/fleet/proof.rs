@@ -255,6 +255,10 @@ async fn a_request_told_again_names_the_event_that_was_edited() {
             "follows from no event",
         ),
         (
+            format!("DELETE FROM run_events WHERE request_id = '{first}'"),
+            "nothing was kept",
+        ),
+        (
             format!(
                 "UPDATE tasks SET doc = json_set(doc, '$.attempt', 7) WHERE request_id = '{first}'"
             ),
@@ -269,8 +273,15 @@ async fn a_request_told_again_names_the_event_that_was_edited() {
         let world = past.edited(edit).await;
         let told = world.replay(first).await;
         assert_eq!(told["same"], false, "{edit}\n{told:#}");
-        let faults = told["faults"].to_string();
-        assert!(faults.contains(words), "{edit}\n{faults}");
+        if edit.contains("DELETE FROM run_events") {
+            let found = faults(&world, &[]).await;
+            assert!(
+                found.contains("of request") && found.contains(first.as_str()),
+                "{edit}\n{found}"
+            );
+        }
+        let said = told["faults"].to_string();
+        assert!(said.contains(words), "{edit}\n{said}");
         if !edit.contains("run_policies") {
             let other = world.replay(second).await;
             assert_eq!(other["same"], true, "{edit}\n{other:#}");

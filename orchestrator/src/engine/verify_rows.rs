@@ -86,6 +86,10 @@ impl Shared {
             };
             last = match misfit(&rows, head) {
                 Some(fault) => Some(fault),
+                None => self.unheard(&rows).await?,
+            };
+            last = match last {
+                Some(fault) => Some(fault),
                 None => self.untimely(&rows).await?,
             };
             if last.is_none() {
@@ -98,6 +102,27 @@ impl Shared {
             }
         }
         Ok(last)
+    }
+
+    /// Which recorded event of these rows is missing or too many: each version of the request's row was led to by one.
+    /// A chain whose first record knows no rows is of before, when none were kept.
+    async fn unheard(&self, rows: &RunRows) -> Result<Option<String>, Error> {
+        let request = rows.request.request_id;
+        let tenant = &self.settings.tenant;
+        let events = self.store.run_events(tenant, request).await?;
+        let now = rows.request.version;
+        let kept = events.iter().map(|event| event.version);
+        // What came since the rows were read is not theirs.
+        let kept: Vec<u64> = kept.filter(|version| *version <= now).collect();
+        if kept.is_empty() {
+            let records = self.store.audit_stream(&slice_name(request)).await?;
+            let first = records.first().map(|first| &first.record.entry);
+            if first.is_none_or(|first| first.slice.is_none()) {
+                return Ok(None);
+            }
+        }
+        let missing = (1..=now).find(|version| kept.binary_search(version).is_err());
+        Ok(missing.map(|event| format!("event {event} of request {request} is missing")))
     }
 
     /// What an ended request's row says of its age, where its last record is much younger.
