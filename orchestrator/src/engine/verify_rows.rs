@@ -104,7 +104,7 @@ impl Shared {
         Ok(last)
     }
 
-    /// Which recorded event of these rows is missing or too many: each version of the request's row was led to by one.
+    /// Which recorded event of these rows is missing: each version of the request's row was led to by one.
     /// A chain whose first record knows no rows is of before, when none were kept.
     async fn unheard(&self, rows: &RunRows) -> Result<Option<String>, Error> {
         let request = rows.request.request_id;
@@ -114,15 +114,13 @@ impl Shared {
         let kept = events.iter().map(|event| event.version);
         // What came since the rows were read is not theirs.
         let kept: Vec<u64> = kept.filter(|version| *version <= now).collect();
-        if kept.is_empty() {
-            let records = self.store.audit_stream(&slice_name(request)).await?;
-            let first = records.first().map(|first| &first.record.entry);
-            if first.is_none_or(|first| first.slice.is_none()) {
-                return Ok(None);
-            }
-        }
-        let missing = (1..=now).find(|version| kept.binary_search(version).is_err());
-        Ok(missing.map(|event| format!("event {event} of request {request} is missing")))
+        let Some(missing) = (1..=now).find(|version| kept.binary_search(version).is_err()) else {
+            return Ok(None);
+        };
+        let records = self.store.audit_stream(&slice_name(request)).await?;
+        let first = records.first().map(|first| &first.record.entry);
+        let is_before = first.is_none_or(|first| first.slice.is_none());
+        Ok((!is_before).then(|| format!("event {missing} of request {request} is missing")))
     }
 
     /// What an ended request's row says of its age, where its last record is much younger.
