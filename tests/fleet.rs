@@ -13,6 +13,8 @@ mod edits;
 mod faults;
 #[path = "fleet/freeze.rs"]
 mod freeze;
+#[path = "fleet/guile.rs"]
+mod guile;
 #[path = "fleet/laundered.rs"]
 mod laundered;
 #[path = "fleet/ledger.rs"]

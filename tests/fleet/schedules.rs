@@ -116,7 +116,7 @@ async fn end_run(world: &World, id: &str) {
 }
 
 /// Records of this action about the schedule.
-async fn records(world: &World, id: &str, action: &str) -> Vec<Value> {
+pub(super) async fn records(world: &World, id: &str, action: &str) -> Vec<Value> {
     let mut found = Vec::new();
     let mut after = 0;
     loop {

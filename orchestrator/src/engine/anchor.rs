@@ -1,13 +1,15 @@
 //! Anchors: what the audit chain and the ledger ended with at some time, noted where whoever could change the
 //! database cannot (S67). Cutting both off at their end is found by nothing else.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chiffon_common::{
     ErrorCode, Problem,
     api::{AuditAnchor, VerifyAudit},
 };
 use chiffon_store::AuditSeal;
 
-use super::{Shared, store_problem};
+use super::{Shared, held::Held, store_problem};
 
 /// Batches read at once.
 const PAGE: u32 = 500;
@@ -37,41 +39,55 @@ impl Shared {
         }))
     }
 
-    /// The anchors to hold: those given, and where asked for those of the remote, with its `main`.
+    /// The anchors to hold: those given, and where asked for those of the remote, with what else is there.
     pub(super) async fn anchors_of(
         &self,
         asked: VerifyAudit,
-    ) -> Result<(Vec<AuditAnchor>, Option<String>), Problem> {
+    ) -> Result<(Vec<AuditAnchor>, Option<Held>), Problem> {
         let mut anchors = asked.anchors;
         if !asked.remote {
             return Ok((anchors, None));
         }
-        let heads = self.remote_anchors().await?.ok_or_else(|| {
+        let held = self.held_by_remote().await?.ok_or_else(|| {
             Problem::new(
                 ErrorCode::NotFound,
                 "the ledger has no remote, so there is nothing to hold it against",
                 "set ledger.remote in chiffon.yaml, or verify without --remote",
             )
         })?;
-        anchors.extend(heads.anchors);
-        Ok((anchors, heads.main))
+        anchors.extend(held.anchors.values().cloned());
+        Ok((anchors, Some(held)))
     }
 
-    /// Ledger commits that are known elsewhere and that no stored batch has any more.
+    /// Ledger commits that are known elsewhere and that no stored batch has any more; and what the remote lacks.
     pub(super) async fn lost_commits(
         &self,
         anchors: &[AuditAnchor],
-        main: Option<String>,
+        held: Option<&Held>,
     ) -> Result<Vec<String>, Problem> {
-        let mut wanted: Vec<&str> = anchors
+        let anchored = anchors
             .iter()
-            .filter_map(|anchor| anchor.ledger_commit.as_deref())
-            .chain(main.as_deref())
-            .collect();
-        wanted.sort_unstable();
-        wanted.dedup();
+            .filter_map(|anchor| anchor.ledger_commit.as_deref());
+        let there = held.into_iter().flat_map(Held::commits);
+        let wanted: BTreeSet<&str> = anchored.chain(there).collect();
+        let places = self.places_of_commits(&wanted).await?;
+        let lost = wanted
+            .iter()
+            .filter(|commit| !places.contains_key(**commit));
+        let lost = lost.map(|commit| format!("ledger: the anchored commit {commit} is missing"));
+        let lacks = held.map(|held| held.faults(&places)).unwrap_or_default();
+        let lacks = lacks.iter().map(|fault| format!("remote: {fault}"));
+        Ok(lost.chain(lacks).collect())
+    }
+
+    /// The batch of each of these commits that has one.
+    async fn places_of_commits(
+        &self,
+        wanted: &BTreeSet<&str>,
+    ) -> Result<BTreeMap<String, u64>, Problem> {
+        let mut places = BTreeMap::new();
         let mut after = 0;
-        while !wanted.is_empty() {
+        while places.len() < wanted.len() {
             let tenant = &self.settings.tenant;
             let page = self.store.ledger_batches(tenant, after, PAGE).await;
             let page = page.map_err(|error| store_problem(&error))?;
@@ -79,14 +95,14 @@ impl Shared {
                 break;
             };
             after = last.batch_no;
-            wanted.retain(|commit| {
-                !page
-                    .iter()
-                    .any(|batch| batch.commit.as_deref() == Some(*commit))
-            });
+            for batch in page {
+                let commit = batch
+                    .commit
+                    .filter(|commit| wanted.contains(commit.as_str()));
+                places.extend(commit.map(|commit| (commit, batch.batch_no)));
+            }
         }
-        let lost = |commit: &&str| format!("ledger: the anchored commit {commit} is missing");
-        Ok(wanted.iter().map(lost).collect())
+        Ok(places)
     }
 }
 

@@ -2,8 +2,11 @@
 //! a damaged one is made anew, from the stored rows. They are the truth, and each commit follows from its
 //! row (R40, R41). What somebody else committed is never healed over: that stays an alarm.
 
+use std::path::PathBuf;
+
 use chiffon_common::ErrorCode;
 use chiffon_store::LedgerBatchRow;
+use serde_json::json;
 
 use super::{
     Shared,
@@ -35,10 +38,8 @@ impl Shared {
         };
         if begin < written {
             self.fill_in(begin).await?;
-            tracing::warn!(
-                batches = written,
-                "the ledger's repository was behind the database and was filled in"
-            );
+            let because = "main was behind the database when the scribe began";
+            self.restored(head, because, None).await;
         }
         self.look_at_the_end(&last).await
     }
@@ -183,14 +184,27 @@ impl Shared {
         }
         chiffon_failpoint::hit!("ledger.rebuild.before");
         let aside = self.on_ledger(move |_| rebuild.into_place()).await?;
+        self.restored(claimed, &damage.to_string(), aside).await;
+        Ok(())
+    }
+
+    /// Tells for good, in the audit record, that the repository was not as it was left and was put back: where `main`
+    /// was found and where it is now, and where a damaged one lies.
+    async fn restored(&self, from: Option<CommitId>, because: &str, aside: Option<PathBuf>) {
+        let head = self.on_ledger(|place| place.read()?.head()).await;
+        let hex = |commit: Option<CommitId>| commit.map(|commit| commit.to_string());
+        let (from, to) = (hex(from), hex(head.ok().flatten()));
+        let aside = aside.map(|path| path.display().to_string());
         tracing::warn!(
             code = %ErrorCode::LedgerFault,
-            %damage,
-            batches = after,
-            damaged = aside.map(|path| path.display().to_string()),
-            "the ledger's repository was damaged and was made anew from the database; the damaged one was set aside"
+            %because,
+            from,
+            to,
+            aside,
+            "the ledger's repository was not as it was left, and was put back from the database"
         );
-        Ok(())
+        let data = json!({ "because": because, "from": from, "to": to, "aside": aside });
+        self.record_of_ledger("ledger.restored", "ok", data).await;
     }
 }
 

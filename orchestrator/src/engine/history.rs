@@ -1,9 +1,9 @@
 //! Retention: what is forgotten with age, in small transactions beside the work. Requests go whole, with a record that
 //! names them; the audit chain and the ledger's entries never go.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use chiffon_common::{AuditEntry, RequestId, Subject};
+use chiffon_common::{AuditEntry, ErrorCode, RequestId, Subject};
 use chiffon_store::{Commit, Error, Write};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -16,6 +16,9 @@ const EVERY: Duration = Duration::from_secs(3600);
 const KEPT: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// Requests that go in one transaction.
 const BATCH: u32 = 50;
+/// Requests that had to stay because they are not as their records say; with more of them it ends for this time, since
+/// somebody was at work in the database.
+const ODD: usize = 200;
 /// Between two transactions, so that work comes first.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -28,8 +31,12 @@ const THINNED: [(SignedDuration, u32); 2] = [
 const SLICE_SECONDS: i64 = 3600;
 
 impl Shared {
-    /// Forgets for ever.
+    /// Forgets for ever. In a process that does not stay only once somebody asked for something: one that was started
+    /// for a look, as by `audit verify`, finds everything as it was.
     pub(crate) async fn forget(&self) {
+        if !self.settings.stays {
+            self.nudges.asked.notified().await;
+        }
         // Up to where metrics are thinned, by each of the two rules; after a start it is gone over again.
         let mut thinned = [None; THINNED.len()];
         loop {
@@ -73,13 +80,38 @@ impl Shared {
     async fn forget_requests(&self, before: Timestamp) -> Result<usize, Error> {
         let tenant = &self.settings.tenant;
         let mut gone = 0;
+        let mut odd = BTreeSet::new();
         loop {
-            let old = self.store.forgettable(tenant, before, BATCH).await?;
-            if old.is_empty() {
+            // Those that stay are found again each time, and must not stand before the others.
+            let limit = BATCH + u32::try_from(odd.len()).unwrap_or(BATCH);
+            let old = self.store.forgettable(tenant, before, limit).await?;
+            let known = odd.len();
+            let mut may = Vec::new();
+            for request in old {
+                if odd.contains(&request) {
+                    continue;
+                }
+                match self.must_stay(request, before).await? {
+                    None => may.push(request),
+                    Some(why) => {
+                        tracing::warn!(code = %ErrorCode::PlanAltered, %request, %why, "a request is listed as ended long ago and does not fit its audit records; it is kept: run `chiffon audit verify`");
+                        odd.insert(request);
+                    }
+                }
+            }
+            if !may.is_empty() {
+                self.forget_these(&may, before).await?;
+                gone += may.len();
+            } else if odd.len() == known {
                 return Ok(gone);
             }
-            self.forget_these(&old, before).await?;
-            gone += old.len();
+            if odd.len() > ODD {
+                tracing::warn!(
+                    requests = odd.len(),
+                    "too many requests do not fit their audit records; nothing more is forgotten for now"
+                );
+                return Ok(gone);
+            }
             tokio::time::sleep(BREATH).await;
         }
     }

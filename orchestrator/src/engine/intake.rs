@@ -84,6 +84,7 @@ impl Shared {
                 Judgement::Fresh { plan, stages } => {
                     match self.store_answer(&incoming, &plan, &stages).await {
                         Ok(request) => {
+                            self.nudges.asked.notify_one();
                             return Ok(Intake {
                                 request,
                                 plan,

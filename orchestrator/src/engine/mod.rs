@@ -14,6 +14,7 @@ mod edits;
 mod foresight;
 mod freeze;
 mod heal;
+mod held;
 mod history;
 mod inbound;
 mod intake;

@@ -2,7 +2,8 @@
 //! cannot take back unseen (S67). Never forced onto `main`: what somebody else pushed there is told, not overwritten.
 //!
 //! Done by the `git` of this machine, which knows how to reach the remote and with whose key. A remote that cannot be
-//! reached holds up nothing; it is told by the health, and tried again.
+//! reached holds up nothing; it is told by the health, and tried again. Holding what lies there against what was pushed is
+//! left to `held`.
 
 use std::{
     process::{ExitStatus, Stdio},
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use chiffon_common::{AuditEntry, ErrorCode, Problem, Subject, api::AuditAnchor, visible};
+use chiffon_common::{AuditEntry, Subject, visible};
 use chiffon_store::Commit;
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, process::Command};
@@ -24,7 +25,7 @@ const PERIOD: Duration = Duration::from_secs(30);
 /// How long after a failure it is tried again.
 const AGAIN: Duration = Duration::from_secs(120);
 /// Where the heads lie: one reference a day, which moves on during the day.
-const ANCHORS: &str = "refs/chiffon/anchors";
+pub(super) const ANCHORS: &str = "refs/chiffon/anchors";
 /// Longest words of git that are passed on.
 const WORDS: usize = 500;
 
@@ -67,59 +68,29 @@ impl Shared {
         let anchor = format!("+{}:{ANCHORS}/{day}", blob.trim());
         // All or nothing: whose `main` does not follow must not move today's anchor either.
         let mut push = vec!["push", "--quiet", "--atomic", "--", remote, anchor.as_str()];
-        if head.ledger_commit.is_some() {
-            push.push("refs/heads/main:refs/heads/main");
-        }
+        // What the rows know, and not what `main` may be ahead of them.
+        let main = head.ledger_commit.as_ref();
+        let main = main.map(|commit| format!("{commit}:refs/heads/main"));
+        push.extend(main.as_deref());
         chiffon_failpoint::hit!("remote.push.before");
         self.git(&push, b"").await?;
         chiffon_failpoint::hit!("remote.push.after");
+        let day = day.to_string();
+        let commit = head.ledger_commit.as_deref();
+        self.remember(remote, &day, blob.trim(), commit).await;
         *pushed = Some(head.hash);
         Ok(())
     }
 
-    /// The heads that lie in the remote, and where its `main` stands.
-    pub(super) async fn remote_anchors(&self) -> Result<Option<RemoteHeads>, Problem> {
-        let Some(remote) = &self.settings.ledger_remote else {
-            return Ok(None);
-        };
-        let unreachable = |why: String| {
-            Problem::new(
-                ErrorCode::LedgerFault,
-                format!("the remote of the ledger cannot be asked: {why}"),
-                "look at ledger.remote in chiffon.yaml and whether git reaches it; or verify without --remote",
-            )
-        };
-        let local = format!("+{ANCHORS}/*:refs/chiffon/remote/*");
-        let fetch = ["fetch", "--quiet", "--no-tags", "--", remote, &local];
-        self.git(&fetch, b"").await.map_err(unreachable)?;
-        let list = [
-            "for-each-ref",
-            "--format=%(objectname)",
-            "refs/chiffon/remote",
-        ];
-        let blobs = self.git(&list, b"").await.map_err(unreachable)?;
-        let mut heads = RemoteHeads::default();
-        for blob in blobs.lines() {
-            let text = self.git(&["cat-file", "blob", blob], b"").await;
-            let text = text.map_err(unreachable)?;
-            let anchor = serde_json::from_str(&text)
-                .map_err(|error| unreachable(format!("an anchor of it cannot be read: {error}")))?;
-            heads.anchors.push(anchor);
-        }
-        let list = ["ls-remote", "--", remote, "refs/heads/main"];
-        let main = self.git(&list, b"").await.map_err(unreachable)?;
-        heads.main = main.split_whitespace().next().map(ToOwned::to_owned);
-        Ok(Some(heads))
-    }
-
     /// What git says on its standard output; in words why it failed.
-    async fn git(&self, arguments: &[&str], input: &[u8]) -> Result<String, String> {
+    pub(super) async fn git(&self, arguments: &[&str], input: &[u8]) -> Result<String, String> {
         let mut command = Command::new("git");
         command
             .arg("--git-dir")
             .arg(&self.settings.ledger.path)
             .args(arguments)
             .env("GIT_TERMINAL_PROMPT", "0")
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("LC_ALL", "C")
             .env_remove("GIT_DIR")
             .env_remove("GIT_INDEX_FILE")
@@ -177,13 +148,6 @@ impl Shared {
             tracing::warn!(%error, code = %problem.code, "a change of the remote's state could not be recorded");
         }
     }
-}
-
-/// What the remote holds.
-#[derive(Debug, Default)]
-pub(super) struct RemoteHeads {
-    pub(super) anchors: Vec<AuditAnchor>,
-    pub(super) main: Option<String>,
 }
 
 /// The last line says most; a URL may hold a password, which git itself leaves out of its words.

@@ -9,7 +9,7 @@ use std::{
 use chiffon_common::{AuditEntry, ErrorCode, SshSigner, Subject};
 use chiffon_store::{Commit, LedgerBatchRow, Write};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Shared, shared::nudged};
 use crate::ledger::{Batch, CommitId, LedgerError, Place};
@@ -120,11 +120,16 @@ impl Shared {
             }
             _ => return,
         };
+        let data = json!({ "because": fault });
+        self.record_of_ledger(action, result, data).await;
+    }
+
+    /// Records what became of the repository.
+    pub(super) async fn record_of_ledger(&self, action: &str, result: &str, data: Value) {
         let target = Subject {
             kind: "ledger".to_owned(),
             id: "main".to_owned(),
         };
-        let data = json!({ "because": fault });
         let audit = AuditEntry {
             result: result.to_owned(),
             ..self.audit_of_fleet(action, target, "scribe", Vec::new(), data)
@@ -135,7 +140,7 @@ impl Shared {
             ..Commit::default()
         };
         if let Err(error) = self.commit(commit).await {
-            tracing::warn!(%error, "a change of the ledger's state could not be recorded");
+            tracing::warn!(%error, action, "a change of the ledger's state could not be recorded");
         }
     }
 

@@ -71,6 +71,8 @@ pub(crate) struct Nudges {
     pub(crate) events: Notify,
     pub(crate) schedules: Notify,
     pub(crate) store: Notify,
+    /// Somebody asked for something: this process was not only started for a look.
+    pub(crate) asked: Notify,
 }
 
 /// Shared by all parts of the engine.

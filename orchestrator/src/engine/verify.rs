@@ -17,7 +17,7 @@ impl Shared {
     /// Holds everything against everything. Faults are part of the report; an error means that it could not be looked at.
     /// Anchors are what was noted elsewhere.
     pub(crate) async fn verify_audit(&self, asked: VerifyAudit) -> Result<AuditReport, Problem> {
-        let (anchors, main) = self.anchors_of(asked).await?;
+        let (anchors, held) = self.anchors_of(asked).await?;
         let seals: Vec<_> = anchors.iter().map(seal_of).collect();
         let chain = chiffon_store::verify_audit_against(&*self.store, &seals)
             .await
@@ -45,7 +45,7 @@ impl Shared {
         report.anchors = anchors.len() as u64;
         report
             .faults
-            .extend(self.lost_commits(&anchors, main).await?);
+            .extend(self.lost_commits(&anchors, held.as_ref()).await?);
         Ok(report)
     }
 
@@ -143,15 +143,16 @@ impl Shared {
                 }
                 report.faults.push(words);
             }
-            Err(ScribeError::Store(error)) => return Err(store_problem(&error)),
-            Err(error) => {
-                return Err(Problem::new(
-                    ErrorCode::Internal,
-                    error.to_string(),
-                    "see the log of the orchestrator",
-                ));
-            }
+            Err(error) => return Err(scribe_problem(&error)),
         }
+        let strays = self.on_ledger(|place| match place.path.exists() {
+            // Why it cannot be read is told above.
+            true => Ok(place.read().map_or(Vec::new(), |ledger| ledger.strays())),
+            false => Ok(Vec::new()),
+        });
+        let strays = strays.await.map_err(|error| scribe_problem(&error))?;
+        let strays = strays.iter().map(|stray| format!("ledger: {stray}"));
+        report.faults.extend(strays);
         Ok(())
     }
 
@@ -211,6 +212,17 @@ fn check(place: &Place, verifier: Option<Verifier>, page: &[Batch]) -> Result<Ve
         verifier.check(batch, entries)?;
     }
     Ok(verifier)
+}
+
+fn scribe_problem(error: &ScribeError) -> Problem {
+    match error {
+        ScribeError::Store(error) => store_problem(error),
+        other => Problem::new(
+            ErrorCode::Internal,
+            other.to_string(),
+            "see the log of the orchestrator",
+        ),
+    }
 }
 
 /// The code of a store's error; the last step before it leaves the engine.

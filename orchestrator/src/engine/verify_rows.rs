@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use chiffon_arbiter::RequestState;
 use chiffon_common::{Problem, RequestId};
 use chiffon_store::{Error, ListRequests, NumberedAudit, RunRows, SliceHead};
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize as _;
 
 use super::{Shared, replay::docs_of, rows::slice_name, store_problem};
 
@@ -12,6 +15,8 @@ use super::{Shared, replay::docs_of, rows::slice_name, store_problem};
 const PAGE: u32 = 1000;
 /// A request that moves all the time is read again so often.
 const TRIES: usize = 5;
+/// A row is written a moment before its record, and later once more where agents say the last of it.
+const SLACK: SignedDuration = SignedDuration::from_hours(1);
 
 impl Shared {
     /// Holds all rows against what the last record of each request says; how many requests, and what does not fit.
@@ -42,7 +47,7 @@ impl Shared {
     ) -> Result<Option<String>, Error> {
         let records = self.store.audit_stream(&slice_name(request)).await?;
         match left_by(&records) {
-            Ok(Some(head)) if fault_of(&rows, head).is_none() => Ok(None),
+            Ok(Some(head)) if misfit(&rows, head).is_none() => Ok(None),
             // It may have moved on between the two.
             Ok(Some(head)) => self.verify_request(request, head).await,
             Ok(None) => Ok(None),
@@ -81,7 +86,14 @@ impl Shared {
                     "the rows of request {request} are missing from the database"
                 )));
             };
-            last = fault_of(&rows, head);
+            last = match misfit(&rows, head) {
+                Some(fault) => Some(fault),
+                None => self.unheard(&rows).await?,
+            };
+            last = match last {
+                Some(fault) => Some(fault),
+                None => self.untimely(&rows).await?,
+            };
             if last.is_none() {
                 return Ok(None);
             }
@@ -92,6 +104,67 @@ impl Shared {
             }
         }
         Ok(last)
+    }
+
+    /// Which recorded event of these rows is missing: each version of the request's row was led to by one.
+    /// A chain whose first record knows no rows is of before, when none were kept.
+    async fn unheard(&self, rows: &RunRows) -> Result<Option<String>, Error> {
+        let request = rows.request.request_id;
+        let tenant = &self.settings.tenant;
+        let events = self.store.run_events(tenant, request).await?;
+        let now = rows.request.version;
+        let kept = events.iter().map(|event| event.version);
+        // What came since the rows were read is not theirs.
+        let kept: Vec<u64> = kept.filter(|version| *version <= now).collect();
+        let Some(missing) = (1..=now).find(|version| kept.binary_search(version).is_err()) else {
+            return Ok(None);
+        };
+        let records = self.store.audit_stream(&slice_name(request)).await?;
+        let first = records.first().map(|first| &first.record.entry);
+        let is_before = first.is_none_or(|first| first.slice.is_none());
+        Ok((!is_before).then(|| format!("event {missing} of request {request} is missing")))
+    }
+
+    /// What an ended request's row says of its age, where its last record is much younger.
+    async fn untimely(&self, rows: &RunRows) -> Result<Option<String>, Error> {
+        let row = &rows.request;
+        if !row.ended {
+            return Ok(None);
+        }
+        let stream = slice_name(row.request_id);
+        let last = self.store.last_of_stream(&stream).await?;
+        let told = last.map(|last| last.record.entry.ts);
+        let told = told.filter(|told| told.duration_since(row.updated_at) > SLACK);
+        Ok(told.map(|told| {
+            let (request, listed) = (row.request_id, row.updated_at);
+            format!(
+                "request {request} is listed as last changed at {listed}, though it was at {told}"
+            )
+        }))
+    }
+
+    /// Why the rows of an ended request must not be forgotten as those of before this moment; nothing if they may. The
+    /// last record says when it ended, and must be about these very rows.
+    pub(super) async fn must_stay(
+        &self,
+        request: RequestId,
+        before: Timestamp,
+    ) -> Result<Option<String>, Error> {
+        let last = self.store.last_of_stream(&slice_name(request)).await?;
+        let Some(NumberedAudit { seq, record }) = last else {
+            return Ok(Some("no audit record knows it".to_owned()));
+        };
+        if !record.is_intact() {
+            return Ok(Some(format!("record {seq} was changed")));
+        }
+        let ts = record.entry.ts;
+        if ts >= before {
+            return Ok(Some(format!("it ended at {ts}, by record {seq}")));
+        }
+        match self.store.run(&self.settings.tenant, request).await? {
+            Some(rows) => self.altered(request, rows).await,
+            None => Ok(Some("its rows are gone already".to_owned())),
+        }
     }
 
     /// Whether retention took the rows since the chain was read. Looked up where rows are missing only.
@@ -162,6 +235,25 @@ pub(super) fn left_by(records: &[NumberedAudit]) -> Result<Option<SliceHead>, St
 
 fn request_of(stream: &str) -> Option<RequestId> {
     stream.strip_prefix("request:")?.parse().ok()
+}
+
+/// What does not fit of one read of the rows.
+fn misfit(rows: &RunRows, head: SliceHead) -> Option<String> {
+    fault_of(rows, head).or_else(|| {
+        let row = &rows.request;
+        let state = RequestState::deserialize(&row.doc["state"]);
+        let ended = state.is_ok_and(|state| state.ended());
+        let request = row.request_id;
+        match row.ended {
+            listed if listed == ended => None,
+            true => Some(format!(
+                "request {request} is listed as ended, which it is not"
+            )),
+            false => Some(format!(
+                "request {request} is listed as open, which it is not"
+            )),
+        }
+    })
 }
 
 /// What does not fit: a column that says something else than its document, or the documents as a whole.

@@ -4,6 +4,9 @@
 
 use std::io;
 
+/// How the words begin where somebody else moved `main`.
+pub const MOVED: &str = "main is not where the last batch left it";
+
 /// The errors of opening and writing. After any of them `main` is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
@@ -11,7 +14,7 @@ pub enum LedgerError {
     #[error("rows make no commit: {0}")]
     Malformed(String),
     /// `main` is not where the batch begins.
-    #[error("main is not where the last batch left it: {0}")]
+    #[error("{MOVED}: {0}")]
     Foreign(String),
     /// The batch was written before as another commit: rows or program have changed since.
     #[error("batch {batch_no} was written as {stored} and gives {computed} now")]

@@ -5,8 +5,9 @@ use std::{fs, path::Path, time::Duration};
 
 use super::LedgerError;
 
-/// Where people push to, and where we put what they pushed: a young lock there is one of theirs.
-const PUSHED: [&str; 3] = ["propose", "propose-done", "propose-refused"];
+/// Where people push to, where we put what they pushed, and where git notes for us what was pushed elsewhere: a young
+/// lock there is held.
+const PUSHED: [&str; 4] = ["propose", "propose-done", "propose-refused", "chiffon"];
 /// A push holds its locks for moments.
 const OLD: Duration = Duration::from_secs(600);
 

@@ -25,6 +25,7 @@ mod locks;
 mod message;
 mod pack;
 mod proposals;
+mod strays;
 #[cfg(test)]
 mod tests;
 mod tidy;
@@ -52,7 +53,7 @@ use gix::{
 pub use aside::{Rebuild, claimed_head, remove_unfinished};
 pub use burst::{Batch, Burst};
 pub use doc::{FORM, LedgerDoc, ProblemDoc, RequestOutcome, StepDoc, StepOutcome};
-pub use error::LedgerError;
+pub use error::{LedgerError, MOVED};
 pub use files::{host_folder, record_path};
 pub use proposals::{Judged, Offered, Proposal, REFUSED, TAKEN, may_have_proposals, refused};
 pub use verify::{Fault, Verifier};
@@ -239,6 +240,8 @@ fn options() -> gix::open::Options {
     gix::open::Options::isolated()
         .with(gix::sec::Trust::Full)
         .open_path_as_is(true)
+        // What lies there counts, and not what `git replace` would have shown in its place.
+        .config_overrides(["core.useReplaceRefs=false"])
         // Room for the packs of bursts, counted when it is opened or not.
         .object_store_slots(gix::odb::store::init::Slots::Given(PACK_SLOTS))
 }

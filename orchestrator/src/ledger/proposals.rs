@@ -19,7 +19,7 @@ use gix::{
 use super::{CommitId, Ledger, LedgerError};
 
 /// Where proposals are pushed to.
-const PROPOSED: &str = "refs/heads/propose/";
+pub(super) const PROPOSED: &str = "refs/heads/propose/";
 /// Where those lie that became a request.
 pub const TAKEN: &str = "refs/propose-done/";
 /// Where those lie that became none.

@@ -2,6 +2,7 @@
 //! none runs, one without agents is started for the look.
 
 use chiffon_common::api::{BrokenFile, CatalogueView};
+use chiffon_orchestrator::ledger::MOVED;
 
 use super::{Context, Finding};
 use crate::{
@@ -66,8 +67,8 @@ async fn components(context: &Context<'_>, session: &Session) -> Result<Vec<Find
 
 fn todo_of(component: &str, word: &str) -> &'static str {
     match component {
-        "ledger" if word.contains("main is not where") => {
-            "Only Chiffon moves `main` of the ledger. Find out who did, then put it back with `git update-ref`: chiffon explain 5507"
+        "ledger" if word.contains(MOVED) => {
+            "Only Chiffon moves refs/heads/main of the ledger, and somebody else did. Find out who, keep what you want of it, then put it back with `git update-ref`: chiffon explain 5507"
         }
         "ledger" => {
             "Make the folder `ledger` of the data folder writable and see that there is room; nothing is lost, and what is missing is written then."
@@ -133,5 +134,19 @@ async fn agents(session: &Session) -> Result<Vec<Finding>, Failure> {
     match found.is_empty() {
         true => Ok(vec![Finding::warn("agents", "none has reported yet", "")]),
         false => Ok(found),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chiffon_orchestrator::ledger::LedgerError;
+
+    use super::*;
+
+    #[test]
+    fn a_ledger_that_somebody_moved_is_no_matter_of_permissions() {
+        let moved = LedgerError::Foreign("history was rewritten".to_owned()).to_string();
+        assert!(todo_of("ledger", &moved).contains("moves refs/heads/main"));
+        assert!(todo_of("ledger", "no space left on device").contains("room"));
     }
 }

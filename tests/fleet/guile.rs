@@ -1,0 +1,371 @@
+//! Somebody is clever: git is made to show another history than the one that lies there, a row is made old so that
+//! retention takes it, the ledger is cut back while nothing runs. Plain edits are left to `proof`.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a fixture that fails is a test that fails, and says where"
+)]
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use chiffon_bus::MemoryBus;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use super::{
+    WRITE,
+    proof::{Past, copy, faults, git, opened, unguarded},
+    schedules::records,
+    world::{Act, Clock, PATIENCE, World},
+};
+
+fn recorded(request: &Value) -> bool {
+    request["ledger_commit"].is_string()
+}
+
+/// Asks, approves and waits for the commit.
+async fn done(world: &World, text: &str) -> String {
+    let id = world.ask(text).await;
+    world.approve(&id).await;
+    world.until_it(&id, "its ledger commit", recorded).await;
+    id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lets_git_log_tell_another_history_is_named() {
+    let world = World::plain(Act::Complete).await;
+    done(&world, WRITE).await;
+    done(&world, "write_file path=/tmp/x content=hello on tower").await;
+    assert_eq!(faults(&world, &[]).await, "");
+    let folder = world.home.path().join("ledger");
+
+    git(&world, &["branch", "other", "main^"]);
+    let found = faults(&world, &[]).await;
+    assert!(found.contains("refs/heads/other is none of"), "{found}");
+    git(&world, &["symbolic-ref", "HEAD", "refs/heads/other"]);
+    let found = faults(&world, &[]).await;
+    assert!(found.contains("HEAD is at refs/heads/other"), "{found}");
+    assert!(
+        found.contains("symbolic-ref HEAD refs/heads/main"),
+        "{found}"
+    );
+    git(&world, &["symbolic-ref", "HEAD", "refs/heads/main"]);
+    git(&world, &["pack-refs", "--all"]);
+    let found = faults(&world, &[]).await;
+    assert!(found.contains("refs/heads/other"), "packed: {found}");
+    git(&world, &["branch", "-D", "other"]);
+    assert_eq!(faults(&world, &[]).await, "");
+
+    git(&world, &["tag", "v1", "main"]);
+    let found = faults(&world, &[]).await;
+    assert!(found.contains("refs/tags/v1"), "{found}");
+    git(&world, &["tag", "-d", "v1"]);
+
+    let elsewhere = world.home.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let head = git(&world, &["rev-parse", "main"]);
+    for (file, content) in [
+        ("shallow", head.clone()),
+        ("info/grafts", head.clone()),
+        ("objects/info/alternates", elsewhere.display().to_string()),
+    ] {
+        let path = folder.join(file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content + "\n").unwrap();
+        let found = faults(&world, &[]).await;
+        assert!(found.contains(&format!("the file {file} ")), "{found}");
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(faults(&world, &[]).await, "", "{file}");
+    }
+
+    let (one, other) = (head.clone(), git(&world, &["rev-parse", "main^"]));
+    git(&world, &["replace", "-f", &one, &other]);
+    assert_eq!(
+        git(&world, &["log", "-1", "--format=%s", "main"]),
+        git(&world, &["log", "-1", "--format=%s", &other]),
+        "git shows the one for the other"
+    );
+    // What is written now stands on what lies there, not on what git would show.
+    done(&world, WRITE).await;
+    let found = faults(&world, &[]).await;
+    let lines: Vec<_> = found.lines().collect();
+    assert_eq!(lines.len(), 1, "{found}");
+    assert!(found.contains(&format!("refs/replace/{one}")), "{found}");
+    git(&world, &["replace", "-d", &one]);
+    world.holds_together().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_was_made_old_or_does_not_fit_is_not_forgotten_but_named() {
+    let past = Past::made().await;
+    let [altered, old] = &past.requests;
+    let hands = Arc::new(Clock::default());
+    let days = SignedDuration::from_hours(24 * 11);
+    hands.seconds.store(days.as_secs(), Ordering::Relaxed);
+    let mut world = past.copied("");
+    world.clock = hands;
+    world.start_orchestrator().await;
+    let young = taken_back(&world).await;
+    world.holds_together().await;
+    world.crash_orchestrator().await;
+    world.store = Arc::new(chiffon_store::Sqlite::in_memory().unwrap());
+    let path = world.home.path().join("edited.db");
+    unguarded(&path)
+        .execute_batch(&format!(
+            "UPDATE requests SET updated_at = 0 WHERE request_id = '{young}';
+             UPDATE requests SET doc = json_set(doc, '$.text', 'Say hello') WHERE request_id = '{altered}'"
+        ))
+        .unwrap();
+    world.store = opened(&path);
+    world.history_days = 10;
+    world.start_orchestrator().await;
+    // One that may go shows that it was gone through all of them.
+    let gone = async {
+        while world.get(&format!("/request/{old}")).await.0 != 404 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    for kept in [&young, altered] {
+        assert_eq!(world.get(&format!("/request/{kept}")).await.0, 200);
+        assert_eq!(records(&world, kept, "history.forgotten").await.len(), 0);
+    }
+    let found = faults(&world, &[]).await;
+    assert!(
+        found.contains(&format!("request {young} is listed as last changed")),
+        "{found}"
+    );
+    assert!(
+        found.contains(&format!("the rows of request {altered} were changed")),
+        "{found}"
+    );
+    assert!(!found.contains(old.as_str()), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_is_listed_as_ended_or_open_and_is_not_is_named() {
+    let past = Past::made().await;
+    let [first, _] = &past.requests;
+    let sql = format!("UPDATE requests SET ended = 0 WHERE request_id = '{first}'");
+    let world = past.edited(&sql).await;
+    let found = faults(&world, &[]).await;
+    assert!(
+        found.contains(&format!("request {first} is listed as open")),
+        "{found}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_that_was_cut_back_while_nothing_ran_is_put_back_with_a_record() {
+    let past = Past::made().await;
+    for is_gone in [false, true] {
+        let mut world = past.copied("");
+        let (main, before) = (
+            git(&world, &["rev-parse", "main"]),
+            git(&world, &["rev-parse", "main^"]),
+        );
+        match is_gone {
+            true => git(&world, &["update-ref", "-d", "refs/heads/main"]),
+            false => git(&world, &["update-ref", "refs/heads/main", &before]),
+        };
+        world.start_orchestrator().await;
+        let told = async {
+            loop {
+                let found = records(&world, "main", "ledger.restored").await;
+                if let Some(record) = found.into_iter().next() {
+                    break record;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let record = tokio::time::timeout(PATIENCE, told).await.unwrap();
+        let data = &record["record"]["entry"]["data"];
+        let from = match is_gone {
+            true => Value::Null,
+            false => json!(before),
+        };
+        assert_eq!(
+            (&data["from"], &data["to"]),
+            (&from, &json!(main)),
+            "{data}"
+        );
+        assert_eq!(git(&world, &["rev-parse", "main"]), main);
+        world.holds_together().await;
+        // It was told once, and nothing is told where nothing was put back.
+        world.crash_orchestrator().await;
+        world.start_orchestrator().await;
+        taken_back(&world).await;
+        let found = records(&world, "main", "ledger.restored").await;
+        assert_eq!(found.len(), 1, "{found:#?}");
+    }
+}
+
+/// A fleet whose ledger was pushed to a remote in its home, twice, so that `main` there can be moved back.
+async fn pushed() -> (World, PathBuf) {
+    let mut world = World::at_rest(Arc::new(MemoryBus::new()), Act::Complete);
+    let remote = world.home.path().join("remote.git");
+    in_remote(&remote, &["init", "--quiet", "--bare", "."]);
+    world.remote = Some(remote.display().to_string());
+    let mut world = world.start().await;
+    done(&world, WRITE).await;
+    let main = git(&world, &["rev-parse", "main"]);
+    until_pushed(&world, &remote, &main).await;
+    done(&world, WRITE).await;
+    // A push is made every half minute; the next start makes one at once.
+    world.crash_agent().await;
+    world.crash_orchestrator().await;
+    world.start_orchestrator().await;
+    taken_back(&world).await;
+    let main = git(&world, &["rev-parse", "main"]);
+    until_pushed(&world, &remote, &main).await;
+    (world, remote)
+}
+
+/// Waits until `main` there is at this commit, or past it, and that is noted here.
+async fn until_pushed(world: &World, remote: &Path, commit: &str) {
+    let noted = async {
+        loop {
+            let refs = git(world, &["for-each-ref", "refs/chiffon/pushed"]);
+            if refs.contains(commit) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let noted = tokio::time::timeout(3 * PATIENCE, noted).await;
+    let there = in_remote(remote, &["for-each-ref"]);
+    assert!(noted.is_ok(), "{commit} was not pushed: {there}");
+}
+
+fn in_remote(remote: &Path, arguments: &[&str]) -> String {
+    std::fs::create_dir_all(remote).unwrap();
+    let done = Command::new("git")
+        .arg("-C")
+        .arg(remote)
+        .args(arguments)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "git {arguments:?}: {done:?}");
+    String::from_utf8(done.stdout).unwrap().trim().to_owned()
+}
+
+async fn held(world: &World) -> String {
+    let (status, report) = world
+        .post("/api/v1/audit/verify", json!({ "remote": true }))
+        .await;
+    assert_eq!(status, 200, "{report}");
+    let faults = report["faults"].as_array().unwrap();
+    let faults = faults.iter().map(|fault| fault.as_str().unwrap());
+    faults.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_remote_that_was_emptied_moved_back_or_forged_is_named() {
+    let (mut world, remote) = pushed().await;
+    assert_eq!(held(&world).await, "");
+    // Nothing that is pushed from now on is taken, so that nothing mends what is done there.
+    world.crash_orchestrator().await;
+    let scratch = world.home.path().join("scratch.git");
+    let [whole, empty] = ["whole.git", "empty.git"].map(|name| world.home.path().join(name));
+    in_remote(&empty, &["init", "--quiet", "--bare", "."]);
+    copy(&remote, &whole);
+    for one in [&whole, &empty] {
+        let hook = one.join("hooks/pre-receive");
+        std::fs::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
+        std::fs::set_permissions(&hook, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let put = |other: &Path| {
+        copy(other, &scratch);
+        std::fs::remove_dir_all(&remote).unwrap();
+        std::fs::rename(&scratch, &remote).unwrap();
+    };
+    let restore = || put(&whole);
+    restore();
+    world.start_orchestrator().await;
+    assert_eq!(held(&world).await, "");
+
+    let main = in_remote(&remote, &["rev-parse", "main"]);
+    let earlier = in_remote(&remote, &["rev-parse", "main~2"]);
+    let anchor = in_remote(
+        &remote,
+        &[
+            "for-each-ref",
+            "--format=%(refname)",
+            "refs/chiffon/anchors",
+        ],
+    );
+    let anchor = anchor.lines().last().unwrap().to_owned();
+
+    in_remote(&remote, &["update-ref", "refs/heads/main", &earlier]);
+    let found = held(&world).await;
+    assert!(
+        found.contains(&format!("its main is at {earlier}")),
+        "{found}"
+    );
+    restore();
+    in_remote(&remote, &["update-ref", "-d", "refs/heads/main"]);
+    let found = held(&world).await;
+    assert!(
+        found.contains("it holds no main") && found.contains(&main),
+        "{found}"
+    );
+    restore();
+    in_remote(&remote, &["update-ref", "-d", &anchor]);
+    let found = held(&world).await;
+    assert!(
+        found.contains(&format!("the anchor {anchor} was pushed")),
+        "{found}"
+    );
+    restore();
+    std::fs::write(remote.join("forged"), "{}").unwrap();
+    let forged = in_remote(&remote, &["hash-object", "-w", "forged"]);
+    in_remote(&remote, &["update-ref", &anchor, &forged]);
+    let found = held(&world).await;
+    assert!(
+        found.contains(&format!("the anchor {anchor} is none that")),
+        "{found}"
+    );
+    restore();
+    assert_eq!(held(&world).await, "");
+
+    put(&empty);
+    let found = held(&world).await;
+    assert!(
+        found.contains("it holds no main") && found.contains(&main),
+        "{found}"
+    );
+    assert!(found.contains(&anchor), "{found}");
+    // Also where nothing is remembered here of what was pushed.
+    let refs = git(
+        &world,
+        &["for-each-ref", "--format=%(refname)", "refs/chiffon/pushed"],
+    );
+    for one in refs.lines() {
+        git(&world, &["update-ref", "-d", one]);
+    }
+    let found = held(&world).await;
+    assert!(found.contains("it holds no main"), "{found}");
+    assert!(found.contains("it holds no anchor"), "{found}");
+    restore();
+    in_remote(&remote, &["update-ref", "refs/heads/main", &earlier]);
+    let found = held(&world).await;
+    assert!(
+        found.contains(&format!("its main is at {earlier}")),
+        "{found}"
+    );
+}
+
+/// A request that no agent is there for, taken back: recorded, so that the scribe was at work.
+async fn taken_back(world: &World) -> String {
+    let id = world.ask("ping nas").await;
+    world.until(&id, &["running"]).await;
+    world.post(&format!("/cancel/{id}"), json!({})).await;
+    world.until_it(&id, "its ledger commit", recorded).await;
+    id
+}
