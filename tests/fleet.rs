@@ -34,7 +34,7 @@ mod words;
 #[path = "world.rs"]
 mod world;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use chiffon_bus::{
     MemoryBus,
@@ -251,6 +251,35 @@ async fn a_wiped_bus_loses_nothing() {
         world.worker.starts().len(),
         "an attempt ran twice"
     );
+    world.holds_together().await;
+}
+
+/// F17: what was sent, or put back for another try, an hour ahead of the clock of now does not wait that hour.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_set_back_keeps_nothing_waiting() {
+    let world = World::at_rest(Arc::new(MemoryBus::new()), Act::Complete);
+    world.clock.seconds.store(3_600, Ordering::Relaxed);
+    let mut world = world.start().await;
+    // The agent's clock is right, so it refuses this for now, as of another time.
+    let skewed = world.ask("ping localhost").await;
+    let waits = |request: &Value| request.to_string().contains("tries again at");
+    world.until_it(&skewed, "its next try", waits).await;
+    world.crash_agent().await;
+    let lost = world.ask("ping nas").await;
+    let sent = |request: &Value| {
+        // On a machine so busy that the agent is missed first, it is given away later.
+        let task = &request["tasks"][0];
+        let is_missed = task["because"]
+            .as_str()
+            .is_some_and(|because| because.starts_with("waits for"));
+        task["state"] == "dispatched" || is_missed
+    };
+    world.until_it(&lost, "the dispatch", sent).await;
+    world.clock.seconds.store(0, Ordering::Relaxed);
+    world.replace_bus().await;
+    for id in [&skewed, &lost] {
+        world.until(id, &["completed"]).await;
+    }
     world.holds_together().await;
 }
 
