@@ -53,13 +53,18 @@ impl Core {
             pruned: None,
         };
         let mut boots = 0;
+        let forgets_starts = chiffon_failpoint::mutant!("rerun-interrupted");
         for record in history {
-            core.replay(record, &mut boots);
+            if !(forgets_starts && matches!(record, Record::Started { .. })) {
+                core.replay(record, &mut boots);
+            }
         }
         boots += 1;
         core.seq_base = boots << SEQ_SHIFT;
         core.forget_old(at);
-        core.doubt(doubt);
+        if !forgets_starts {
+            core.doubt(doubt);
+        }
         let mut plan = Plan::default();
         plan.record(Record::Boot { number: boots });
         core.resume(&mut plan);
@@ -75,9 +80,7 @@ impl Core {
                 self.remember_accepted(meta, request);
             }
             Record::Started { attempt } => {
-                if let Some(open) = self.open_mut(attempt)
-                    && !chiffon_failpoint::mutant!("rerun-interrupted")
-                {
+                if let Some(open) = self.open_mut(attempt) {
                     open.stage = Stage::Sweeping(SweepCause::Restarted);
                 }
             }
