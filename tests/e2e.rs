@@ -30,6 +30,8 @@ mod first_use;
 mod freeze;
 #[path = "e2e/fresh.rs"]
 mod fresh;
+#[path = "e2e/journals.rs"]
+mod journals;
 #[path = "e2e/live.rs"]
 mod live;
 #[path = "e2e/preview.rs"]

@@ -84,6 +84,20 @@ pub struct Op {
 }
 
 impl Op {
+    /// Asked for, and nothing heard of it yet.
+    fn begun(no: u64, about: About, invoked: u64) -> Self {
+        Self {
+            no,
+            about,
+            invoked,
+            end: None,
+            status: 0,
+            answer: Value::Null,
+        }
+    }
+}
+
+impl Op {
     pub fn is(&self, end: End) -> bool {
         self.end.is_some_and(|(_, ended)| ended == end)
     }
@@ -136,15 +150,7 @@ impl History {
                     about: about.clone(),
                 },
             );
-            let op = Op {
-                no,
-                about,
-                invoked: us,
-                end: None,
-                status: 0,
-                answer: Value::Null,
-            };
-            ops.insert(no, op);
+            ops.insert(no, Op::begun(no, about, us));
             no
         })
     }
@@ -226,15 +232,7 @@ pub fn read(path: &Path) -> Told {
     for line in std::fs::read_to_string(path).unwrap().lines() {
         match serde_json::from_str(line).unwrap() {
             Line::Invoke { no, us, about } => {
-                let op = Op {
-                    no,
-                    about,
-                    invoked: us,
-                    end: None,
-                    status: 0,
-                    answer: Value::Null,
-                };
-                ops.insert(no, op);
+                ops.insert(no, Op::begun(no, about, us));
             }
             Line::End {
                 no,

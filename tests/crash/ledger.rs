@@ -1,6 +1,6 @@
 //! What happens to the ledger from outside while the program works: somebody proposes an undo, a disk rots.
 
-use std::{path::Path, process::Command};
+use std::path::Path;
 
 use super::{
     cell::Cell,
@@ -10,16 +10,7 @@ use super::{
 
 /// Runs git in a folder as somebody; nothing where it fails, which under load it may.
 fn git(folder: &Path, args: &[&str]) -> Option<String> {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(folder)
-        .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.org"])
-        .args(args)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_SYSTEM", "/dev/null")
-        .env("GIT_EDITOR", "true")
-        .output()
-        .unwrap();
+    let output = chiffon_tests::git(folder, args);
     let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     output.status.success().then_some(said)
 }

@@ -119,3 +119,11 @@ pub fn waiting_change(fresh: &Fresh) -> String {
     fresh.run(&["run", change, "--no-input"]).expect_code(6);
     id_of(&newest(fresh))
 }
+
+/// A fleet that is asked to end does, in good order.
+#[track_caller]
+pub fn ends(mut up: Running) {
+    up.interrupt();
+    let ended = up.wait(LIMIT);
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+}

@@ -6,10 +6,7 @@
     reason = "a step that fails is a test that fails, and says where"
 )]
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -20,16 +17,7 @@ use super::{
 
 /// Runs git in a folder as somebody; what it printed.
 fn git(folder: &Path, args: &[&str]) -> String {
-    let output = Command::new("git")
-        .arg("-C")
-        .arg(folder)
-        .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.org"])
-        .args(args)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_SYSTEM", "/dev/null")
-        .env("GIT_EDITOR", "true")
-        .output()
-        .unwrap();
+    let output = chiffon_tests::git(folder, args);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "git {args:?}: {said}");
     String::from_utf8(output.stdout).unwrap().trim().to_owned()

@@ -5,6 +5,7 @@
 
 mod binary;
 mod chiffon;
+mod git;
 mod home;
 mod lines;
 mod process;
@@ -18,6 +19,7 @@ mod suite;
 mod wait;
 
 pub use chiffon::{Chiffon, Output, Running};
+pub use git::git;
 pub use home::Home;
 pub use process::{Process, children_of, processes_with_env};
 pub use pty::{Pty, without_codes};

@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{fs, io};
 
 /// Flips bits in the middle of an object, named as `git rev-parse` takes it; its id.
@@ -49,8 +48,7 @@ fn packed(repository: &Path, id: &str) -> io::Result<(PathBuf, u64)> {
 }
 
 fn git(repository: &Path, arguments: &[&str]) -> io::Result<String> {
-    let mut command = Command::new("git");
-    let done = command.arg("-C").arg(repository).args(arguments).output()?;
+    let done = super::git(repository, arguments);
     match done.status.success() {
         true => Ok(String::from_utf8_lossy(&done.stdout).into_owned()),
         false => Err(io::Error::other(format!("git {arguments:?}: {done:?}"))),

@@ -152,30 +152,12 @@ impl Desk<'_> {
                     "it was accepted, and neither started nor refused in time",
                 );
             }
-            (
-                TimerKind::Contact,
-                state @ (TaskState::Accepted { .. } | TaskState::Running { .. }),
-            ) => {
-                if matches!(state, TaskState::Accepted { .. }) {
-                    // What was accepted long ago may have been refused, or lost with its journal.
-                    self.push(Effect::Query { task: id });
-                }
-                let silent_since = heard.unwrap_or(Timestamp::MIN);
-                let limit = self
-                    .now
-                    .checked_sub(self.policy.silence)
-                    .unwrap_or(Timestamp::MIN);
-                if silent_since < limit {
-                    self.lose(id, "the agent was not heard of for too long");
-                } else {
-                    self.set_timer(
-                        TimerSubject::Task(id),
-                        TimerKind::Contact,
-                        self.policy.contact,
-                    );
-                    self.cancel_again(id);
-                }
+            (TimerKind::Contact, TaskState::Accepted { .. }) => {
+                // What was accepted long ago may have been refused, or lost with its journal.
+                self.push(Effect::Query { task: id });
+                self.contact_due(id, heard);
             }
+            (TimerKind::Contact, TaskState::Running { .. }) => self.contact_due(id, heard),
             (TimerKind::End, TaskState::Running { .. }) => self.lose(id, "no result came in time"),
             (TimerKind::Contact, TaskState::Unknown { .. }) => {
                 self.push(Effect::Query { task: id });
@@ -193,6 +175,25 @@ impl Desk<'_> {
             _ => return Err(Refusal::Nothing),
         }
         Ok(())
+    }
+
+    /// Its agent was heard of lately, or contact is lost.
+    fn contact_due(&mut self, id: TaskId, heard: Option<Timestamp>) {
+        let silent_since = heard.unwrap_or(Timestamp::MIN);
+        let limit = self
+            .now
+            .checked_sub(self.policy.silence)
+            .unwrap_or(Timestamp::MIN);
+        if silent_since < limit {
+            self.lose(id, "the agent was not heard of for too long");
+        } else {
+            self.set_timer(
+                TimerSubject::Task(id),
+                TimerKind::Contact,
+                self.policy.contact,
+            );
+            self.cancel_again(id);
+        }
     }
 
     /// Within start limit, time-out, grace and what clocks may be apart the agent has ended the run by itself

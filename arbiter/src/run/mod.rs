@@ -8,6 +8,7 @@
 
 mod apply;
 mod arm;
+mod asked;
 mod contact;
 mod context;
 mod decision;
@@ -31,6 +32,7 @@ mod timer;
 mod waiting;
 
 pub use apply::{NewRun, apply};
+pub use asked::{Decision, DecisionKind, DecisionState};
 pub use context::{Context, Ids};
 pub use desk::{Moved, RunPolicy};
 pub use event::{
@@ -41,8 +43,7 @@ pub use proof::{ProofError, SliceDocs};
 pub use question::{MAX_ROUNDS, Round, Said, Wants, Words};
 pub use request::secrets_of;
 pub use state::{
-    Approval, Cancelling, Decision, DecisionKind, DecisionState, Request, RequestState, Run, Sent,
-    Task, TaskState, bead_state,
+    Approval, Cancelling, Request, RequestState, Run, Sent, Task, TaskState, bead_state,
 };
 pub use task::changes;
 pub use timer::{TimerKind, TimerName, TimerSubject};
