@@ -21,7 +21,7 @@ mod session;
 mod settings;
 mod terminal;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 use crate::{
     args::{Cli, Command},
@@ -109,6 +109,9 @@ fn with_runtime(cli: &Cli, env: &Env, terminal: &Terminal) -> Result<Exit, Failu
     let runtime = tokio::runtime::Builder::new_multi_thread()
         // The store has threads of its own; what is left here is waiting.
         .worker_threads(2)
+        // Idle threads of the blocking pool are woken in turn: with the usual ten seconds the least work keeps all of
+        // them that the busiest moment needed, for ever.
+        .thread_keep_alive(Duration::from_secs(1))
         .enable_all()
         .build()
         .map_err(|error| Failure::internal(format!("no runtime: {error}")))?;
