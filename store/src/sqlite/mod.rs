@@ -18,6 +18,7 @@ mod lists;
 mod logs;
 mod open;
 mod outbox;
+mod patience;
 mod plans;
 mod projects;
 mod readers;

@@ -12,14 +12,12 @@ use std::{
 };
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::{Instant, timeout_at},
-};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     apply::{Answer, Batch, Command, apply},
     error::at_commit,
+    patience::within,
 };
 use crate::Error;
 
@@ -65,7 +63,6 @@ impl Writer {
     pub(super) async fn submit(&self, command: Command) -> Result<Answer, Error> {
         let stopped = || Error::Unavailable("database is closed".to_owned());
         let late = || Error::Unavailable(format!("not written within {} s", BOUND.as_secs()));
-        let until = Instant::now() + BOUND;
         let (reply, answer) = oneshot::channel();
         let taken = Arc::new(AtomicBool::new(false));
         let job = Job {
@@ -74,11 +71,12 @@ impl Writer {
             taken: taken.clone(),
         };
         let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
-        let sent = timeout_at(until, jobs.send(job)).await;
-        sent.map_err(|_| late())?.map_err(|_| stopped())?;
-        match timeout_at(until, answer).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Error::OutcomeUnknown("the writer stopped".to_owned())),
+        let work = async { jobs.send(job).await.map(|()| answer) };
+        let work = async { Ok(work.await.map_err(|_| stopped())?.await) };
+        match within(BOUND, work).await {
+            Ok(Ok(Ok(result))) => result,
+            Ok(Ok(Err(_))) => Err(Error::OutcomeUnknown("the writer stopped".to_owned())),
+            Ok(Err(closed)) => Err(closed),
             Err(_) if !taken.swap(true, Ordering::AcqRel) => Err(late()),
             Err(_) => Err(Error::OutcomeUnknown(format!(
                 "still being written after {} s",
