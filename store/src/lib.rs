@@ -5,6 +5,7 @@ mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contract;
+mod control;
 mod error;
 mod rows;
 mod seal;
@@ -15,6 +16,11 @@ mod verify;
 pub use commit::{Check, Commit, Expected, IdempotencyClaim, InboxKey, Receipt, Write};
 pub use contract::{
     ListDecisions, ListRequests, ListSchedules, ListTasks, RunRows, Store, StoredAnswer,
+};
+pub use control::{
+    AuditWrite, Backlog, ControlCommit, ControlCounts, ControlKey, ControlKind, ControlStore,
+    Decided, Expect, Loaded, MemoryControl, MemoryLimits, Outcome, StateChange, StateWrite,
+    Unaudited, Versioned,
 };
 pub use error::Error;
 pub use rows::{
