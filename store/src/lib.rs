@@ -30,5 +30,5 @@ pub use rows::{
     TaskRow, TimerRow,
 };
 #[cfg(feature = "sqlite")]
-pub use sqlite::{Options, Sqlite};
+pub use sqlite::{Options, Sqlite, SqliteControl};
 pub use verify::{Fault, Report, SliceHead, verify_audit, verify_audit_against};
