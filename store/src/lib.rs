@@ -1,5 +1,5 @@
-//! The store: its contract, the SQLite backend, and the conformance suite that a backend must pass to be
-//! supported. What the rows mean (lifecycles, judgement) is left to the arbiter and the engine.
+//! The store: its contract and the SQLite backend; the control store with its backends in memory, SQLite and Postgres;
+//! and the conformance suites that a backend must pass to be supported. What the rows mean (lifecycles, judgement) is left to the arbiter and the engine.
 
 mod commit;
 #[cfg(feature = "conformance")]
@@ -7,6 +7,8 @@ pub mod conformance;
 mod contract;
 mod control;
 mod error;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rows;
 mod seal;
 #[cfg(feature = "sqlite")]
@@ -23,6 +25,8 @@ pub use control::{
     Unaudited, Versioned,
 };
 pub use error::Error;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresControl, PostgresOptions};
 pub use rows::{
     AgentRow, AuditSeal, DecisionRow, DueTimer, EventRow, FreezeRow, HostRow, LeaseRow,
     LedgerBatchRow, LedgerEntryRow, LogRow, MetricRow, NewLogLine, NumberedAudit, OutboxRow,
