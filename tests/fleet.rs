@@ -21,12 +21,16 @@ mod laundered;
 mod ledger;
 #[path = "fleet/line.rs"]
 mod line;
+#[path = "fleet/looks.rs"]
+mod looks;
 #[path = "fleet/proof.rs"]
 mod proof;
 #[path = "fleet/proposals.rs"]
 mod proposals;
 #[path = "fleet/schedules.rs"]
 mod schedules;
+#[path = "fleet/spoiled.rs"]
+mod spoiled;
 #[path = "fleet/undo.rs"]
 mod undo;
 #[path = "fleet/words.rs"]

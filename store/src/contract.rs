@@ -252,8 +252,8 @@ pub trait Store: Send + Sync {
     /// All agents.
     async fn agents(&self, tenant: &TenantId) -> Result<Vec<AgentRow>, Error>;
 
-    /// One host's row.
-    async fn host(&self, tenant: &TenantId, host: &str) -> Result<Option<HostRow>, Error>;
+    /// What is open at these places, the oldest first; 1,000 at most.
+    async fn open_at(&self, tenant: &TenantId, places: &[String]) -> Result<Vec<HostRow>, Error>;
 
     /// Timers that are due, the oldest first.
     async fn due_timers(&self, now: Timestamp, limit: u32) -> Result<Vec<DueTimer>, Error>;

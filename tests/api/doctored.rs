@@ -280,8 +280,8 @@ impl Store for Doctored {
         self.inner.agents(tenant).await
     }
 
-    async fn host(&self, tenant: &TenantId, host: &str) -> Result<Option<HostRow>, Error> {
-        self.inner.host(tenant, host).await
+    async fn open_at(&self, tenant: &TenantId, places: &[String]) -> Result<Vec<HostRow>, Error> {
+        self.inner.open_at(tenant, places).await
     }
 
     async fn due_timers(&self, now: Timestamp, limit: u32) -> Result<Vec<DueTimer>, Error> {

@@ -43,7 +43,9 @@ impl Client {
         let mut found = Vec::new();
         for _ in 0..MOST_PAGES {
             let page = self.requests(&list).await?;
+            let spoiled = page.unreadable.iter().map(|row| row.request_id);
             let ids = page.items.iter().map(|request| request.request_id);
+            let ids = ids.chain(spoiled);
             found.extend(ids.filter(|id| id.to_string().starts_with(&prefix)));
             match page.next_cursor {
                 Some(cursor) => list.cursor = Some(cursor),
@@ -66,7 +68,9 @@ impl Client {
         let mut found = Vec::new();
         for _ in 0..MOST_PAGES {
             let page = self.decisions(&list).await?;
+            let spoiled = page.unreadable.iter().filter_map(|row| row.id.parse().ok());
             let ids = page.items.iter().map(|decision| decision.decision_id);
+            let ids = ids.chain(spoiled);
             found.extend(ids.filter(|id| id.to_string().starts_with(&prefix)));
             match page.next_cursor {
                 Some(cursor) => list.cursor = Some(cursor),

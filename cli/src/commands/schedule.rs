@@ -142,7 +142,7 @@ async fn list(context: &mut Context<'_>, args: &args::ListSchedules) -> Result<E
         [] => "There are no such schedules; `chiffon schedule add` makes one.".to_owned(),
         schedules => render::schedules(terminal.out, schedules),
     });
-    tell_more(terminal, page.next_cursor.as_deref());
+    tell_more(terminal, &page);
     Ok(Exit::Ok)
 }
 

@@ -51,9 +51,10 @@ pub(crate) use edits::{Editor, agent_of};
 pub(crate) use intake::{Incoming, Intake, IntakeError, accepted};
 pub(crate) use jobs::Jobs;
 pub(crate) use library::Library;
+pub(crate) use looks::ClearError;
 pub(crate) use preview::sealed_bytes;
 pub(crate) use recorded::Limits;
-pub(crate) use rows::slice_of;
+pub(crate) use rows::{Unreadable, read, slice_of};
 pub(crate) use schedules::{
     Draft, Edit, EditError, Fate, FireError, Fired, Schedule, Toggle, moment, schedule_view, times,
     zone,

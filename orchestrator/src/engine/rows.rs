@@ -52,7 +52,8 @@ impl Versions {
     }
 }
 
-fn read<T: DeserializeOwned>(
+/// What a document says.
+pub(crate) fn read<T: DeserializeOwned>(
     kind: &'static str,
     id: impl ToString,
     doc: &Value,

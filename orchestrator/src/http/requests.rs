@@ -23,12 +23,14 @@ use super::{
     frame::Trace,
     idempotency::{Call, Held, hold},
     input::{Asked, Body, Id, NoQuery, Nothing, Perhaps, none_such, page_size, unfit_query},
-    problem::{Refused, internal, kept},
+    problem::{Refused, kept},
     take::{Asking, take},
+    unreadable::{Columns, Read, read},
 };
 use crate::{
     engine::{
-        AdvanceError, Advanced, Cause, MASK, request_line, request_view, slice_of, undo_words,
+        AdvanceError, Advanced, Cause, MASK, read as understood, request_line, request_view,
+        slice_of, undo_words,
     },
     planner::explicit_form,
 };
@@ -196,8 +198,17 @@ pub(super) async fn list(
         cursors.cursor(&timed(row.created_at, row.request_id))
     });
     let mut items = Vec::with_capacity(rows.len());
+    let mut unreadable = Vec::new();
     for row in rows {
-        let request: Request = serde_json::from_value(row.doc).map_err(|error| internal(&error))?;
+        let stored = understood::<Request>("request", row.request_id, &row.doc);
+        let request = match read(stored.map_err(AdvanceError::from))? {
+            Read::Here(request) => request,
+            Read::Gone => continue,
+            Read::Spoiled(problem) => {
+                unreadable.push(row.with(problem));
+                continue;
+            }
+        };
         // What it waits for stands at its tasks; of those that run there are few.
         let run = match &request.state {
             RequestState::Running { .. } => {
@@ -219,7 +230,11 @@ pub(super) async fn list(
             line.waits_for_person || (!row.ended && asks(&state, row.request_id).await?);
         items.push(line);
     }
-    Ok(Json(Page { items, next_cursor }))
+    Ok(Json(Page {
+        items,
+        unreadable,
+        next_cursor,
+    }))
 }
 
 /// Whether a question about a request is open.

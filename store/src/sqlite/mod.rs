@@ -11,6 +11,7 @@ mod fleet;
 mod forget;
 mod freezes;
 mod history;
+mod hosts;
 mod keys;
 mod leases;
 mod ledger;
