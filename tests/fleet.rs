@@ -13,6 +13,8 @@ mod edits;
 mod faults;
 #[path = "fleet/freeze.rs"]
 mod freeze;
+#[path = "fleet/frozen_schedules.rs"]
+mod frozen_schedules;
 #[path = "fleet/guile.rs"]
 mod guile;
 #[path = "fleet/laundered.rs"]

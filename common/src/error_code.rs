@@ -131,6 +131,7 @@ codes! {
     OutcomeKnown = 5315, 409, Never, "how the task ended is known already";
     NoRetryWaits = 5316, 409, Never, "nothing of this request waits to be tried again";
     LookStillAsked = 5317, 409, AfterChange, "how a change ended on the host is still being asked";
+    RequestForgotten = 5318, 410, Never, "the request was forgotten with age";
     // 54xx execution
     SealRefused = 5401, 403, AfterChange, "the agent refused the work: it is not what was approved";
     StaleAttempt = 5402, 409, Never, "the agent has seen a later attempt";

@@ -85,6 +85,12 @@ pub enum Check {
         /// The version.
         version: u64,
     },
+    /// There are fewer schedules than this: [`crate::Error::Conflict`] otherwise. Counted where commits are serial, so
+    /// that many at once are not more.
+    FewerSchedules {
+        /// As many as there may be.
+        than: u64,
+    },
     /// This schedule still has this version: [`crate::Error::Conflict`] otherwise.
     Schedule {
         /// The schedule.

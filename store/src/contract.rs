@@ -311,6 +311,9 @@ pub trait Store: Send + Sync {
     /// The last numbered audit record of one stream; nothing where there is no such stream.
     async fn last_of_stream(&self, stream: &str) -> Result<Option<NumberedAudit>, Error>;
 
+    /// The record in whose transaction the rows of this request were forgotten, the last where there are several.
+    async fn forgotten_by(&self, request: RequestId) -> Result<Option<NumberedAudit>, Error>;
+
     /// The last seal; nothing where nothing is recorded.
     async fn last_seal(&self) -> Result<Option<AuditSeal>, Error>;
 

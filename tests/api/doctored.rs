@@ -349,6 +349,10 @@ impl Store for Doctored {
         self.inner.last_of_stream(stream).await
     }
 
+    async fn forgotten_by(&self, request: RequestId) -> Result<Option<NumberedAudit>, Error> {
+        self.inner.forgotten_by(request).await
+    }
+
     async fn last_seal(&self) -> Result<Option<AuditSeal>, Error> {
         self.inner.last_seal().await
     }

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use chiffon_arbiter::{Run, Task, WaitingOn, changes};
-use chiffon_common::{AgentKind, HostName, ProjectId, RequestId, Step, TaskId, api::AgentStatus};
+use chiffon_common::{
+    AgentKind, HostName, ProjectId, RequestId, Step, TaskId, api::AgentStatus, clock_words,
+};
 use chiffon_store::TaskRow;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -167,7 +169,8 @@ impl Shared {
             || owner.to_owned(),
             |(_, request)| format!("request {request}"),
         );
-        let (host, since, place) = (&claim.host, since.strftime("%H:%M"), place(before));
+        let since = clock_words(since, self.clock.now(), "%H:%M");
+        let (host, place) = (&claim.host, place(before));
         format!("waits for {host}, held{same} by {holder} since {since}{asks}{place}")
     }
 

@@ -197,6 +197,7 @@ impl From<AdvanceError> for Refused {
     fn from(error: AdvanceError) -> Self {
         match error {
             AdvanceError::NoRequest => none_such::<RequestId>(),
+            AdvanceError::Forgotten(problem) => Self::Problem(problem),
             AdvanceError::Store(error) => error.into(),
             AdvanceError::Unreadable(error) => unreadable(&error).into(),
             AdvanceError::Unwritable(_) | AdvanceError::Proof(_) | AdvanceError::Outgoing(_) => {

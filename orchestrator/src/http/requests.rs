@@ -22,7 +22,7 @@ use super::{
     etag::versioned,
     frame::Trace,
     idempotency::{Call, Held, hold},
-    input::{Asked, Body, Id, NoQuery, Nothing, Perhaps, none_such, page_size, unfit_query},
+    input::{Asked, Body, Id, NoQuery, Nothing, Perhaps, page_size, unfit_query},
     problem::{Refused, kept},
     take::{Asking, take},
     unreadable::{Columns, Read, read},
@@ -106,11 +106,7 @@ pub(super) async fn show(
 /// One request with its version.
 pub(super) async fn view(state: &State, id: RequestId) -> Result<(RequestView, u64), Refused> {
     let shared = &state.shared;
-    let rows = shared
-        .store
-        .run(&shared.settings.tenant, id)
-        .await?
-        .ok_or_else(none_such::<RequestId>)?;
+    let rows = shared.rows_of(id).await?;
     let (version, updated_at) = (rows.request.version, rows.request.updated_at);
     let (run, _) = slice_of(&rows).map_err(AdvanceError::from)?;
     let commit = if run.request.state.ended() {

@@ -20,7 +20,7 @@ pub(super) enum Read<T> {
 pub(super) fn read<T>(found: Result<T, AdvanceError>) -> Result<Read<T>, Refused> {
     match found {
         Ok(found) => Ok(Read::Here(found)),
-        Err(AdvanceError::NoRequest) => Ok(Read::Gone),
+        Err(AdvanceError::NoRequest | AdvanceError::Forgotten(_)) => Ok(Read::Gone),
         Err(AdvanceError::Unreadable(error)) => Ok(Read::Spoiled(unreadable(&error))),
         Err(error) => Err(error.into()),
     }

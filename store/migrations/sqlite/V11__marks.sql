@@ -1,3 +1,7 @@
+-- Which record a request was forgotten by, and open outcomes by place.
+
+CREATE INDEX audit_of_forgotten ON audit_log (audit_id) WHERE entry ->> '$.action' = 'history.forgotten';
+
 -- What is known of a host beyond the inventory: which tasks left their outcome open there. One row for each place and
 -- task, so that what is settled of one takes nothing of another; a place is a host's name or the machine behind it.
 

@@ -181,6 +181,7 @@ fn apply_commit(batch: &mut Batch<'_>, commit: &Commit) -> Result<Receipt, Error
             }
             Check::Free { name, owner, now } => leases::free(conn, tenant, name, owner, *now)?,
             Check::Freeze { version } => freezes::check(conn, tenant, *version)?,
+            Check::FewerSchedules { than } => schedules::fewer(conn, tenant, *than)?,
             Check::Schedule {
                 schedule_id,
                 version,

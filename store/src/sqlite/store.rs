@@ -339,6 +339,11 @@ impl Store for Sqlite {
             .await
     }
 
+    async fn forgotten_by(&self, request: RequestId) -> Result<Option<NumberedAudit>, Error> {
+        self.read(move |conn| audit::forgotten_by(conn, request))
+            .await
+    }
+
     async fn last_seal(&self) -> Result<Option<AuditSeal>, Error> {
         self.read(audit::last_seal).await
     }
