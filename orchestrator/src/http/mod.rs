@@ -32,6 +32,7 @@ mod schedules;
 mod server;
 mod take;
 mod tasks;
+mod unreadable;
 
 use std::sync::Arc;
 

@@ -145,6 +145,7 @@ cases! {
     freeze: a_freeze_is_read_back_and_changes_from_its_version,
         whoever_judged_before_a_freeze_is_told_so;
     schedules: a_schedule_is_made_changed_and_removed_from_its_version,
+        many_at_once_are_not_more_than_there_may_be,
         a_commit_holds_the_version_of_a_schedule,
         a_schedule_is_due_when_its_time_has_come_and_its_last_run_has_ended,
         schedules_ahead_of_the_clock_are_found,

@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
-    audit, fleet, forget, freezes, history, keys, leases, ledger, logs, outbox, projects, runs,
-    schedules, stream, timers, told, writer::Duty,
+    audit, fleet, forget, freezes, history, hosts, keys, leases, ledger, logs, outbox, projects,
+    runs, schedules, stream, timers, told, writer::Duty,
 };
 use crate::{
     Error, OutboxRow,
@@ -212,6 +212,7 @@ fn apply_commit(batch: &mut Batch<'_>, commit: &Commit) -> Result<Receipt, Error
             }
             Check::Free { name, owner, now } => leases::free(conn, tenant, name, owner, *now)?,
             Check::Freeze { version } => freezes::check(conn, tenant, *version)?,
+            Check::FewerSchedules { than } => schedules::fewer(conn, tenant, *than)?,
             Check::Schedule {
                 schedule_id,
                 version,
@@ -256,7 +257,10 @@ fn apply_write(
             version,
         } => schedules::remove(conn, tenant, *schedule_id, *version)?,
         Write::ForgetRequest(request) => history::forget(conn, tenant, *request)?,
-        Write::Host(row) => fleet::write_host(conn, tenant, row)?,
+        Write::MarkHost(row) => hosts::mark(conn, tenant, row)?,
+        Write::UnmarkHosts { task_id, places } => {
+            hosts::unmark(conn, tenant, *task_id, places.as_deref())?;
+        }
         Write::Metric(row) => fleet::write_metric(conn, tenant, row)?,
         Write::SetTimer(row) => timers::set(conn, tenant, row)?,
         Write::ClearTimer { slice, name } => timers::clear(conn, tenant, slice, name)?,

@@ -12,6 +12,7 @@ mod fleet;
 mod forget;
 mod freezes;
 mod history;
+mod hosts;
 mod keys;
 mod leases;
 mod ledger;
