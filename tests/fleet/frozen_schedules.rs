@@ -1,11 +1,6 @@
 //! Schedules in a frozen fleet: what comes due starts nothing, waits where everybody sees it, and nothing of it is lost in
 //! silence.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a step that fails is a test that fails, and says where"
-)]
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
