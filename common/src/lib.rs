@@ -9,6 +9,7 @@ pub mod api;
 mod audit;
 mod bundle;
 mod canonical;
+mod contracts;
 mod digest;
 mod envelope;
 mod error_code;
@@ -32,14 +33,19 @@ mod trace;
 pub use audit::{AuditEntry, AuditRecord, GENESIS, MoveRecord, PolicyResult, Principal, Subject};
 pub use bundle::{Bundle, BundleError, BundleFile};
 pub use canonical::{CanonicalError, to_canonical};
+pub use contracts::{
+    ActionReceipt, ActionResult, ActionStatus, AuthZDecision, AuthZRequest, AuthZWord,
+    ContractError, GenerationResult, GenerationStatus, MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH,
+    Permission, read as read_contract,
+};
 pub use digest::{Digest, DigestError};
 pub use envelope::{Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, MessageType};
 pub use error_code::{ErrorCode, Retry};
 pub use event::{Actor, Content, EntryCall, Event, EventError, MAX_TEXT_CHARS, Undoing};
 pub use freeze::Frozen;
 pub use ids::{
-    AgentId, AuditId, BootId, DecisionId, EventId, IdError, Incarnation, MessageId, PlanId,
-    ProjectId, RequestId, RoomId, ScheduleId, TaskId, TenantId, TraceId,
+    ActionId, AgentId, AuditId, BootId, DecisionId, EventId, IdError, Incarnation, MessageId,
+    PlanId, ProjectId, RequestId, RoomId, ScheduleId, TaskId, TenantId, TraceId,
 };
 pub use messages::{
     AgentKind, AttemptRef, BundlePiece, DiskMetrics, ErrorMessage, Heartbeat, HostOutcome,

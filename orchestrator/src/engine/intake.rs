@@ -2,13 +2,14 @@
 //! answered (DESIGN sections 4.1 and 4.2).
 
 use chiffon_arbiter::{
-    Authorisation, Judgement, NewRun, Prior, ProofError, Run, StageRecord, process,
+    Case, Judgement, NewRun, Prior, ProofError, RoomState, Run, StageRecord, TenantState, process,
 };
 use chiffon_common::{
-    Action, AuditEntry, CanonicalError, Digest, Event, EventError, MoveRecord, RequestId,
+    Action, AuditEntry, CanonicalError, Digest, Event, EventError, MoveRecord, PlanId, RequestId,
     ResponsePlan, Subject, TraceId, api::RequestAccepted,
 };
 use chiffon_store::{Commit, Error, EventRow, Expected, ProjectRow, RoomRow, Write};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::{Cause, Fate, Fired, KeptAnswer, KeyClaim, Shared, rows};
@@ -32,8 +33,6 @@ pub(crate) struct Intake {
 pub(crate) struct Incoming {
     /// What was said.
     pub(crate) event: Event,
-    /// What the authoriser says.
-    pub(crate) authorisation: Authorisation,
     /// The trace that all of it belongs to.
     pub(crate) trace: TraceId,
     /// The key under which the answer is kept.
@@ -49,6 +48,8 @@ pub(crate) enum IntakeError {
     Malformed(EventError),
     #[error("the same id was used for another event")]
     Conflict,
+    #[error("there is no external authoriser here")]
+    NoAuthoriser,
     #[error(transparent)]
     Proof(#[from] ProofError),
     #[error("event has no canonical form")]
@@ -70,8 +71,17 @@ impl Shared {
                 event.ts = serde_json::from_value::<Event>(stored.event.clone())?.ts;
             }
             let prior = stored.as_ref().map(prior).transpose()?;
-            let policy = &self.settings.policy;
-            match process(event, prior.as_ref(), policy, &incoming.authorisation)? {
+            let case = Case {
+                event,
+                prior: prior.as_ref(),
+                room: &RoomState::default(),
+                tenant: &TenantState::default(),
+                policy: &self.settings.policy,
+                authorisation: None,
+                now: self.clock.now(),
+            };
+            match process(&case)? {
+                Judgement::NeedsAuthorisation(_) => return Err(IntakeError::NoAuthoriser),
                 Judgement::Malformed(error) => return Err(IntakeError::Malformed(error)),
                 Judgement::Conflict => return Err(IntakeError::Conflict),
                 Judgement::Repeated { plan } => {
@@ -81,7 +91,7 @@ impl Shared {
                         is_repeated: true,
                     });
                 }
-                Judgement::Fresh { plan, stages } => {
+                Judgement::Fresh { plan, stages, .. } => {
                     match self.store_answer(&incoming, &plan, &stages).await {
                         Ok(request) => {
                             self.nudges.asked.notify_one();
@@ -272,9 +282,20 @@ pub(crate) fn accepted(request_id: RequestId) -> Result<KeptAnswer, serde_json::
     })
 }
 
+/// The stored answer. One of a version before the actions had ids is given them: they follow from the plan.
 fn prior(row: &EventRow) -> Result<Prior, serde_json::Error> {
+    let mut plan = row.plan.clone();
+    let id = PlanId::deserialize(&plan["plan_id"])?;
+    let actions = plan["actions"].as_array_mut().into_iter().flatten();
+    for (position, action) in actions.enumerate() {
+        if let Some(action) = action.as_object_mut() {
+            action
+                .entry("action_id")
+                .or_insert_with(|| json!(Action::id(id, position)));
+        }
+    }
     Ok(Prior {
         body: row.body,
-        plan: serde_json::from_value(row.plan.clone())?,
+        plan: serde_json::from_value(plan)?,
     })
 }

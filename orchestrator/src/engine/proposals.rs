@@ -8,7 +8,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use chiffon_arbiter::Authorisation;
 use chiffon_common::{
     Actor, Content, ErrorCode, Event, EventId, MessageId, Principal, Problem, RequestId, RoomId,
     Subject, TraceId, Undoing,
@@ -250,7 +249,6 @@ impl Shared {
         };
         let incoming = Incoming {
             event,
-            authorisation: Authorisation::Allow,
             trace: TraceId::from_uuid(self.clock.fresh_id()),
             claim: None,
             schedule: None,

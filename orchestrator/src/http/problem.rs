@@ -217,30 +217,16 @@ impl From<IntakeError> for Refused {
             IntakeError::Malformed(why) => malformed_event(&why).into(),
             IntakeError::Conflict => key_reused().into(),
             IntakeError::Store(error) => error.into(),
-            IntakeError::Canonical(_) | IntakeError::Proof(_) | IntakeError::Unwritable(_) => {
-                internal(&error).into()
-            }
+            IntakeError::Canonical(_)
+            | IntakeError::Proof(_)
+            | IntakeError::Unwritable(_)
+            | IntakeError::NoAuthoriser => internal(&error).into(),
         }
     }
 }
 
 fn malformed_event(why: &chiffon_common::EventError) -> Problem {
-    use chiffon_common::EventError;
-    let (code, todo) = match why {
-        EventError::Empty => (
-            ErrorCode::EmptyRequest,
-            "say in a sentence what is to be done, for example: chiffon run \"How full are the disks on this machine?\"",
-        ),
-        EventError::Binary(_) => (ErrorCode::BinaryRequest, "send plain text in UTF-8"),
-        EventError::TooLong { .. } => (
-            ErrorCode::RequestTooLong,
-            "shorten it; put long content into a file on the host",
-        ),
-        EventError::Version(_) | EventError::Field(_) => (
-            ErrorCode::MalformedMessage,
-            "correct the field and send it again",
-        ),
-    };
+    let (code, todo) = (why.code(), why.todo());
     let field = FieldError::body("/text", why.to_string());
     Problem::new(code, why.to_string(), todo).at(field)
 }
