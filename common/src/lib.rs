@@ -35,8 +35,9 @@ pub use bundle::{Bundle, BundleError, BundleFile};
 pub use canonical::{CanonicalError, to_canonical};
 pub use contracts::{
     ActionReceipt, ActionResult, ActionStatus, AuthZDecision, AuthZRequest, AuthZWord,
-    ContractError, GenerationResult, GenerationStatus, MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH,
-    Permission, read as read_contract,
+    CONTRACT_SCHEMAS, ContractActions, ContractError, Contracts, GenerationResult,
+    GenerationStatus, MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH, Permission, contracts,
+    read as read_contract,
 };
 pub use digest::{Digest, DigestError};
 pub use envelope::{Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, MessageType};
