@@ -7,6 +7,11 @@ use jiff::Timestamp;
 
 use super::*;
 
+mod gates;
+mod golden;
+mod storm;
+mod world;
+
 fn event(text: &str) -> Event {
     Event {
         v: 0,
