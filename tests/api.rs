@@ -10,6 +10,8 @@
 
 #[path = "api/client.rs"]
 mod client;
+#[path = "api/contracts.rs"]
+mod contracts;
 #[path = "api/crowd.rs"]
 mod crowd;
 #[path = "api/cursors.rs"]

@@ -5,12 +5,16 @@
 
 mod document;
 mod read;
+#[cfg(feature = "openapi")]
+mod schema;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use document::{CONTRACT_SCHEMAS, ContractActions, Contracts, contracts};
 pub use read::{ContractError, MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH, read};
+#[cfg(feature = "openapi")]
+pub use schema::contract_schemas;
 
 use crate::{
     ActionId, Actor, EventError, EventId, PlanId, ReasonCode, RoomId, TenantId,

@@ -33,6 +33,8 @@ mod trace;
 pub use audit::{AuditEntry, AuditRecord, GENESIS, MoveRecord, PolicyResult, Principal, Subject};
 pub use bundle::{Bundle, BundleError, BundleFile};
 pub use canonical::{CanonicalError, to_canonical};
+#[cfg(feature = "openapi")]
+pub use contracts::contract_schemas;
 pub use contracts::{
     ActionReceipt, ActionResult, ActionStatus, AuthZDecision, AuthZRequest, AuthZWord,
     CONTRACT_SCHEMAS, ContractActions, ContractError, Contracts, GenerationResult,
