@@ -12,6 +12,8 @@
 mod client;
 #[path = "api/contracts.rs"]
 mod contracts;
+#[path = "api/control.rs"]
+mod control;
 #[path = "api/crowd.rs"]
 mod crowd;
 #[path = "api/cursors.rs"]

@@ -11,10 +11,10 @@ mod schedule;
 
 pub use agent::{Agent, AgentEffect, AgentEvent, AgentMoved, AgentState, advance_agent};
 pub use control::{
-    ActionCase, Authorisation, Authz, AuthzMode, Bucket, Case, Closing, FailMode, Gates,
+    ActionCase, Answering, Authorisation, Authz, AuthzMode, Bucket, Case, Closing, FailMode, Gates,
     Generating, GenerationCase, Grant, Judgement, Noting, Pattern, Planner, Policy, PolicyFault,
     Prior, Probability, ProbabilityError, Rate, ReplyPolicy, RoomState, Span, Stage, StageRecord,
-    TenantState, generated, process, reported,
+    TenantState, Word, generated, plan_id_of, process, process_answer, reported,
 };
 pub use rules::rules_digest;
 pub use run::{

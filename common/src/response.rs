@@ -201,6 +201,12 @@ pub enum ReasonCode {
     GenerationFailed,
     /// The generator refused.
     GenerationRefused,
+    /// It says yes to what the room is asked.
+    Approved,
+    /// It says no to what the room is asked.
+    Rejected,
+    /// It answers what the room is asked, which cannot be answered in a room.
+    ApprovalByLink,
     /// There is no such plan.
     UnknownPlan,
     /// The plan asked for no generation.

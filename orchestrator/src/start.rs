@@ -46,6 +46,8 @@ pub struct Config {
     pub user_home: PathBuf,
     /// Catalogue folders in order.
     pub catalogue_roots: Vec<Root>,
+    /// The rules of the control plane.
+    pub control: Policy,
     /// Limits of the lifecycles.
     pub lifecycles: RunPolicy,
     /// How long an approval may wait for its first step, in seconds. Default 3600.
@@ -114,7 +116,7 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Starts the orchestrator: binds first, then declares the queues, then works.
 pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem> {
     let listener = http::bind(config.listen).await?;
-    let policy = control_plane();
+    let policy = config.control;
     let good_for = i64::try_from(config.good_for_seconds).unwrap_or(i64::MAX);
     let good_for = SignedDuration::from_secs(good_for);
     let rules = rules_digest(&policy, &config.lifecycles, good_for).map_err(|error| {
@@ -189,8 +191,8 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
     })
 }
 
-/// The rules of the control plane: no gate is shut, persons and services may ask for work.
-fn control_plane() -> Policy {
+/// The rules of the control plane where nobody chose others: no gate is shut, persons and services may ask for work.
+pub fn usual_control() -> Policy {
     let asker = "asker";
     let may_ask = |kind: &str| Grant {
         role: asker.to_owned(),

@@ -14,7 +14,10 @@ mod state;
 
 pub use authz::Authorisation;
 pub use closing::{ActionCase, Closing, GenerationCase, Noting, generated, reported};
-pub use pipeline::{Case, Judgement, Prior, Stage, StageRecord, process};
+pub use pipeline::{
+    Answering, Case, Judgement, Prior, Stage, StageRecord, Word, plan_id_of, process,
+    process_answer,
+};
 pub use policy::{
     Authz, AuthzMode, FailMode, Gates, Grant, Pattern, Planner, Policy, PolicyFault, Probability,
     ProbabilityError, Rate, ReplyPolicy,

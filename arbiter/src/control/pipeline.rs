@@ -5,8 +5,8 @@
 //! stores the audit record before it gives the plan away.
 
 use chiffon_common::{
-    Action, ActionId, AuthZRequest, CanonicalError, Digest, Event, EventError, Intent, Permission,
-    PlanId, ReasonCode, ResponsePlan,
+    Action, ActionId, AuthZRequest, CanonicalError, Digest, Event, EventError, EventId, Intent,
+    Permission, PlanId, ReasonCode, ResponsePlan, TenantId,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -106,11 +106,53 @@ pub enum Judgement {
     NeedsAuthorisation(Box<AuthZRequest>),
 }
 
+/// A word that answers what the room is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answering {
+    /// Yes or no.
+    pub word: Word,
+    /// What is said where a room is not the place to answer: a change of tier 2, or several questions at once.
+    pub elsewhere: Option<String>,
+}
+
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// It may be done.
+    Yes,
+    /// It may not.
+    No,
+}
+
+impl Word {
+    /// The word that a text is, and nothing beside it.
+    pub fn of(text: &str) -> Option<Self> {
+        let word = text.trim().trim_end_matches(['.', '!']).to_lowercase();
+        match word.as_str() {
+            "yes" | "approve" => Some(Self::Yes),
+            "no" | "reject" => Some(Self::No),
+            _ => None,
+        }
+    }
+}
+
 /// Judges an event. Same case: same bytes.
 ///
 /// # Errors
 /// Where the event has no canonical form to be compared with a stored one.
 pub fn process(case: &Case<'_>) -> Result<Judgement, CanonicalError> {
+    judge(case, None)
+}
+
+/// Judges an event that answers what its room is asked. The stages are the same; what is wanted is to approve.
+///
+/// # Errors
+/// As for [`process`].
+pub fn process_answer(case: &Case<'_>, answering: &Answering) -> Result<Judgement, CanonicalError> {
+    judge(case, Some(answering))
+}
+
+fn judge(case: &Case<'_>, answering: Option<&Answering>) -> Result<Judgement, CanonicalError> {
     let Case { event, policy, .. } = *case;
     if let Err(error) = event.validate() {
         return Ok(Judgement::Malformed(error));
@@ -137,7 +179,11 @@ pub fn process(case: &Case<'_>) -> Result<Judgement, CanonicalError> {
         }
     };
     say(&mut stages, Stage::Gate, ReasonCode::Pass);
-    let wanted = wanted(policy);
+    let wanted = match answering {
+        Some(_) => Permission::Approve,
+        None if policy.jobs => Permission::StartAgentJob,
+        None => Permission::RequestGeneration,
+    };
     let (said, detail) = match (policy.authz.mode, case.authorisation) {
         (AuthzMode::Builtin, _) => {
             let place = (&event.tenant_id, &event.room_id);
@@ -157,21 +203,15 @@ pub fn process(case: &Case<'_>) -> Result<Judgement, CanonicalError> {
     if !matches!(said, ReasonCode::Pass | ReasonCode::AuthzSkipped) {
         return Ok(nothing(event, said, stages, tenant));
     }
+    if let Some(answering) = answering {
+        return Ok(heard(event, answering, stages, tenant));
+    }
     let (intent, because) = policy.planner.intent(event);
     say(&mut stages, Stage::Intent, because);
     if intent == Intent::Ignore {
         return Ok(nothing(event, because, stages, tenant));
     }
     Ok(answered(case, (intent, because), stages, tenant))
-}
-
-/// What an event of this policy asks for.
-fn wanted(policy: &Policy) -> Permission {
-    if policy.jobs {
-        Permission::StartAgentJob
-    } else {
-        Permission::RequestGeneration
-    }
 }
 
 fn say(stages: &mut Vec<StageRecord>, stage: Stage, reason_code: ReasonCode) {
@@ -194,6 +234,39 @@ fn nothing(
         Action::DoNothing {
             action_id,
             reason_code,
+        }
+    });
+    Judgement::Fresh {
+        plan,
+        stages,
+        room: None,
+        tenant,
+    }
+}
+
+/// The answer to a word about what the room is asked: the shell passes it on, or the actor is told where to say it.
+fn heard(
+    event: &Event,
+    answering: &Answering,
+    mut stages: Vec<StageRecord>,
+    tenant: Option<TenantState>,
+) -> Judgement {
+    let because = match (&answering.elsewhere, answering.word) {
+        (Some(_), _) => ReasonCode::ApprovalByLink,
+        (None, Word::Yes) => ReasonCode::Approved,
+        (None, Word::No) => ReasonCode::Rejected,
+    };
+    say(&mut stages, Stage::Intent, because);
+    let Some(text) = &answering.elsewhere else {
+        return nothing(event, because, stages, tenant);
+    };
+    say(&mut stages, Stage::ResponsePlan, because);
+    let plan = plan(event, (Intent::Reply, because), |action_id| {
+        Action::SendReply {
+            action_id,
+            target: event.room_id.clone(),
+            reply_to: event.event_id.clone(),
+            text: text.clone(),
         }
     });
     Judgement::Fresh {
@@ -269,7 +342,7 @@ fn plan(
 fn question(event: &Event, action: Permission) -> AuthZRequest {
     AuthZRequest {
         v: 0,
-        request_id: ActionId::from_uuid(of_event("authz", event)),
+        request_id: ActionId::from_uuid(of_ids("authz", &event.tenant_id, &event.event_id)),
         tenant_id: event.tenant_id.clone(),
         room_id: event.room_id.clone(),
         actor: event.actor.clone(),
@@ -281,13 +354,17 @@ fn question(event: &Event, action: Permission) -> AuthZRequest {
     }
 }
 
-/// UUIDv5 of tenant and event id: no minted id stands in a response plan.
 fn plan_id(event: &Event) -> PlanId {
-    PlanId::from_uuid(of_event("response-plan", event))
+    plan_id_of(&event.tenant_id, &event.event_id)
+}
+
+/// The id of the plan that an event gets, a UUIDv5 of tenant and event id: no minted id stands in a response plan.
+pub fn plan_id_of(tenant: &TenantId, event: &EventId) -> PlanId {
+    PlanId::from_uuid(of_ids("response-plan", tenant, event))
 }
 
 /// A newline cannot occur in either id, so two pairs never run into each other.
-fn of_event(what: &str, event: &Event) -> Uuid {
-    let name = format!("chiffon:{what}\n{}\n{}", event.tenant_id, event.event_id);
+fn of_ids(what: &str, tenant: &TenantId, event: &EventId) -> Uuid {
+    let name = format!("chiffon:{what}\n{tenant}\n{event}");
     Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes())
 }

@@ -79,10 +79,33 @@ fn rewrite(value: &mut Value) {
             if let Some(pattern) = pattern.filter(|_| !map.contains_key("pattern")) {
                 map.insert("pattern".to_owned(), json!(pattern));
             }
+            // Widths of numbers of this program are no business of others.
+            if map
+                .get("type")
+                .is_some_and(|kind| kind == "integer" || kind.is_array())
+            {
+                map.retain(|key, said| key != "format" || !is_width(said));
+            }
+            for form in map
+                .get_mut("oneOf")
+                .and_then(Value::as_array_mut)
+                .into_iter()
+                .flatten()
+            {
+                if form["properties"]["type"].is_object() {
+                    form["additionalProperties"] = json!(false);
+                }
+            }
             map.values_mut().for_each(rewrite);
         }
         _ => {}
     }
+}
+
+fn is_width(format: &Value) -> bool {
+    format
+        .as_str()
+        .is_some_and(|format| format.starts_with("int"))
 }
 
 /// A text where the generation was completed, and only there.

@@ -251,6 +251,7 @@ impl Shared {
             event,
             trace: TraceId::from_uuid(self.clock.fresh_id()),
             claim: None,
+            by_adapter: false,
             schedule: None,
         };
         let taken = self.intake(incoming).await?;

@@ -216,6 +216,9 @@ impl From<IntakeError> for Refused {
         match error {
             IntakeError::Malformed(why) => malformed_event(&why).into(),
             IntakeError::Conflict => key_reused().into(),
+            IntakeError::Unasked(reason) => unasked(reason).into(),
+            IntakeError::Unanswered(error) => (*error).into(),
+            IntakeError::Refused(refusal) => refusal.into(),
             IntakeError::Store(error) => error.into(),
             IntakeError::Canonical(_)
             | IntakeError::Proof(_)
@@ -223,6 +226,13 @@ impl From<IntakeError> for Refused {
             | IntakeError::NoAuthoriser => internal(&error).into(),
         }
     }
+}
+
+/// A result that nothing waits for.
+fn unasked(reason: chiffon_common::ReasonCode) -> Problem {
+    let code = reason.error_code().unwrap_or(ErrorCode::Conflict);
+    let todo = "send the ids as they stand in the plan; the page of the code says more";
+    Problem::new(code, code.title(), todo)
 }
 
 fn malformed_event(why: &chiffon_common::EventError) -> Problem {

@@ -41,6 +41,7 @@ pub(super) async fn take(state: &State, asking: Asking) -> Result<Response, Refu
         event,
         trace: asking.trace.0,
         claim: asking.held.as_ref().map(|held| held.claim.clone()),
+        by_adapter: false,
         schedule: None,
     };
     let taken = state.shared.intake(incoming).await?;

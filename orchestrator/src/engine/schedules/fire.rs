@@ -239,6 +239,7 @@ impl Shared {
             event,
             trace,
             claim,
+            by_adapter: false,
             schedule: Some(Box::new(fired)),
         };
         Ok(self.intake(incoming).await?)
