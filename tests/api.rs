@@ -40,6 +40,8 @@ mod keys;
 mod limits;
 #[path = "api/listener.rs"]
 mod listener;
+#[path = "api/plans.rs"]
+mod plans;
 #[path = "api/problems.rs"]
 mod problems;
 #[path = "api/records.rs"]

@@ -13,6 +13,8 @@ mod edits;
 mod faults;
 #[path = "fleet/freeze.rs"]
 mod freeze;
+#[path = "fleet/frozen_schedules.rs"]
+mod frozen_schedules;
 #[path = "fleet/guile.rs"]
 mod guile;
 #[path = "fleet/laundered.rs"]
@@ -21,12 +23,16 @@ mod laundered;
 mod ledger;
 #[path = "fleet/line.rs"]
 mod line;
+#[path = "fleet/looks.rs"]
+mod looks;
 #[path = "fleet/proof.rs"]
 mod proof;
 #[path = "fleet/proposals.rs"]
 mod proposals;
 #[path = "fleet/schedules.rs"]
 mod schedules;
+#[path = "fleet/spoiled.rs"]
+mod spoiled;
 #[path = "fleet/undo.rs"]
 mod undo;
 #[path = "fleet/words.rs"]

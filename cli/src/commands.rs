@@ -43,7 +43,7 @@ mod watch;
 
 use std::future::Future;
 
-use chiffon_common::api::Health;
+use chiffon_common::api::{Health, Page};
 
 pub use self::config::config;
 use crate::{
@@ -143,9 +143,24 @@ fn only_lines(terminal: &Terminal) -> Result<(), Failure> {
     }
 }
 
-/// How to see the rest of a list, for people; programs find the cursor in the document.
-fn tell_more(terminal: &Terminal, next: Option<&str>) {
-    if let Some(cursor) = next {
+/// What else there is to a page, for people: rows that cannot be shown, and how to see the rest of the list. Programs
+/// find both in the document.
+fn tell_more<T>(terminal: &Terminal, page: &Page<T>) {
+    for row in &page.unreadable {
+        let of = match row.kind.as_str() {
+            "request" => String::new(),
+            _ => format!(" of request {}", row.request_id),
+        };
+        let state = row.state.as_deref().map_or_else(String::new, |state| {
+            format!(" ({})", crate::render::one_line(state, 40))
+        });
+        let kind = crate::render::one_line(&row.kind, 40);
+        let id = crate::render::one_line(&row.id, 80);
+        let failure = Failure::from(row.problem.clone());
+        terminal.say(&format!("The {kind} {id}{of}{state} cannot be shown:"));
+        terminal.say(&crate::render::failure(terminal.err, &failure));
+    }
+    if let Some(cursor) = page.next_cursor.as_deref() {
         let cursor = crate::render::one_line(cursor, 200);
         terminal.say(&format!("There are more: --cursor {cursor}"));
     }

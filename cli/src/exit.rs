@@ -91,6 +91,8 @@ impl Exit {
     pub fn of_error(code: ErrorCode) -> Self {
         match code {
             ErrorCode::OutcomeUnknown => Self::Unknown,
+            // Whatever is known of it, it is not there any more.
+            ErrorCode::RequestForgotten => Self::NotFound,
             ErrorCode::UnknownKey | ErrorCode::InvalidValue => Self::Usage,
             // The data folder is no fault of the command line.
             ErrorCode::HomeUnusable => Self::Failure,
@@ -158,6 +160,7 @@ mod tests {
     fn errors_have_the_documented_exit_codes() {
         let cases = [
             (ErrorCode::NotFound, 3),
+            (ErrorCode::RequestForgotten, 3),
             (ErrorCode::Unauthenticated, 4),
             (ErrorCode::DigestMismatch, 5),
             (ErrorCode::PreconditionFailed, 5),

@@ -10,8 +10,22 @@ use crate::{render::one_line, terminal::Terminal};
 /// Slow enough for a terminal over a bad line.
 const BEAT: Duration = Duration::from_millis(120);
 
-/// Longest words beside a bar.
-const MOST: usize = 100;
+/// Longest words on a line that stays.
+const MOST: usize = 400;
+
+/// What stands before the words beside a bar, and before those without one.
+const BAR: usize = 34;
+const SPINNER: usize = 2;
+
+/// How many columns the words have that move on the terminal, behind `before` others: what does not fit would be cut
+/// anywhere.
+fn room(before: usize) -> usize {
+    const USUAL: usize = 80;
+    let size = rustix::termios::tcgetwinsize(std::io::stderr());
+    let columns = size.map_or(0, |size| usize::from(size.ws_col));
+    let columns = if columns == 0 { USUAL } else { columns };
+    columns.saturating_sub(before + 1).max(16)
+}
 
 /// Steps of a setup: each is a line; the one in hand moves.
 pub struct Steps<'a> {
@@ -99,7 +113,7 @@ impl<'a> Live<'a> {
     /// How the whole stands where no step is at work.
     pub fn whole(&mut self, words: &str) {
         match &mut self.bars {
-            Some(bars) => bars.show_whole(&one_line(words, MOST)),
+            Some(bars) => bars.show_whole(&one_line(words, room(SPINNER))),
             None => self.tell(None, words),
         }
     }
@@ -148,7 +162,7 @@ impl Bars {
                 .entry(task.task_id)
                 .or_insert_with(|| bar(&self.all, 100, "{spinner} {bar:24} {pos:>3} % {msg}"));
             bar.set_position(u64::from(task.progress));
-            bar.set_message(one_line(words, MOST));
+            bar.set_message(one_line(words, room(BAR)));
         }
     }
 

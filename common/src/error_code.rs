@@ -135,6 +135,8 @@ codes! {
     PackagesLocked = 5314, 503, MayHelp, "the package manager of a host is at work for somebody else";
     OutcomeKnown = 5315, 409, Never, "how the task ended is known already";
     NoRetryWaits = 5316, 409, Never, "nothing of this request waits to be tried again";
+    LookStillAsked = 5317, 409, AfterChange, "how a change ended on the host is still being asked";
+    RequestForgotten = 5318, 410, Never, "the request was forgotten with age";
     // 54xx execution
     SealRefused = 5401, 403, AfterChange, "the agent refused the work: it is not what was approved";
     StaleAttempt = 5402, 409, Never, "the agent has seen a later attempt";
@@ -165,6 +167,7 @@ codes! {
     LedgerFault = 5507, 500, AfterChange, "the ledger cannot be written";
     AuditBroken = 5508, 500, Never, "the audit chain does not verify";
     JournalFault = 5509, 500, AfterChange, "the agent's journal cannot be read or written";
+    RowUnreadable = 5510, 500, AfterChange, "a stored row cannot be read";
     // 56xx bus
     BusUnavailable = 5601, 503, MayHelp, "the message bus does not answer";
     Overloaded = 5602, 503, MayHelp, "too much is waiting; nothing was taken";

@@ -9,6 +9,7 @@ pub mod api;
 mod audit;
 mod bundle;
 mod canonical;
+mod clock_words;
 mod contracts;
 mod digest;
 mod envelope;
@@ -33,6 +34,7 @@ mod trace;
 pub use audit::{AuditEntry, AuditRecord, GENESIS, MoveRecord, PolicyResult, Principal, Subject};
 pub use bundle::{Bundle, BundleError, BundleFile};
 pub use canonical::{CanonicalError, to_canonical};
+pub use clock_words::clock_words;
 #[cfg(feature = "openapi")]
 pub use contracts::contract_schemas;
 pub use contracts::{

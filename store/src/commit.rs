@@ -4,7 +4,7 @@
 //! Declarative, so that a backend may group many into one transaction (the fsync is the cost), check
 //! each by its own row counts, and retry singly what failed.
 
-use chiffon_common::{AuditEntry, Digest, MessageId, RequestId, ScheduleId, TenantId};
+use chiffon_common::{AuditEntry, Digest, MessageId, RequestId, ScheduleId, TaskId, TenantId};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -85,6 +85,12 @@ pub enum Check {
         /// The version.
         version: u64,
     },
+    /// There are fewer schedules than this: [`crate::Error::Conflict`] otherwise. Counted where commits are serial, so
+    /// that many at once are not more.
+    FewerSchedules {
+        /// As many as there may be.
+        than: u64,
+    },
     /// This schedule still has this version: [`crate::Error::Conflict`] otherwise.
     Schedule {
         /// The schedule.
@@ -137,8 +143,15 @@ pub enum Write {
     Plan(PlanRow),
     /// An event; must not exist.
     Event(EventRow),
-    /// A host; the last writer wins.
-    Host(HostRow),
+    /// An outcome that is open at a place; said again, it gets other words.
+    MarkHost(HostRow),
+    /// Nothing is open of this task at these places; at none at all, where none is named. Harmless if nothing was.
+    UnmarkHosts {
+        /// The task.
+        task_id: TaskId,
+        /// The places.
+        places: Option<Vec<String>>,
+    },
     /// Sets a timer, or moves it if it exists.
     SetTimer(TimerRow),
     /// Clears a timer; harmless if it is not there.

@@ -259,8 +259,8 @@ pub trait Store: Send + Sync {
     /// All agents.
     async fn agents(&self, tenant: &TenantId) -> Result<Vec<AgentRow>, Error>;
 
-    /// One host's row.
-    async fn host(&self, tenant: &TenantId, host: &str) -> Result<Option<HostRow>, Error>;
+    /// What is open at these places, the oldest first; 1,000 at most.
+    async fn open_at(&self, tenant: &TenantId, places: &[String]) -> Result<Vec<HostRow>, Error>;
 
     /// Timers that are due, the oldest first.
     async fn due_timers(&self, now: Timestamp, limit: u32) -> Result<Vec<DueTimer>, Error>;
@@ -317,6 +317,9 @@ pub trait Store: Send + Sync {
 
     /// The last numbered audit record of one stream; nothing where there is no such stream.
     async fn last_of_stream(&self, stream: &str) -> Result<Option<NumberedAudit>, Error>;
+
+    /// The record in whose transaction the rows of this request were forgotten, the last where there are several.
+    async fn forgotten_by(&self, request: RequestId) -> Result<Option<NumberedAudit>, Error>;
 
     /// The last seal; nothing where nothing is recorded.
     async fn last_seal(&self) -> Result<Option<AuditSeal>, Error>;

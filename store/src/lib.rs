@@ -1,11 +1,14 @@
-//! The store: its contract, the SQLite backend, and the conformance suite that a backend must pass to be
-//! supported. What the rows mean (lifecycles, judgement) is left to the arbiter and the engine.
+//! The store: its contract and the SQLite backend; the control store with its backends in memory, SQLite and Postgres;
+//! and the conformance suites that a backend must pass to be supported. What the rows mean (lifecycles, judgement) is left to the arbiter and the engine.
 
 mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod contract;
+mod control;
 mod error;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod rows;
 mod seal;
 #[cfg(feature = "sqlite")]
@@ -16,7 +19,14 @@ pub use commit::{Check, Commit, Expected, IdempotencyClaim, InboxKey, Receipt, W
 pub use contract::{
     ListDecisions, ListRequests, ListSchedules, ListTasks, RunRows, Store, StoredAnswer,
 };
+pub use control::{
+    AuditWrite, Backlog, ControlCommit, ControlCounts, ControlKey, ControlKind, ControlStore,
+    Decided, Expect, Loaded, MemoryControl, MemoryLimits, Outcome, StateChange, StateWrite,
+    Unaudited, Versioned,
+};
 pub use error::Error;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresControl, PostgresOptions};
 pub use rows::{
     AgentRow, AuditSeal, DecisionRow, DueTimer, EventRow, FreezeRow, HostRow, LeaseRow,
     LedgerBatchRow, LedgerEntryRow, LogRow, MetricRow, NewLogLine, NumberedAudit, OutboxRow,
@@ -24,5 +34,5 @@ pub use rows::{
     TaskRow, TimerRow,
 };
 #[cfg(feature = "sqlite")]
-pub use sqlite::{Options, Sqlite};
+pub use sqlite::{Options, Sqlite, SqliteControl};
 pub use verify::{Fault, Report, SliceHead, verify_audit, verify_audit_against};

@@ -117,19 +117,22 @@ pub struct AgentRow {
     pub doc: Value,
 }
 
-/// Table `hosts`: what is known of a host beyond the inventory (pinned keys are in the inventory).
-#[derive(Debug, Clone, PartialEq)]
+/// Table `hosts`: what is known of hosts beyond the inventory (pinned keys are in the inventory). A task left its
+/// outcome open at a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostRow {
     /// Owner.
     pub tenant_id: TenantId,
-    /// Key: inventory name.
-    pub host: String,
-    /// Whether an outcome is open and a person should look.
-    pub needs_look: bool,
-    /// When it last changed.
-    pub updated_at: Timestamp,
-    /// The object.
-    pub doc: Value,
+    /// Key, with the task: `host:nas`, or `machine:` and what is behind the name, as in the names of leases.
+    pub place: String,
+    /// Key, with the place.
+    pub task_id: TaskId,
+    /// The request it belongs to.
+    pub request_id: RequestId,
+    /// Since when; kept where the same is said again.
+    pub since: Timestamp,
+    /// What is open, for people.
+    pub because: String,
 }
 
 /// Table `rooms`.

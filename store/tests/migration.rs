@@ -321,3 +321,38 @@ async fn a_record_that_no_longer_reads_does_not_hold_up_the_migration() {
     let report = verify_audit(&store).await.unwrap();
     assert_eq!(report.first_bad_seq(), Some(2), "{:?}", report.faults);
 }
+
+#[tokio::test]
+async fn open_marks_of_hosts_are_kept_by_task_and_place() {
+    let first = First::new();
+    let request = request_row(at(0));
+    let task = task_row(request.request_id, at(0)).task_id;
+    let doc = |because: &str| serde_json::json!({ "because": because, "task_id": task, "request_id": request.request_id });
+    let sql = "INSERT INTO hosts (tenant_id, host, needs_look, updated_at, doc)
+               VALUES ('default', ?1, ?2, ?3, ?4)";
+    for (host, open, doc) in [
+        ("nas", true, doc("lost")),
+        ("web", false, doc("found")),
+        ("odd", true, serde_json::json!({})),
+    ] {
+        let values = params![host, open, at(3).as_microsecond(), doc.to_string()];
+        first.conn.execute(sql, values).unwrap();
+    }
+    let (_folder, store) = first.migrated();
+    let store = store.unwrap();
+    let places = ["host:nas", "host:web", "host:odd"].map(str::to_owned);
+    let open = store.open_at(&request.tenant_id, &places).await.unwrap();
+    let kept: Vec<_> = open
+        .iter()
+        .map(|mark| {
+            (
+                mark.place.as_str(),
+                mark.task_id,
+                mark.since,
+                mark.because.as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(kept, [("host:nas", task, at(3), "lost")]);
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+}

@@ -288,8 +288,8 @@ impl Store for Doctored {
         self.inner.agents(tenant).await
     }
 
-    async fn host(&self, tenant: &TenantId, host: &str) -> Result<Option<HostRow>, Error> {
-        self.inner.host(tenant, host).await
+    async fn open_at(&self, tenant: &TenantId, places: &[String]) -> Result<Vec<HostRow>, Error> {
+        self.inner.open_at(tenant, places).await
     }
 
     async fn due_timers(&self, now: Timestamp, limit: u32) -> Result<Vec<DueTimer>, Error> {
@@ -355,6 +355,10 @@ impl Store for Doctored {
 
     async fn last_of_stream(&self, stream: &str) -> Result<Option<NumberedAudit>, Error> {
         self.inner.last_of_stream(stream).await
+    }
+
+    async fn forgotten_by(&self, request: RequestId) -> Result<Option<NumberedAudit>, Error> {
+        self.inner.forgotten_by(request).await
     }
 
     async fn last_seal(&self) -> Result<Option<AuditSeal>, Error> {

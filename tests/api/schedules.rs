@@ -1,5 +1,7 @@
 //! Schedules over HTTP: what is refused and where it points, versions, keys, pages, times, and how many there may be.
 
+use std::sync::Arc;
+
 use chiffon_common::ScheduleId;
 use chiffon_store::{Commit, Expected, ScheduleRow, Write};
 use serde_json::{Value, json};
@@ -315,7 +317,7 @@ async fn times_are_told_in_the_zone_and_without_storing_anything() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn there_are_a_thousand_at_most_and_their_list_has_pages() {
-    let world = World::plain(Act::Complete).await;
+    let world = Arc::new(World::plain(Act::Complete).await);
     let first = post(&world, &daily()).await.expect(201);
     let id: ScheduleId = first["schedule_id"].as_str().unwrap().parse().unwrap();
     let row = world
@@ -334,12 +336,22 @@ async fn there_are_a_thousand_at_most_and_their_list_has_pages() {
         Write::Schedule(Expected::Absent, row)
     };
     let commit = Commit {
-        writes: (1..1_000).map(paused).collect(),
+        writes: (1..995).map(paused).collect(),
         ..Commit::default()
     };
     world.store.commit(commit).await.unwrap();
-    let more = post(&world, &daily()).await;
-    problem(&world, &more, 409, 5128, ALL).await;
+    // Twelve at once, where five have room.
+    let mut more = tokio::task::JoinSet::new();
+    for _one in 0..12 {
+        let world = Arc::clone(&world);
+        more.spawn(async move { post(&world, &daily()).await });
+    }
+    let more = more.join_all().await;
+    let (made, refused): (Vec<_>, Vec<_>) = more.iter().partition(|reply| reply.status == 201);
+    assert_eq!((made.len(), refused.len()), (5, 7));
+    for more in refused {
+        problem(&world, more, 409, 5128, ALL).await;
+    }
     let (mut found, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = world
@@ -367,7 +379,7 @@ async fn there_are_a_thousand_at_most_and_their_list_has_pages() {
         .send()
         .await
         .expect(200);
-    assert_eq!(active["items"].as_array().unwrap().len(), 1);
+    assert_eq!(active["items"].as_array().unwrap().len(), 6);
     world
         .call("GET", &format!("{ALL}?state=often"))
         .send()

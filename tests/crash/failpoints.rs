@@ -131,7 +131,7 @@ async fn reach(cell: &mut Cell, name: &str, hit: u64) -> bool {
             let proposal = format!("{}-{}", name.replace('.', "-"), cell.lives());
             match name {
                 "proposals.taken" => propose(cell, &proposal).await,
-                "proposals.refused" => assert!(cell.propose_nonsense(&proposal)),
+                "proposals.refused" => cell.propose_nonsense(&proposal).await,
                 _ => {}
             }
             cell.wait_for_death(&what, PATIENCE).await

@@ -102,15 +102,15 @@ impl Op {
         self.end.is_some_and(|(_, ended)| ended == end)
     }
 
-    /// It was on its way at that moment; one that the moment cut counts.
-    fn in_flight(&self, at: u64) -> bool {
+    /// It was on its way at a moment between the two; one that was cut then counts.
+    fn in_flight(&self, from: u64, until: u64) -> bool {
         // A cut line is felt before the death of the process is.
         const FELT: u64 = 1_000_000;
-        self.invoked <= at
+        self.invoked <= until
             && match self.end {
                 None => true,
-                Some((us, End::Info)) => us + FELT > at,
-                Some((us, _)) => us > at,
+                Some((us, End::Info)) => us + FELT > from,
+                Some((us, _)) => us > from,
             }
     }
 }
@@ -173,14 +173,15 @@ impl History {
         });
     }
 
-    /// Notes a fault that was done at `at`; how many operations it met.
+    /// Notes a fault that began at `at` and is over now; how many operations it met.
     pub fn fault(&self, what: &str, at: u64, observed: bool) -> u64 {
+        let until = now();
         self.with(|(_, file, ops)| {
             let in_flight = ops
                 .values()
                 .rev()
                 .take(5_000)
-                .filter(|op| op.in_flight(at))
+                .filter(|op| op.in_flight(at, until))
                 .count();
             let in_flight = u64::try_from(in_flight).unwrap();
             let line = Line::Fault {

@@ -1,6 +1,9 @@
 //! What happens to the ledger from outside while the program works: somebody proposes an undo, a disk rots.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use super::{
     cell::Cell,
@@ -8,11 +11,16 @@ use super::{
     history::{About, End},
 };
 
-/// Runs git in a folder as somebody; nothing where it fails, which under load it may.
-fn git(folder: &Path, args: &[&str]) -> Option<String> {
+/// Longest time until git can write to a ledger that is being made anew.
+const GIT_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs git in a folder as somebody. Under load it may fail; what it says then is the error.
+fn git(folder: &Path, args: &[&str]) -> Result<String, String> {
     let output = chiffon_tests::git(folder, args);
-    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    output.status.success().then_some(said)
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
 }
 
 impl Cell {
@@ -50,23 +58,26 @@ impl Cell {
             )
         });
         self.history.end(no, End::Info, 0, serde_json::Value::Null);
-        pushed.is_some()
+        pushed.is_ok()
     }
 
-    /// Pushes what is no revert.
-    pub fn propose_nonsense(&self, name: &str) -> bool {
+    /// Proposes what is no revert. The ledger may be on its way back from a fault, so git is asked until it does it.
+    pub async fn propose_nonsense(&self, name: &str) {
         let ledger = self.yard.home.path().join("ledger");
-        let made = git(
-            &ledger,
-            &["commit-tree", "-m", "Something of my own", "main^{tree}"],
-        );
-        made.and_then(|commit| {
-            git(
+        let branch = format!("refs/heads/propose/{name}");
+        let until = Instant::now() + GIT_PATIENCE;
+        loop {
+            let done = git(
                 &ledger,
-                &["update-ref", &format!("refs/heads/propose/{name}"), &commit],
+                &["commit-tree", "-m", "Something of my own", "main^{tree}"],
             )
-        })
-        .is_some()
+            .and_then(|commit| git(&ledger, &["update-ref", &branch, &commit]));
+            match done {
+                Ok(_) => return,
+                Err(said) => assert!(Instant::now() < until, "git refuses a proposal: {said}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Bits of the newest commit have flipped on the disk.

@@ -42,6 +42,7 @@ fn a_schedule_is_made_looked_at_changed_and_removed_by_hand() {
         listed.contains(&id) && listed.contains("0 7 * * * Europe/Berlin"),
         "{listed}"
     );
+    assert!(listed.contains("Disks: How full are"), "no title: {listed}");
     let shown = fresh.run(&["schedule", "show", &id]).expect_code(0).stdout;
     for wanted in [
         "Disks",
@@ -51,6 +52,20 @@ fn a_schedule_is_made_looked_at_changed_and_removed_by_hand() {
         "request list --room schedule:",
     ] {
         assert!(shown.contains(wanted), "{wanted}: {shown}");
+    }
+    let nothing = fresh.run(&["schedule", "edit", &id]).expect_code(2);
+    assert!(
+        nothing.stderr.contains("nothing to change"),
+        "{}",
+        nothing.stderr
+    );
+    for unknown in [
+        "nightly",
+        "ffffffff",
+        "0199e2f4-77a1-7c40-8000-000000000009",
+    ] {
+        let gone = fresh.run(&["schedule", "show", unknown]).expect_code(3);
+        assert!(gone.stderr.contains("schedule list"), "{}", gone.stderr);
     }
     fresh
         .run(&[
@@ -86,6 +101,37 @@ fn a_schedule_is_made_looked_at_changed_and_removed_by_hand() {
     fresh.run(&["schedule", "remove", &id]).expect_code(0);
     let gone = fresh.run(&["schedule", "show", &id]).expect_code(3);
     assert!(gone.stderr.contains("schedule list"), "{}", gone.stderr);
+}
+
+#[test]
+fn one_time_is_shown_in_the_zone_that_it_was_given_in() {
+    let fresh = Fresh::new();
+    let ping = "ping localhost";
+    let berlin = ["--at", "2040-05-01T03:00", "--zone", "Europe/Berlin"];
+    let at_it = ["--at", "2040-05-01T03:00[Europe/Berlin]"];
+    let words = "Tue 2040-05-01 03:00 +02:00 Europe/Berlin (2040-05-01 01:00:00 UTC)";
+    for at in [&berlin[..], &at_it] {
+        let id = add(&fresh, &[&[ping], at].concat());
+        for args in [&["schedule", "show", &id][..], &["schedule", "list"]] {
+            let shown = fresh.run(args).expect_code(0).stdout;
+            assert!(shown.contains(words), "{args:?}: {shown}");
+        }
+        // Another time without a zone is of the same one; one with an offset brings its own.
+        let edit = |at: &str| {
+            fresh
+                .run(&["schedule", "edit", &id, "--at", at])
+                .expect_code(0)
+                .stdout
+        };
+        let shown = edit("2040-06-01T03:00");
+        assert!(shown.contains("03:00 +02:00 Europe/Berlin"), "{shown}");
+        let shown = edit("2040-06-01T03:00-05:00");
+        assert!(
+            shown.contains("Fri 2040-06-01 03:00 -05:00 (2040-06-01 08:00:00 UTC)"),
+            "{shown}"
+        );
+        fresh.run(&["schedule", "remove", &id]).expect_code(0);
+    }
 }
 
 #[test]

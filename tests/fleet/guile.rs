@@ -127,7 +127,7 @@ async fn a_row_that_was_made_old_or_does_not_fit_is_not_forgotten_but_named() {
     world.start_orchestrator().await;
     // One that may go shows that it was gone through all of them.
     let gone = async {
-        while world.get(&format!("/request/{old}")).await.0 != 404 {
+        while world.get(&format!("/request/{old}")).await.0 != 410 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
@@ -155,10 +155,86 @@ async fn a_row_that_is_listed_as_ended_or_open_and_is_not_is_named() {
     let sql = format!("UPDATE requests SET ended = 0 WHERE request_id = '{first}'");
     let world = past.edited(&sql).await;
     let found = faults(&world, &[]).await;
+    let words =
+        format!("request {first} has false in its column ended, where its document says true");
+    assert!(found.contains(&words), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_column_that_says_something_else_than_its_document_is_named() {
+    let past = Past::made().await;
+    let [first, second] = &past.requests;
+    let digest = format!("'sha256:{}'", "0".repeat(64));
+    for (table, column, value) in [
+        ("requests", "room_id", "'elsewhere'"),
+        ("requests", "project_id", "'other'"),
+        ("requests", "created_at", "created_at - 3600000000"),
+        ("requests", "state", "'failed'"),
+        ("tasks", "agent_id", "'eve'"),
+        ("tasks", "attempt", "7"),
+        ("tasks", "ended", "0"),
+        ("tasks", "created_at", "created_at + 1"),
+        ("decisions", "created_at", "created_at - 1"),
+        ("decisions", "deadline", "deadline + 1"),
+        ("decisions", "state", "'timed_out'"),
+        ("plans", "digest", digest.as_str()),
+    ] {
+        let sql = format!("UPDATE {table} SET {column} = {value} WHERE request_id = '{first}'");
+        let world = past.edited(&sql).await;
+        let found = faults(&world, &[]).await;
+        let named = format!("in its column {column}, where its document says");
+        assert!(found.contains(&named), "{sql}\nfound: {found}");
+        let of = format!("{} of request {first}", table.trim_end_matches('s'));
+        let of = if table == "requests" { first } else { &of };
+        let of_it = found.contains(of.as_str());
+        assert!(
+            of_it && !found.contains(second.as_str()),
+            "{sql}\nfound: {found}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_freeze_that_no_record_led_to_is_named() {
+    let past = Past::made().await;
+    let world = past
+        .edited("INSERT INTO freezes (tenant_id, version, frozen_by, since, reason) VALUES ('default', 1, 'local:eve', 0, 'x')")
+        .await;
+    let found = faults(&world, &[]).await;
     assert!(
-        found.contains(&format!("request {first} is listed as open")),
+        found.contains("freeze is known to no audit record"),
         "{found}"
     );
+
+    for (edit, is_frozen) in [
+        ("", true),
+        (
+            "UPDATE freezes SET frozen_by = NULL, since = NULL, reason = NULL",
+            false,
+        ),
+        ("UPDATE freezes SET reason = 'another'", true),
+        ("UPDATE freezes SET version = 9", true),
+        ("DELETE FROM freezes", false),
+    ] {
+        let mut world = past.edited("").await;
+        for _twice in 0..2 {
+            world.freeze("backup").await;
+            world.thaw().await;
+        }
+        world.freeze("backup").await;
+        assert_eq!(faults(&world, &[]).await, "");
+        world.crash_orchestrator().await;
+        world.store = Arc::new(chiffon_store::Sqlite::in_memory().unwrap());
+        let path = world.home.path().join("edited.db");
+        unguarded(&path).execute_batch(edit).unwrap();
+        world.store = opened(&path);
+        world.start_orchestrator().await;
+        let found = faults(&world, &[]).await;
+        let named = found.contains("whether the fleet is frozen was changed");
+        assert_eq!(named, !edit.is_empty(), "{edit}: {found}");
+        let (_, freeze) = world.get("/api/v1/freeze").await;
+        assert_eq!(freeze["frozen"].is_object(), is_frozen, "{edit}: {freeze}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -19,14 +19,14 @@ use serde_json::{Value, json};
 use super::world::{Act, Clock, PATIENCE, TOKEN, World};
 
 impl Clock {
-    fn put_to(&self, at: Timestamp) {
+    pub(super) fn put_to(&self, at: Timestamp) {
         let by = at.duration_since(Timestamp::now());
         self.seconds.store(by.as_secs(), Ordering::Relaxed);
     }
 }
 
 /// A fleet whose clock stands at half past some hour of the year 2040, so that nothing of today is near.
-async fn world() -> (World, Arc<Clock>) {
+pub(super) async fn world() -> (World, Arc<Clock>) {
     let hands = Arc::new(Clock::default());
     hands.put_to(at("2040-06-01T00:30:00Z"));
     let mut world = World::at_rest(Arc::new(MemoryBus::new()), Act::Complete);
@@ -35,7 +35,7 @@ async fn world() -> (World, Arc<Clock>) {
     (world, hands)
 }
 
-fn at(text: &str) -> Timestamp {
+pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
@@ -52,14 +52,14 @@ async fn hourly(world: &World, missed: Value) -> String {
     add(world, body).await
 }
 
-async fn schedule(world: &World, id: &str) -> Value {
+pub(super) async fn schedule(world: &World, id: &str) -> Value {
     let (status, body) = world.get(&format!("/api/v1/schedules/{id}")).await;
     assert_eq!(status, 200, "{body}");
     body
 }
 
 /// What it has asked, oldest first.
-async fn asked(world: &World, id: &str) -> Vec<Value> {
+pub(super) async fn asked(world: &World, id: &str) -> Vec<Value> {
     let path = format!("/api/v1/requests?limit=500&room_id=schedule:{id}");
     let (status, page) = world.get(&path).await;
     assert_eq!(status, 200, "{page}");
@@ -69,7 +69,7 @@ async fn asked(world: &World, id: &str) -> Vec<Value> {
 }
 
 /// The times that it has asked for.
-async fn due_times(world: &World, id: &str) -> Vec<String> {
+pub(super) async fn due_times(world: &World, id: &str) -> Vec<String> {
     let asked = asked(world, id).await;
     let due = |request: &Value| request["schedule"]["due_at"].as_str().unwrap().to_owned();
     asked.iter().map(due).collect()
@@ -85,7 +85,12 @@ pub async fn wake(world: &World, id: &str) {
 }
 
 /// Waits until the schedule is as wanted.
-async fn until(world: &World, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub(super) async fn until(
+    world: &World,
+    id: &str,
+    what: &str,
+    wanted: impl Fn(&Value) -> bool,
+) -> Value {
     let waiting = async {
         loop {
             let now = schedule(world, id).await;
@@ -102,7 +107,7 @@ async fn until(world: &World, id: &str, what: &str, wanted: impl Fn(&Value) -> b
 }
 
 /// Ends the open run, so that the next may come.
-async fn end_run(world: &World, id: &str) {
+pub(super) async fn end_run(world: &World, id: &str) {
     let open = until(world, id, "an open run", |now| {
         now["last_is_open"] == json!(true)
     })
@@ -412,13 +417,33 @@ async fn requests_that_ended_long_ago_are_forgotten_with_a_record() {
     hands.put_to(Timestamp::now() + SignedDuration::from_hours(24 * 11));
     world.start_orchestrator().await;
     let gone = async {
-        while world.get(&format!("/request/{old}")).await.0 != 404 {
+        while world.get(&format!("/request/{old}")).await.0 != 410 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     tokio::time::timeout(PATIENCE, gone).await.unwrap();
     let record = records(&world, &old, "history.forgotten").await;
     assert_eq!(record.len(), 1, "{record:#?}");
+    // Whoever asks for it is told what is still known, wherever they ask.
+    let number = format!("audit record {})", record[0]["seq"]);
+    for path in [
+        format!("/request/{old}"),
+        format!("/api/v1/requests/{old}/plan"),
+    ] {
+        let (status, told) = world.get(&path).await;
+        assert_eq!((status, &told["code"]), (410, &json!(5318)), "{told}");
+        let detail = told["detail"].as_str().unwrap();
+        assert!(detail.contains("was forgotten with age on"), "{told}");
+        assert!(detail.contains(&number), "{number}: {told}");
+        assert!(detail.contains("request.completed"), "{told}");
+        assert!(
+            told["todo"].as_str().unwrap().contains("of the ledger"),
+            "{told}"
+        );
+    }
+    let stranger = "0199e2f4-77a1-7c40-8000-000000000009";
+    let (status, told) = world.get(&format!("/request/{stranger}")).await;
+    assert_eq!((status, &told["code"]), (404, &json!(5004)), "{told}");
     let entry: AuditEntry = serde_json::from_value(record[0]["record"]["entry"].clone()).unwrap();
     let named: Vec<_> = entry
         .forgotten_requests()

@@ -5,7 +5,7 @@
 //! playbook never is.
 
 use chiffon_common::{
-    ErrorCode, HostOutcome, HostSummary, Mode, OnInterrupt, Problem, TaskId, Tier,
+    ErrorCode, HostOutcome, HostSummary, Mode, OnInterrupt, Problem, TaskId, Tier, clock_words,
 };
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
@@ -74,7 +74,7 @@ impl Desk<'_> {
         let next = task.attempt.saturating_add(1);
         let words = format!(
             "tries again at {}: {}; attempt {next} of {limit}",
-            at.strftime("%H:%M:%S"),
+            clock_words(at, self.now, "%H:%M:%S"),
             reason(task, problem),
         );
         // The reason may be a host's words, which the audit does not keep (S70).

@@ -1,5 +1,5 @@
 //! A world around one request, and the invariants of DESIGN section 5 that hold after every event. Generated
-//! storms are in `storm`, the corners by hand in `corners`.
+//! storms are in `storm`, the corners by hand in `corners` and `contact`.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,7 @@ use super::*;
 use witness::Witness;
 
 mod again;
+mod contact;
 mod corners;
 mod gate;
 mod probe;

@@ -68,16 +68,16 @@ pub enum MissedRuns {
 }
 
 /// When and what.
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub struct ScheduleWords {
     /// Five fields (minute hour day-of-month month day-of-week), or @hourly, @daily, @weekly, @monthly, @yearly
     #[arg(long, value_name = "EXPRESSION", conflicts_with = "at")]
     pub cron: Option<String>,
-    /// One time, such as 2030-05-01T03:00; without an offset it is of the zone
+    /// One time, such as 2030-05-01T03:00, of --zone; or with the zone at it, as in 2030-05-01T03:00[Europe/Berlin]
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
-    /// A name of the IANA time zone database [default: UTC]
-    #[arg(long, value_name = "ZONE")]
+    /// A name of the IANA time zone database, or an offset such as +02:00 [default: that of --at, else UTC]
+    #[arg(long, value_name = "ZONE", allow_hyphen_values = true)]
     pub zone: Option<String>,
     /// What becomes of times that passed unused [default: once]
     #[arg(long, value_enum, value_name = "POLICY")]

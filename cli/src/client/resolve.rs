@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use chiffon_common::{DecisionId, RequestId};
+use chiffon_common::{DecisionId, RequestId, ScheduleId};
 
 use super::{Client, ListDecisions, ListRequests};
 use crate::{exit::Exit, failure::Failure};
@@ -24,6 +24,10 @@ const REQUEST: Noun = Noun {
     one: "request",
     list: "chiffon request list",
 };
+const SCHEDULE: Noun = Noun {
+    one: "schedule",
+    list: "chiffon schedule list",
+};
 const DECISION: Noun = Noun {
     one: "decision",
     list: "chiffon decision list --all",
@@ -43,7 +47,9 @@ impl Client {
         let mut found = Vec::new();
         for _ in 0..MOST_PAGES {
             let page = self.requests(&list).await?;
+            let spoiled = page.unreadable.iter().map(|row| row.request_id);
             let ids = page.items.iter().map(|request| request.request_id);
+            let ids = ids.chain(spoiled);
             found.extend(ids.filter(|id| id.to_string().starts_with(&prefix)));
             match page.next_cursor {
                 Some(cursor) => list.cursor = Some(cursor),
@@ -66,7 +72,9 @@ impl Client {
         let mut found = Vec::new();
         for _ in 0..MOST_PAGES {
             let page = self.decisions(&list).await?;
+            let spoiled = page.unreadable.iter().filter_map(|row| row.id.parse().ok());
             let ids = page.items.iter().map(|decision| decision.decision_id);
+            let ids = ids.chain(spoiled);
             found.extend(ids.filter(|id| id.to_string().starts_with(&prefix)));
             match page.next_cursor {
                 Some(cursor) => list.cursor = Some(cursor),
@@ -74,6 +82,26 @@ impl Client {
             }
         }
         DECISION.the_only(&prefix, &found)
+    }
+
+    /// The schedule that is meant by an id or by the beginning of one.
+    pub async fn resolve_schedule(&self, text: &str) -> Result<ScheduleId, Failure> {
+        if let Ok(id) = text.parse() {
+            return Ok(id);
+        }
+        let prefix = SCHEDULE.prefix(text)?;
+        let mut found = Vec::new();
+        let mut cursor = None;
+        for _ in 0..MOST_PAGES {
+            let page = self.schedules(500, cursor.as_deref(), None).await?;
+            let ids = page.items.iter().map(|schedule| schedule.schedule_id);
+            found.extend(ids.filter(|id| id.to_string().starts_with(&prefix)));
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        SCHEDULE.the_only(&prefix, &found)
     }
 }
 
@@ -86,6 +114,15 @@ impl Noun {
         }
         let Self { one, list } = self;
         let shown = crate::render::one_line(text, 80);
+        // Nothing can have such an id, so there is none of it.
+        if !is_prefix {
+            let todo = format!("`{list}` shows the {one}s there are.");
+            return Err(Failure::plain(
+                Exit::NotFound,
+                format!("There is no {one} {shown:?}."),
+                todo,
+            ));
+        }
         Err(Failure::usage(
             format!("{shown:?} is no {one} id."),
             format!(
@@ -118,9 +155,15 @@ mod tests {
     #[test]
     fn only_a_beginning_that_leads_to_one_is_an_id() {
         assert_eq!(DECISION.prefix("0199E2F4").unwrap(), "0199e2f4");
-        for bad in ["", "0199", "0199e2xx", "\u{1b}[2J0199"] {
+        for (bad, exit) in [
+            ("", Exit::Usage),
+            ("0199", Exit::Usage),
+            ("0199e2xx", Exit::NotFound),
+            ("nightly", Exit::NotFound),
+            ("\u{1b}[2J0199", Exit::NotFound),
+        ] {
             let failure = DECISION.prefix(bad).unwrap_err();
-            assert_eq!(failure.exit, Exit::Usage);
+            assert_eq!(failure.exit, exit, "{bad:?}");
             assert!(!failure.what.contains('\u{1b}'), "{failure:?}");
         }
         assert_eq!(DECISION.the_only("a", &[7]), Ok(7));

@@ -10,12 +10,7 @@ use chiffon_common::{
 use reqwest::{Method, header};
 
 use super::{Client, IDEMPOTENCY_KEY, Versioned};
-use crate::{exit::Exit, failure::Failure};
-
-/// The shortest abbreviation of an id.
-const SHORTEST: usize = 6;
-/// There are a thousand at most.
-const PAGE: u32 = 500;
+use crate::failure::Failure;
 
 fn address(id: ScheduleId) -> String {
     format!("/api/v1/schedules/{id}")
@@ -116,41 +111,5 @@ impl Client {
     pub async fn withdraw_schedule(&self, id: ScheduleId) -> Result<ScheduleView, Failure> {
         let path = format!("{}/standing", address(id));
         self.read(self.call(Method::DELETE, &path)).await
-    }
-
-    /// The schedule that is meant by an id or by the beginning of one.
-    pub async fn resolve_schedule(&self, text: &str) -> Result<ScheduleId, Failure> {
-        if let Ok(id) = text.parse() {
-            return Ok(id);
-        }
-        let prefix = text.to_ascii_lowercase();
-        let is_prefix = prefix.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
-        let todo = "`chiffon schedule list` shows all with their ids.";
-        if !is_prefix || prefix.len() < SHORTEST {
-            let what = format!("{text:?} is no schedule id, nor its first {SHORTEST} characters.");
-            return Err(Failure::usage(what, todo));
-        }
-        let mut found = Vec::new();
-        let mut cursor = None;
-        loop {
-            let page = self.schedules(PAGE, cursor.as_deref(), None).await?;
-            let ids = page.items.iter().map(|schedule| schedule.schedule_id);
-            found.extend(ids.filter(|id| id.to_string().starts_with(&prefix)));
-            cursor = page.next_cursor;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        match found.as_slice() {
-            [one] => Ok(*one),
-            [] => {
-                let what = format!("No schedule begins with {prefix}.");
-                Err(Failure::plain(Exit::NotFound, what, todo))
-            }
-            several => {
-                let what = format!("{} schedules begin with {prefix}.", several.len());
-                Err(Failure::usage(what, "Give more characters."))
-            }
-        }
     }
 }

@@ -54,7 +54,7 @@ async fn list(context: &mut Context<'_>, args: &List) -> Result<Exit, Failure> {
         [] => "There are no such questions.".to_owned(),
         decisions => render::decisions(terminal.out, decisions),
     });
-    tell_more(terminal, page.next_cursor.as_deref());
+    tell_more(terminal, &page);
     Ok(Exit::Ok)
 }
 

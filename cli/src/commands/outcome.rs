@@ -11,6 +11,7 @@ use crate::{
     args::{Ending, Resolve, RetryNow},
     exit::Exit,
     failure::Failure,
+    render::one_line,
 };
 
 pub async fn resolve(context: &mut Context<'_>, args: &Resolve) -> Result<Exit, Failure> {
@@ -84,18 +85,93 @@ fn to_try(request: &RequestView, named: Option<TaskId>) -> Result<Vec<TaskId>, F
     let waits = |task: &&TaskView| task.state == "waiting" && task.tries_again_at.is_some();
     let tasks: Vec<_> = request.tasks.iter().filter(waits).collect();
     if tasks.is_empty() {
-        return Err(Problem::new(
-            ErrorCode::NoRetryWaits,
-            format!(
-                "Nothing of request {} waits to be tried again.",
-                request.request_id
-            ),
-            format!(
-                "Look at what it waits for: chiffon request show {}",
-                request.request_id
-            ),
-        )
-        .into());
+        let (what, todo) = why_not(request);
+        return Err(Problem::new(ErrorCode::NoRetryWaits, what, todo).into());
     }
     Ok(tasks.into_iter().map(|task| task.task_id).collect())
+}
+
+/// Why there is nothing to hurry up, and what could be meant instead.
+fn why_not(request: &RequestView) -> (String, String) {
+    let id = request.request_id;
+    let state = request.state.replace('_', " ");
+    if request.ended {
+        return (
+            format!("Request {id} has ended: it is {state}, and nothing of it is tried again."),
+            format!("To have the same once more: chiffon request retry {id}"),
+        );
+    }
+    if request.waits_for_person {
+        return (
+            format!("Request {id} is {state} and waits for a person, not for another try."),
+            format!("See what it asks: chiffon request show {id}"),
+        );
+    }
+    let open = |task: &&TaskView| !["completed", "failed", "cancelled"].contains(&&*task.state);
+    let what = request.tasks.iter().find(open).map_or_else(
+        || format!("Request {id} is {state}, and no step of it waits for another try."),
+        |task| {
+            let (step, because) = (task.step + 1, one_line(&task.because, 200));
+            format!("Request {id} is {state}, and no step of it waits for another try. Step {step}: {because}")
+        },
+    );
+    (
+        what,
+        format!("It goes on by itself; to look at it: chiffon request show {id}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn where_nothing_waits_to_be_tried_again_it_is_said_why() {
+        let id = "0199e2f4-77a1-7c40-8000-000000000001";
+        let request = |state: &str, ended: bool, asks: bool, task: &str| -> RequestView {
+            let task = json!({
+                "task_id": id, "request_id": id, "created_at": "2026-01-02T03:04:05Z", "step": 1,
+                "title": "x", "entry": "ping", "mode": "apply", "state": task, "bead_state": "open",
+                "because": "waits for nas", "attempt": 1, "progress": 0,
+            });
+            serde_json::from_value(json!({
+                "request_id": id, "project_id": "default", "room_id": "api", "requester": "local:ada",
+                "text": "x", "state": state, "ended": ended, "waits_for_person": asks, "because": "",
+                "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z", "tasks": [task],
+            }))
+            .unwrap()
+        };
+        for (request, what, todo) in [
+            (
+                request("completed", true, false, "completed"),
+                "has ended: it is completed",
+                "request retry",
+            ),
+            (
+                request("awaiting_approval", false, true, "open"),
+                "waits for a person",
+                "request show",
+            ),
+            (
+                request("running", false, false, "waiting"),
+                "Step 2: waits for nas",
+                "goes on by itself",
+            ),
+            (
+                request("running", false, false, "completed"),
+                "no step of it waits",
+                "request show",
+            ),
+        ] {
+            let failure = to_try(&request, None).unwrap_err();
+            assert_eq!(failure.code, Some(ErrorCode::NoRetryWaits));
+            assert!(
+                failure.what.contains(what) && failure.what.contains(id),
+                "{failure:?}"
+            );
+            assert!(failure.todo.contains(todo), "{failure:?}");
+        }
+    }
 }

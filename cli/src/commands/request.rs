@@ -64,7 +64,7 @@ async fn show_list(context: &mut Context<'_>, list: &ListRequests) -> Result<Exi
         none_of(list, &page.items)
             .unwrap_or_else(|| render::requests(context.terminal.out, &page.items))
     });
-    tell_more(context.terminal, page.next_cursor.as_deref());
+    tell_more(context.terminal, &page);
     Ok(Exit::Ok)
 }
 

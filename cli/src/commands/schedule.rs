@@ -91,6 +91,9 @@ fn laid_over(edit: &mut ScheduleEdit, words: &ScheduleWords) -> Result<(), Failu
     }
     if let Some(zone) = &words.zone {
         edit.zone = Some(zone.clone());
+    } else if words.at.as_deref().is_some_and(has_zone) {
+        // The one that is written at the time.
+        edit.zone = None;
     }
     if let Some(missed) = words.missed {
         edit.missed = match missed {
@@ -123,6 +126,11 @@ fn laid_over(edit: &mut ScheduleEdit, words: &ScheduleWords) -> Result<(), Failu
     Ok(())
 }
 
+/// Whether a time says of which zone or offset it is.
+fn has_zone(at: &str) -> bool {
+    at.contains('[') || at.trim().parse::<Timestamp>().is_ok()
+}
+
 fn entry_id(text: &str) -> Result<EntryId, Failure> {
     text.parse().map_err(|error| {
         let todo = "`chiffon catalogue list` shows all entries.";
@@ -142,7 +150,7 @@ async fn list(context: &mut Context<'_>, args: &args::ListSchedules) -> Result<E
         [] => "There are no such schedules; `chiffon schedule add` makes one.".to_owned(),
         schedules => render::schedules(terminal.out, schedules),
     });
-    tell_more(terminal, page.next_cursor.as_deref());
+    tell_more(terminal, &page);
     Ok(Exit::Ok)
 }
 
@@ -164,6 +172,10 @@ fn said(view: &ScheduleView) -> ScheduleEdit {
 }
 
 async fn edit(context: &mut Context<'_>, args: &EditSchedule) -> Result<Exit, Failure> {
+    if args.text.is_none() && args.words == ScheduleWords::default() {
+        let todo = "Say what is to be another: --text, --cron, --at, --zone, --missed, --title, --entry, --on or --parameter.";
+        return Err(Failure::usage("There is nothing to change.", todo));
+    }
     let now = read(context, async |client| {
         let id = client.resolve_schedule(&args.schedule).await?;
         let mut tries = 1..TRIES;

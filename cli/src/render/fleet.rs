@@ -89,12 +89,13 @@ pub fn inventory(paint: Paint, hosts: &[HostView]) -> String {
 /// The hosts that need a look, each with the reason and what to say afterwards; nothing where there is none.
 pub fn looks(paint: Paint, hosts: &[HostView]) -> Option<String> {
     let line = |host: &HostView| {
-        let words = host.needs_look.as_ref()?.words(&host.name);
-        let words = paint.warn(&one_line(&words, 400));
-        Some(format!(
-            "{words}\n  when you have looked: chiffon inventory clear {}",
-            host.name
-        ))
+        let look = host.needs_look.as_ref()?;
+        let words = paint.warn(&one_line(&look.words(&host.name), 400));
+        let then = match look.asked {
+            Some(request) => format!("chiffon request resolve {request} completed|failed|retry"),
+            None => format!("chiffon inventory clear {}", host.name),
+        };
+        Some(format!("{words}\n  when you have looked: {then}"))
     };
     let lines: Vec<String> = hosts.iter().filter_map(line).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))

@@ -23,7 +23,7 @@ pub fn schedules(paint: Paint, schedules: &[ScheduleView]) -> String {
             when(schedule),
             next,
             last,
-            one_line(&what(schedule), 60),
+            asks(schedule),
         ]
     };
     let rows: Vec<_> = schedules.iter().map(row).collect();
@@ -118,12 +118,30 @@ pub fn standing_plan(paint: Paint, read: &SchedulePlan) -> String {
     text
 }
 
+/// In the zone that was given, where that is another than the one of all other times.
 fn when(schedule: &ScheduleView) -> String {
     let zone = one_line(&schedule.zone, 64);
-    match (&schedule.cron, schedule.at) {
-        (Some(cron), _) => format!("{} {zone}", one_line(cron, 100)),
-        (None, Some(at)) => format!("once, {}", words::time(at)),
-        (None, None) => "-".to_owned(),
+    match (&schedule.cron, schedule.at, &schedule.at_local) {
+        (Some(cron), ..) => format!("{} {zone}", one_line(cron, 100)),
+        (None, Some(at), Some(local)) if !zone.eq_ignore_ascii_case("UTC") => {
+            let local = one_line(local, 64);
+            let zone = match local.ends_with(&zone) {
+                true => String::new(),
+                false => format!(" {zone}"),
+            };
+            format!("once, {local}{zone} ({})", words::time(at))
+        }
+        (None, Some(at), _) => format!("once, {}", words::time(at)),
+        (None, None, _) => "-".to_owned(),
+    }
+}
+
+/// What it is called, where it is, and what it asks.
+fn asks(schedule: &ScheduleView) -> String {
+    let what = one_line(&what(schedule), 60);
+    match schedule.title.as_str() {
+        "" => what,
+        title => format!("{}: {what}", one_line(title, 40)),
     }
 }
 

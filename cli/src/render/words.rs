@@ -6,14 +6,18 @@ use serde_json::Value;
 
 use crate::terminal::Paint;
 
-/// A text from outside on one line, at most `most` characters.
+/// A text from outside on one line, at most `most` characters: cut between two words, where that keeps most of it.
 pub fn one_line(text: &str, most: usize) -> String {
     let line = visible(text).replace(['\n', '\t'], " ");
     if line.chars().count() <= most {
         return line;
     }
-    let kept: String = line.chars().take(most.saturating_sub(1)).collect();
-    format!("{kept}…")
+    let chars: Vec<char> = line.chars().take(most).collect();
+    let end = chars.len().saturating_sub(1);
+    let space = chars.iter().rposition(|c| *c == ' ');
+    let end = space.filter(|at| *at >= most / 2).unwrap_or(end);
+    let kept: String = chars.iter().take(end).collect();
+    format!("{}…", kept.trim_end())
 }
 
 pub(super) fn time(at: Timestamp) -> String {
@@ -129,4 +133,23 @@ pub(super) fn indented(text: &str, indent: &str) -> String {
         })
         .collect();
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_cut_between_two_words() {
+        let words = "waits for nas, held by request 0199e2f4 since 20:55 UTC; 1 before it";
+        assert_eq!(one_line(words, 200), words);
+        for most in 30..words.len() {
+            let cut = one_line(words, most);
+            assert!(cut.chars().count() <= most, "{most}: {cut}");
+            let kept = cut.strip_suffix('…').unwrap();
+            assert!(words.starts_with(&format!("{kept} ")), "{most}: {cut}");
+        }
+        // A word that is longer than half of the room is cut all the same.
+        assert_eq!(one_line("a 0123456789", 8), "a 01234…");
+    }
 }

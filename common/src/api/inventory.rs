@@ -38,7 +38,7 @@ pub struct HostView {
     pub needs_look: Option<NeedsLook>,
 }
 
-/// Contact with a change on this host was lost, and nobody has said since how it ended.
+/// Contact with a change on this machine was lost, and nobody has said since how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NeedsLook {
@@ -46,9 +46,15 @@ pub struct NeedsLook {
     pub since: Timestamp,
     /// What is open, for people.
     pub because: String,
-    /// The request whose change it was.
+    /// The request whose change it was; the first, where there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<RequestId>,
+    /// The other requests of which the same is to be said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<RequestId>,
+    /// The first of these requests of which it may still be said how its change ended, and is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<RequestId>,
 }
 
 impl NeedsLook {
@@ -58,11 +64,21 @@ impl NeedsLook {
             since,
             because,
             request_id,
+            others,
+            asked: _,
         } = self;
         let of = request_id.map_or_else(String::new, |id| format!(" of request {id}"));
         let since = since.strftime("%Y-%m-%d %H:%M UTC");
+        let others = match others.as_slice() {
+            [] => String::new(),
+            [one] => format!("; so is how one of request {one} did"),
+            [one, more @ ..] => {
+                let count = more.len();
+                format!("; so is how one of request {one} did, and of {count} more")
+            }
+        };
         format!(
-            "{host} needs a look since {since}: how a change{of} ended there is open ({because})"
+            "{host} needs a look since {since}: how a change{of} ended there is open ({because}){others}"
         )
     }
 }

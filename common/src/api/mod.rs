@@ -24,7 +24,7 @@ pub use history::{
     AuditAnchor, AuditReport, LedgerLine, NumberedRecord, ReplayReport, ReplayStep, VerifyAudit,
 };
 pub use inventory::{HostView, InventoryView, NeedsLook};
-pub use page::Page;
+pub use page::{Page, UnreadableRow};
 pub use problem::ProblemBody;
 pub use project::{ProjectEdit, ProjectView};
 pub use request::{

@@ -38,11 +38,12 @@ pub struct ScheduleEdit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(max_length = 500))]
     pub cron: Option<String>,
-    /// One time: RFC 3339, or date and time without an offset in the schedule's zone.
+    /// One time: RFC 3339, RFC 9557 (`2030-05-01T03:00[Europe/Berlin]`), or date and time in the schedule's zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(max_length = 64))]
     pub at: Option<String>,
-    /// A name of the IANA time zone database; `UTC` if absent.
+    /// A name of the IANA time zone database, or an offset such as `+02:00`. If absent, the one that is written at `at`,
+    /// else `UTC`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(max_length = 64))]
     pub zone: Option<String>,
@@ -93,6 +94,9 @@ pub struct ScheduleView {
     /// The one time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// The same as clocks of its zone show it, with offset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_local: Option<String>,
     /// The time zone.
     pub zone: String,
     /// What becomes of times that passed unused.

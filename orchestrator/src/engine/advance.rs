@@ -4,7 +4,7 @@ use chiffon_arbiter::{
     Context, DecisionKind, Effect, Gate, Moved, ProofError, Refusal, RequestState, Run, RunEvent,
     apply,
 };
-use chiffon_common::{AuditEntry, Frozen, Principal, RequestId, TraceId};
+use chiffon_common::{AuditEntry, Frozen, Principal, Problem, RequestId, TraceId};
 use chiffon_store::{Check, Commit, Error, InboxKey, NewLogLine, RunRows, TimerRow, Write};
 use serde_json::Value;
 
@@ -81,6 +81,8 @@ struct Told<'a> {
 pub(crate) enum AdvanceError {
     #[error("there is no such request")]
     NoRequest,
+    #[error("{}", .0.detail)]
+    Forgotten(Box<Problem>),
     #[error("stored slice cannot be used")]
     Unreadable(#[from] rows::Unreadable),
     #[error("slice cannot be stored")]
@@ -102,9 +104,16 @@ impl Shared {
         understood(&self.rows_of(request).await?)
     }
 
-    async fn rows_of(&self, request: RequestId) -> Result<RunRows, AdvanceError> {
+    /// The rows of a request.
+    pub(crate) async fn rows_of(&self, request: RequestId) -> Result<RunRows, AdvanceError> {
         let found = self.store.run(&self.settings.tenant, request).await?;
-        found.ok_or(AdvanceError::NoRequest)
+        match found {
+            Some(rows) => Ok(rows),
+            None => Err(match self.forgotten(request).await? {
+                Some(problem) => AdvanceError::Forgotten(Box::new(problem)),
+                None => AdvanceError::NoRequest,
+            }),
+        }
     }
 
     /// What the gate before every start has to know beside the slice.

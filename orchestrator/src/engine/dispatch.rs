@@ -171,17 +171,27 @@ impl Shared {
             return self.refuse(row, altered_problem(&fault)).await;
         }
         let now = self.clock.now();
-        let not_after = now
-            .checked_add(self.settings.lifecycles.not_after)
-            .unwrap_or(now);
+        let not_after = now.checked_add(self.settings.lifecycles.not_after);
         let sent = Sent {
-            agent: agent.clone(),
+            agent,
             incarnation: *incarnation,
-            not_after,
+            not_after: not_after.unwrap_or(now),
             sends: 1,
         };
+        self.give(&run, task, sent, waiting).await
+    }
+
+    /// Gives a task to an agent, with the rights that its turn came with.
+    async fn give(
+        &self,
+        run: &Run,
+        task: &Task,
+        sent: Sent,
+        waiting: Waiting,
+    ) -> Result<(), AdvanceError> {
+        let agent = sent.agent.clone();
         let event = RunEvent::TaskDispatched {
-            task: row.task_id,
+            task: task.task_id,
             sent,
             leases: leases(&waiting),
         };
@@ -190,7 +200,7 @@ impl Shared {
             ..Cause::own("dispatched")
         };
         chiffon_failpoint::hit!("dispatch.commit.before");
-        match self.advance(row.request_id, event, cause).await {
+        match self.advance(run.request.request_id, event, cause).await {
             Ok(_) => {
                 chiffon_failpoint::hit!("dispatch.commit.after");
                 Ok(())
@@ -203,7 +213,7 @@ impl Shared {
                     lease: name,
                 });
                 let words = self.held_words(&claim, &owner, since, 0).await;
-                self.hold(&run, task, WaitingOn::Lease { words }).await
+                self.hold(run, task, WaitingOn::Lease { words }).await
             }
             Err(error) => Err(error),
         }

@@ -1,11 +1,18 @@
 //! The freeze: a person's word that nothing more is to be started, and its end. Obeying it is the arbiter's gate's; a
 //! start that was judged before it came is refused by its own commit ([`Check::Freeze`](chiffon_store::Check::Freeze)).
 
-use chiffon_common::{AuditEntry, Frozen, Subject};
-use chiffon_store::{Commit, Error, Expected, FreezeRow, Write};
+use std::collections::BTreeMap;
+
+use chiffon_common::{AuditEntry, Digest, Frozen, Subject, TenantId};
+use chiffon_store::{Commit, Error, Expected, FreezeRow, SliceHead, Write};
 use serde_json::json;
 
 use super::{Editor, Shared};
+
+/// Records read at once.
+const PAGE: u32 = 1000;
+/// One that is frozen and thawed all the time is read again so often.
+const TRIES: usize = 5;
 
 impl Shared {
     /// How it stands; the version is 0 where nobody has ever frozen the fleet.
@@ -68,6 +75,9 @@ impl Shared {
         let audit = AuditEntry {
             actor: editor.by.clone(),
             trace_id: editor.trace,
+            stream: stream_of(&row.tenant_id),
+            slice: Some(proof(&row)?),
+            slice_before: (was.version > 0).then(|| proof(was)).transpose()?,
             ..self.audit_of_fleet(action, target, "asked", Vec::new(), data)
         };
         let commit = Commit {
@@ -81,4 +91,76 @@ impl Shared {
         self.nudges.dispatch.notify_one();
         Ok(row)
     }
+
+    /// Holds the row against what its last record says; what does not fit.
+    pub(super) async fn verify_freeze(
+        &self,
+        heads: &BTreeMap<String, SliceHead>,
+    ) -> Result<Option<String>, Error> {
+        let tenant = &self.settings.tenant;
+        let stream = stream_of(tenant);
+        let Some(mut head) = heads.get(&stream).copied() else {
+            return match self.store.freeze(tenant).await? {
+                // Before its records were a stream of their own they stood among those of the day.
+                Some(_) if !self.was_frozen_before().await? => {
+                    Ok(Some("the freeze is known to no audit record".to_owned()))
+                }
+                _ => Ok(None),
+            };
+        };
+        let mut fault = None;
+        for _try in 0..TRIES {
+            let digest = match self.store.freeze(tenant).await? {
+                Some(row) => Some(proof(&row)?),
+                None => None,
+            };
+            if digest == Some(head.digest) {
+                return Ok(None);
+            }
+            fault = Some(format!(
+                "record {}: whether the fleet is frozen was changed: it is not as this record left it",
+                head.seq
+            ));
+            // Somebody may have frozen or thawed since the chain was read.
+            let last = self.store.last_of_stream(&stream).await?;
+            let newest = last.and_then(|last| Some((last.seq, last.record.entry.slice?)));
+            match newest {
+                Some((seq, digest)) if seq != head.seq => head = SliceHead { seq, digest },
+                _ => break,
+            }
+        }
+        Ok(fault)
+    }
+
+    async fn was_frozen_before(&self) -> Result<bool, Error> {
+        let mut after = 0;
+        loop {
+            let page = self.store.audit_after(after, PAGE).await?;
+            let Some(last) = page.last() else {
+                return Ok(false);
+            };
+            after = last.seq;
+            let actions = page.iter().map(|one| one.record.entry.action.as_str());
+            let mut actions =
+                actions.filter(|action| ["fleet.frozen", "fleet.thawed"].contains(action));
+            if actions.next().is_some() {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// The stream of what is done to the freeze.
+fn stream_of(tenant: &TenantId) -> String {
+    format!("freeze:{tenant}")
+}
+
+/// The digest over the row. Times are stored to the microsecond.
+fn proof(row: &FreezeRow) -> Result<Digest, Error> {
+    let frozen = row.frozen.as_ref().map(|frozen| {
+        json!({ "by": frozen.by, "since": frozen.since.as_microsecond().to_string(), "reason": frozen.reason })
+    });
+    let row =
+        json!({ "v": 1, "tenant_id": row.tenant_id, "version": row.version, "frozen": frozen });
+    Digest::of_value(&row).map_err(|error| Error::Malformed(error.to_string()))
 }

@@ -3,12 +3,12 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use chiffon_common::{AuditEntry, ErrorCode, RequestId, Subject};
+use chiffon_common::{AuditEntry, ErrorCode, Problem, RequestId, Subject};
 use chiffon_store::{Commit, Error, Write};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::Shared;
+use super::{Shared, rows::slice_name};
 
 /// How often old rows are forgotten.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -139,6 +139,36 @@ impl Shared {
         };
         chiffon_failpoint::hit!("history.commit.before");
         self.commit(commit).await.map(drop)
+    }
+
+    /// What is still known of a request whose rows were forgotten; nothing where no record says that they were.
+    pub(crate) async fn forgotten(&self, request: RequestId) -> Result<Option<Problem>, Error> {
+        let Some(last) = self.store.last_of_stream(&slice_name(request)).await? else {
+            return Ok(None);
+        };
+        let Some(by) = self.store.forgotten_by(request).await? else {
+            return Ok(None);
+        };
+        let day = |at: Timestamp| at.strftime("%Y-%m-%d %H:%M UTC").to_string();
+        let (last_at, last_was) = (last.record.entry.ts, &last.record.entry.action);
+        let detail = format!(
+            "request {request} was forgotten with age on {} (audit record {}); its last audit record is {} of {}: {last_was}",
+            day(by.record.entry.ts),
+            by.seq,
+            last.seq,
+            day(last_at),
+        );
+        let todo = match self.store.ledger_commit(request).await? {
+            Some(commit) => format!(
+                "what it did stands in commit {commit} of the ledger (`chiffon log`, `git show`), its records in `chiffon audit export`"
+            ),
+            None => "its records stand in `chiffon audit export`".to_owned(),
+        };
+        Ok(Some(Problem::new(
+            ErrorCode::RequestForgotten,
+            detail,
+            todo,
+        )))
     }
 
     /// Thins what has come of age since the last time.

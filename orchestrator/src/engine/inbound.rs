@@ -155,7 +155,9 @@ impl Shared {
         loop {
             match self.try_take(&word, id).await {
                 Ok(()) => return Ok(()),
-                Err(AdvanceError::NoRequest) => return Err(Unfit::UnknownTask(word.task())),
+                Err(AdvanceError::NoRequest | AdvanceError::Forgotten(_)) => {
+                    return Err(Unfit::UnknownTask(word.task()));
+                }
                 Err(AdvanceError::Store(error)) => {
                     tracing::warn!(%error, task.id = %word.task(), "message cannot be stored yet; trying again");
                     tokio::time::sleep(AGAIN).await;

@@ -44,6 +44,7 @@ mod timers;
 mod turns;
 mod undo;
 mod verify;
+mod verify_columns;
 mod verify_rows;
 mod views;
 
@@ -54,12 +55,13 @@ pub(crate) use edits::{Editor, agent_of};
 pub(crate) use intake::{Incoming, Intake, IntakeError, accepted};
 pub(crate) use jobs::Jobs;
 pub(crate) use library::Library;
+pub(crate) use looks::ClearError;
 pub(crate) use preview::sealed_bytes;
 pub(crate) use recorded::Limits;
-pub(crate) use rows::slice_of;
+pub(crate) use rows::{Unreadable, read, slice_of};
 pub(crate) use schedules::{
-    Draft, Edit, EditError, Fate, FireError, Fired, Schedule, Toggle, moment, schedule_view, times,
-    zone,
+    Draft, Edit, EditError, Fate, FireError, Fired, Schedule, Toggle, local, moment, schedule_view,
+    times, zone, zone_at,
 };
 pub(crate) use shared::{Settings, Shared, nudged};
 pub(crate) use undo::undo_words;

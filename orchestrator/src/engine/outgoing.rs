@@ -3,6 +3,8 @@
 //! The seal is minted here, at dispatch and nowhere else (DESIGN section 6): from the stored plan, the
 //! stored approval and the attempt in hand, never from what a caller says.
 
+use std::collections::BTreeSet;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chiffon_arbiter::{Effect, Gate, Refusal, Run, Sent, Task, may_start};
 use chiffon_bus::QueueName;
@@ -13,9 +15,8 @@ use chiffon_common::{
 };
 use chiffon_store::{HostRow, OutboxRow, Write};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 
-use super::{Shared, record};
+use super::{Shared, record, turns::host_claim};
 
 /// Largest piece of a bundle before base64, so that the envelope stays under its limit.
 const PIECE_BYTES: usize = 512 * 1024;
@@ -60,7 +61,7 @@ impl Shared {
                     writes.extend(record::entry(after, self.clock.now())?.map(Write::LedgerEntry))
                 }
                 Effect::MarkHosts { task, needs_look } => {
-                    writes.extend(self.marks(after, *task, *needs_look))
+                    writes.extend(self.marks(before, after, *task, *needs_look))
                 }
                 Effect::SealPreview | Effect::Plan | Effect::Wake => {}
             }
@@ -199,23 +200,36 @@ impl Shared {
         (0..).zip(bytes.chunks(PIECE_BYTES)).map(piece).collect()
     }
 
-    fn marks(&self, run: &Run, id: TaskId, needs_look: bool) -> Vec<Write> {
+    /// By the names of the hosts, and by the machines that the task had to itself: an inventory that is edited
+    /// meanwhile hides nothing.
+    fn marks(&self, before: &Run, run: &Run, id: TaskId, needs_look: bool) -> Vec<Write> {
         let Ok((task, step)) = step_of(run, id) else {
             return Vec::new();
         };
         if task.mode == Mode::Check {
             return Vec::new();
         }
-        let mark = |host: &chiffon_common::HostName| {
-            Write::Host(HostRow {
+        if !needs_look {
+            return vec![Write::UnmarkHosts {
+                task_id: id,
+                places: None,
+            }];
+        }
+        let names = step.hosts.iter().map(host_claim);
+        let held = before.tasks.get(&id).into_iter().chain([task]);
+        let machines = held.flat_map(|task| task.leases.iter().cloned());
+        let places: BTreeSet<String> = names.chain(machines).collect();
+        let mark = |place| {
+            Write::MarkHost(HostRow {
                 tenant_id: run.request.tenant_id.clone(),
-                host: host.to_string(),
-                needs_look,
-                updated_at: self.clock.now(),
-                doc: json!({ "because": task.because, "task_id": id, "request_id": run.request.request_id }),
+                place,
+                task_id: id,
+                request_id: run.request.request_id,
+                since: self.clock.now(),
+                because: task.because.clone(),
             })
         };
-        step.hosts.iter().map(mark).collect()
+        places.into_iter().map(mark).collect()
     }
 
     fn outbox_row(

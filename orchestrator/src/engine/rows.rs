@@ -52,7 +52,8 @@ impl Versions {
     }
 }
 
-fn read<T: DeserializeOwned>(
+/// What a document says.
+pub(crate) fn read<T: DeserializeOwned>(
     kind: &'static str,
     id: impl ToString,
     doc: &Value,
@@ -169,9 +170,18 @@ fn request_write(
     run: &Run,
     now: Timestamp,
 ) -> Result<Write, serde_json::Error> {
-    let request = &run.request;
     let (expected, version) = expected((versions.request > 0).then_some(versions.request));
-    let row = RequestRow {
+    Ok(Write::Request(expected, request_row(run, version, now)?))
+}
+
+/// A request with the columns that repeat what its document says.
+pub(super) fn request_row(
+    run: &Run,
+    version: u64,
+    now: Timestamp,
+) -> Result<RequestRow, serde_json::Error> {
+    let request = &run.request;
+    Ok(RequestRow {
         tenant_id: request.tenant_id.clone(),
         request_id: request.request_id,
         project_id: request.project_id.clone(),
@@ -182,8 +192,7 @@ fn request_write(
         created_at: request.created_at,
         updated_at: now,
         doc: doc(request)?,
-    };
-    Ok(Write::Request(expected, row))
+    })
 }
 
 fn task_write(
@@ -193,7 +202,17 @@ fn task_write(
     now: Timestamp,
 ) -> Result<Write, serde_json::Error> {
     let (expected, version) = expected(versions.tasks.get(&task.task_id.to_string()).copied());
-    let row = TaskRow {
+    Ok(Write::Task(expected, task_row(run, task, version, now)?))
+}
+
+/// The same for a task.
+pub(super) fn task_row(
+    run: &Run,
+    task: &Task,
+    version: u64,
+    now: Timestamp,
+) -> Result<TaskRow, serde_json::Error> {
+    Ok(TaskRow {
         tenant_id: run.request.tenant_id.clone(),
         task_id: task.task_id,
         request_id: run.request.request_id,
@@ -205,8 +224,7 @@ fn task_write(
         created_at: task.created_at,
         updated_at: now,
         doc: doc(task)?,
-    };
-    Ok(Write::Task(expected, row))
+    })
 }
 
 fn decision_write(
@@ -216,17 +234,28 @@ fn decision_write(
 ) -> Result<Write, serde_json::Error> {
     let id = decision.decision_id.to_string();
     let (expected, version) = expected(versions.decisions.get(&id).copied());
-    let row = DecisionRow {
+    Ok(Write::Decision(
+        expected,
+        decision_row(run, decision, version)?,
+    ))
+}
+
+/// The same for a decision.
+pub(super) fn decision_row(
+    run: &Run,
+    decision: &Decision,
+    version: u64,
+) -> Result<DecisionRow, serde_json::Error> {
+    Ok(DecisionRow {
         tenant_id: run.request.tenant_id.clone(),
-        decision_id: id,
+        decision_id: decision.decision_id.to_string(),
         request_id: run.request.request_id,
         state: decision.state.name().to_owned(),
         version,
         created_at: decision.created_at,
         deadline: decision.deadline,
         doc: doc(decision)?,
-    };
-    Ok(Write::Decision(expected, row))
+    })
 }
 
 fn lease_writes(was: Option<&Task>, task: &Task, now: Timestamp) -> Vec<Write> {

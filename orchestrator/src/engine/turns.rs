@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use chiffon_arbiter::{Run, Task, WaitingOn, changes};
-use chiffon_common::{AgentKind, ProjectId, RequestId, Step, TaskId, api::AgentStatus};
+use chiffon_common::{
+    AgentKind, HostName, ProjectId, RequestId, Step, TaskId, api::AgentStatus, clock_words,
+};
 use chiffon_store::TaskRow;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -16,6 +18,7 @@ use super::{
     line::{Ahead, Claim, Holder, Line, Turn, Waiting},
     rows::lease_owner,
 };
+use crate::inventory::Host;
 
 /// The states in which an agent may have a task.
 pub(super) const IN_HAND: [&str; 4] = ["dispatched", "accepted", "running", "unknown"];
@@ -82,9 +85,8 @@ impl Shared {
         for host in &step.hosts {
             let machine = inventory
                 .and_then(|inventory| inventory.host(host))
-                .and_then(crate::inventory::Host::machine);
-            let machine = machine.map(|machine| format!("machine:{machine}"));
-            let leases = std::iter::once(format!("host:{host}")).chain(machine);
+                .and_then(machine_claim);
+            let leases = std::iter::once(host_claim(host)).chain(machine);
             for lease in leases {
                 if !claims.iter().any(|claim| claim.lease == lease) {
                     let host = host.to_string();
@@ -167,7 +169,8 @@ impl Shared {
             || owner.to_owned(),
             |(_, request)| format!("request {request}"),
         );
-        let (host, since, place) = (&claim.host, since.strftime("%H:%M"), place(before));
+        let since = clock_words(since, self.clock.now(), "%H:%M");
+        let (host, place) = (&claim.host, place(before));
         format!("waits for {host}, held{same} by {holder} since {since}{asks}{place}")
     }
 
@@ -200,6 +203,16 @@ impl Shared {
             (true, None) => "waits for an agent to report".to_owned(),
         })
     }
+}
+
+/// The name of the right to be alone on what has this name.
+pub(super) fn host_claim(host: &HostName) -> String {
+    format!("host:{host}")
+}
+
+/// The name of the right to be alone on the machine behind a name, where that can be known.
+pub(super) fn machine_claim(host: &Host) -> Option<String> {
+    Some(format!("machine:{}", host.machine()?))
 }
 
 /// Whether contact with the task's agent is lost.

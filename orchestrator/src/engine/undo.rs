@@ -394,6 +394,7 @@ fn unread(id: RequestId, error: &AdvanceError) -> Problem {
             format!("there is no request {id}"),
             "`chiffon request list` shows all",
         ),
+        AdvanceError::Forgotten(problem) => (**problem).clone(),
         AdvanceError::Store(error) => super::store_problem(error),
         other => Problem::new(
             ErrorCode::Internal,

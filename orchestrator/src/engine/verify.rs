@@ -41,6 +41,9 @@ impl Shared {
         let schedules = self.verify_schedules(&chain.slices).await;
         let faults = schedules.map_err(|error| store_problem(&error))?;
         report.faults.extend(faults);
+        let freeze = self.verify_freeze(&chain.slices).await;
+        let fault = freeze.map_err(|error| store_problem(&error))?;
+        report.faults.extend(fault);
         self.verify_ledger(&mut report).await?;
         report.anchors = anchors.len() as u64;
         report

@@ -3,13 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use chiffon_arbiter::RequestState;
 use chiffon_common::{Problem, RequestId};
 use chiffon_store::{Error, ListRequests, NumberedAudit, RunRows, SliceHead};
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize as _;
 
-use super::{Shared, replay::docs_of, rows::slice_name, store_problem};
+use super::{Shared, replay::docs_of, rows::slice_name, store_problem, verify_columns::differing};
 
 /// Requests listed at once.
 const PAGE: u32 = 1000;
@@ -25,17 +23,19 @@ impl Shared {
         heads: &BTreeMap<String, SliceHead>,
     ) -> Result<(u64, Vec<String>), Problem> {
         let mut faults = Vec::new();
+        let mut requests = 0;
         for (stream, head) in heads {
             let Some(request) = request_of(stream) else {
                 continue;
             };
+            requests += 1;
             let fault = self.verify_request(request, *head).await;
             if let Some(fault) = fault.map_err(|error| store_problem(&error))? {
                 faults.push(format!("record {}: {fault}", head.seq));
             }
         }
         faults.extend(self.slipped_in(heads).await?);
-        Ok((heads.len() as u64, faults))
+        Ok((requests, faults))
     }
 
     /// What of these rows of a request, just read, is not as its last record left them, or was not at any record
@@ -237,42 +237,14 @@ fn request_of(stream: &str) -> Option<RequestId> {
     stream.strip_prefix("request:")?.parse().ok()
 }
 
-/// What does not fit of one read of the rows.
+/// What does not fit of one read of the rows: a column that says something else than its document, or the documents as
+/// a whole.
 fn misfit(rows: &RunRows, head: SliceHead) -> Option<String> {
-    fault_of(rows, head).or_else(|| {
-        let row = &rows.request;
-        let state = RequestState::deserialize(&row.doc["state"]);
-        let ended = state.is_ok_and(|state| state.ended());
-        let request = row.request_id;
-        match row.ended {
-            listed if listed == ended => None,
-            true => Some(format!(
-                "request {request} is listed as ended, which it is not"
-            )),
-            false => Some(format!(
-                "request {request} is listed as open, which it is not"
-            )),
-        }
-    })
+    differing(rows).or_else(|| fault_of(rows, head))
 }
 
-/// What does not fit: a column that says something else than its document, or the documents as a whole.
 fn fault_of(rows: &RunRows, head: SliceHead) -> Option<String> {
     let request = rows.request.request_id;
-    let states = std::iter::once(("request", &rows.request.state, &rows.request.doc))
-        .chain(rows.tasks.iter().map(|row| ("task", &row.state, &row.doc)))
-        .chain(
-            rows.decisions
-                .iter()
-                .map(|row| ("decision", &row.state, &row.doc)),
-        );
-    for (kind, column, doc) in states {
-        if doc["state"]["is"].as_str() != Some(column) {
-            return Some(format!(
-                "a {kind} of request {request} is listed as {column}, which it is not"
-            ));
-        }
-    }
     match docs_of(rows).proof() {
         Ok(proof) if proof == head.digest => None,
         Ok(_) => Some(format!(

@@ -52,10 +52,10 @@ pub(super) async fn list(
     rows.retain(|row| after.as_ref().is_none_or(|after| row.agent_id > *after));
     let (rows, next_cursor) = page(rows, limit, |row| cursors.cursor(row.agent_id.as_str()));
     let views = rows.iter().map(|row| view(row, heard.get(&row.agent_id)));
-    Ok(Json(Page {
-        items: views.collect::<Result<_, _>>()?,
+    Ok(Json(Page::new(
+        views.collect::<Result<_, _>>()?,
         next_cursor,
-    }))
+    )))
 }
 
 /// Shows one agent.

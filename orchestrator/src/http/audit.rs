@@ -70,7 +70,7 @@ pub(super) async fn list(
             record: row.record,
         })
         .collect();
-    Ok(Json(Page { items, next_cursor }))
+    Ok(Json(Page::new(items, next_cursor)))
 }
 
 /// Holds every record against its chain, every seal against its batch, the rows of every request against its last

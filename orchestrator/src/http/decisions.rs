@@ -20,6 +20,7 @@ use super::{
     input::{Asked, Body, Id, Named, NoQuery, none_such, page_size, permitted, unfit_query},
     problem::{Refused, missing},
     requests::bring,
+    unreadable::{Columns, Read, read},
 };
 use crate::engine::{AdvanceError, decision_view};
 
@@ -94,12 +95,22 @@ pub(super) async fn list(
         cursors.cursor(&timed(row.created_at, &row.decision_id))
     });
     let mut items = Vec::with_capacity(rows.len());
+    let mut unreadable = Vec::new();
     for row in rows {
-        let (run, _) = shared.load(row.request_id).await?;
-        let found = row.decision_id.parse().ok();
-        items.extend(found.and_then(|id| view_in(&run, id)));
+        match read(shared.load(row.request_id).await)? {
+            Read::Here((run, _)) => {
+                let found = row.decision_id.parse().ok();
+                items.extend(found.and_then(|id| view_in(&run, id)));
+            }
+            Read::Gone => {}
+            Read::Spoiled(problem) => unreadable.push(row.with(problem)),
+        }
     }
-    Ok(Json(Page { items, next_cursor }))
+    Ok(Json(Page {
+        items,
+        unreadable,
+        next_cursor,
+    }))
 }
 
 /// Shows one decision.

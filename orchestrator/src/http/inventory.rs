@@ -63,7 +63,8 @@ pub(super) async fn host(
     Ok(Json(view(&state, inventory, host).await?))
 }
 
-/// A person has looked at a host: how changes ended there is open no more. Said twice is said once.
+/// A person has looked at a host: how changes ended there is open no more, under none of its names. Said twice is said
+/// once. Refused with 5317 while somebody is still asked how one ended.
 #[utoipa::path(
     post, path = "/api/v1/inventory/{id}/clear", tag = "inventory", operation_id = "clear_host",
     params(("id" = HostName, Path)),
@@ -83,7 +84,7 @@ pub(super) async fn clear(
         by: state.principal.clone(),
         trace,
     };
-    state.shared.clear_host(&id, &editor).await?;
+    state.shared.clear_host(&id, inventory, &editor).await?;
     Ok(Json(view(&state, inventory, host).await?))
 }
 
@@ -91,7 +92,7 @@ pub(super) async fn clear(
 async fn view(state: &State, inventory: &Inventory, host: &Host) -> Result<HostView, Refused> {
     let key = inventory.unpinned_one(host);
     Ok(HostView {
-        needs_look: state.shared.needs_look(&host.name).await?,
+        needs_look: state.shared.needs_look(&host.name, Some(inventory)).await?,
         name: host.name.clone(),
         aliases: host.aliases.clone(),
         groups: host.groups.clone(),

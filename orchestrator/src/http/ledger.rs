@@ -40,8 +40,8 @@ pub(super) async fn list(
     let cursors = List::new("ledger", &[]);
     let before = cursors.place(asked.cursor.as_deref(), |place| place.parse::<u64>().ok())?;
     let (items, next) = state.shared.ledger_lines(before, limit).await?;
-    Ok(Json(Page {
+    Ok(Json(Page::new(
         items,
-        next_cursor: next.map(|next| cursors.cursor(&next.to_string())),
-    }))
+        next.map(|next| cursors.cursor(&next.to_string())),
+    )))
 }

@@ -33,6 +33,7 @@ mod schedules;
 mod server;
 mod take;
 mod tasks;
+mod unreadable;
 mod v0;
 
 use std::sync::Arc;

@@ -16,6 +16,7 @@ use super::{
     cursor::{List, page, read_timed, timed},
     input::{Asked, Id, NoQuery, none_such, page_size},
     problem::{Refused, internal},
+    unreadable::{Columns, Read, read},
 };
 use crate::engine::{sealed_bytes, shown_plan};
 
@@ -52,11 +53,21 @@ pub(super) async fn list(
         cursors.cursor(&timed(row.created_at, row.request_id))
     });
     let mut items = Vec::with_capacity(rows.len());
+    let mut unreadable = Vec::new();
     for row in rows {
-        let (run, _) = shared.load(row.request_id).await?;
-        items.extend(run.plan.as_ref().map(|plan| shown_plan(&run, plan)));
+        match read(shared.load(row.request_id).await)? {
+            Read::Here((run, _)) => {
+                items.extend(run.plan.as_ref().map(|plan| shown_plan(&run, plan)));
+            }
+            Read::Gone => {}
+            Read::Spoiled(problem) => unreadable.push(row.with(problem)),
+        }
     }
-    Ok(Json(Page { items, next_cursor }))
+    Ok(Json(Page {
+        items,
+        unreadable,
+        next_cursor,
+    }))
 }
 
 /// Shows one plan.

@@ -14,7 +14,10 @@ use chiffon_common::{
 };
 
 use super::{frame::code_of, input::none_such};
-use crate::engine::{AdvanceError, EditError, FireError, IntakeError, KeptAnswer, store_problem};
+use crate::engine::{
+    AdvanceError, ClearError, EditError, FireError, IntakeError, KeptAnswer, Unreadable,
+    store_problem,
+};
 
 /// What does not go on as asked: an error on its way out, or the answer that was given before.
 #[derive(Debug)]
@@ -178,15 +181,37 @@ pub(super) fn internal(error: &dyn std::error::Error) -> Problem {
     )
 }
 
+/// A row of the database that cannot be understood, named.
+pub(super) fn unreadable(error: &Unreadable) -> Problem {
+    let why = std::error::Error::source(error).map_or_else(String::new, |source| {
+        format!(": {}", visible(&source.to_string()))
+    });
+    Problem::new(
+        ErrorCode::RowUnreadable,
+        format!("{error}{why}"),
+        "`chiffon audit verify` says what else does not fit; put the row back from a backup of the database",
+    )
+}
+
 impl From<AdvanceError> for Refused {
     fn from(error: AdvanceError) -> Self {
         match error {
             AdvanceError::NoRequest => none_such::<RequestId>(),
+            AdvanceError::Forgotten(problem) => Self::Problem(problem),
             AdvanceError::Store(error) => error.into(),
-            AdvanceError::Unreadable(_)
-            | AdvanceError::Unwritable(_)
-            | AdvanceError::Proof(_)
-            | AdvanceError::Outgoing(_) => internal(&error).into(),
+            AdvanceError::Unreadable(error) => unreadable(&error).into(),
+            AdvanceError::Unwritable(_) | AdvanceError::Proof(_) | AdvanceError::Outgoing(_) => {
+                internal(&error).into()
+            }
+        }
+    }
+}
+
+impl From<ClearError> for Refused {
+    fn from(error: ClearError) -> Self {
+        match error {
+            ClearError::Refused(problem) => problem.into(),
+            ClearError::Store(error) => error.into(),
         }
     }
 }

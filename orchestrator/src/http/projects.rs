@@ -58,10 +58,10 @@ pub(super) async fn list(
     let tenant = &shared.settings.tenant;
     let rows = shared.store.projects(tenant, after, limit + 1).await?;
     let (rows, next_cursor) = page(rows, limit, |row| cursors.cursor(row.project_id.as_str()));
-    Ok(Json(Page {
-        items: rows.into_iter().map(view).collect(),
+    Ok(Json(Page::new(
+        rows.into_iter().map(view).collect(),
         next_cursor,
-    }))
+    )))
 }
 
 /// Shows one project.

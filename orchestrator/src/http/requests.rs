@@ -22,13 +22,15 @@ use super::{
     etag::versioned,
     frame::Trace,
     idempotency::{Call, Held, hold},
-    input::{Asked, Body, Id, NoQuery, Nothing, Perhaps, none_such, page_size, unfit_query},
-    problem::{Refused, internal, kept},
+    input::{Asked, Body, Id, NoQuery, Nothing, Perhaps, page_size, unfit_query},
+    problem::{Refused, kept},
     take::{Asking, take},
+    unreadable::{Columns, Read, read},
 };
 use crate::{
     engine::{
-        AdvanceError, Advanced, Cause, MASK, request_line, request_view, slice_of, undo_words,
+        AdvanceError, Advanced, Cause, MASK, read as understood, request_line, request_view,
+        slice_of, undo_words,
     },
     planner::explicit_form,
 };
@@ -104,11 +106,7 @@ pub(super) async fn show(
 /// One request with its version.
 pub(super) async fn view(state: &State, id: RequestId) -> Result<(RequestView, u64), Refused> {
     let shared = &state.shared;
-    let rows = shared
-        .store
-        .run(&shared.settings.tenant, id)
-        .await?
-        .ok_or_else(none_such::<RequestId>)?;
+    let rows = shared.rows_of(id).await?;
     let (version, updated_at) = (rows.request.version, rows.request.updated_at);
     let (run, _) = slice_of(&rows).map_err(AdvanceError::from)?;
     let commit = if run.request.state.ended() {
@@ -196,8 +194,17 @@ pub(super) async fn list(
         cursors.cursor(&timed(row.created_at, row.request_id))
     });
     let mut items = Vec::with_capacity(rows.len());
+    let mut unreadable = Vec::new();
     for row in rows {
-        let request: Request = serde_json::from_value(row.doc).map_err(|error| internal(&error))?;
+        let stored = understood::<Request>("request", row.request_id, &row.doc);
+        let request = match read(stored.map_err(AdvanceError::from))? {
+            Read::Here(request) => request,
+            Read::Gone => continue,
+            Read::Spoiled(problem) => {
+                unreadable.push(row.with(problem));
+                continue;
+            }
+        };
         // What it waits for stands at its tasks; of those that run there are few.
         let run = match &request.state {
             RequestState::Running { .. } => {
@@ -219,7 +226,11 @@ pub(super) async fn list(
             line.waits_for_person || (!row.ended && asks(&state, row.request_id).await?);
         items.push(line);
     }
-    Ok(Json(Page { items, next_cursor }))
+    Ok(Json(Page {
+        items,
+        unreadable,
+        next_cursor,
+    }))
 }
 
 /// Whether a question about a request is open.

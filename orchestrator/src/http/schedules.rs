@@ -81,10 +81,10 @@ pub(super) async fn list(
         cursors.cursor(&timed(row.created_at, row.schedule_id))
     });
     let items: Result<Vec<_>, _> = rows.iter().map(schedule_view).collect();
-    Ok(Json(Page {
-        items: items.map_err(|error| internal(&error))?,
+    Ok(Json(Page::new(
+        items.map_err(|error| internal(&error))?,
         next_cursor,
-    }))
+    )))
 }
 
 /// Makes a schedule. What it asks is planned once now, so that what cannot be planned is refused at once.

@@ -22,6 +22,7 @@ use super::{
     input::{Asked, Body, Id, NoQuery, Nothing, none_such, page_size, permitted, unfit_query},
     problem::Refused,
     requests::bring,
+    unreadable::{Columns, Read, read},
 };
 use crate::engine::task_view;
 
@@ -107,17 +108,31 @@ pub(super) async fn list(
         cursors.cursor(&timed(row.created_at, row.task_id))
     });
     // The tasks of one request stand beside each other mostly.
-    let mut runs: BTreeMap<RequestId, Run> = BTreeMap::new();
+    let mut runs: BTreeMap<RequestId, Read<Run>> = BTreeMap::new();
     let mut items = Vec::with_capacity(rows.len());
+    let mut unreadable = Vec::new();
     for row in rows {
         let run = match runs.entry(row.request_id) {
             Entry::Occupied(loaded) => loaded.into_mut(),
-            Entry::Vacant(place) => place.insert(shared.load(row.request_id).await?.0),
+            Entry::Vacant(place) => {
+                let loaded = shared.load(row.request_id).await;
+                place.insert(read(loaded.map(|(run, _)| run))?)
+            }
         };
-        let task = run.tasks.get(&row.task_id);
-        items.extend(task.and_then(|task| task_view(run, task)));
+        match run {
+            Read::Here(run) => {
+                let task = run.tasks.get(&row.task_id);
+                items.extend(task.and_then(|task| task_view(run, task)));
+            }
+            Read::Gone => {}
+            Read::Spoiled(problem) => unreadable.push(row.with(problem.clone())),
+        }
     }
-    Ok(Json(Page { items, next_cursor }))
+    Ok(Json(Page {
+        items,
+        unreadable,
+        next_cursor,
+    }))
 }
 
 /// Shows one task.
@@ -269,5 +284,5 @@ pub(super) async fn logs(
     }
     lines.truncate(limit as usize + 1);
     let (items, next_cursor) = page(lines, limit, |line| cursors.cursor(&line.id.to_string()));
-    Ok(Json(Page { items, next_cursor }))
+    Ok(Json(Page::new(items, next_cursor)))
 }

@@ -24,6 +24,11 @@ pub fn request_id() -> RequestId {
     RequestId::from_uuid(Uuid::now_v7())
 }
 
+/// A new task id.
+pub(super) fn task_id() -> TaskId {
+    TaskId::from_uuid(Uuid::now_v7())
+}
+
 /// A new message id.
 pub fn message_id() -> MessageId {
     MessageId::from_uuid(Uuid::now_v7())

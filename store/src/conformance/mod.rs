@@ -4,6 +4,7 @@
 
 mod atomic;
 mod audit;
+mod control;
 mod crowd;
 mod freeze;
 mod history;
@@ -25,6 +26,7 @@ mod versions;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+pub use control::{CONTROL_CASES, committed, control_commit, control_key, line, put, run_control};
 pub use make::{at, commit, entry, message, request_row, task_row};
 
 use crate::Store;
@@ -32,38 +34,54 @@ use crate::Store;
 /// A promise being held against a store.
 pub type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// One promise.
+/// One promise of this kind of store.
 #[derive(Clone, Copy)]
-pub struct Case {
+pub struct Case<S: ?Sized + 'static> {
     /// Its name, which is a sentence.
     pub name: &'static str,
     /// Panics where the promise is not kept. The store must be empty.
-    pub run: fn(Arc<dyn Store>) -> Running,
+    pub run: fn(Arc<S>) -> Running,
 }
 
+/// The promises of one kind of store: their list, the function that runs one by its name, and the macro that makes a test
+/// of each.
 macro_rules! cases {
-    ($($module:ident: $($name:ident),+ $(,)?;)+) => {
+    ($store:ident, $cases:ident, $run:ident, $conformance:ident;
+     $($module:ident: $($name:ident),+ $(,)?;)+) => {
         /// All promises, in the order of the modules.
-        pub const CASES: &[Case] = &[$($(Case {
-            name: stringify!($name),
-            run: |store| Box::pin($module::$name(store)),
-        }),+),+];
+        pub const $cases: &[$crate::conformance::Case<dyn $store>] =
+            &[$($($crate::conformance::Case {
+                name: stringify!($name),
+                run: |store| Box::pin($module::$name(store)),
+            }),+),+];
 
-        /// Makes a `#[tokio::test]` of every promise. Takes an expression that yields an
-        /// `Arc<dyn Store>` over an empty store; it is evaluated once for each test.
+        /// Runs the promise of this name.
+        ///
+        /// # Panics
+        /// Where it is not kept, or has another name.
+        pub async fn $run(name: &str, store: std::sync::Arc<dyn $store>) {
+            let found = $cases.iter().find(|case| case.name == name);
+            let case = found.unwrap_or_else(|| panic!("no promise is called {name}"));
+            (case.run)(store).await;
+        }
+
+        /// Makes a `#[tokio::test]` of every promise. Takes an expression that yields an `Arc` of the
+        /// store, which must be empty; it is evaluated once for each test.
         #[macro_export]
-        macro_rules! store_conformance {
+        macro_rules! $conformance {
             ($make:expr) => {$($(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
-                    $crate::conformance::run(stringify!($name), $make).await;
+                    $crate::conformance::$run(stringify!($name), $make).await;
                 }
             )+)+};
         }
     };
 }
+use cases;
 
 cases! {
+    Store, CASES, run, store_conformance;
     atomic: a_refused_check_leaves_nothing,
         a_refused_write_leaves_nothing,
         a_refused_commit_takes_no_other_with_it,
@@ -127,6 +145,7 @@ cases! {
     freeze: a_freeze_is_read_back_and_changes_from_its_version,
         whoever_judged_before_a_freeze_is_told_so;
     schedules: a_schedule_is_made_changed_and_removed_from_its_version,
+        many_at_once_are_not_more_than_there_may_be,
         a_commit_holds_the_version_of_a_schedule,
         a_schedule_is_due_when_its_time_has_come_and_its_last_run_has_ended,
         schedules_ahead_of_the_clock_are_found,
@@ -145,14 +164,4 @@ cases! {
     crowd: readers_and_writers_never_meet_a_lock,
         a_reader_sees_whole_commits_only,
         a_sound_store_finds_no_fault;
-}
-
-/// Runs the promise of this name.
-///
-/// # Panics
-/// Where it is not kept, or has another name.
-pub async fn run(name: &str, store: Arc<dyn Store>) {
-    let found = CASES.iter().find(|case| case.name == name);
-    let case = found.unwrap_or_else(|| panic!("no promise is called {name}"));
-    (case.run)(store).await;
 }

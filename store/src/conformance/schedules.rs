@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::crowd::join_all;
 use super::make::{
     assert_conflict, assert_malformed, at, commit, done, name, project_row, request_id, stored,
 };
@@ -75,6 +76,34 @@ pub(super) async fn a_schedule_is_made_changed_and_removed_from_its_version(stor
     assert_eq!(done(store.schedule(&tenant, id).await), None);
     assert_conflict(store.commit(commit([remove(2)])).await);
     assert_eq!(done(store.schedule_count(&tenant).await), 0);
+}
+
+pub(super) async fn many_at_once_are_not_more_than_there_may_be(store: Arc<dyn Store>) {
+    const MOST: u64 = 5;
+    let makers = (0..20).map(|_| {
+        let store = store.clone();
+        async move {
+            let one = Commit {
+                checks: vec![Check::FewerSchedules { than: MOST }],
+                ..commit([made(&schedule_row(at(0), 60))])
+            };
+            match store.commit(one).await {
+                Ok(_) => true,
+                Err(crate::Error::Conflict { .. }) => false,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    let made = join_all(makers).await;
+    assert_eq!(made.iter().filter(|made| **made).count(), 5);
+    assert_eq!(done(store.schedule_count(&name("default")).await), MOST);
+    // Those of others do not count.
+    let theirs = Commit {
+        tenant_id: name("other"),
+        checks: vec![Check::FewerSchedules { than: MOST }],
+        ..Commit::default()
+    };
+    done(store.commit(theirs).await);
 }
 
 pub(super) async fn a_commit_holds_the_version_of_a_schedule(store: Arc<dyn Store>) {

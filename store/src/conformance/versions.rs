@@ -9,7 +9,7 @@ use super::{
     crowd::join_all,
     make::{
         assert_conflict, assert_malformed, at, commit, decision_row, done, name, plan_id, plan_row,
-        project_row, request_row, stored_request, task_row,
+        project_row, request_id, request_row, stored_request, task_id, task_row,
     },
 };
 use crate::{AgentRow, EventRow, Expected, HostRow, PlanRow, RoomRow, Store, Write};
@@ -206,25 +206,52 @@ pub(super) async fn a_plan_that_is_written_again_keeps_its_time(store: Arc<dyn S
 }
 
 pub(super) async fn hosts_and_agents_are_read_back(store: Arc<dyn Store>) {
-    let mut host = HostRow {
+    let tenant = name("default");
+    let mark = |place: &str, task_id, since, because: &str| HostRow {
         tenant_id: name("default"),
-        host: "nas".to_owned(),
-        needs_look: false,
-        updated_at: at(0),
-        doc: json!({}),
+        place: place.to_owned(),
+        task_id,
+        request_id: request_id(),
+        since,
+        because: because.to_owned(),
     };
-    for look in [true, false] {
-        host.needs_look = look;
-        done(store.commit(commit([Write::Host(host.clone())])).await);
-        let found = done(store.host(&host.tenant_id, "nas").await);
-        assert_eq!(found.as_ref(), Some(&host));
+    let (first, second) = (task_id(), task_id());
+    let of_first = mark("host:nas", first, at(1), "lost");
+    let elsewhere = HostRow {
+        place: "machine:box".to_owned(),
+        ..of_first.clone()
+    };
+    let of_second = mark("host:nas", second, at(2), "lost too");
+    let rows = [&of_second, &of_first, &elsewhere].map(|row| Write::MarkHost(row.clone()));
+    done(store.commit(commit(rows)).await);
+    let places = ["host:nas", "machine:box", "host:none"].map(str::to_owned);
+    let open = async |places: &[String]| done(store.open_at(&tenant, places).await);
+    let all = [of_first.clone(), elsewhere.clone(), of_second.clone()];
+    assert_eq!(open(&places).await, all);
+    assert_eq!(open(&places[2..]).await, []);
+    assert_eq!(done(store.open_at(&name("other"), &places).await), []);
+    // Said again: since the first time, in the newest words.
+    let again = HostRow {
+        since: at(5),
+        because: "nobody knows".to_owned(),
+        ..of_first.clone()
+    };
+    done(store.commit(commit([Write::MarkHost(again)])).await);
+    let said = &open(&places[..1]).await[0];
+    assert_eq!((said.since, said.because.as_str()), (at(1), "nobody knows"));
+    let unmark = |task_id, places: Option<Vec<String>>| Write::UnmarkHosts { task_id, places };
+    let some = Some(vec!["host:nas".to_owned()]);
+    done(store.commit(commit([unmark(first, some)])).await);
+    assert_eq!(open(&places).await, [elsewhere, of_second.clone()]);
+    for _harmless in 0..2 {
+        done(store.commit(commit([unmark(first, None)])).await);
+        assert_eq!(open(&places).await, [of_second.clone()]);
     }
-    assert_eq!(done(store.host(&host.tenant_id, "none").await), None);
     done(
         store
             .commit(commit([Write::Agent(Expected::Absent, agent_row())]))
             .await,
     );
-    assert_eq!(done(store.agents(&host.tenant_id).await), [agent_row()]);
+    assert_eq!(done(store.agents(&tenant).await), [agent_row()]);
     assert_eq!(done(store.agents(&name("other")).await), []);
 }

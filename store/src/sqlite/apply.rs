@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
-    audit, fleet, forget, freezes, history, keys, leases, ledger, logs, outbox, projects, runs,
-    schedules, stream, timers, told,
+    audit, fleet, forget, freezes, history, hosts, keys, leases, ledger, logs, outbox, projects,
+    runs, schedules, stream, timers, told, writer::Duty,
 };
 use crate::{
     Error, OutboxRow,
@@ -76,8 +76,39 @@ pub(super) struct Mark {
     events: u64,
 }
 
+/// What the writer does for the fleet's database.
+#[derive(Debug)]
+pub(super) struct Fleet;
+
+impl Duty for Fleet {
+    type Command = Command;
+    type Answer = Answer;
+    type Batch<'c> = Batch<'c>;
+    type Mark = Mark;
+
+    fn begin(conn: &Connection) -> Batch<'_> {
+        Batch::new(conn)
+    }
+
+    fn mark(batch: &Batch<'_>) -> Mark {
+        batch.mark()
+    }
+
+    fn back_to(batch: &mut Batch<'_>, mark: Mark) {
+        batch.back_to(mark);
+    }
+
+    fn apply(batch: &mut Batch<'_>, command: &Command) -> Result<Answer, Error> {
+        apply(batch, command)
+    }
+
+    fn seal(batch: &Batch<'_>) -> Result<(), Error> {
+        batch.seal()
+    }
+}
+
 impl<'c> Batch<'c> {
-    pub(super) fn new(conn: &'c Connection) -> Self {
+    fn new(conn: &'c Connection) -> Self {
         Self {
             conn,
             first_seq: None,
@@ -92,7 +123,7 @@ impl<'c> Batch<'c> {
     }
 
     /// Where the numbering stands, for [`Self::back_to`].
-    pub(super) fn mark(&self) -> Mark {
+    fn mark(&self) -> Mark {
         Mark {
             records: self.hashes.len(),
             events: self.events,
@@ -100,7 +131,7 @@ impl<'c> Batch<'c> {
     }
 
     /// Takes back the numbers given since the mark; otherwise a refusal would leave a hole.
-    pub(super) fn back_to(&mut self, mark: Mark) {
+    fn back_to(&mut self, mark: Mark) {
         self.hashes.truncate(mark.records);
         self.events = mark.events;
     }
@@ -128,7 +159,7 @@ impl<'c> Batch<'c> {
     }
 
     /// Seals the transaction's records, if there are any.
-    pub(super) fn seal(&self) -> Result<(), Error> {
+    fn seal(&self) -> Result<(), Error> {
         match self.first_seq {
             Some(first) if !self.hashes.is_empty() => audit::seal(self.conn, first, &self.hashes),
             _ => Ok(()),
@@ -137,7 +168,7 @@ impl<'c> Batch<'c> {
 }
 
 /// Does one command. After an error the caller rolls back to where it began.
-pub(super) fn apply(batch: &mut Batch<'_>, command: &Command) -> Result<Answer, Error> {
+fn apply(batch: &mut Batch<'_>, command: &Command) -> Result<Answer, Error> {
     let conn = batch.conn();
     match command {
         Command::Commit(commit) => apply_commit(batch, commit).map(Answer::Receipt),
@@ -181,6 +212,7 @@ fn apply_commit(batch: &mut Batch<'_>, commit: &Commit) -> Result<Receipt, Error
             }
             Check::Free { name, owner, now } => leases::free(conn, tenant, name, owner, *now)?,
             Check::Freeze { version } => freezes::check(conn, tenant, *version)?,
+            Check::FewerSchedules { than } => schedules::fewer(conn, tenant, *than)?,
             Check::Schedule {
                 schedule_id,
                 version,
@@ -225,7 +257,10 @@ fn apply_write(
             version,
         } => schedules::remove(conn, tenant, *schedule_id, *version)?,
         Write::ForgetRequest(request) => history::forget(conn, tenant, *request)?,
-        Write::Host(row) => fleet::write_host(conn, tenant, row)?,
+        Write::MarkHost(row) => hosts::mark(conn, tenant, row)?,
+        Write::UnmarkHosts { task_id, places } => {
+            hosts::unmark(conn, tenant, *task_id, places.as_deref())?;
+        }
         Write::Metric(row) => fleet::write_metric(conn, tenant, row)?,
         Write::SetTimer(row) => timers::set(conn, tenant, row)?,
         Write::ClearTimer { slice, name } => timers::clear(conn, tenant, slice, name)?,

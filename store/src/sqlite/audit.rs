@@ -1,7 +1,7 @@
 //! Tables `audit_log`, `audit_numbers`, `audit_seals` and `audit_streams`: the chain (S66). Holding it
 //! against itself is left to `crate::verify`.
 
-use chiffon_common::{AuditEntry, AuditRecord, GENESIS, TenantId};
+use chiffon_common::{AuditEntry, AuditRecord, GENESIS, RequestId, TenantId};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::{apply::Batch, columns::owned, stream};
@@ -140,6 +140,25 @@ pub(super) fn last_of_stream(
                FROM audit_log l JOIN audit_numbers n ON n.audit_id = l.audit_id
                WHERE l.stream = ?1 ORDER BY l.position DESC LIMIT 1";
     Ok(records(conn, sql, params![stream])?.pop())
+}
+
+/// The record that names a request as forgotten. The index holds those records alone, of which there is one for many
+/// requests.
+pub(super) fn forgotten_by(
+    conn: &Connection,
+    request: RequestId,
+) -> Result<Option<NumberedAudit>, Error> {
+    let sql = "SELECT n.seq, l.position, l.previous, l.hash, l.entry
+               FROM audit_log l INDEXED BY audit_of_forgotten
+               JOIN audit_numbers n ON n.audit_id = l.audit_id
+               WHERE l.entry ->> '$.action' = 'history.forgotten' AND instr(l.entry, ?1) > 0
+               ORDER BY n.seq DESC";
+    let found = records(conn, sql, params![request.to_string()])?;
+    let names = |one: &NumberedAudit| {
+        let mut named = one.record.entry.forgotten_requests();
+        named.any(|named| named == request)
+    };
+    Ok(found.into_iter().find(names))
 }
 
 fn records(

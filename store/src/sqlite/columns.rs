@@ -105,8 +105,10 @@ where
     }
 }
 
-/// Reads a JSON document.
+/// Reads a JSON document. What is none any more is given as the text that it is: one spoiled row must not take those
+/// beside it away, and whoever knows what a row means will name it.
 pub(super) fn json(row: &Row<'_>, column: usize) -> rusqlite::Result<Value> {
-    let text = row.get_ref(column)?.as_str()?;
-    serde_json::from_str(text).map_err(|error| unreadable(column, Type::Text, error))
+    let bytes = row.get_ref(column)?.as_bytes()?;
+    let text = String::from_utf8_lossy(bytes);
+    Ok(serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.into_owned())))
 }

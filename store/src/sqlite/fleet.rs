@@ -1,10 +1,10 @@
-//! Tables `agents`, `hosts`, `rooms` and `resource_metrics`.
+//! Tables `agents`, `rooms` and `resource_metrics`.
 
 use chiffon_common::{RoomId, TenantId};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::columns::{changed_one, json, micros, owned, parsed, time};
-use crate::{AgentRow, Error, HostRow, MetricRow, RoomRow, commit::Expected};
+use crate::{AgentRow, Error, MetricRow, RoomRow, commit::Expected};
 
 /// Writes an agent.
 pub(super) fn write_agent(
@@ -126,44 +126,6 @@ pub(super) fn room(
             version: row.get(3)?,
             updated_at: time(row, 4)?,
             doc: json(row, 5)?,
-        })
-    });
-    Ok(found.optional()?)
-}
-
-/// Writes a host over what was there.
-pub(super) fn write_host(conn: &Connection, tenant: &TenantId, row: &HostRow) -> Result<(), Error> {
-    owned(tenant, &row.tenant_id, "host")?;
-    let sql = "INSERT INTO hosts (tenant_id, host, needs_look, updated_at, doc)
-               VALUES (?1, ?2, ?3, ?4, ?5)
-               ON CONFLICT (tenant_id, host) DO UPDATE SET needs_look = excluded.needs_look,
-                   updated_at = excluded.updated_at, doc = excluded.doc";
-    conn.prepare_cached(sql)?.execute(params![
-        tenant.as_str(),
-        row.host,
-        row.needs_look,
-        micros(row.updated_at),
-        row.doc.to_string()
-    ])?;
-    Ok(())
-}
-
-/// One host.
-pub(super) fn host(
-    conn: &Connection,
-    tenant: &TenantId,
-    host: &str,
-) -> Result<Option<HostRow>, Error> {
-    let sql = "SELECT tenant_id, host, needs_look, updated_at, doc FROM hosts
-               WHERE tenant_id = ?1 AND host = ?2";
-    let mut statement = conn.prepare_cached(sql)?;
-    let found = statement.query_row([tenant.as_str(), host], |row| {
-        Ok(HostRow {
-            tenant_id: parsed(row, 0)?,
-            host: row.get(1)?,
-            needs_look: row.get(2)?,
-            updated_at: time(row, 3)?,
-            doc: json(row, 4)?,
         })
     });
     Ok(found.optional()?)

@@ -5,12 +5,14 @@ mod apply;
 mod audit;
 mod check;
 mod columns;
+mod control;
 mod decisions;
 mod error;
 mod fleet;
 mod forget;
 mod freezes;
 mod history;
+mod hosts;
 mod keys;
 mod leases;
 mod ledger;
@@ -18,6 +20,7 @@ mod lists;
 mod logs;
 mod open;
 mod outbox;
+mod patience;
 mod plans;
 mod projects;
 mod readers;
@@ -36,7 +39,8 @@ use std::{path::Path, sync::Arc};
 
 use tempfile::TempDir;
 
-use self::{open::Durability, readers::Readers, writer::Writer};
+pub use self::control::SqliteControl;
+use self::{apply::Fleet, open::Durability, readers::Readers, writer::Writer};
 use crate::Error;
 
 /// How a database is opened.
@@ -65,7 +69,7 @@ pub struct Sqlite {
     // Dropped in this order: the writer after the readers, so that the last to close the file may write, and leaves
     // everything in it and no log beside it; then the folder of a temporary file.
     readers: Arc<Readers>,
-    writer: Writer,
+    writer: Writer<Fleet>,
     _temporary: Option<TempDir>,
 }
 
@@ -95,7 +99,7 @@ impl Sqlite {
         durability: Durability,
         temporary: Option<TempDir>,
     ) -> Result<Self, Error> {
-        let conn = open::writer(path, durability, options.max_pages)?;
+        let conn = open::writer(path, open::FLEET, durability, options.max_pages)?;
         let readers = Readers::open(path, options.readers)?;
         Ok(Self {
             writer: Writer::start(conn)?,

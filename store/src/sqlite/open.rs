@@ -7,8 +7,25 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::Db
 
 use crate::Error;
 
-/// Marks a database as ours (`chfn`), so that no other program's file is ever migrated.
-pub(super) const APPLICATION_ID: i32 = 0x6368_666e;
+/// What a file is for, and so which tables it has.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Schema {
+    /// Marks a database as ours, so that no other program's file is ever migrated.
+    application_id: i32,
+    migrations: fn() -> refinery::Runner,
+}
+
+/// The database of a fleet (`chfn`).
+pub(super) const FLEET: Schema = Schema {
+    application_id: 0x6368_666e,
+    migrations: embedded::migrations::runner,
+};
+
+/// The database of a control plane (`chfc`).
+pub(super) const CONTROL: Schema = Schema {
+    application_id: 0x6368_6663,
+    migrations: control::migrations::runner,
+};
 
 /// How long a connection waits for a lock. Only other programs (a backup, a shell) ever hold one
 /// against the writer; the bound of every call is 30 s.
@@ -20,6 +37,11 @@ const STATEMENTS: usize = 160;
 mod embedded {
     //! The numbered SQL files. A new version is a new file in that folder.
     refinery::embed_migrations!("migrations/sqlite");
+}
+
+mod control {
+    //! The same for the control store.
+    refinery::embed_migrations!("migrations/control-sqlite");
 }
 
 /// What a commit survives.
@@ -34,6 +56,7 @@ pub(super) enum Durability {
 /// Opens the file for writing, makes or migrates it, and sets what is set per connection.
 pub(super) fn writer(
     path: &Path,
+    schema: Schema,
     durability: Durability,
     max_pages: Option<u32>,
 ) -> Result<Connection, Error> {
@@ -50,7 +73,7 @@ pub(super) fn writer(
             path.display()
         )));
     }
-    claim(&mut conn)?;
+    claim(&mut conn, schema)?;
     // WAL: readers never wait for the writer. FULL: an acknowledged commit survives a power cut.
     let mode: String =
         conn.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
@@ -69,7 +92,7 @@ pub(super) fn writer(
     // A burst may grow the log; afterwards the file shrinks to this again.
     conn.pragma_update(None, "journal_size_limit", 64 << 20)?;
     conn.set_transaction_behavior(TransactionBehavior::Immediate);
-    migrate(&mut conn)?;
+    migrate(&mut conn, schema)?;
     if let Some(pages) = max_pages {
         conn.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
     }
@@ -99,7 +122,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, Error> {
 /// A database in memory with the newest schema, to hold others against.
 pub(super) fn reference() -> Result<Connection, Error> {
     let mut conn = Connection::open_in_memory()?;
-    migrate(&mut conn)?;
+    migrate(&mut conn, FLEET)?;
     Ok(conn)
 }
 
@@ -116,14 +139,15 @@ fn common(conn: &Connection) -> Result<(), Error> {
 }
 
 /// Sees to it that the file is ours: marks an empty one, refuses a stranger's without touching it.
-fn claim(conn: &mut Connection) -> Result<(), Error> {
-    if application_id(conn)? == APPLICATION_ID {
+fn claim(conn: &mut Connection, schema: Schema) -> Result<(), Error> {
+    let ours = schema.application_id;
+    if application_id(conn)? == ours {
         return Ok(());
     }
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Once more under the lock: two programs may start at the same moment.
     let id = application_id(&tx)?;
-    if id != APPLICATION_ID {
+    if id != ours {
         let objects: u64 =
             tx.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         if id != 0 || objects != 0 {
@@ -131,7 +155,7 @@ fn claim(conn: &mut Connection) -> Result<(), Error> {
                 "it belongs to another program (application id {id:#x}, {objects} objects)"
             )));
         }
-        tx.pragma_update(None, "application_id", APPLICATION_ID)?;
+        tx.pragma_update(None, "application_id", ours)?;
     }
     Ok(tx.commit()?)
 }
@@ -141,9 +165,9 @@ fn application_id(conn: &Connection) -> Result<i32, Error> {
 }
 
 /// Brings the schema up to date; refuses one that is newer than this program.
-fn migrate(conn: &mut Connection) -> Result<(), Error> {
+fn migrate(conn: &mut Connection, schema: Schema) -> Result<(), Error> {
     // Grouped: otherwise a crash could part a migration from the record that it was applied.
-    let runner = embedded::migrations::runner().set_grouped(true);
+    let runner = (schema.migrations)().set_grouped(true);
     let newest = runner
         .get_migrations()
         .iter()
@@ -202,7 +226,7 @@ mod tests {
     fn a_writer_syncs_every_commit_and_its_readers_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        let writer = writer(&path, Durability::Full, None).unwrap();
+        let writer = writer(&path, FLEET, Durability::Full, None).unwrap();
         assert_eq!(pragma::<String>(&writer, "journal_mode"), "wal");
         assert_eq!(pragma::<i64>(&writer, "synchronous"), 2, "2 is FULL");
         assert!(pragma::<bool>(&writer, "foreign_keys"));
@@ -215,7 +239,7 @@ mod tests {
     fn no_statement_is_prepared_again_for_another_value() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
-        let writer = writer(&path, Durability::Full, None).unwrap();
+        let writer = writer(&path, FLEET, Durability::Full, None).unwrap();
         let reader = reader(&path).unwrap();
         for conn in [&writer, &reader] {
             // Each has a partial index on what it asks for.
@@ -242,9 +266,9 @@ mod tests {
         let versions = runner.get_migrations().iter().map(|one| one.version());
         let newest = version(versions.max());
         for _ in 0..2 {
-            let conn = writer(&path, Durability::Full, None).unwrap();
+            let conn = writer(&path, FLEET, Durability::Full, None).unwrap();
             assert_eq!(applied(&conn).unwrap(), newest);
-            assert_eq!(application_id(&conn).unwrap(), APPLICATION_ID);
+            assert_eq!(application_id(&conn).unwrap(), FLEET.application_id);
         }
     }
 }

@@ -11,10 +11,9 @@ use rusqlite::Connection;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::spawn_blocking,
-    time::timeout,
 };
 
-use super::open;
+use super::{open, patience::within};
 use crate::Error;
 
 /// The pool. A permit stands for each connection that lies idle.
@@ -49,7 +48,7 @@ impl Readers {
         F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     {
         let late = || Error::Unavailable(format!("no answer within {} s", bound.as_secs()));
-        let permit = timeout(bound, self.permits.clone().acquire_owned()).await;
+        let permit = within(bound, self.permits.clone().acquire_owned()).await;
         let permit = permit
             .map_err(|_| late())?
             .map_err(|_| Error::Unavailable("database is closed".to_owned()))?;
@@ -63,7 +62,7 @@ impl Readers {
             tx.commit()?;
             Ok(found)
         });
-        match timeout(bound, work).await {
+        match within(bound, work).await {
             Ok(Ok(found)) => found,
             Ok(Err(stopped)) => Err(Error::Unavailable(stopped.to_string())),
             Err(_) => {

@@ -115,6 +115,16 @@ pub(super) fn check(
     }
 }
 
+/// Holds a check against the table: there is room for one more.
+pub(super) fn fewer(conn: &Connection, tenant: &TenantId, than: u64) -> Result<(), Error> {
+    match count(conn, tenant)? < than {
+        true => Ok(()),
+        false => Err(Error::Conflict {
+            what: "the number of schedules".to_owned(),
+        }),
+    }
+}
+
 /// One schedule.
 pub(super) fn one(
     conn: &Connection,

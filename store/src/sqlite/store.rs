@@ -12,8 +12,8 @@ use rusqlite::Connection;
 use super::{
     Sqlite,
     apply::{Answer, Command},
-    audit, check, decisions, fleet, forget, freezes, history, keys, leases, ledger, lists, logs,
-    plans, projects, schedules, stream, tasks, timers, told,
+    audit, check, decisions, fleet, forget, freezes, history, hosts, keys, leases, ledger, lists,
+    logs, plans, projects, schedules, stream, tasks, timers, told,
     writer::BOUND,
 };
 use crate::{
@@ -254,9 +254,9 @@ impl Store for Sqlite {
         self.read(move |conn| fleet::agents(conn, &tenant)).await
     }
 
-    async fn host(&self, tenant: &TenantId, host: &str) -> Result<Option<HostRow>, Error> {
-        let (tenant, host) = (tenant.clone(), host.to_owned());
-        self.read(move |conn| fleet::host(conn, &tenant, &host))
+    async fn open_at(&self, tenant: &TenantId, places: &[String]) -> Result<Vec<HostRow>, Error> {
+        let (tenant, places) = (tenant.clone(), places.to_owned());
+        self.read(move |conn| hosts::open_at(conn, &tenant, &places))
             .await
     }
 
@@ -346,6 +346,11 @@ impl Store for Sqlite {
     async fn last_of_stream(&self, stream: &str) -> Result<Option<NumberedAudit>, Error> {
         let stream = stream.to_owned();
         self.read(move |conn| audit::last_of_stream(conn, &stream))
+            .await
+    }
+
+    async fn forgotten_by(&self, request: RequestId) -> Result<Option<NumberedAudit>, Error> {
+        self.read(move |conn| audit::forgotten_by(conn, request))
             .await
     }
 

@@ -1,8 +1,9 @@
 //! The one thread that writes. It groups what waits into one transaction, because the fsync is the cost;
 //! each command stands in a savepoint of its own, so that a refusal takes nothing else with it. What a
-//! command does is left to `apply.rs` and the files of the tables.
+//! command does is left to `apply.rs` and the files of the tables, for the control store to `control/`.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -12,15 +13,9 @@ use std::{
 };
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::{Instant, timeout_at},
-};
+use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    apply::{Answer, Batch, Command, apply},
-    error::at_commit,
-};
+use super::{error::at_commit, patience::within};
 use crate::Error;
 
 /// The longest that a caller waits.
@@ -33,27 +28,55 @@ const QUEUE: usize = 1024;
 /// of them is not kept waiting.
 const GROUP: usize = 256;
 
+/// What one kind of database has written: its commands, and what those of one transaction share.
+pub(super) trait Duty: 'static {
+    /// What can be asked.
+    type Command: Send + 'static;
+    /// What became of it.
+    type Answer: Send + 'static;
+    /// What the commands of one transaction share.
+    type Batch<'c>;
+    /// Where that stood before a command.
+    type Mark;
+
+    /// The beginning of a transaction.
+    fn begin(conn: &Connection) -> Self::Batch<'_>;
+    /// Where the batch stands, for `back_to`.
+    fn mark(batch: &Self::Batch<'_>) -> Self::Mark;
+    /// Takes back what was noted since the mark.
+    fn back_to(batch: &mut Self::Batch<'_>, mark: Self::Mark);
+    /// Does one command. After an error its savepoint is rolled back.
+    fn apply(batch: &mut Self::Batch<'_>, command: &Self::Command) -> Result<Self::Answer, Error>;
+    /// The last thing before the commit.
+    fn seal(batch: &Self::Batch<'_>) -> Result<(), Error>;
+}
+
 /// A command on its way, and whether anybody has taken it: the writer to do it, or the caller to give
 /// it up. Whoever is first, decides.
-struct Job {
-    command: Command,
-    reply: oneshot::Sender<Result<Answer, Error>>,
+struct Job<D: Duty> {
+    command: D::Command,
+    reply: oneshot::Sender<Result<D::Answer, Error>>,
     taken: Arc<AtomicBool>,
 }
 
 /// The way to the thread.
-#[derive(Debug)]
-pub(super) struct Writer {
-    jobs: Option<mpsc::Sender<Job>>,
+pub(super) struct Writer<D: Duty> {
+    jobs: Option<mpsc::Sender<Job<D>>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
-impl Writer {
+impl<D: Duty> fmt::Debug for Writer<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
+
+impl<D: Duty> Writer<D> {
     pub(super) fn start(conn: Connection) -> Result<Self, Error> {
         let (jobs, waiting) = mpsc::channel(QUEUE);
         let thread = thread::Builder::new().name("chiffon-store".to_owned());
         let thread = thread
-            .spawn(move || work(&conn, waiting))
+            .spawn(move || work::<D>(&conn, waiting))
             .map_err(|error| Error::Unavailable(format!("no thread to write: {error}")))?;
         Ok(Self {
             jobs: Some(jobs),
@@ -62,10 +85,9 @@ impl Writer {
     }
 
     /// Has the command done, and waits for its end.
-    pub(super) async fn submit(&self, command: Command) -> Result<Answer, Error> {
+    pub(super) async fn submit(&self, command: D::Command) -> Result<D::Answer, Error> {
         let stopped = || Error::Unavailable("database is closed".to_owned());
         let late = || Error::Unavailable(format!("not written within {} s", BOUND.as_secs()));
-        let until = Instant::now() + BOUND;
         let (reply, answer) = oneshot::channel();
         let taken = Arc::new(AtomicBool::new(false));
         let job = Job {
@@ -74,11 +96,12 @@ impl Writer {
             taken: taken.clone(),
         };
         let jobs = self.jobs.as_ref().ok_or_else(stopped)?;
-        let sent = timeout_at(until, jobs.send(job)).await;
-        sent.map_err(|_| late())?.map_err(|_| stopped())?;
-        match timeout_at(until, answer).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Error::OutcomeUnknown("the writer stopped".to_owned())),
+        let work = async { jobs.send(job).await.map(|()| answer) };
+        let work = async { Ok(work.await.map_err(|_| stopped())?.await) };
+        match within(BOUND, work).await {
+            Ok(Ok(Ok(result))) => result,
+            Ok(Ok(Err(_))) => Err(Error::OutcomeUnknown("the writer stopped".to_owned())),
+            Ok(Err(closed)) => Err(closed),
             Err(_) if !taken.swap(true, Ordering::AcqRel) => Err(late()),
             Err(_) => Err(Error::OutcomeUnknown(format!(
                 "still being written after {} s",
@@ -88,7 +111,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl<D: Duty> Drop for Writer<D> {
     /// Waits for what is under way, so that whoever opens the file next finds it closed.
     fn drop(&mut self) {
         drop(self.jobs.take());
@@ -100,7 +123,7 @@ impl Drop for Writer {
     }
 }
 
-fn work(conn: &Connection, mut waiting: mpsc::Receiver<Job>) {
+fn work<D: Duty>(conn: &Connection, mut waiting: mpsc::Receiver<Job<D>>) {
     while let Some(first) = waiting.blocking_recv() {
         let mut group = vec![first];
         while group.len() < GROUP
@@ -114,7 +137,7 @@ fn work(conn: &Connection, mut waiting: mpsc::Receiver<Job>) {
 }
 
 /// Does a group, and tells each what became of it; once for all, or singly where that failed.
-fn answer(conn: &Connection, mut group: Vec<Job>) {
+fn answer<D: Duty>(conn: &Connection, mut group: Vec<Job<D>>) {
     let outcome = transaction(conn, &group);
     match outcome {
         Ok(results) => {
@@ -137,7 +160,7 @@ fn answer(conn: &Connection, mut group: Vec<Job>) {
     }
 }
 
-fn reply(job: Job, result: Result<Answer, Error>) {
+fn reply<D: Duty>(job: Job<D>, result: Result<D::Answer, Error>) {
     // A caller that went away does not want to know.
     drop(job.reply.send(result));
 }
@@ -157,7 +180,10 @@ impl<E: Into<Error>> From<E> for Failed {
     }
 }
 
-fn transaction(conn: &Connection, group: &[Job]) -> Result<Vec<Result<Answer, Error>>, Failed> {
+fn transaction<D: Duty>(
+    conn: &Connection,
+    group: &[Job<D>],
+) -> Result<Vec<Result<D::Answer, Error>>, Failed> {
     let behaviour = match chiffon_failpoint::mutant!("deferred-begin") {
         true => TransactionBehavior::Deferred,
         false => TransactionBehavior::Immediate,
@@ -167,13 +193,14 @@ fn transaction(conn: &Connection, group: &[Job]) -> Result<Vec<Result<Answer, Er
         error: error.into(),
         before_begin: true,
     })?;
-    let mut batch = Batch::new(&tx);
+    let mut batch = D::begin(&tx);
     let mut results = Vec::with_capacity(group.len());
     for job in group {
-        results.push(alone(&mut batch, &job.command)?);
+        results.push(alone::<D>(&tx, &mut batch, &job.command)?);
     }
     chiffon_failpoint::hit!("store.seal.before");
-    batch.seal()?;
+    D::seal(&batch)?;
+    drop(batch);
     chiffon_failpoint::hit!("store.commit.before", _full => return Err(Error::Full.into()));
     // Dropped without it, the transaction is rolled back.
     tx.commit().map_err(at_commit)?;
@@ -182,19 +209,22 @@ fn transaction(conn: &Connection, group: &[Job]) -> Result<Vec<Result<Answer, Er
 }
 
 /// One command in its savepoint. The outer error means that the whole transaction is lost.
-fn alone(batch: &mut Batch<'_>, command: &Command) -> Result<Result<Answer, Error>, Error> {
-    let conn = batch.conn();
+fn alone<'c, D: Duty>(
+    conn: &'c Connection,
+    batch: &mut D::Batch<'c>,
+    command: &D::Command,
+) -> Result<Result<D::Answer, Error>, Error> {
     let run = |sql| conn.prepare_cached(sql)?.execute([]);
     run("SAVEPOINT command")?;
-    let mark = batch.mark();
-    let result = apply(batch, command);
+    let mark = D::mark(batch);
+    let result = D::apply(batch, command);
     if result.is_err() {
         if conn.is_autocommit() {
             // SQLite itself has rolled everything back (full disk, failing disk).
             return result.map(Ok);
         }
         run("ROLLBACK TO command")?;
-        batch.back_to(mark);
+        D::back_to(batch, mark);
     }
     run("RELEASE command")?;
     Ok(result)

@@ -5,7 +5,7 @@ use chiffon_common::{
     AuditEntry, CanonicalError, EntryCall, ErrorCode, Missed, Problem, ProjectId, ScheduleId,
     Standing, Subject, When,
 };
-use chiffon_store::{Commit, Expected, ScheduleRow, Write};
+use chiffon_store::{Check, Commit, Error, Expected, ScheduleRow, Write};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -59,7 +59,7 @@ pub(crate) enum EditError {
     #[error("schedule has no canonical form")]
     Canonical(#[from] CanonicalError),
     #[error(transparent)]
-    Store(#[from] chiffon_store::Error),
+    Store(#[from] Error),
 }
 
 impl From<Problem> for EditError {
@@ -77,11 +77,6 @@ impl Shared {
         claim: Option<&KeyClaim>,
     ) -> Result<ScheduleRow, EditError> {
         let (tenant, now) = (&self.settings.tenant, self.clock.now());
-        if self.store.schedule_count(tenant).await? >= MOST {
-            let detail = format!("there are {MOST} schedules, which is as many as there may be");
-            let todo = "remove one that nobody needs; `chiffon schedule list` shows them";
-            return Err(Problem::new(ErrorCode::TooManySchedules, detail, todo).into());
-        }
         let schedule_id = ScheduleId::from_uuid(self.clock.fresh_id());
         let room_id = format!("schedule:{schedule_id}").parse().map_err(|error| {
             Problem::new(
@@ -124,6 +119,7 @@ impl Shared {
         let commit = Commit {
             tenant_id: tenant.clone(),
             idempotency: claim.map(|claim| claim.with(&kept, now)).transpose()?,
+            checks: vec![Check::FewerSchedules { than: MOST }],
             writes: vec![Write::Schedule(Expected::Absent, row.clone())],
             audit: vec![of_edit(
                 self.audit_of_schedule(&row, "made", editor, said(&schedule)),
@@ -132,7 +128,12 @@ impl Shared {
             )?],
             ..Commit::default()
         };
-        self.commit(commit).await?;
+        match self.commit(commit).await {
+            Ok(_) => {}
+            // Nothing else of a schedule that is new can be in anybody's way.
+            Err(Error::Conflict { .. }) => return Err(too_many().into()),
+            Err(error) => return Err(error.into()),
+        }
         self.nudges.schedules.notify_one();
         Ok(row)
     }
@@ -312,6 +313,12 @@ impl Shared {
             ..self.audit_of_fleet(&action, target, "schedule", Vec::new(), data)
         }
     }
+}
+
+fn too_many() -> Problem {
+    let detail = format!("there are {MOST} schedules, which is as many as there may be");
+    let todo = "remove one that nobody needs; `chiffon schedule list` shows them";
+    Problem::new(ErrorCode::TooManySchedules, detail, todo)
 }
 
 /// The first time from now on, which must come.

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use edit::{Draft, Edit, EditError, Toggle};
 pub(crate) use fire::{Fate, FireError, Fired};
-pub(crate) use zone::{moment, times, zone};
+pub(crate) use zone::{local, moment, times, zone, zone_at};
 
 /// What a row holds beside its columns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,6 +92,7 @@ pub(crate) fn schedule_view(row: &ScheduleRow) -> Result<ScheduleView, serde_jso
         owner: schedule.owner.id,
         cron,
         at,
+        at_local: at.and_then(|at| Some(local(at, &zone(&schedule.zone).ok()?))),
         zone: schedule.zone,
         missed,
         missed_within_seconds,

@@ -35,7 +35,9 @@ impl Shared {
         };
         let run = match self.load(request).await {
             Ok((run, _)) => run,
-            Err(AdvanceError::NoRequest) => return self.run_has_ended(row).await,
+            Err(AdvanceError::NoRequest | AdvanceError::Forgotten(_)) => {
+                return self.run_has_ended(row).await;
+            }
             Err(error) => return Err(error),
         };
         if run.request.state.ended() {

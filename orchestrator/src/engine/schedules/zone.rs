@@ -2,14 +2,54 @@
 
 use chiffon_arbiter::{Cron, CronError, Times};
 use chiffon_common::{ErrorCode, Problem, When, visible};
-use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use jiff::{
+    Timestamp, Zoned,
+    civil::DateTime,
+    tz::{Offset, TimeZone},
+};
 
-/// A zone of the IANA database by its name.
+/// A zone of the IANA database by its name, or one offset for ever.
 pub(crate) fn zone(name: &str) -> Result<TimeZone, Problem> {
     if name.eq_ignore_ascii_case("UTC") {
         return Ok(TimeZone::UTC);
     }
+    if let Some(offset) = offset(name) {
+        return Ok(TimeZone::fixed(offset));
+    }
     TimeZone::get(name).map_err(|_| unknown(name))
+}
+
+/// `+02:00`.
+fn offset(text: &str) -> Option<Offset> {
+    let rest = text.strip_prefix(['+', '-'])?;
+    let (hours, minutes) = rest.split_once(':')?;
+    let number = |digits: &str, below: i32| {
+        let is_number = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_digit());
+        let number = digits.parse().ok().filter(|_| is_number);
+        number.filter(|number: &i32| *number < below)
+    };
+    let seconds = number(hours, 24)? * 3600 + number(minutes, 60)? * 60;
+    let sign = if text.starts_with('-') { -1 } else { 1 };
+    Offset::from_seconds(sign * seconds).ok()
+}
+
+/// The zone that is written at a time itself: `[Europe/Berlin]`, or the offset.
+pub(crate) fn zone_at(text: &str) -> Option<String> {
+    let text = text.trim();
+    if text.contains('[') {
+        let zoned: Zoned = text.parse().ok()?;
+        return zoned.time_zone().iana_name().map(str::to_owned);
+    }
+    let from = text.len().checked_sub("+02:00".len())?;
+    let end = text.get(from..)?;
+    let is_one = offset(end)?.seconds() != 0 && text.parse::<Timestamp>().is_ok();
+    is_one.then(|| end.to_owned())
+}
+
+/// A moment as the clocks of a zone show it.
+pub(crate) fn local(at: Timestamp, zone: &TimeZone) -> String {
+    let at = at.to_zoned(zone.clone());
+    at.strftime("%a %Y-%m-%d %H:%M %:z").to_string()
 }
 
 fn unknown(name: &str) -> Problem {
@@ -30,7 +70,7 @@ fn unknown(name: &str) -> Problem {
     }
     let todo = match nearest {
         Some((_, nearest)) => format!("did you mean {nearest}?"),
-        None => "use a name such as Europe/Berlin or UTC".to_owned(),
+        None => "use a name such as Europe/Berlin or UTC, or an offset such as +02:00".to_owned(),
     };
     let detail = format!("there is no time zone {:?}", visible(name));
     Problem::new(ErrorCode::UnknownZone, detail, todo)
@@ -68,7 +108,10 @@ pub(crate) fn moment(text: &str, zone: &TimeZone) -> Result<Timestamp, Problem> 
     };
     // A date alone would mean midnight, which few who write it mean.
     let has_time = text.contains(':');
-    let meant = text.parse::<Timestamp>().ok().or_else(local);
+    let meant = match text.contains('[') {
+        true => text.parse::<Zoned>().ok().map(|at| at.timestamp()),
+        false => text.parse::<Timestamp>().ok().or_else(local),
+    };
     // To the second, which the database keeps exactly.
     let whole = meant.and_then(|at| Timestamp::from_second(at.as_second()).ok());
     whole.filter(|_| has_time).ok_or_else(|| {
@@ -83,6 +126,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_zone_that_is_written_at_a_time_is_kept() {
+        for (text, written) in [
+            ("2030-05-01T03:00", None),
+            ("2030-05-01T03:00Z", None),
+            ("2030-05-01T03:00+00:00", None),
+            ("2030-05-01T03:00+02:00", Some("+02:00")),
+            (" 2030-05-01T03:00:00-09:30 ", Some("-09:30")),
+            ("2030-05-01T03:00[Europe/Berlin]", Some("Europe/Berlin")),
+            ("2030-05-01T03:00[Mars/Olympus]", None),
+            ("+02:00", None),
+            ("\u{2603}+02:00", None),
+        ] {
+            assert_eq!(zone_at(text).as_deref(), written, "{text}");
+        }
+        let two = zone("+02:00").unwrap();
+        let at = moment("2030-05-01T03:00", &two).unwrap();
+        assert_eq!(at.to_string(), "2030-05-01T01:00:00Z");
+        assert_eq!(local(at, &two), "Wed 2030-05-01 03:00 +02:00");
+        for bad in ["+2:00", "+24:00", "+02:60", "+02", "02:00", "+0x:00"] {
+            assert!(zone(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn an_unknown_zone_names_the_nearest() {
         for (name, nearest) in [
             ("Europe/Berln", "Europe/Berlin"),
@@ -94,7 +161,14 @@ mod tests {
             assert!(problem.todo.contains(nearest), "{problem:?}");
         }
         assert!(zone("xyz").unwrap_err().todo.contains("such as"));
-        for good in ["UTC", "utc", "Europe/Berlin", "Australia/Lord_Howe"] {
+        for good in [
+            "UTC",
+            "utc",
+            "Europe/Berlin",
+            "Australia/Lord_Howe",
+            "+02:00",
+            "-09:30",
+        ] {
             assert!(zone(good).is_ok(), "{good}");
         }
     }
@@ -109,10 +183,20 @@ mod tests {
             ("2030-05-01T03:00:30.9+05:00", "2030-04-30T22:00:30Z"),
             ("2030-03-31T02:30", "2030-03-31T01:30:00Z"),
             ("2030-10-27T02:30", "2030-10-27T00:30:00Z"),
+            ("2030-05-01T03:00[Asia/Tokyo]", "2030-04-30T18:00:00Z"),
+            ("2030-05-01T03:00+09:00[Asia/Tokyo]", "2030-04-30T18:00:00Z"),
         ] {
             assert_eq!(moment(text, &berlin).unwrap().to_string(), meant, "{text}");
         }
-        for bad in ["", "tomorrow", "2030-05-01", "2030-02-30T00:00", "25:00"] {
+        for bad in [
+            "",
+            "tomorrow",
+            "2030-05-01",
+            "2030-02-30T00:00",
+            "25:00",
+            "2030-05-01T03:00[Mars/Olympus]",
+            "2030-05-01T03:00+01:00[Asia/Tokyo]",
+        ] {
             assert!(moment(bad, &berlin).is_err(), "{bad}");
         }
     }

@@ -13,7 +13,7 @@ use super::super::{
     problem::{Refused, internal},
 };
 use crate::{
-    engine::{Draft, IntakeError, moment, times, zone},
+    engine::{Draft, IntakeError, moment, times, zone, zone_at},
     planner::Proposal,
 };
 
@@ -29,7 +29,9 @@ pub(super) async fn draft(state: &State, edit: ScheduleEdit) -> Result<Draft, Re
     permitted("/title", &edit.title, TITLE)?;
     permitted("/cron", edit.cron.as_deref().unwrap_or_default(), CRON)?;
     permitted("/at", edit.at.as_deref().unwrap_or_default(), WORD)?;
-    let zone = edit.zone.clone().unwrap_or_else(|| "UTC".to_owned());
+    let at_time = || edit.at.as_deref().and_then(zone_at);
+    let zone = edit.zone.clone().or_else(at_time);
+    let zone = zone.unwrap_or_else(|| "UTC".to_owned());
     permitted("/zone", &zone, WORD)?;
     let when = when(&edit, &zone)?;
     let missed = missed(&edit)?;

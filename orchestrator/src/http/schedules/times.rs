@@ -15,7 +15,7 @@ use super::{
     row,
 };
 use crate::{
-    engine::{Schedule, times, zone},
+    engine::{Schedule, local, times, zone},
     http::{
         State,
         input::{Asked, Body, Id, NoQuery, permitted, unfit_query},
@@ -111,13 +111,9 @@ fn next_times(
         found.push(next);
         last = next;
     }
-    let local = |at: &Timestamp| {
-        let at = at.to_zoned(zone.clone());
-        at.strftime("%a %Y-%m-%d %H:%M %:z").to_string()
-    };
     NextTimes {
         zone: name,
-        local: found.iter().map(local).collect(),
+        local: found.iter().map(|at| local(*at, zone)).collect(),
         times: found,
     }
 }

@@ -1,0 +1,103 @@
+//! The columns of a slice's rows held against its documents. What is listed, filtered and sorted goes by the columns, the
+//! digest of the audit records by the documents: here the one is held equal to the other. What the documents are worth
+//! is left to `verify_rows`.
+
+use chiffon_store::{DecisionRow, RequestRow, RunRows, TaskRow};
+use jiff::Timestamp;
+
+use super::rows::{decision_row, request_row, slice_of, task_row};
+
+/// A column: its name, what it says, and what the document says.
+type Column = (&'static str, String, String);
+
+/// The first column that says something else than its document; nothing also where a document cannot be read, which is
+/// told elsewhere.
+pub(super) fn differing(rows: &RunRows) -> Option<String> {
+    let (run, _) = slice_of(rows).ok()?;
+    let (request, at) = (&rows.request, rows.request.updated_at);
+    let meant = request_row(&run, request.version, at).ok()?;
+    let of = request.request_id;
+    if let Some(words) = first(of_request(request, &meant)) {
+        return Some(format!("request {of} {words}"));
+    }
+    for row in &rows.tasks {
+        let id = row.task_id;
+        let Some(task) = run.tasks.get(&id) else {
+            return Some(format!(
+                "task {id} of request {of} has the document of another"
+            ));
+        };
+        let meant = task_row(&run, task, row.version, row.updated_at).ok()?;
+        if let Some(words) = first(of_task(row, &meant)) {
+            return Some(format!("task {id} of request {of} {words}"));
+        }
+    }
+    for row in &rows.decisions {
+        let id = &row.decision_id;
+        let parsed = id.parse().ok();
+        let Some(decision) = parsed.and_then(|id| run.decisions.get(&id)) else {
+            return Some(format!(
+                "decision {id} of request {of} has the document of another"
+            ));
+        };
+        let meant = decision_row(&run, decision, row.version).ok()?;
+        if let Some(words) = first(of_decision(row, &meant)) {
+            return Some(format!("decision {id} of request {of} {words}"));
+        }
+    }
+    let plan = rows.plan.as_ref().zip(run.plan.as_ref());
+    let (column, document) = plan.map(|(row, plan)| (row.digest, plan.digest))?;
+    let digest = said("digest", column, document);
+    Some(format!("the plan of request {of} {}", first(vec![digest])?))
+}
+
+fn first(columns: Vec<Column>) -> Option<String> {
+    let differs = |(_, column, document): &Column| column != document;
+    let (name, column, document) = columns.into_iter().find(differs)?;
+    Some(format!(
+        "has {column} in its column {name}, where its document says {document}"
+    ))
+}
+
+fn said<T: ToString>(name: &'static str, column: T, document: T) -> Column {
+    (name, column.to_string(), document.to_string())
+}
+
+/// Times are stored to the microsecond.
+fn time(name: &'static str, column: Timestamp, document: Timestamp) -> Column {
+    let whole = Timestamp::from_microsecond(document.as_microsecond()).unwrap_or(document);
+    said(name, column, whole)
+}
+
+fn of_request(row: &RequestRow, meant: &RequestRow) -> Vec<Column> {
+    vec![
+        said("state", &row.state, &meant.state),
+        said("ended", row.ended, meant.ended),
+        said("request_id", row.request_id, meant.request_id),
+        said("project_id", &row.project_id, &meant.project_id),
+        said("room_id", &row.room_id, &meant.room_id),
+        time("created_at", row.created_at, meant.created_at),
+    ]
+}
+
+fn of_task(row: &TaskRow, meant: &TaskRow) -> Vec<Column> {
+    let agent = |row: &TaskRow| match &row.agent_id {
+        Some(agent) => agent.to_string(),
+        None => "none".to_owned(),
+    };
+    vec![
+        said("state", &row.state, &meant.state),
+        said("ended", row.ended, meant.ended),
+        said("agent_id", agent(row), agent(meant)),
+        said("attempt", row.attempt, meant.attempt),
+        time("created_at", row.created_at, meant.created_at),
+    ]
+}
+
+fn of_decision(row: &DecisionRow, meant: &DecisionRow) -> Vec<Column> {
+    vec![
+        said("state", &row.state, &meant.state),
+        time("created_at", row.created_at, meant.created_at),
+        time("deadline", row.deadline, meant.deadline),
+    ]
+}
