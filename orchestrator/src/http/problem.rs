@@ -10,7 +10,7 @@ use axum::{
 };
 use chiffon_arbiter::Refusal;
 use chiffon_common::{
-    ErrorCode, FieldError, Problem, RequestId, TraceId, api::ProblemBody, visible,
+    ErrorCode, EventError, FieldError, Problem, RequestId, TraceId, api::ProblemBody, visible,
 };
 
 use super::{frame::code_of, input::none_such};
@@ -260,9 +260,18 @@ fn unasked(reason: chiffon_common::ReasonCode) -> Problem {
     Problem::new(code, code.title(), todo)
 }
 
-fn malformed_event(why: &chiffon_common::EventError) -> Problem {
+fn malformed_event(why: &EventError) -> Problem {
     let (code, todo) = (why.code(), why.todo());
-    let field = FieldError::body("/text", why.to_string());
+    let pointer = match why {
+        EventError::Version(_) => "/v".to_owned(),
+        EventError::Field(name) | EventError::Missing(name) | EventError::Unexpected(name) => {
+            format!("/{}", name.replace('.', "/"))
+        }
+        EventError::Empty | EventError::Binary(_) | EventError::TooLong { .. } => {
+            "/text".to_owned()
+        }
+    };
+    let field = FieldError::body(&pointer, why.to_string());
     Problem::new(code, why.to_string(), todo).at(field)
 }
 

@@ -370,3 +370,51 @@ fn what_contradicts_itself_is_named() {
         ]
     );
 }
+
+#[test]
+fn a_word_in_a_room_is_heard_of_those_who_may_approve() {
+    for (text, word) in [
+        ("yes", Some(Word::Yes)),
+        (" Yes! ", Some(Word::Yes)),
+        ("approve.", Some(Word::Yes)),
+        ("NO", Some(Word::No)),
+        ("reject", Some(Word::No)),
+        ("yes please", None),
+        ("", None),
+        ("yesno", None),
+    ] {
+        assert_eq!(Word::of(text), word, "{text:?}");
+    }
+    let may = |permission| {
+        let mut policy = policy(Gates::default());
+        policy.jobs = true;
+        policy.authz.roles = [("everybody".to_owned(), [permission].into())].into();
+        policy
+    };
+    let event = event("e", "t", "r", false);
+    let judge = |policy: &Policy, elsewhere: Option<&str>| {
+        let case = Case {
+            event: &event,
+            prior: None,
+            room: &RoomState::default(),
+            tenant: &TenantState::default(),
+            policy,
+            authorisation: None,
+            now: start(),
+        };
+        let elsewhere = elsewhere.map(str::to_owned);
+        let word = Word::Yes;
+        match process_answer(&case, &Answering { word, elsewhere }).unwrap() {
+            Judgement::Fresh { plan, .. } => plan,
+            other => panic!("{other:?}"),
+        }
+    };
+    let heard = judge(&may(Permission::Approve), None);
+    assert_eq!(heard.reason_code, ReasonCode::Approved);
+    // Who may have work started may not approve it by that.
+    let asker = judge(&may(Permission::StartAgentJob), None);
+    assert_eq!(asker.reason_code, ReasonCode::Unauthorized);
+    let link = judge(&may(Permission::Approve), Some("over there"));
+    assert_eq!(link.reason_code, ReasonCode::ApprovalByLink);
+    assert!(matches!(&link.actions[..], [Action::SendReply { text, .. }] if text == "over there"));
+}
