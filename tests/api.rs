@@ -10,6 +10,10 @@
 
 #[path = "api/client.rs"]
 mod client;
+#[path = "api/contracts.rs"]
+mod contracts;
+#[path = "api/control.rs"]
+mod control;
 #[path = "api/crowd.rs"]
 mod crowd;
 #[path = "api/cursors.rs"]

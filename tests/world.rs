@@ -170,6 +170,8 @@ pub struct World {
     pub worker: Arc<Double>,
     pub lifecycles: RunPolicy,
     pub project_tasks: Option<NonZeroU32>,
+    /// The rules of the control plane.
+    pub control: chiffon_arbiter::Policy,
     pub limits: HttpLimits,
     /// Where the ledger is pushed to.
     pub remote: Option<String>,
@@ -202,6 +204,7 @@ impl World {
             worker: Double::new(act),
             lifecycles: RunPolicy::default(),
             project_tasks: None,
+            control: chiffon_orchestrator::usual_control(),
             limits: HttpLimits::default(),
             remote: None,
             principal: Principal {
@@ -246,6 +249,7 @@ impl World {
                 path: self.home.path().join("catalogue"),
                 trust: Trust::Shipped,
             }],
+            control: self.control.clone(),
             lifecycles: self.lifecycles.clone(),
             good_for_seconds: 3600,
             history_days: self.history_days,

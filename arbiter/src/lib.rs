@@ -4,13 +4,18 @@
 //! slice, mints ids, reads the clock, stores what comes out in one transaction, and only then sends.
 
 mod agent;
-mod process;
+mod control;
 mod rules;
 mod run;
 mod schedule;
 
 pub use agent::{Agent, AgentEffect, AgentEvent, AgentMoved, AgentState, advance_agent};
-pub use process::{Authorisation, Judgement, Policy, Prior, Stage, StageRecord, process};
+pub use control::{
+    ActionCase, Answering, Authorisation, Authz, AuthzMode, Bucket, Case, Closing, FailMode, Gates,
+    Generating, GenerationCase, Grant, Judgement, Noting, Pattern, Planner, Policy, PolicyFault,
+    Prior, Probability, ProbabilityError, Rate, ReplyPolicy, RoomState, Span, Stage, StageRecord,
+    TenantState, Word, generated, plan_id_of, process, process_answer, reported,
+};
 pub use rules::rules_digest;
 pub use run::{
     Answered, Approval, Cancelling, Context, Decision, DecisionKind, DecisionState, Effect, Gate,

@@ -51,7 +51,7 @@ pub fn rules_digest(
         single_person,
     } = lifecycles;
     Digest::of_value(&Rules {
-        v: 1,
+        v: 2,
         control_plane,
         single_person: *single_person,
         question_ms: question.as_millis(),
@@ -70,7 +70,7 @@ mod tests {
     fn every_rule_is_under_the_digest_and_no_other_limit() {
         let control_plane = Policy {
             jobs: true,
-            may_ask: vec!["person".to_owned()],
+            ..Policy::default()
         };
         let hour = SignedDuration::from_hours(1);
         let usual = RunPolicy::default();
@@ -99,7 +99,7 @@ mod tests {
         }
         assert_ne!(of(&control_plane, &usual, hour + hour), now);
         let open = Policy {
-            may_ask: vec!["person".to_owned(), "agent".to_owned()],
+            authz: crate::Authz::open(),
             ..control_plane.clone()
         };
         assert_ne!(of(&open, &usual, hour), now);

@@ -3,7 +3,7 @@
 
 use std::{hint::black_box, time::Instant};
 
-use chiffon_arbiter::{Authorisation, Judgement, Policy, process};
+use chiffon_arbiter::{Authz, Case, Judgement, Policy, RoomState, TenantState, process};
 use chiffon_common::{Actor, Content, Event};
 use jiff::Timestamp;
 
@@ -15,14 +15,24 @@ const ROUNDS: usize = 5;
 pub(crate) fn measure(decisions: u32) -> anyhow::Result<()> {
     let policy = Policy {
         jobs: true,
-        may_ask: vec!["person".to_owned(), "service".to_owned()],
+        authz: Authz::open(),
+        ..Policy::default()
     };
+    let (room, tenant) = (RoomState::default(), TenantState::default());
     let mut rates = Vec::new();
     for _round in 0..ROUNDS {
         let events = (0..decisions).map(event).collect::<Result<Vec<_>, _>>()?;
         let begun = Instant::now();
         for event in &events {
-            let judged = process(event, None, &policy, &Authorisation::Allow)?;
+            let judged = process(&Case {
+                event,
+                prior: None,
+                room: &room,
+                tenant: &tenant,
+                policy: &policy,
+                authorisation: None,
+                now: event.ts,
+            })?;
             anyhow::ensure!(matches!(black_box(judged), Judgement::Fresh { .. }));
         }
         rates.push(f64::from(decisions) / begun.elapsed().as_secs_f64());

@@ -242,6 +242,7 @@ fn config(home: &Path) -> anyhow::Result<Config> {
             path: home.join("catalogue"),
             trust: Trust::Shipped,
         }],
+        control: chiffon_orchestrator::usual_control(),
         lifecycles: RunPolicy::default(),
         good_for_seconds: 3_600,
         history_days: 0,

@@ -134,6 +134,7 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
         hostname: hostname(),
         user_home: user::home().unwrap_or_else(|| PathBuf::from("/")),
         catalogue_roots: roots(home, settings),
+        control: settings.control.clone(),
         lifecycles: RunPolicy {
             question,
             attempts: settings.attempts,

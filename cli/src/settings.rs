@@ -3,6 +3,7 @@
 //! do. Which keys there are stands in `keys`; laying the sources over each other is left to
 //! `sources`, reading one to `said`, the file to `file`, telling what is in force to `shown`.
 
+mod control;
 mod file;
 mod keys;
 mod said;
@@ -17,6 +18,7 @@ use std::{
 };
 
 use chiffon_agent_infra::{IsolationConfig, Limits};
+use chiffon_arbiter::Policy;
 use chiffon_common::{ErrorCode, Problem};
 use chiffon_orchestrator::HttpLimits;
 
@@ -59,6 +61,8 @@ pub struct Settings {
     pub hosts: Vec<String>,
     /// `http.requests_per_second`, `http.burst`, `http.connections`, `http.streams`.
     pub limits: HttpLimits,
+    /// `control.*`: who may ask and approve, what is answered, how much is let through.
+    pub control: Policy,
     /// `decisions.timeout`: how long a question to a person stays open, in minutes.
     pub question_minutes: u32,
     /// `approvals.good_for_minutes`: how long an approval may wait for its first step.
@@ -137,6 +141,7 @@ impl Settings {
                 connections: sources.count("http.connections", 65_536)?,
                 streams: sources.count("http.streams", 65_536)?,
             },
+            control: control::policy(sources)?,
             question_minutes: sources.parsed("decisions.timeout", minutes)?,
             good_for_minutes: sources.number("approvals.good_for_minutes", 1..=10_080)?,
             history_days: sources.number("retention.history_days", 0..=36_500)?,

@@ -84,6 +84,11 @@ codes! {
     PreconditionRequired = 5013, 428, AfterChange, "the header If-Match is required here";
     TooManyRequests = 5014, 429, MayHelp, "too many requests in too short a time";
     RequestTimeout = 5015, 408, MayHelp, "the body took too long to arrive";
+    IdReused = 5020, 409, Never, "this id was used for something else";
+    UnknownPlan = 5021, 404, Never, "there is no plan of this id";
+    NotGenerating = 5022, 409, Never, "this plan asked for no generation";
+    GenerationLate = 5023, 409, Never, "the result of the generation comes too late";
+    UnknownAction = 5024, 404, Never, "the plan has no action of this id that could be carried out";
     // 51xx planning and providers
     NothingMatches = 5101, 422, AfterChange, "no catalogue entry fits the request";
     UnknownHost = 5102, 422, AfterChange, "the host is not in the inventory";

@@ -6,7 +6,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{EntryId, EventId, HostName, Parameters, ProjectId, RequestId, RoomId, TenantId};
+use crate::{
+    EntryId, ErrorCode, EventId, HostName, Parameters, ProjectId, RequestId, RoomId, TenantId,
+};
 
 /// Longest sentence in characters. Long enough for a pasted log with a question below it, short
 /// enough that ranking it against a large catalogue stays a matter of milliseconds.
@@ -15,14 +17,17 @@ pub const MAX_TEXT_CHARS: usize = 8_000;
 /// One normalised input from outside. Times are UTC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Event {
     /// Version of this form; 0.
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 0))]
     pub v: u32,
     /// Unique within the tenant; the idempotency key (section 8 of the document).
     pub event_id: EventId,
     /// The owner.
     pub tenant_id: TenantId,
     /// Where it came from: `http`, `cli`, `chat`, `webhook`, `bus`.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     pub source: String,
     /// The conversation it belongs to.
     pub room_id: RoomId,
@@ -40,21 +45,27 @@ pub struct Event {
 /// Who said it, as authenticated by the way in; never taken from the text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Actor {
     /// The principal: `local:<user>`, `agent:<id>`, later `oidc:<issuer>:<sub>`.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     pub id: String,
     /// `person`, `service` or `agent`: services and agents cannot approve (S32).
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     pub kind: String,
 }
 
 /// What was said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Content {
     /// `text`: a sentence; `entry`: an entry of the catalogue, named in `call`; `undo`: what `undo_of` names.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     #[serde(rename = "type")]
     pub kind: String,
     /// The sentence.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 8000))]
     pub text: String,
     /// Whether Chiffon was spoken to, which a chat room may leave open.
     #[serde(default)]
@@ -73,6 +84,7 @@ pub struct Content {
 /// Which request is to be taken back. How is the catalogue's to say, when it is planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Undoing {
     /// The request.
     pub request: RequestId,
@@ -85,12 +97,14 @@ pub struct Undoing {
 /// catalogue's to say, when it is planned.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EntryCall {
     /// The entry.
     pub entry: EntryId,
     /// Where; empty where the inventory has one host only.
     pub hosts: Vec<HostName>,
     /// Its parameters.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub parameters: Parameters,
 }
 
@@ -115,6 +129,40 @@ pub enum EventError {
     /// A field is empty or too long.
     #[error("field {0} must have 1 to 256 characters without control characters")]
     Field(&'static str),
+    /// A field that its status asks for is not there.
+    #[error("field {0} is required here")]
+    Missing(&'static str),
+    /// A field that its status leaves no room for.
+    #[error("field {0} has no place here")]
+    Unexpected(&'static str),
+}
+
+impl EventError {
+    /// The code that it is answered with.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Version(_) => ErrorCode::UnknownVersion,
+            Self::Empty => ErrorCode::EmptyRequest,
+            Self::Binary(_) => ErrorCode::BinaryRequest,
+            Self::TooLong { .. } => ErrorCode::RequestTooLong,
+            Self::Field(_) | Self::Missing(_) | Self::Unexpected(_) => ErrorCode::MalformedMessage,
+        }
+    }
+
+    /// What can be done.
+    pub const fn todo(&self) -> &'static str {
+        match self {
+            Self::Version(_) => "send \"v\": 0",
+            Self::Empty => {
+                "say in a sentence what is to be done, for example: chiffon run \"How full are the disks on this machine?\""
+            }
+            Self::Binary(_) => "send plain text in UTF-8",
+            Self::TooLong { .. } => "shorten it; put long content into a file on the host",
+            Self::Field(_) | Self::Missing(_) | Self::Unexpected(_) => {
+                "correct the field and send it again"
+            }
+        }
+    }
 }
 
 impl Event {
@@ -129,15 +177,23 @@ impl Event {
             ("actor.kind", &self.actor.kind),
             ("content.type", &self.content.kind),
         ] {
-            if value.is_empty() || value.len() > 256 || value.chars().any(char::is_control) {
-                return Err(EventError::Field(name));
-            }
+            validate_field(name, value)?;
         }
         validate_text(&self.content.text)
     }
 }
 
-fn validate_text(text: &str) -> Result<(), EventError> {
+/// A short text of one line: 1 to 256 characters, none of them a control character.
+pub(crate) fn validate_field(name: &'static str, value: &str) -> Result<(), EventError> {
+    let is_long = value.len() > 256 && value.chars().count() > 256;
+    if value.is_empty() || is_long || value.chars().any(char::is_control) {
+        return Err(EventError::Field(name));
+    }
+    Ok(())
+}
+
+/// A text for people: 1 to [`MAX_TEXT_CHARS`] characters that say something.
+pub(crate) fn validate_text(text: &str) -> Result<(), EventError> {
     let found = text.chars().count();
     if found > MAX_TEXT_CHARS {
         return Err(EventError::TooLong { found });

@@ -100,6 +100,8 @@ uuid_ids! {
     RequestId,
     /// A plan: ordered steps of one request.
     PlanId,
+    /// An action of a response plan.
+    ActionId,
     /// A task: one step at work (a bead in the Arbiter documents).
     TaskId,
     /// A question to a person.

@@ -10,6 +10,7 @@ mod audit;
 mod bundle;
 mod canonical;
 mod clock_words;
+mod contracts;
 mod digest;
 mod envelope;
 mod error_code;
@@ -34,14 +35,22 @@ pub use audit::{AuditEntry, AuditRecord, GENESIS, MoveRecord, PolicyResult, Prin
 pub use bundle::{Bundle, BundleError, BundleFile};
 pub use canonical::{CanonicalError, to_canonical};
 pub use clock_words::clock_words;
+#[cfg(feature = "openapi")]
+pub use contracts::contract_schemas;
+pub use contracts::{
+    ActionReceipt, ActionResult, ActionStatus, AuthZDecision, AuthZRequest, AuthZWord,
+    CONTRACT_SCHEMAS, ContractActions, ContractError, Contracts, GenerationResult,
+    GenerationStatus, MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH, Permission, contracts,
+    read as read_contract,
+};
 pub use digest::{Digest, DigestError};
 pub use envelope::{Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, MessageType};
 pub use error_code::{ErrorCode, Retry};
 pub use event::{Actor, Content, EntryCall, Event, EventError, MAX_TEXT_CHARS, Undoing};
 pub use freeze::Frozen;
 pub use ids::{
-    AgentId, AuditId, BootId, DecisionId, EventId, IdError, Incarnation, MessageId, PlanId,
-    ProjectId, RequestId, RoomId, ScheduleId, TaskId, TenantId, TraceId,
+    ActionId, AgentId, AuditId, BootId, DecisionId, EventId, IdError, Incarnation, MessageId,
+    PlanId, ProjectId, RequestId, RoomId, ScheduleId, TaskId, TenantId, TraceId,
 };
 pub use messages::{
     AgentKind, AttemptRef, BundlePiece, DiskMetrics, ErrorMessage, Heartbeat, HostOutcome,

@@ -13,4 +13,4 @@ mod start;
 
 pub use clock::{Clock, SystemClock};
 pub use http::{HttpLimits, openapi};
-pub use start::{Board, Config, Orchestrator, Parts, start};
+pub use start::{Board, Config, Orchestrator, Parts, start, usual_control};

@@ -7,9 +7,11 @@ use std::{
     time::Duration,
 };
 
-use chiffon_arbiter::{Policy, RunPolicy, rules_digest};
+use chiffon_arbiter::{Authz, Grant, Pattern, Policy, RunPolicy, rules_digest};
 use chiffon_bus::{Bus, QueueName};
-use chiffon_common::{AgentId, ErrorCode, Principal, Problem, Signer, SshSigner, TenantId};
+use chiffon_common::{
+    AgentId, ErrorCode, Permission, Principal, Problem, Signer, SshSigner, TenantId,
+};
 use chiffon_store::Store;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +46,8 @@ pub struct Config {
     pub user_home: PathBuf,
     /// Catalogue folders in order.
     pub catalogue_roots: Vec<Root>,
+    /// The rules of the control plane.
+    pub control: Policy,
     /// Limits of the lifecycles.
     pub lifecycles: RunPolicy,
     /// How long an approval may wait for its first step, in seconds. Default 3600.
@@ -112,10 +116,7 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Starts the orchestrator: binds first, then declares the queues, then works.
 pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem> {
     let listener = http::bind(config.listen).await?;
-    let policy = Policy {
-        jobs: true,
-        may_ask: vec!["person".to_owned(), "service".to_owned()],
-    };
+    let policy = config.control;
     let good_for = i64::try_from(config.good_for_seconds).unwrap_or(i64::MAX);
     let good_for = SignedDuration::from_secs(good_for);
     let rules = rules_digest(&policy, &config.lifecycles, good_for).map_err(|error| {
@@ -188,6 +189,25 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         draining,
         shared,
     })
+}
+
+/// The rules of the control plane where nobody chose others: no gate is shut, persons and services may ask for work.
+pub fn usual_control() -> Policy {
+    let asker = "asker";
+    let may_ask = |kind: &str| Grant {
+        role: asker.to_owned(),
+        kind: Pattern(kind.to_owned()),
+        ..Grant::default()
+    };
+    Policy {
+        jobs: true,
+        authz: Authz {
+            roles: [(asker.to_owned(), [Permission::StartAgentJob].into())].into(),
+            grants: vec![may_ask("person"), may_ask("service")],
+            ..Authz::default()
+        },
+        ..Policy::default()
+    }
 }
 
 impl Orchestrator {

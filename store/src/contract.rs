@@ -246,6 +246,13 @@ pub trait Store: Send + Sync {
     /// One stored event.
     async fn event(&self, tenant: &TenantId, event: &EventId) -> Result<Option<EventRow>, Error>;
 
+    /// The event whose stored plan has this id.
+    async fn event_of_plan(
+        &self,
+        tenant: &TenantId,
+        plan: PlanId,
+    ) -> Result<Option<EventRow>, Error>;
+
     /// One room.
     async fn room(&self, tenant: &TenantId, room: &RoomId) -> Result<Option<RoomRow>, Error>;
 

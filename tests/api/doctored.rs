@@ -272,6 +272,14 @@ impl Store for Doctored {
         self.inner.event(tenant, event).await
     }
 
+    async fn event_of_plan(
+        &self,
+        tenant: &TenantId,
+        plan: PlanId,
+    ) -> Result<Option<EventRow>, Error> {
+        self.inner.event_of_plan(tenant, plan).await
+    }
+
     async fn room(&self, tenant: &TenantId, room: &RoomId) -> Result<Option<RoomRow>, Error> {
         self.inner.room(tenant, room).await
     }

@@ -99,6 +99,15 @@ impl Sources {
             let is_permitted = |c: char| c.is_ascii_alphanumeric() || "-.[]".contains(c);
             !text.is_empty() && text.len() <= 253 && text.chars().all(is_permitted)
         };
+        self.list(name, is_name)
+    }
+
+    /// A list of texts that are permitted.
+    pub(super) fn list(
+        &self,
+        name: &str,
+        is_permitted: impl Fn(&String) -> bool,
+    ) -> Result<Vec<String>, Problem> {
         self.value(name, |value| {
             let texts: Vec<String> = match value.kind {
                 ValueKind::String(text) => {
@@ -107,7 +116,7 @@ impl Sources {
                 _ => texts(value)?,
             };
             let names: Vec<String> = texts.into_iter().filter(|text| !text.is_empty()).collect();
-            names.iter().all(is_name).then_some(names)
+            names.iter().all(&is_permitted).then_some(names)
         })
     }
 

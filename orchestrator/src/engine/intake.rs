@@ -2,16 +2,19 @@
 //! answered (DESIGN sections 4.1 and 4.2).
 
 use chiffon_arbiter::{
-    Authorisation, Judgement, NewRun, Prior, ProofError, Run, StageRecord, process,
+    Case, Gates, Judgement, NewRun, Prior, ProofError, Refusal, Run, StageRecord, process,
+    process_answer,
 };
 use chiffon_common::{
-    Action, AuditEntry, CanonicalError, Digest, Event, EventError, MoveRecord, RequestId,
-    ResponsePlan, Subject, TraceId, api::RequestAccepted,
+    Action, AuditEntry, CanonicalError, Digest, Event, EventError, MoveRecord, PlanId, Principal,
+    ReasonCode, RequestId, ResponsePlan, Subject, TraceId, api::RequestAccepted,
 };
-use chiffon_store::{Commit, Error, EventRow, Expected, ProjectRow, RoomRow, Write};
+use chiffon_store::{Commit, Error, EventRow, Expected, ProjectRow, Write};
+use serde::Deserialize;
 use serde_json::json;
 
-use super::{Cause, Fate, Fired, KeptAnswer, KeyClaim, Shared, rows};
+use super::closing::RESULT;
+use super::{AdvanceError, Cause, Fate, Fired, KeptAnswer, KeyClaim, Shared, rows};
 
 /// Rounds against others who bring the same event or open the same room at the same time.
 const ROUNDS: usize = 8;
@@ -32,12 +35,12 @@ pub(crate) struct Intake {
 pub(crate) struct Incoming {
     /// What was said.
     pub(crate) event: Event,
-    /// What the authoriser says.
-    pub(crate) authorisation: Authorisation,
     /// The trace that all of it belongs to.
     pub(crate) trace: TraceId,
     /// The key under which the answer is kept.
     pub(crate) claim: Option<KeyClaim>,
+    /// Whether an adapter brought it, whose clock its time is and who says who the actor is.
+    pub(crate) by_adapter: bool,
     /// The schedule that asks, where nobody does by hand.
     pub(crate) schedule: Option<Box<Fired>>,
 }
@@ -49,6 +52,14 @@ pub(crate) enum IntakeError {
     Malformed(EventError),
     #[error("the same id was used for another event")]
     Conflict,
+    #[error(transparent)]
+    Unanswered(#[from] Box<AdvanceError>),
+    #[error("the answer was refused")]
+    Refused(Refusal),
+    #[error("nothing waits for this result")]
+    Unasked(ReasonCode),
+    #[error("there is no external authoriser here")]
+    NoAuthoriser,
     #[error(transparent)]
     Proof(#[from] ProofError),
     #[error("event has no canonical form")]
@@ -62,16 +73,44 @@ pub(crate) enum IntakeError {
 impl Shared {
     /// Takes an event. When this returns, the answer is durable.
     pub(crate) async fn intake(&self, mut incoming: Incoming) -> Result<Intake, IntakeError> {
+        if incoming.event.event_id.as_str().starts_with(RESULT) {
+            return Err(IntakeError::Malformed(EventError::Field("event_id")));
+        }
+        let counts = self.settings.policy.gate != Gates::default();
+        let _turn = match counts {
+            true => Some(self.gate_turn.lock().await),
+            false => None,
+        };
         for _round in 0..ROUNDS {
             let event = &mut incoming.event;
             let stored = self.store.event(&event.tenant_id, &event.event_id).await?;
             if let Some(stored) = &stored {
                 // The time is our own clock's, not part of what was asked.
-                event.ts = serde_json::from_value::<Event>(stored.event.clone())?.ts;
+                if !incoming.by_adapter {
+                    event.ts = serde_json::from_value::<Event>(stored.event.clone())?.ts;
+                }
             }
             let prior = stored.as_ref().map(prior).transpose()?;
-            let policy = &self.settings.policy;
-            match process(event, prior.as_ref(), policy, &incoming.authorisation)? {
+            let places = self.places(&event.tenant_id, &event.room_id).await?;
+            let case = Case {
+                event,
+                prior: prior.as_ref(),
+                room: &places.room_state,
+                tenant: &places.tenant_state,
+                policy: &self.settings.policy,
+                authorisation: None,
+                now: self.clock.now(),
+            };
+            let asked = match incoming.by_adapter && stored.is_none() {
+                true => self.asked_in_room(event).await?,
+                false => None,
+            };
+            let judged = match &asked {
+                Some(asked) => process_answer(&case, &asked.answering)?,
+                None => process(&case)?,
+            };
+            match judged {
+                Judgement::NeedsAuthorisation(_) => return Err(IntakeError::NoAuthoriser),
                 Judgement::Malformed(error) => return Err(IntakeError::Malformed(error)),
                 Judgement::Conflict => return Err(IntakeError::Conflict),
                 Judgement::Repeated { plan } => {
@@ -81,8 +120,23 @@ impl Shared {
                         is_repeated: true,
                     });
                 }
-                Judgement::Fresh { plan, stages } => {
-                    match self.store_answer(&incoming, &plan, &stages).await {
+                Judgement::Fresh {
+                    plan,
+                    stages,
+                    room,
+                    tenant,
+                } => {
+                    if let Some(asked) = &asked
+                        && matches!(
+                            plan.reason_code,
+                            ReasonCode::Approved | ReasonCode::Rejected
+                        )
+                    {
+                        self.answer_in_room(asked, &incoming).await?;
+                    }
+                    let moved = self.moves_of(&incoming.event, &places, room, tenant)?;
+                    let stored = self.store_answer(&incoming, &plan, &stages, moved).await;
+                    match stored {
                         Ok(request) => {
                             self.nudges.asked.notify_one();
                             return Ok(Intake {
@@ -107,6 +161,7 @@ impl Shared {
         incoming: &Incoming,
         plan: &ResponsePlan,
         stages: &[StageRecord],
+        moved: Vec<Write>,
     ) -> Result<Option<RequestId>, IntakeError> {
         let now = self.clock.now();
         let event = &incoming.event;
@@ -127,7 +182,8 @@ impl Shared {
             event: serde_json::to_value(event)?,
             plan: serde_json::to_value(plan)?,
         })];
-        writes.extend(self.places_of(event).await?);
+        writes.extend(moved);
+        writes.extend(self.project_of(event).await?);
         if let Some(run) = &run {
             writes.extend(rows::writes(None, &rows::Versions::default(), run, now)?);
         }
@@ -162,36 +218,23 @@ impl Shared {
         Ok(request)
     }
 
-    /// The room and the project of an event, where it is the first of them.
-    async fn places_of(&self, event: &Event) -> Result<Vec<Write>, IntakeError> {
-        let (store, now) = (&self.store, self.clock.now());
-        let mut writes = Vec::new();
-        let room = store.room(&event.tenant_id, &event.room_id).await?;
-        if room.is_none() {
-            let row = RoomRow {
-                tenant_id: event.tenant_id.clone(),
-                room_id: event.room_id.clone(),
-                project_id: event.project_id.clone(),
-                version: 1,
-                updated_at: now,
-                doc: json!({}),
-            };
-            writes.push(Write::Room(Expected::Absent, row));
+    /// The project of an event, where it is the first of it.
+    async fn project_of(&self, event: &Event) -> Result<Option<Write>, IntakeError> {
+        let project = self.store.project(&event.tenant_id, &event.project_id);
+        if project.await?.is_some() {
+            return Ok(None);
         }
-        let project = store.project(&event.tenant_id, &event.project_id).await?;
-        if project.is_none() {
-            let row = ProjectRow {
-                tenant_id: event.tenant_id.clone(),
-                project_id: event.project_id.clone(),
-                title: String::new(),
-                description: String::new(),
-                version: 1,
-                created_at: now,
-                updated_at: now,
-            };
-            writes.push(Write::Project(Expected::Absent, row));
-        }
-        Ok(writes)
+        let now = self.clock.now();
+        let row = ProjectRow {
+            tenant_id: event.tenant_id.clone(),
+            project_id: event.project_id.clone(),
+            title: String::new(),
+            description: String::new(),
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        };
+        Ok(Some(Write::Project(Expected::Absent, row)))
     }
 
     /// What every stage said, and the request that came of it, if one did.
@@ -210,8 +253,18 @@ impl Shared {
                 kind: "event".to_owned(),
                 id: event.event_id.to_string(),
             };
-            let code = "not_accepted";
-            return Ok(self.audit_of_fleet("event.judged", target, code, Vec::new(), data));
+            let actor = Principal {
+                id: event.actor.id.clone(),
+                kind: event.actor.kind.clone(),
+            };
+            let code = in_words(&plan.reason_code)?;
+            let entry = self.audit_of_fleet("event.judged", target, &code, Vec::new(), data);
+            return Ok(AuditEntry {
+                actor,
+                correlation_id: plan.plan_id.to_string(),
+                trace_id: incoming.trace,
+                ..entry
+            });
         };
         let fired = incoming.schedule.as_ref();
         let actor = fired.map_or(&run.request.requester, |fired| &fired.by.by);
@@ -234,9 +287,13 @@ impl Shared {
             room_id: event.room_id.clone(),
             event_id: event.event_id.clone(),
             trace_id: incoming.trace,
-            requester: chiffon_common::Principal {
+            requester: Principal {
                 id: event.actor.id.clone(),
-                kind: event.actor.kind.clone(),
+                kind: match incoming.by_adapter {
+                    // Named by the adapter, not authenticated here: no other person's eyes on what is asked so.
+                    true => "service".to_owned(),
+                    false => event.actor.kind.clone(),
+                },
             },
             text: event.content.text.clone(),
             call: event.content.call.clone(),
@@ -245,6 +302,12 @@ impl Shared {
             schedule: incoming.schedule.as_ref().map(|fired| fired.scheduled()),
         }
     }
+}
+
+/// A code as it stands in records.
+pub(super) fn in_words(code: &ReasonCode) -> Result<String, serde_json::Error> {
+    let value = serde_json::to_value(code)?;
+    Ok(value.as_str().unwrap_or_default().to_owned())
 }
 
 /// The first move of a request: it came.
@@ -272,9 +335,20 @@ pub(crate) fn accepted(request_id: RequestId) -> Result<KeptAnswer, serde_json::
     })
 }
 
-fn prior(row: &EventRow) -> Result<Prior, serde_json::Error> {
+/// The stored answer. One of a version before the actions had ids is given them: they follow from the plan.
+pub(super) fn prior(row: &EventRow) -> Result<Prior, serde_json::Error> {
+    let mut plan = row.plan.clone();
+    let id = PlanId::deserialize(&plan["plan_id"])?;
+    let actions = plan["actions"].as_array_mut().into_iter().flatten();
+    for (position, action) in actions.enumerate() {
+        if let Some(action) = action.as_object_mut() {
+            action
+                .entry("action_id")
+                .or_insert_with(|| json!(Action::id(id, position)));
+        }
+    }
     Ok(Prior {
         body: row.body,
-        plan: serde_json::from_value(row.plan.clone())?,
+        plan: serde_json::from_value(plan)?,
     })
 }

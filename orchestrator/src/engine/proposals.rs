@@ -8,7 +8,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use chiffon_arbiter::Authorisation;
 use chiffon_common::{
     Actor, Content, ErrorCode, Event, EventId, MessageId, Principal, Problem, RequestId, RoomId,
     Subject, TraceId, Undoing,
@@ -250,9 +249,9 @@ impl Shared {
         };
         let incoming = Incoming {
             event,
-            authorisation: Authorisation::Allow,
             trace: TraceId::from_uuid(self.clock.fresh_id()),
             claim: None,
+            by_adapter: false,
             schedule: None,
         };
         let taken = self.intake(incoming).await?;

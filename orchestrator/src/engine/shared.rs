@@ -101,6 +101,8 @@ pub(crate) struct Shared {
     pub(crate) remote_fault: Mutex<Option<String>>,
     /// What people should know and nothing suffers from; told by `health`.
     pub(crate) notices: Mutex<Vec<String>>,
+    /// Held while an event passes gates that count: those of the same tenant would only make each other judge again.
+    pub(crate) gate_turn: tokio::sync::Mutex<()>,
 }
 
 impl Shared {
@@ -121,6 +123,7 @@ impl Shared {
             ledger_damage: Mutex::default(),
             remote_fault: Mutex::default(),
             notices: Mutex::default(),
+            gate_turn: tokio::sync::Mutex::default(),
             store,
             bus,
             clock,

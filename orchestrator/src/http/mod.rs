@@ -28,11 +28,13 @@ mod problem;
 mod projects;
 mod replay;
 mod requests;
+mod rooms;
 mod schedules;
 mod server;
 mod take;
 mod tasks;
 mod unreadable;
+mod v0;
 
 use std::sync::Arc;
 
@@ -74,6 +76,7 @@ pub(crate) fn router(state: State) -> Router {
     let (routes, _) = openapi::routes();
     routes
         .merge(docs::routes())
+        .merge(v0::routes())
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(middleware::from_fn_with_state(state.clone(), guard::guard))

@@ -10,7 +10,7 @@ use axum::{
 };
 use chiffon_arbiter::Refusal;
 use chiffon_common::{
-    ErrorCode, FieldError, Problem, RequestId, TraceId, api::ProblemBody, visible,
+    ErrorCode, EventError, FieldError, Problem, RequestId, TraceId, api::ProblemBody, visible,
 };
 
 use super::{frame::code_of, input::none_such};
@@ -241,32 +241,37 @@ impl From<IntakeError> for Refused {
         match error {
             IntakeError::Malformed(why) => malformed_event(&why).into(),
             IntakeError::Conflict => key_reused().into(),
+            IntakeError::Unasked(reason) => unasked(reason).into(),
+            IntakeError::Unanswered(error) => (*error).into(),
+            IntakeError::Refused(refusal) => refusal.into(),
             IntakeError::Store(error) => error.into(),
-            IntakeError::Canonical(_) | IntakeError::Proof(_) | IntakeError::Unwritable(_) => {
-                internal(&error).into()
-            }
+            IntakeError::Canonical(_)
+            | IntakeError::Proof(_)
+            | IntakeError::Unwritable(_)
+            | IntakeError::NoAuthoriser => internal(&error).into(),
         }
     }
 }
 
-fn malformed_event(why: &chiffon_common::EventError) -> Problem {
-    use chiffon_common::EventError;
-    let (code, todo) = match why {
-        EventError::Empty => (
-            ErrorCode::EmptyRequest,
-            "say in a sentence what is to be done, for example: chiffon run \"How full are the disks on this machine?\"",
-        ),
-        EventError::Binary(_) => (ErrorCode::BinaryRequest, "send plain text in UTF-8"),
-        EventError::TooLong { .. } => (
-            ErrorCode::RequestTooLong,
-            "shorten it; put long content into a file on the host",
-        ),
-        EventError::Version(_) | EventError::Field(_) => (
-            ErrorCode::MalformedMessage,
-            "correct the field and send it again",
-        ),
+/// A result that nothing waits for.
+fn unasked(reason: chiffon_common::ReasonCode) -> Problem {
+    let code = reason.error_code().unwrap_or(ErrorCode::Conflict);
+    let todo = "send the ids as they stand in the plan; the page of the code says more";
+    Problem::new(code, code.title(), todo)
+}
+
+fn malformed_event(why: &EventError) -> Problem {
+    let (code, todo) = (why.code(), why.todo());
+    let pointer = match why {
+        EventError::Version(_) => "/v".to_owned(),
+        EventError::Field(name) | EventError::Missing(name) | EventError::Unexpected(name) => {
+            format!("/{}", name.replace('.', "/"))
+        }
+        EventError::Empty | EventError::Binary(_) | EventError::TooLong { .. } => {
+            "/text".to_owned()
+        }
     };
-    let field = FieldError::body("/text", why.to_string());
+    let field = FieldError::body(&pointer, why.to_string());
     Problem::new(code, why.to_string(), todo).at(field)
 }
 

@@ -5,7 +5,6 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use chiffon_arbiter::Authorisation;
 use chiffon_common::{
     Actor, Content, Digest, ErrorCode, Event, EventId, Problem, ProjectId, RoomId,
 };
@@ -40,9 +39,9 @@ pub(super) async fn take(state: &State, asking: Asking) -> Result<Response, Refu
     let event = event(state, &asking)?;
     let incoming = Incoming {
         event,
-        authorisation: Authorisation::Allow,
         trace: asking.trace.0,
         claim: asking.held.as_ref().map(|held| held.claim.clone()),
+        by_adapter: false,
         schedule: None,
     };
     let taken = state.shared.intake(incoming).await?;

@@ -153,6 +153,7 @@ pub(super) async fn an_unknown_state_is_refused(store: Arc<dyn Store>) {
 }
 
 pub(super) async fn an_event_is_written_once(store: Arc<dyn Store>) {
+    let plan = plan_id();
     let row = EventRow {
         tenant_id: name("default"),
         event_id: name("mail:17"),
@@ -160,14 +161,20 @@ pub(super) async fn an_event_is_written_once(store: Arc<dyn Store>) {
         request_id: Some(super::make::request_id()),
         created_at: at(0),
         event: json!({"text": "hello"}),
-        plan: json!({"actions": []}),
+        plan: json!({"actions": [], "plan_id": plan}),
     };
     done(store.commit(commit([Write::Event(row.clone())])).await);
     let mut other = row.clone();
     other.body = Digest::of_bytes(b"another");
     assert_conflict(store.commit(commit([Write::Event(other)])).await);
     let found = done(store.event(&row.tenant_id, &row.event_id).await);
-    assert_eq!(found, Some(row));
+    assert_eq!(found, Some(row.clone()));
+    let by_plan = |tenant| {
+        let store = Arc::clone(&store);
+        async move { done(store.event_of_plan(&name(tenant), plan).await) }
+    };
+    assert_eq!(by_plan("default").await, Some(row));
+    assert_eq!(by_plan("another").await, None);
 }
 
 pub(super) async fn a_later_plan_replaces_an_earlier_one(store: Arc<dyn Store>) {

@@ -1,7 +1,7 @@
 //! Reading the tables of a request: one run as a whole, lists of requests, events. Its tasks, decisions
 //! and plans are left to their files, writing all of them to `runs.rs`.
 
-use chiffon_common::{EventId, RequestId, TenantId};
+use chiffon_common::{EventId, PlanId, RequestId, TenantId};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
@@ -138,27 +138,43 @@ pub(super) fn run(
     }))
 }
 
+const EVENTS: &str =
+    "SELECT tenant_id, event_id, body, request_id, created_at, event, plan FROM events";
+
 /// One stored event.
 pub(super) fn event(
     conn: &Connection,
     tenant: &TenantId,
     event: &EventId,
 ) -> Result<Option<EventRow>, Error> {
-    let sql = "SELECT tenant_id, event_id, body, request_id, created_at, event, plan FROM events
-               WHERE tenant_id = ?1 AND event_id = ?2";
-    let mut statement = conn.prepare_cached(sql)?;
-    let found = statement.query_row([tenant.as_str(), event.as_str()], |row| {
-        Ok(EventRow {
-            tenant_id: parsed(row, 0)?,
-            event_id: parsed(row, 1)?,
-            body: parsed(row, 2)?,
-            request_id: opt_parsed(row, 3)?,
-            created_at: time(row, 4)?,
-            event: json(row, 5)?,
-            plan: json(row, 6)?,
-        })
-    });
+    let sql = format!("{EVENTS} WHERE tenant_id = ?1 AND event_id = ?2");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_row([tenant.as_str(), event.as_str()], event_row);
     Ok(found.optional()?)
+}
+
+/// The event whose stored plan has this id.
+pub(super) fn event_of_plan(
+    conn: &Connection,
+    tenant: &TenantId,
+    plan: PlanId,
+) -> Result<Option<EventRow>, Error> {
+    let sql = format!("{EVENTS} WHERE tenant_id = ?1 AND plan ->> '$.plan_id' = ?2");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let found = statement.query_row([tenant.as_str(), &plan.to_string()], event_row);
+    Ok(found.optional()?)
+}
+
+fn event_row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
+    Ok(EventRow {
+        tenant_id: parsed(row, 0)?,
+        event_id: parsed(row, 1)?,
+        body: parsed(row, 2)?,
+        request_id: opt_parsed(row, 3)?,
+        created_at: time(row, 4)?,
+        event: json(row, 5)?,
+        plan: json(row, 6)?,
+    })
 }
 
 fn request(row: &Row<'_>) -> rusqlite::Result<RequestRow> {

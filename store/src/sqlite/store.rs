@@ -233,6 +233,16 @@ impl Store for Sqlite {
             .await
     }
 
+    async fn event_of_plan(
+        &self,
+        tenant: &TenantId,
+        plan: PlanId,
+    ) -> Result<Option<EventRow>, Error> {
+        let tenant = tenant.clone();
+        self.read(move |conn| lists::event_of_plan(conn, &tenant, plan))
+            .await
+    }
+
     async fn room(&self, tenant: &TenantId, room: &RoomId) -> Result<Option<RoomRow>, Error> {
         let (tenant, room) = (tenant.clone(), room.clone());
         self.read(move |conn| fleet::room(conn, &tenant, &room))

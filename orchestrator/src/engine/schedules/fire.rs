@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use chiffon_arbiter::{Authorisation, Look, Passed, Verdict};
+use chiffon_arbiter::{Look, Passed, Verdict};
 use chiffon_common::{
     Actor, AuditEntry, CanonicalError, Content, Event, EventId, Problem, RequestId, Scheduled,
     TraceId, When,
@@ -237,9 +237,9 @@ impl Shared {
         let trace = fired.by.trace;
         let incoming = Incoming {
             event,
-            authorisation: Authorisation::Allow,
             trace,
             claim,
+            by_adapter: false,
             schedule: Some(Box::new(fired)),
         };
         Ok(self.intake(incoming).await?)

@@ -1,0 +1,135 @@
+//! Reading what comes from outside within bounds: size, UTF-8, depth, version, form; each fault with its code.
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::ErrorCode;
+
+/// Most bytes of one contract document.
+pub const MAX_CONTRACT_BYTES: usize = 256 * 1024;
+
+/// Deepest nesting of arrays and objects. The deepest contract has four levels, and a call's parameters some.
+pub const MAX_CONTRACT_DEPTH: usize = 32;
+
+/// Why a document is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ContractError {
+    /// More bytes than may be.
+    #[error("the body has {0} bytes; {MAX_CONTRACT_BYTES} are permitted")]
+    TooLarge(usize),
+    /// Not UTF-8.
+    #[error("the body is not UTF-8 from byte {0} on")]
+    NotUtf8(usize),
+    /// Nested too deep.
+    #[error("the body is nested deeper than {MAX_CONTRACT_DEPTH} levels")]
+    TooDeep,
+    /// Of a later or unknown version.
+    #[error("version {0} is not understood; this program understands 0")]
+    Version(String),
+    /// Not JSON, or not this form.
+    #[error("{0}")]
+    Form(#[from] serde_json::Error),
+}
+
+impl ContractError {
+    /// The code that it is answered with.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::TooLarge(_) => ErrorCode::TooLarge,
+            Self::Version(_) => ErrorCode::UnknownVersion,
+            Self::NotUtf8(_) | Self::TooDeep | Self::Form(_) => ErrorCode::MalformedMessage,
+        }
+    }
+
+    /// What can be done.
+    pub const fn todo(&self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "send less at once",
+            Self::NotUtf8(_) => "send JSON in UTF-8",
+            Self::TooDeep => "send it flatter; no contract needs that depth",
+            Self::Version(_) => "send \"v\": 0, or ask /v0/contracts what is understood",
+            Self::Form(_) => "send what the schema in /v0/contracts permits",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(default)]
+    v: Option<serde_json::Value>,
+}
+
+/// A document of a contract, from its bytes. Its own bounds are [`validate`](crate::Event::validate)'s to hold.
+///
+/// # Errors
+/// The first bound that it breaks: size, UTF-8, depth, version, form.
+pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ContractError> {
+    if bytes.len() > MAX_CONTRACT_BYTES {
+        return Err(ContractError::TooLarge(bytes.len()));
+    }
+    let text =
+        std::str::from_utf8(bytes).map_err(|error| ContractError::NotUtf8(error.valid_up_to()))?;
+    if depth(text) > MAX_CONTRACT_DEPTH {
+        return Err(ContractError::TooDeep);
+    }
+    serde_json::from_str(text).map_err(|error| {
+        // A later version has another form, so the version is what is wrong with it.
+        match serde_json::from_str::<Versioned>(text).map(|read| read.v) {
+            Ok(Some(v)) if v != 0 => {
+                ContractError::Version(v.to_string().chars().take(40).collect())
+            }
+            _ => error.into(),
+        }
+    })
+}
+
+/// The deepest nesting, counted without a stack of our own: brackets within strings are none.
+fn depth(text: &str) -> usize {
+    let (mut now, mut most) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_string => escaped = true,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                now += 1;
+                most = most.max(now);
+            }
+            b'}' | b']' if !in_string => now = now.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Event;
+
+    #[test]
+    fn each_bound_has_its_word() {
+        let code = |bytes: &[u8]| read::<Event>(bytes).unwrap_err();
+        assert!(matches!(
+            code(&vec![b' '; MAX_CONTRACT_BYTES + 1]),
+            ContractError::TooLarge(_)
+        ));
+        assert!(matches!(
+            code(b"{\"v\":\"\xff\"}"),
+            ContractError::NotUtf8(6)
+        ));
+        assert!(matches!(
+            code("[".repeat(10_000).as_bytes()),
+            ContractError::TooDeep
+        ));
+        assert!(matches!(code(br#"{"v":1}"#), ContractError::Version(_)));
+        assert!(matches!(code(br#"{"v":"0"}"#), ContractError::Version(_)));
+        assert!(matches!(code(br#"{"v":0}"#), ContractError::Form(_)));
+        assert!(matches!(code(b"{"), ContractError::Form(_)));
+    }
+
+    #[test]
+    fn brackets_in_strings_are_no_depth() {
+        assert_eq!(depth(r#"{"a":"[[[{\"","b":[[]]}"#), 3);
+    }
+}
