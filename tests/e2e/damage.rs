@@ -267,6 +267,46 @@ fn a_database_that_is_damaged_is_refused_and_not_touched() {
 }
 
 #[test]
+fn a_row_that_nobody_can_read_is_named_under_the_list_of_all_others() {
+    let fresh = Fresh::new();
+    let mut ids = Vec::new();
+    for _request in 0..2 {
+        fresh.run(&["run", "ping localhost"]).expect_code(0);
+        ids.push(id_of(&newest(&fresh)));
+    }
+    let database = rusqlite::Connection::open(fresh.home.path().join("chiffon.db")).unwrap();
+    let sql = "UPDATE requests SET doc = '{}' WHERE request_id = ?1";
+    assert_eq!(database.execute(sql, [&ids[0]]).unwrap(), 1);
+    database.close().unwrap();
+    let listed = fresh.run(&["request", "list"]).expect_code(0);
+    assert!(listed.stdout.contains(&ids[1]), "{}", listed.stdout);
+    assert!(!listed.stdout.contains(&ids[0]), "{}", listed.stdout);
+    let named = format!("The request {} (completed) cannot be shown", ids[0]);
+    for said in [&named, "5510", "backup"] {
+        assert!(listed.stderr.contains(said), "{said}: {}", listed.stderr);
+    }
+    let whole = json(
+        &fresh
+            .run(&["request", "list", "--json"])
+            .expect_code(0)
+            .stdout,
+    );
+    assert_eq!(whole["unreadable"][0]["id"], ids[0], "{whole:#}");
+    // By the beginning of its id, too.
+    for id in [ids[0].as_str(), &ids[0][..24]] {
+        let shown = fresh.run(&["request", "show", id]).expect_code(1);
+        let names_it = shown.stderr.contains(&format!("stored request {}", ids[0]));
+        assert!(
+            names_it && shown.stderr.contains("5510"),
+            "{id}: {}",
+            shown.stderr
+        );
+    }
+    let verified = fresh.run(&["audit", "verify"]).expect_code(1);
+    assert!(verified.stdout.contains(&ids[0]), "{}", verified.stdout);
+}
+
+#[test]
 fn a_database_that_somebody_else_holds_or_made_read_only_is_told_and_goes_on() {
     let fresh = Fresh::new();
     let chiffon = fresh.chiffon();

@@ -204,7 +204,7 @@ fn escape_codes_from_outside_are_shown_and_never_obeyed() {
         (&["watch", &id], 0, "\\u{1b}[2J"),
         (&["run", "x", "--project", "\u{1b}[2J"], 2, "--project"),
         (&["ask", "\u{1b}[2J"], 2, "5008"),
-        (&["request", "show", "\u{1b}[2J"], 2, "\\u{1b}"),
+        (&["request", "show", "\u{1b}[2J"], 3, "\\u{1b}"),
         (&["request", "list", "--cursor", "\u{1b}[2J"], 2, "cursor"),
         (&["fleet", "pause", "\u{1b}[2J"], 3, "an agent id"),
         (&["catalogue", "show", "\u{1b}[2J"], 3, "[2J"),

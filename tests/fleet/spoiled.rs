@@ -1,11 +1,6 @@
 //! Rows whose documents nobody can read any more: the lists show all others and name these, and whoever asks for one is
 //! told which row it is.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a fixture that fails is a test that fails, and says where"
-)]
-
 use serde_json::{Value, json};
 
 use super::{

@@ -119,7 +119,7 @@ impl Noun {
             let todo = format!("`{list}` shows the {one}s there are.");
             return Err(Failure::plain(
                 Exit::NotFound,
-                format!("There is no {one} {shown:?}."),
+                format!("There is no {one} \"{shown}\"."),
                 todo,
             ));
         }

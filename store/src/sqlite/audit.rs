@@ -151,7 +151,7 @@ pub(super) fn forgotten_by(
     let sql = "SELECT n.seq, l.position, l.previous, l.hash, l.entry
                FROM audit_log l INDEXED BY audit_of_forgotten
                JOIN audit_numbers n ON n.audit_id = l.audit_id
-               WHERE l.entry ->> '$.action' = 'history.forgotten' AND instr(l.entry, ?1) > 0
+               WHERE instr(l.entry, '\"action\":\"history.forgotten\"') > 0 AND instr(l.entry, ?1) > 0
                ORDER BY n.seq DESC";
     let found = records(conn, sql, params![request.to_string()])?;
     let names = |one: &NumberedAudit| {
