@@ -277,6 +277,14 @@ const MOST_QUEUED: u32 = 10_000;
 const MOST_EVENTS: u32 = 1_000_000;
 
 impl Policy {
+    /// Whether one event changes what the next one meets: where nothing is started but work, the lock and the count of
+    /// generations are nobody's.
+    pub fn counts(&self) -> bool {
+        let gate = &self.gate;
+        let generates = gate.generation_timeout_ms > 0 || gate.max_queue > 0;
+        gate.cooldown_ms > 0 || gate.tenant_rate.is_some() || (!self.jobs && generates)
+    }
+
     /// What contradicts itself or is out of bounds; nothing where all is well.
     pub fn faults(&self) -> Vec<PolicyFault> {
         let mut faults = Vec::new();

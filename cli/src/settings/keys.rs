@@ -107,7 +107,7 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         name: "control.generation_timeout_ms",
-        default: "0",
+        default: "60000",
         permitted: "a whole number from 0 to 86400000; 0 is none",
         meaning: "How long a text that was asked for holds its room at most, in milliseconds.",
         secret: false,

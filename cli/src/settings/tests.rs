@@ -274,3 +274,32 @@ fn a_question_stays_open_for_minutes_hours_or_days() {
         assert_eq!(minutes(text), expected, "{text:?}");
     }
 }
+
+#[test]
+fn the_rules_of_the_control_plane_are_read_and_held_against_each_other() {
+    let read = |yaml: &str| load(yaml, &Env::default(), &[]).map(|settings| settings.control);
+    let usual = read("").unwrap();
+    assert!(usual.jobs && !usual.counts());
+    let yaml = "control:\n  reply_policy: probability\n  reply_probability: 0.3\n  may_approve: [\"chat:anna\"]\n  rate:\n    events: 5\n";
+    let policy = read(yaml).unwrap();
+    assert_eq!(policy.planner.reply_probability.to_string(), "0.3");
+    assert_eq!(policy.gate.tenant_rate.unwrap().burst, 100);
+    assert_eq!(policy.authz.grants.len(), 3);
+    for (yaml, key) in [
+        ("reply_probability: 1.5", "control.reply_probability"),
+        ("reply_probability: 0.12345678", "control.reply_probability"),
+        ("reply_policy: sometimes", "control.reply_policy"),
+        ("jobs: perhaps", "control.jobs"),
+        ("may_ask: [robot]", "control.may_ask"),
+        ("may_approve: [\"a*b\"]", "control.may_approve"),
+        ("cooldown_ms: 86400001", "control.cooldown_ms"),
+        (
+            "max_queue: 2\n  generation_timeout_ms: 0",
+            "control.max_queue",
+        ),
+    ] {
+        let problem = read(&format!("control:\n  {yaml}\n")).unwrap_err();
+        assert_eq!(problem.code, ErrorCode::InvalidValue, "{yaml}");
+        assert!(problem.detail.contains(key), "{yaml}: {problem:?}");
+    }
+}

@@ -2,8 +2,7 @@
 //! answered (DESIGN sections 4.1 and 4.2).
 
 use chiffon_arbiter::{
-    Case, Gates, Judgement, NewRun, Prior, ProofError, Refusal, Run, StageRecord, process,
-    process_answer,
+    Case, Judgement, NewRun, Prior, ProofError, Refusal, Run, StageRecord, process, process_answer,
 };
 use chiffon_common::{
     Action, AuditEntry, CanonicalError, Digest, Event, EventError, MoveRecord, PlanId, Principal,
@@ -76,8 +75,7 @@ impl Shared {
         if incoming.event.event_id.as_str().starts_with(RESULT) {
             return Err(IntakeError::Malformed(EventError::Field("event_id")));
         }
-        let counts = self.settings.policy.gate != Gates::default();
-        let _turn = match counts {
+        let _turn = match self.settings.policy.counts() {
             true => Some(self.gate_turn.lock().await),
             false => None,
         };

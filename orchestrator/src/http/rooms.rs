@@ -6,8 +6,8 @@ use axum::{
     Json,
     extract::{Path, State as Extract},
 };
-use chiffon_arbiter::{Run, plan_id_of};
-use chiffon_common::{Action, DecisionId, ErrorCode, Problem, RequestId, RoomId};
+use chiffon_arbiter::{DecisionKind, Run, plan_id_of};
+use chiffon_common::{Action, DecisionId, ErrorCode, HostName, Problem, RequestId, RoomId, Step};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -125,23 +125,41 @@ fn said(run: &Run, number: u64, asks: Option<DecisionId>) -> Action {
             action_id,
             target,
             reply_to: request.event_id.clone(),
-            text: format!("{}: {}", request.state.name(), request.because),
+            text: format!("{}: {}", request.state.name(), bounded(&request.because)),
         },
+    }
+}
+
+/// As much of a text as a message has room for, and how much more there is.
+fn bounded(text: &str) -> String {
+    const MOST: usize = 7_000;
+    match text.chars().count().saturating_sub(MOST) {
+        0 => text.to_owned(),
+        more => {
+            let shown: String = text.chars().take(MOST).collect();
+            format!("{shown}... ({more} more characters)")
+        }
     }
 }
 
 /// What is asked, in words.
 fn question(run: &Run, decision: DecisionId) -> String {
+    let id = run.request.request_id;
+    let step = |step: &Step| {
+        let hosts: Vec<&str> = step.hosts.iter().map(HostName::as_str).collect();
+        format!("{} ({})", step.title, hosts.join(", "))
+    };
     let steps = run.plan.iter().flat_map(|plan| &plan.steps);
-    let titles: Vec<&str> = steps.map(|step| step.title.as_str()).collect();
+    let steps: Vec<String> = steps.map(step).collect();
     let asked = run.decisions.get(&decision).map(|asked| &asked.kind);
     match asked {
-        Some(chiffon_arbiter::DecisionKind::Approval { .. }) => {
-            format!("May this be done? {}. Answer yes or no.", titles.join("; "))
-        }
+        Some(DecisionKind::Approval { .. }) => format!(
+            "May this be done? {}. Answer yes or no; `chiffon request show {id}` tells all of it.",
+            bounded(&steps.join("; "))
+        ),
         _ => format!(
-            "{} (`chiffon decision show {decision}`)",
-            run.request.because
+            "{} Answer with `chiffon answer {id}`.",
+            bounded(&run.request.because)
         ),
     }
 }

@@ -27,7 +27,7 @@ fn gates() -> Gates {
 }
 
 fn ask(world: &mut World, id: &str, room: &str, now: Timestamp) -> ResponsePlan {
-    let outcome = world.take(&Input::Event(event(id, "t", room, true)), now);
+    let outcome = world.take(&Input::Event(Box::new(event(id, "t", room, true))), now);
     serde_json::from_slice(&outcome.answer).unwrap()
 }
 
@@ -117,7 +117,7 @@ fn a_clock_that_was_wrong_closes_nothing_for_long() {
         strange.ts = ts;
         for now in [Timestamp::MIN, start(), Timestamp::MAX] {
             let mut world = World::new(policy(gates()));
-            let outcome = world.take(&Input::Event(strange.clone()), now);
+            let outcome = world.take(&Input::Event(Box::new(strange.clone())), now);
             assert!(outcome.counted);
         }
     }

@@ -86,12 +86,12 @@ impl Gust {
                 tenant,
                 room,
                 mentioned,
-            } => Input::Event(event(
+            } => Input::Event(Box::new(event(
                 &format!("e-{id}"),
                 &format!("t-{tenant}"),
                 &format!("r-{room}"),
                 mentioned,
-            )),
+            ))),
             Self::Generated { nth: at, text } => {
                 let plan = nth(at)?;
                 let text = text.then_some("Well.");

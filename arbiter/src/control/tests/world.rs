@@ -48,7 +48,7 @@ pub fn event(id: &str, tenant: &str, room: &str, mentioned: bool) -> Event {
 /// One thing that comes from outside.
 #[derive(Debug, Clone)]
 pub enum Input {
-    Event(Event),
+    Event(Box<Event>),
     Generation(GenerationResult),
     Action(ActionResult),
 }
