@@ -39,7 +39,7 @@ const IMPURE: [&str; 22] = [
 const BACKENDS: [&str; 5] = ["memory", "amqp", "kafka", "sqlite", "postgres"];
 
 /// A room, and the rooms it must not see, not even through others.
-const WALLS: [(&str, &[&str]); 10] = [
+const WALLS: [(&str, &[&str]); 11] = [
     (
         "chiffon-common",
         &[
@@ -113,6 +113,18 @@ const WALLS: [(&str, &[&str]); 10] = [
     (
         "chiffon-orchestrator",
         &["agent", "agent-infra", "agent-desktop", "cli"],
+    ),
+    // The control plane alone: one program without other parts (RFC-ARB-0001, section 15).
+    (
+        "chiffon-arbiter-serve",
+        &[
+            "bus",
+            "agent",
+            "agent-infra",
+            "agent-desktop",
+            "orchestrator",
+            "cli",
+        ],
     ),
     ("chiffon", &["tests"]),
     // Any room may hold a failpoint; a pure one reads no environment, not even for a test.

@@ -14,7 +14,7 @@ pub use control::{
     ActionCase, Answering, Authorisation, Authz, AuthzMode, Bucket, Case, Closing, FailMode, Gates,
     Generating, GenerationCase, Grant, Judgement, Noting, Pattern, Planner, Policy, PolicyFault,
     Prior, Probability, ProbabilityError, Rate, ReplyPolicy, RoomState, Span, Stage, StageRecord,
-    TenantState, Word, generated, plan_id_of, process, process_answer, reported,
+    TenantState, Word, answering_plan, generated, plan_id_of, process, process_answer, reported,
 };
 pub use rules::rules_digest;
 pub use run::{

@@ -4,6 +4,7 @@
 
 mod ansible;
 mod arbiter;
+mod arbiter_http;
 mod fleet;
 mod history;
 mod ledger;
@@ -39,11 +40,14 @@ fn measure() -> anyhow::Result<()> {
         "fleet" => in_runtime(fleet::measure(amount.unwrap_or(1_000)))?,
         "ansible" => in_runtime(ansible::measure(amount.unwrap_or(7)))?,
         "arbiter" => arbiter::measure(amount.unwrap_or(200_000)),
+        "arbiter-http" => arbiter_http::measure(amount.unwrap_or(10_000)),
         "store" => in_runtime(store::measure(amount.unwrap_or(5)))?,
         "ledger" => ledger::measure(amount.unwrap_or(10_000)),
         "history" => in_runtime(history::measure(amount.unwrap_or(100_000)))?,
         other => {
-            bail!("no measure {other:?}: fleet, ansible, arbiter, store, ledger or history")
+            bail!(
+                "no measure {other:?}: fleet, ansible, arbiter, arbiter-http, store, ledger or history"
+            )
         }
     }
 }

@@ -89,6 +89,7 @@ codes! {
     NotGenerating = 5022, 409, Never, "this plan asked for no generation";
     GenerationLate = 5023, 409, Never, "the result of the generation comes too late";
     UnknownAction = 5024, 404, Never, "the plan has no action of this id that could be carried out";
+    AuditUnwritable = 5030, 503, MayHelp, "the audit record cannot be written, so nothing is decided";
     // 51xx planning and providers
     NothingMatches = 5101, 422, AfterChange, "no catalogue entry fits the request";
     UnknownHost = 5102, 422, AfterChange, "the host is not in the inventory";
@@ -180,6 +181,9 @@ codes! {
     HomeInUse = 5804, 409, MayHelp, "another Chiffon uses this data folder";
     PortInUse = 5805, 409, AfterChange, "the address is in use";
     NotRunning = 5806, 503, AfterChange, "no running Chiffon answers";
+    SettingsContradict = 5830, 400, AfterChange, "two settings contradict each other, or one is missing";
+    OpenWithoutToken = 5831, 400, AfterChange, "without a token only this machine is served";
+    AuditInUse = 5832, 409, MayHelp, "another arbiter writes to this audit folder";
     // 59xx internal
     Internal = 5901, 500, MayHelp, "a fault of Chiffon itself";
     ShuttingDown = 5902, 503, MayHelp, "Chiffon is shutting down";

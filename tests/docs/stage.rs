@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chiffon_tests::{Chiffon, Home, Sshd, repository_root};
+use chiffon_tests::{Chiffon, Home, Sshd, arbiter, repository_root};
 
 use crate::{ansible::shared_ansible, directive::Directive};
 
@@ -41,6 +41,7 @@ impl Stage {
         let (home, work, programs) = (inside("user"), inside("here"), inside("bin"));
         let program = Chiffon::new(&folder).command(&[]);
         symlink(program.get_program(), programs.join("chiffon")).expect("a link to the program");
+        symlink(arbiter(), programs.join("arbiter")).expect("a link to the program");
         let data = home.join(".local/share/chiffon");
         private(&data.join("inventory"));
         let ansible = shared_ansible();

@@ -1,5 +1,5 @@
-//! Finding the programs under test, always built from the sources as they are: `chiffon`, and `chiffon-faulty`, the same
-//! with failpoints and mutants in it.
+//! Finding the programs under test, always built from the sources as they are: `chiffon`, `chiffon-faulty`, the same
+//! with failpoints and mutants in it, and `arbiter`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -24,6 +24,16 @@ pub(crate) fn chiffon() -> &'static Path {
         None => build(&["--bin", "chiffon", "--test", ANY_TEST])
             .folder
             .join("chiffon"),
+    })
+}
+
+/// The path of the `arbiter` program.
+pub fn arbiter() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        build(&["--bin", "arbiter", "--test", ANY_TEST])
+            .folder
+            .join("arbiter")
     })
 }
 

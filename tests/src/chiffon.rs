@@ -71,6 +71,14 @@ impl Chiffon {
         }
     }
 
+    /// `arbiter`, the control plane alone. It has no data folder: what it needs is in its configuration.
+    pub fn arbiter(home: &Home) -> Self {
+        Self {
+            program: binary::arbiter,
+            ..Self::new(home)
+        }
+    }
+
     /// `chiffon-faulty`, working in `home`: the same program with failpoints and mutants in it, which
     /// `CHIFFON_FAILPOINTS`, `CHIFFON_FAILPOINT_LOG` and `CHIFFON_MUTANT` switch on.
     pub fn faulty(home: &Home) -> Self {

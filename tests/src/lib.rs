@@ -19,6 +19,7 @@ mod sshd;
 mod suite;
 mod wait;
 
+pub use binary::arbiter;
 pub use chiffon::{Chiffon, Output, Running};
 pub use git::git;
 pub use home::Home;

@@ -106,10 +106,15 @@ pub fn generated(case: &GenerationCase<'_>) -> Result<Closing, CanonicalError> {
     })
 }
 
+/// The id of the plan that answers the result of a generation that this plan asked for.
+pub fn answering_plan(asked: PlanId) -> PlanId {
+    let name = format!("chiffon:generation-plan\n{asked}");
+    PlanId::from_uuid(Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()))
+}
+
 /// What is said now: the text as it came, or nothing.
 fn said(asked: &ResponsePlan, result: &GenerationResult) -> ResponsePlan {
-    let name = format!("chiffon:generation-plan\n{}", asked.plan_id);
-    let plan_id = PlanId::from_uuid(Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()));
+    let plan_id = answering_plan(asked.plan_id);
     let action_id = Action::id(plan_id, 0);
     let reason_code = match result.status {
         GenerationStatus::Completed => ReasonCode::Generated,

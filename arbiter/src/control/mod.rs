@@ -13,7 +13,9 @@ mod policy;
 mod state;
 
 pub use authz::Authorisation;
-pub use closing::{ActionCase, Closing, GenerationCase, Noting, generated, reported};
+pub use closing::{
+    ActionCase, Closing, GenerationCase, Noting, answering_plan, generated, reported,
+};
 pub use pipeline::{
     Answering, Case, Judgement, Prior, Stage, StageRecord, Word, plan_id_of, process,
     process_answer,

@@ -1,0 +1,19 @@
+//! The audit files: append-only lines of JSON, chained by SHA-256, on the disk before an answer leaves. With the memory
+//! store they are the truth that `restore` reads back; with a database they follow what it has decided.
+
+mod line;
+mod open;
+mod scan;
+mod verify;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use line::Head;
+pub(crate) use open::{OpenError, Opened, Torn, open};
+pub(crate) use scan::{Lines, files, follow};
+#[cfg(test)]
+pub(crate) use verify::Unverified;
+pub(crate) use verify::{Anchor, Verified, verify};
+pub(crate) use writer::{Audit, Durable, Place, Rotation, Unwritten, Writing, start};

@@ -1,0 +1,130 @@
+//! Reading audit files: the files of a folder in their order, their lines, and the first that does not follow the one
+//! before it. What to do about a fault is left to `open` (a torn end) and `verify` (everything else).
+
+use std::{
+    fs::{self, File},
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
+};
+
+use super::line::{self, Head, Link, MOST_BYTES};
+
+const PREFIX: &str = "audit-";
+const SUFFIX: &str = ".jsonl";
+
+/// The name of the file whose first line has this number. The names sort in the order of the chain.
+pub(crate) fn file_name(first: u64) -> String {
+    format!("{PREFIX}{first:020}{SUFFIX}")
+}
+
+/// The audit files of a folder, oldest first; the file itself where a file is named.
+pub(crate) fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !fs::metadata(path)?.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// One line of a file, as it stands there.
+#[derive(Debug)]
+pub(crate) struct Line<'a> {
+    /// Without its newline.
+    pub(crate) bytes: &'a [u8],
+    /// Where it begins, in bytes.
+    pub(crate) offset: u64,
+    /// From 1.
+    pub(crate) number: u64,
+    /// Whether it ends with a newline.
+    pub(crate) is_whole: bool,
+}
+
+/// The lines of a file, in memory one at a time.
+pub(crate) struct Lines {
+    reader: BufReader<File>,
+    buffer: Vec<u8>,
+    offset: u64,
+    number: u64,
+}
+
+impl Lines {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            reader: BufReader::with_capacity(1 << 16, File::open(path)?),
+            buffer: Vec::new(),
+            offset: 0,
+            number: 0,
+        })
+    }
+
+    /// The next line. One that is longer than any record comes in pieces, none of which is a record.
+    pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+        self.offset += self.buffer.len() as u64;
+        self.buffer.clear();
+        let mut bounded = io::Read::take(&mut self.reader, MOST_BYTES as u64);
+        if bounded.read_until(b'\n', &mut self.buffer)? == 0 {
+            return Ok(None);
+        }
+        self.number += 1;
+        let whole = self.buffer.strip_suffix(b"\n");
+        Ok(Some(Line {
+            bytes: whole.unwrap_or(&self.buffer),
+            offset: self.offset,
+            number: self.number,
+            is_whole: whole.is_some(),
+        }))
+    }
+}
+
+/// The first line that is not what must stand there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// In which file.
+    pub(crate) file: PathBuf,
+    /// In which line of it, from 1.
+    pub(crate) line: u64,
+    /// Where that line begins, in bytes.
+    pub(crate) offset: u64,
+    /// In words.
+    pub(crate) why: String,
+}
+
+/// Holds a line against the one before it; in words where it does not follow.
+pub(crate) fn follow(head: Option<Head>, line: &Line<'_>) -> Result<Link, String> {
+    if !line.is_whole {
+        return Err("it is not whole: the file ends in the middle of it".to_owned());
+    }
+    let link = line::read(line.bytes).map_err(|fault| fault.to_string())?;
+    let Some(head) = head else {
+        return Ok(link);
+    };
+    let expected = head.seq + 1;
+    if link.seq > expected {
+        let missing = link.seq - expected;
+        return Err(format!(
+            "it is record {}, but record {expected} must stand here: {missing} missing",
+            link.seq
+        ));
+    }
+    if link.seq < expected {
+        return Err(format!(
+            "it is record {}, but record {expected} must stand here: out of order or repeated",
+            link.seq
+        ));
+    }
+    if link.prev != head.hash {
+        return Err(format!(
+            "record {} does not follow the one before it: one of the two was replaced",
+            link.seq
+        ));
+    }
+    Ok(link)
+}

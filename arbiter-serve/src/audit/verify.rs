@@ -1,0 +1,124 @@
+//! `arbiter audit verify`: every line of a file or folder against its hash and the line before it, and the whole against
+//! heads that were noted elsewhere. The first fault is named.
+//!
+//! A chain shows what was edited, taken out, put in or moved. It cannot show that its end was cut off: for that, the
+//! head is noted where nobody who can write the files gets at it, and given as an anchor.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use chiffon_common::Digest;
+
+use super::{
+    line::Head,
+    scan::{Fault, Lines, files, follow},
+};
+
+/// A head that was noted: `NUMBER:sha256:...`, as `verify` prints it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Anchor(pub(crate) Head);
+
+impl FromStr for Anchor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            let (seq, hash) = text.split_once(':')?;
+            let (seq, hash) = (seq.parse().ok()?, hash.parse().ok()?);
+            Some(Self(Head { seq, hash }))
+        };
+        read().ok_or_else(|| {
+            "an anchor is what `arbiter audit verify` prints as head: NUMBER:sha256:HEX".to_owned()
+        })
+    }
+}
+
+/// What was held against each other and fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verified {
+    pub(crate) files: usize,
+    pub(crate) lines: u64,
+    /// Number of the first line; more than 1 where older files were removed.
+    pub(crate) first: u64,
+    pub(crate) head: Head,
+}
+
+/// Why it does not verify.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unverified {
+    #[error("{} line {}: {}", .0.file.display(), .0.line, .0.why)]
+    Fault(Fault),
+    #[error("record {seq} is not the one that was noted (it has {found}, noted was {noted})")]
+    OtherThanNoted {
+        seq: u64,
+        found: Digest,
+        noted: Digest,
+    },
+    #[error("record {seq} was noted, but the chain ends at {end}: its end was cut off")]
+    CutOff { seq: u64, end: u64 },
+    #[error("there is no audit file in {}", .0.display())]
+    Nothing(PathBuf),
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+}
+
+/// Verifies a file or all files of a folder.
+pub(crate) fn verify(path: &Path, anchors: &[Anchor]) -> Result<Verified, Unverified> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Unverified::Unreadable { path, source }
+    };
+    let files = files(path).map_err(unreadable(path))?;
+    let (mut head, mut first, mut count) = (None, 0, 0);
+    for file in &files {
+        let mut lines = Lines::open(file).map_err(unreadable(file))?;
+        while let Some(line) = lines.next().map_err(unreadable(file))? {
+            let link = follow(head, &line).map_err(|why| {
+                Unverified::Fault(Fault {
+                    file: file.clone(),
+                    line: line.number,
+                    offset: line.offset,
+                    why,
+                })
+            })?;
+            if head.is_none() {
+                first = link.seq;
+            }
+            let now = Head {
+                seq: link.seq,
+                hash: link.hash,
+            };
+            holds(anchors, now)?;
+            (head, count) = (Some(now), count + 1);
+        }
+    }
+    let head = head.ok_or_else(|| Unverified::Nothing(path.to_owned()))?;
+    let beyond = anchors.iter().find(|anchor| anchor.0.seq > head.seq);
+    if let Some(Anchor(noted)) = beyond {
+        let (seq, end) = (noted.seq, head.seq);
+        return Err(Unverified::CutOff { seq, end });
+    }
+    Ok(Verified {
+        files: files.len(),
+        lines: count,
+        first,
+        head,
+    })
+}
+
+fn holds(anchors: &[Anchor], now: Head) -> Result<(), Unverified> {
+    let other = anchors
+        .iter()
+        .find(|anchor| anchor.0.seq == now.seq && anchor.0.hash != now.hash);
+    match other {
+        Some(Anchor(noted)) => Err(Unverified::OtherThanNoted {
+            seq: now.seq,
+            found: now.hash,
+            noted: noted.hash,
+        }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,334 @@
+//! The one writer: records of many requests become one write and one fsync, and only then does any of their answers
+//! leave. Rotation happens between two batches.
+//!
+//! What cannot be written is kept and tried again, in its order, and nothing new is taken meanwhile: the records are the
+//! truth, and a decision that is in force without one would be a hole in it.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+use super::{
+    line::{Head, chain},
+    open::{LastFile, Opened, appending, sync_folder},
+    scan::{file_name, files},
+};
+
+/// Records that wait for the writer. More than this at once means that the disk is slower than the callers: they wait.
+const WAITING: usize = 8_192;
+/// Records of one fsync; bounds the memory of a batch, not its time.
+const BATCH: usize = 2_048;
+/// Longest wait for the disk. What was put is written all the same, whenever that may be.
+const SLOWEST: Duration = Duration::from_secs(30);
+/// Between two tries to write what could not be written.
+const AGAIN: Duration = Duration::from_millis(200);
+/// Tries at the end, where somebody waits for this process to go.
+const LAST_TRIES: u32 = 10;
+
+/// How files are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rotation {
+    /// A file that has reached this many bytes is not gone on with.
+    pub(crate) bytes: u64,
+    /// How many files stay, the current one among them; 0 keeps all.
+    pub(crate) keep: usize,
+}
+
+/// A record could not be made durable; it is kept and tried again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the audit record cannot be written: {0}")]
+pub(crate) struct Unwritten(pub(crate) String);
+
+struct Entry {
+    record: Vec<u8>,
+    done: Option<oneshot::Sender<Result<(), Unwritten>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    failing: AtomicBool,
+    why: Mutex<String>,
+}
+
+impl Shared {
+    fn fault(&self) -> Option<Unwritten> {
+        let why = || {
+            self.why
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+        };
+        let is_failing = self.failing.load(Ordering::Acquire);
+        is_failing.then(|| Unwritten(why()))
+    }
+
+    fn fails(&self, why: String) {
+        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        self.failing.store(true, Ordering::Release);
+    }
+}
+
+/// Where records go.
+#[derive(Clone)]
+pub(crate) struct Audit {
+    to: mpsc::Sender<Entry>,
+    shared: Arc<Shared>,
+}
+
+/// A place for one record, taken before the decision, so that none is in force that cannot be recorded.
+pub(crate) struct Place<'a>(mpsc::Permit<'a, Entry>);
+
+/// A record on its way to the disk.
+pub(crate) struct Durable(oneshot::Receiver<Result<(), Unwritten>>);
+
+impl Audit {
+    /// A place for a record; waits where many wait, and is refused while nothing can be written.
+    pub(crate) async fn place(&self) -> Result<Place<'_>, Unwritten> {
+        if let Some(fault) = self.shared.fault() {
+            return Err(fault);
+        }
+        match timeout(SLOWEST, self.to.reserve()).await {
+            Ok(place) => place.map(Place).map_err(|_closed| ended()),
+            Err(_) => Err(slow()),
+        }
+    }
+
+    /// Why nothing can be written, where that is so.
+    pub(crate) fn fault(&self) -> Option<Unwritten> {
+        self.shared.fault()
+    }
+}
+
+impl Place<'_> {
+    /// Puts a record, a JSON object, behind all that were put before it.
+    pub(crate) fn put(self, record: Vec<u8>) -> Durable {
+        let (done, durable) = oneshot::channel();
+        self.0.send(Entry {
+            record,
+            done: Some(done),
+        });
+        Durable(durable)
+    }
+}
+
+impl Durable {
+    /// Waits until the record is on the disk.
+    pub(crate) async fn wait(self) -> Result<(), Unwritten> {
+        match timeout(SLOWEST, self.0).await {
+            Ok(written) => written.unwrap_or_else(|_gone| Err(ended())),
+            Err(_) => Err(slow()),
+        }
+    }
+}
+
+fn slow() -> Unwritten {
+    Unwritten(format!(
+        "the disk did not take it within {} s",
+        SLOWEST.as_secs()
+    ))
+}
+
+fn ended() -> Unwritten {
+    Unwritten("the writer has ended".to_owned())
+}
+
+/// The writer's thread. It ends once every [`Audit`] is gone and all is written.
+pub(crate) struct Writing(JoinHandle<Result<Head, Unwritten>>);
+
+impl Writing {
+    /// Waits for the end; the chain's head then. Blocks.
+    pub(crate) fn join(self) -> Result<Head, Unwritten> {
+        let joined = self.0.join();
+        joined.unwrap_or_else(|_panicked| Err(Unwritten("the writer panicked".to_owned())))
+    }
+}
+
+/// Starts the writer on an opened folder, with a record of the rules in force. `rules` makes it anew for each file, so
+/// that a file can be judged again by itself.
+pub(crate) fn start(
+    opened: Opened,
+    rotation: Rotation,
+    rules: impl Fn() -> Vec<u8> + Send + 'static,
+) -> io::Result<(Audit, Writing)> {
+    let (to, from) = mpsc::channel(WAITING);
+    let shared = Arc::new(Shared::default());
+    let Opened {
+        folder,
+        head,
+        last,
+        torn: _,
+        lock,
+    } = opened;
+    let mut writer = Writer {
+        folder,
+        rotation,
+        rules: Box::new(rules),
+        head,
+        file: last,
+        shared: Arc::clone(&shared),
+        _lock: lock,
+    };
+    writer.begin()?;
+    let thread = std::thread::Builder::new().name("audit".to_owned());
+    let thread = thread.spawn(move || writer.run(from))?;
+    Ok((Audit { to, shared }, Writing(thread)))
+}
+
+struct Writer {
+    folder: PathBuf,
+    rotation: Rotation,
+    rules: Box<dyn Fn() -> Vec<u8> + Send>,
+    head: Head,
+    file: Option<LastFile>,
+    shared: Arc<Shared>,
+    _lock: File,
+}
+
+impl Writer {
+    fn begin(&mut self) -> io::Result<()> {
+        let Some(file) = &mut self.file else {
+            return self.rotate();
+        };
+        let rules = (self.rules)();
+        append(file, &mut self.head, [rules.as_slice()], &mut Vec::new())
+    }
+
+    fn run(mut self, mut from: mpsc::Receiver<Entry>) -> Result<Head, Unwritten> {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut lines = Vec::new();
+        while from.blocking_recv_many(&mut batch, BATCH) > 0 {
+            self.settle(&mut batch, &mut lines, &from)?;
+            batch.clear();
+        }
+        Ok(self.head)
+    }
+
+    /// Writes a batch, however long it takes; whoever waits for it hears of the first failure.
+    fn settle(
+        &mut self,
+        batch: &mut [Entry],
+        lines: &mut Vec<u8>,
+        from: &mpsc::Receiver<Entry>,
+    ) -> Result<(), Unwritten> {
+        let mut last_tries = LAST_TRIES;
+        loop {
+            let written = self.write(batch, lines);
+            let said = written.map_err(|error| Unwritten(error.to_string()));
+            // Before anybody hears of it, so that whoever does finds it so.
+            match &said {
+                Ok(()) if self.shared.failing.swap(false, Ordering::AcqRel) => {
+                    tracing::warn!("audit records can be written again");
+                }
+                Ok(()) => {}
+                Err(why) => {
+                    if self.shared.fault().is_none() {
+                        tracing::error!(%why, "nothing is decided until audit records can be written");
+                    }
+                    self.shared.fails(why.0.clone());
+                }
+            }
+            for entry in &mut *batch {
+                // Whoever went away meanwhile is told the same thing when it asks again.
+                if let Some(done) = entry.done.take() {
+                    let _gone = done.send(said.clone());
+                }
+            }
+            let Err(why) = said else {
+                return Ok(());
+            };
+            if from.is_closed() {
+                last_tries -= 1;
+            }
+            if last_tries == 0 {
+                return Err(why);
+            }
+            std::thread::sleep(AGAIN);
+        }
+    }
+
+    fn write(&mut self, batch: &[Entry], lines: &mut Vec<u8>) -> io::Result<()> {
+        let is_full = |file: &LastFile| file.length >= self.rotation.bytes;
+        if self.file.as_ref().is_none_or(is_full) {
+            self.rotate()?;
+        }
+        let records = batch.iter().map(|entry| entry.record.as_slice());
+        let Some(file) = &mut self.file else {
+            return Err(io::Error::other("there is no audit file"));
+        };
+        append(file, &mut self.head, records, lines)
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        let path = self.folder.join(file_name(self.head.seq + 1));
+        let mut file = LastFile {
+            file: appending(&path)?,
+            length: 0,
+        };
+        sync_folder(&self.folder)?;
+        let rules = (self.rules)();
+        append(
+            &mut file,
+            &mut self.head,
+            [rules.as_slice()],
+            &mut Vec::new(),
+        )?;
+        self.file = Some(file);
+        self.forget();
+        Ok(())
+    }
+
+    /// Removes files that are not to be kept. One that cannot be removed is in nobody's way.
+    fn forget(&self) {
+        let keep = self.rotation.keep;
+        let files = files(&self.folder).unwrap_or_default();
+        let old = files.len().saturating_sub(keep);
+        if keep == 0 || old == 0 {
+            return;
+        }
+        for path in &files[..old] {
+            match std::fs::remove_file(path) {
+                Ok(()) => tracing::info!(file = %path.display(), "an old audit file is removed"),
+                Err(error) => {
+                    tracing::warn!(file = %path.display(), %error, "an old audit file stays");
+                }
+            }
+        }
+    }
+}
+
+/// Appends records durably: all of them, or the file and the head are as they were.
+fn append<'a>(
+    to: &mut LastFile,
+    head: &mut Head,
+    records: impl IntoIterator<Item = &'a [u8]>,
+    lines: &mut Vec<u8>,
+) -> io::Result<()> {
+    lines.clear();
+    let mut end = *head;
+    for record in records {
+        end = chain(end, record, lines);
+    }
+    // Takes off what a failed try has left, and makes the kernel write the same bytes anew: after a failed fsync it
+    // holds them for written.
+    if to.file.metadata()?.len() != to.length {
+        to.file.set_len(to.length)?;
+    }
+    to.file.write_all(lines)?;
+    to.file.sync_data()?;
+    to.length += lines.len() as u64;
+    *head = end;
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! The external authoriser (RFC-ARB-0001, section 11.1): asked over HTTP, within a time, on kept connections. Whatever is
+//! not a decision is none ([`Authorisation::Unavailable`]); what that means is the policy's to say.
+//!
+//! The questions of one tenant have places of their own, so that nobody waits behind another tenant's slow answers.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use chiffon_arbiter::Authorisation;
+use chiffon_common::{AuthZDecision, AuthZRequest, Digest, TenantId, visible};
+use reqwest::{Client, Response, StatusCode, header, redirect};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout_at},
+};
+
+use crate::config::Authorizer;
+
+/// Largest answer that is read; a decision has some hundred bytes.
+const MOST_BYTES: usize = 64 * 1024;
+/// Longest time for which an answer is used again, whatever its author says: a right that was taken away must end.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// How many may wait for a place of their tenant, for each place. More would only wait for their time-out.
+const WAITING: usize = 16;
+/// Tenants without a question are forgotten beyond this many.
+const TENANTS: usize = 4_096;
+
+/// Too many questions of this tenant wait already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many events of this tenant wait for the authoriser")]
+pub(crate) struct Crowded;
+
+/// Asks the authoriser.
+pub(crate) struct Asking {
+    http: Client,
+    settings: Authorizer,
+    places: Mutex<HashMap<TenantId, Arc<Places>>>,
+    kept: Mutex<HashMap<Digest, (Authorisation, Instant)>>,
+}
+
+/// The places of one tenant.
+struct Places {
+    free: Semaphore,
+    asked: AtomicUsize,
+}
+
+/// One question that waits or is under way.
+struct Counted(Arc<Places>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.asked.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Asking {
+    pub(crate) fn new(settings: Authorizer) -> Result<Self, reqwest::Error> {
+        let http = Client::builder()
+            // A redirect would be asked what only the configured place may be asked.
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .tcp_nodelay(true)
+            .connect_timeout(settings.timeout)
+            .pool_max_idle_per_host(settings.in_flight)
+            .pool_idle_timeout(Duration::from_secs(20))
+            .build()?;
+        Ok(Self {
+            http,
+            settings,
+            places: Mutex::default(),
+            kept: Mutex::default(),
+        })
+    }
+
+    /// Its word, within the configured time.
+    pub(crate) async fn ask(&self, question: &AuthZRequest) -> Result<Authorisation, Crowded> {
+        let until = Instant::now() + self.settings.timeout;
+        let same = (self.settings.cached > 0).then(|| same(question)).flatten();
+        if let Some(kept) = same.and_then(|same| self.kept(same)) {
+            return Ok(kept);
+        }
+        let counted = self.count(&question.tenant_id)?;
+        let answered = timeout_at(until, async {
+            // A semaphore that nobody closes gives its permits out.
+            let _place = counted.0.free.acquire().await.ok();
+            self.asked(question).await
+        });
+        let decision = match answered.await {
+            Ok(Ok(decision)) => decision,
+            Ok(Err(why)) => return Ok(unavailable(question, &why)),
+            Err(_) => return Ok(unavailable(question, "it did not answer in time")),
+        };
+        let ttl = decision.cache_ttl_ms.map(Duration::from_millis);
+        let word = Authorisation::from(decision);
+        if word == Authorisation::Unavailable {
+            return Ok(unavailable(question, "its answer is out of bounds"));
+        }
+        if let (Some(same), Some(ttl)) = (same, ttl) {
+            self.keep(same, word.clone(), ttl.min(LONGEST));
+        }
+        Ok(word)
+    }
+
+    /// Counts a question of a tenant in.
+    fn count(&self, tenant: &TenantId) -> Result<Counted, Crowded> {
+        let mut all = locked(&self.places);
+        if all.len() >= TENANTS {
+            all.retain(|_, places| places.asked.load(Ordering::Acquire) > 0);
+        }
+        let most = self.settings.in_flight;
+        let places = all.entry(tenant.clone()).or_insert_with(|| {
+            Arc::new(Places {
+                free: Semaphore::new(most),
+                asked: AtomicUsize::new(0),
+            })
+        });
+        if places.asked.load(Ordering::Acquire) >= most.saturating_mul(1 + WAITING) {
+            return Err(Crowded);
+        }
+        // Counted under the lock, so that nobody forgets it in between.
+        places.asked.fetch_add(1, Ordering::AcqRel);
+        Ok(Counted(Arc::clone(places)))
+    }
+
+    async fn asked(&self, question: &AuthZRequest) -> Result<AuthZDecision, String> {
+        match self.send(question).await {
+            // A kept connection that was closed at this moment: the question is the same when asked again.
+            Err(error) if !error.is_timeout() => self.send(question).await,
+            sent => sent,
+        }
+        .map_err(|error| error.without_url().to_string())
+        .map(decision)?
+        .await
+    }
+
+    async fn send(&self, question: &AuthZRequest) -> Result<Response, reqwest::Error> {
+        let mut call = self.http.post(self.settings.endpoint.clone());
+        if let Some(token) = &self.settings.token {
+            call = call.bearer_auth(token);
+        }
+        call.header(header::ACCEPT, "application/json")
+            .json(question)
+            .send()
+            .await
+    }
+
+    fn kept(&self, same: Digest) -> Option<Authorisation> {
+        let kept = locked(&self.kept);
+        let (word, until) = kept.get(&same)?;
+        (Instant::now() < *until).then(|| word.clone())
+    }
+
+    fn keep(&self, same: Digest, word: Authorisation, ttl: Duration) {
+        let mut kept = locked(&self.kept);
+        let now = Instant::now();
+        if kept.len() >= self.settings.cached {
+            kept.retain(|_, (_, until)| now < *until);
+        }
+        // Where all places are taken by answers that are good, this one is asked for again.
+        if kept.len() < self.settings.cached && !ttl.is_zero() {
+            kept.insert(same, (word, now + ttl));
+        }
+    }
+}
+
+/// What makes two questions the same for a kept answer: everything but the event.
+fn same(question: &AuthZRequest) -> Option<Digest> {
+    let parts = (
+        &question.tenant_id,
+        &question.room_id,
+        &question.actor,
+        question.action,
+        &question.source,
+    );
+    Digest::of_value(&parts).ok()
+}
+
+async fn decision(mut response: Response) -> Result<AuthZDecision, String> {
+    let status = response.status();
+    if status != StatusCode::OK {
+        return Err(format!("it answered {status}"));
+    }
+    let mut bytes = Vec::new();
+    loop {
+        let piece = response.chunk().await;
+        match piece.map_err(|error| error.without_url().to_string())? {
+            Some(piece) if bytes.len() + piece.len() > MOST_BYTES => {
+                return Err("its answer is larger than 64 KiB".to_owned());
+            }
+            Some(piece) => bytes.extend_from_slice(&piece),
+            None => break,
+        }
+    }
+    serde_json::from_slice(&bytes).map_err(|error| format!("its answer is no decision: {error}"))
+}
+
+fn unavailable(question: &AuthZRequest, why: &str) -> Authorisation {
+    tracing::warn!(tenant = %question.tenant_id, why = visible(why), "the authoriser gives no decision");
+    Authorisation::Unavailable
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,284 @@
+//! Authorisers that are slow, lie, redirect, answer garbage or are down: real ones, over real connections.
+
+use std::sync::atomic::AtomicUsize;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::*;
+
+/// An authoriser that answers every question with these bytes, as often as it is asked.
+struct Fake {
+    address: std::net::SocketAddr,
+    asked: Arc<AtomicUsize>,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Fake {
+    async fn start(answer: impl Fn(&str) -> Option<String> + Clone + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let fake = Self {
+            address,
+            asked: Arc::default(),
+            connections: Arc::default(),
+        };
+        let (asked, connections) = (Arc::clone(&fake.asked), Arc::clone(&fake.connections));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(converse(stream, answer.clone(), Arc::clone(&asked)));
+            }
+        });
+        fake
+    }
+
+    fn asking(&self, change: impl FnOnce(&mut Authorizer)) -> Asking {
+        let mut settings = Authorizer {
+            endpoint: format!("http://{}/v0/authorize", self.address)
+                .parse()
+                .expect("a URL"),
+            token: None,
+            timeout: Duration::from_secs(60),
+            in_flight: 8,
+            cached: 0,
+        };
+        change(&mut settings);
+        Asking::new(settings).expect("a client")
+    }
+}
+
+/// One connection: requests with a length, one after the other. `None` is no answer at all.
+async fn converse(
+    mut stream: TcpStream,
+    answer: impl Fn(&str) -> Option<String>,
+    asked: Arc<AtomicUsize>,
+) {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| {
+                let line = line.to_ascii_lowercase();
+                line.strip_prefix("content-length: ")?
+                    .trim()
+                    .parse::<usize>()
+                    .ok()
+            });
+            if body.len() >= length.unwrap_or(0) {
+                asked.fetch_add(1, Ordering::SeqCst);
+                bytes.clear();
+                match answer(&text) {
+                    Some(said) if stream.write_all(said.as_bytes()).await.is_ok() => continue,
+                    Some(_) => return,
+                    None => std::future::pending::<()>().await,
+                }
+            }
+        }
+        let mut piece = [0; 4096];
+        match stream.read(&mut piece).await {
+            Ok(0) | Err(_) => return,
+            Ok(read) => bytes.extend_from_slice(&piece[..read]),
+        }
+    }
+}
+
+fn ok(body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
+
+fn question(tenant: &str, event: &str) -> AuthZRequest {
+    let id = "0199e2f4-77a1-7c40-8000-000000000001";
+    serde_json::from_value(serde_json::json!({
+        "v": 0, "request_id": id, "tenant_id": tenant, "room_id": "r",
+        "actor": {"id": "local:anna", "kind": "person"}, "action": "request_generation",
+        "source": "chat", "event_id": event, "correlation_id": id, "ts": "2026-01-02T03:04:05Z",
+    }))
+    .expect("a question")
+}
+
+#[tokio::test]
+async fn a_decision_is_taken_with_its_rule_over_one_connection() {
+    let allow =
+        ok(r#"{"v":0,"decision":"allow","reason_code":"r-7","policy_version":"3","more":1}"#);
+    let fake = Fake::start(move |_| Some(allow.clone())).await;
+    let asking = fake.asking(|_| {});
+    for event in ["a", "b", "c"] {
+        let word = asking
+            .ask(&question("t", event))
+            .await
+            .expect("not crowded");
+        let expected = Authorisation::Allow {
+            rule: Some("r-7".to_owned()),
+            policy_version: Some("3".to_owned()),
+        };
+        assert_eq!(word, expected);
+    }
+    assert_eq!(fake.asked.load(Ordering::SeqCst), 3);
+    assert_eq!(fake.connections.load(Ordering::SeqCst), 1);
+    let deny = ok(r#"{"v":0,"decision":"deny"}"#);
+    let fake = Fake::start(move |_| Some(deny.clone())).await;
+    let word = fake.asking(|_| {}).ask(&question("t", "a")).await;
+    assert!(matches!(word, Ok(Authorisation::Deny { .. })), "{word:?}");
+}
+
+#[tokio::test]
+async fn the_token_is_shown_and_the_question_is_the_contract() {
+    let fake = Fake::start(|text| {
+        let is_ours = text
+            .to_ascii_lowercase()
+            .contains("authorization: bearer 0123456789abcdef")
+            && text.starts_with("POST /v0/authorize HTTP/1.1")
+            && text.contains(r#""action":"request_generation""#);
+        let word = if is_ours { "allow" } else { "deny" };
+        Some(ok(&format!(r#"{{"v":0,"decision":"{word}"}}"#)))
+    })
+    .await;
+    let asking = fake.asking(|settings| settings.token = Some("0123456789abcdef".to_owned()));
+    let word = asking.ask(&question("t", "a")).await;
+    assert!(matches!(word, Ok(Authorisation::Allow { .. })), "{word:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_decision_is_none() {
+    let long = "x".repeat(257);
+    let huge = format!(
+        r#"{{"v":0,"decision":"allow","pad":"{}"}}"#,
+        "x".repeat(MOST_BYTES)
+    );
+    let elsewhere = Fake::start(|_| Some(ok(r#"{"v":0,"decision":"allow"}"#))).await;
+    let cases = [
+        ok(""),
+        ok("<html>welcome</html>"),
+        ok("[]"),
+        ok("true"),
+        ok(r#"{"decision":"allow"}"#),
+        ok(r#"{"v":1,"decision":"allow"}"#),
+        ok(r#"{"v":0,"decision":"ALLOW"}"#),
+        ok(r#"{"v":0,"decision":true}"#),
+        ok(r#"{"v":0,"decision":"deny","decision":"allow"}"#),
+        ok(&format!(
+            r#"{{"v":0,"decision":"allow","reason_code":"{long}"}}"#
+        )),
+        ok(&huge),
+        "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+        "HTTP/1.1 500 Oh\r\ncontent-length: 28\r\n\r\n{\"v\":0,\"decision\":\"allow\"}  "
+            .to_owned(),
+        format!(
+            "HTTP/1.1 307 There\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n",
+            elsewhere.address
+        ),
+        format!(
+            "HTTP/1.1 302 There\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n",
+            elsewhere.address
+        ),
+        "SSH-2.0-OpenSSH\r\n\r\n".to_owned(),
+        "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"v\":0".to_owned(),
+    ];
+    for answer in cases {
+        let said = answer.clone();
+        let is_cut = answer.contains("length: 99");
+        let fake = Fake::start(move |_| Some(said.clone())).await;
+        let asking = fake.asking(|settings| {
+            // This one never ends, and is not waited for any longer than need be.
+            if is_cut {
+                settings.timeout = Duration::from_millis(300);
+            }
+        });
+        let word = asking.ask(&question("t", "a")).await.expect("not crowded");
+        assert_eq!(word, Authorisation::Unavailable, "{answer:.200}");
+    }
+    assert_eq!(
+        elsewhere.asked.load(Ordering::SeqCst),
+        0,
+        "no redirect is followed"
+    );
+}
+
+#[tokio::test]
+async fn one_that_is_down_is_no_decision() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let fake = Fake {
+        address: listener.local_addr().expect("an address"),
+        asked: Arc::default(),
+        connections: Arc::default(),
+    };
+    drop(listener);
+    let word = fake.asking(|_| {}).ask(&question("t", "a")).await;
+    assert_eq!(word, Ok(Authorisation::Unavailable));
+}
+
+#[tokio::test]
+async fn a_tenant_that_waits_stalls_nobody_else() {
+    let fake = Fake::start(|text| {
+        let is_slow = text.contains(r#""tenant_id":"slow""#);
+        (!is_slow).then(|| ok(r#"{"v":0,"decision":"allow"}"#))
+    })
+    .await;
+    let asking = Arc::new(fake.asking(|settings| settings.in_flight = 1));
+    let mut waiting = tokio::task::JoinSet::new();
+    for n in 0..17 {
+        let asking = Arc::clone(&asking);
+        waiting.spawn(async move { asking.ask(&question("slow", &n.to_string())).await });
+    }
+    // All of its places are taken, also those to wait in, so the next one hears so at once.
+    let begun = Instant::now();
+    while asking.count(&"slow".parse().unwrap()).is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(50), "the places fill");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(asking.ask(&question("slow", "late")).await, Err(Crowded));
+    for n in 0..20 {
+        let word = asking.ask(&question("quick", &n.to_string())).await;
+        assert!(matches!(word, Ok(Authorisation::Allow { .. })), "{word:?}");
+    }
+    waiting.abort_all();
+}
+
+#[tokio::test]
+async fn a_slow_one_is_no_decision_after_its_time() {
+    let fake = Fake::start(|_| None).await;
+    let asking = fake.asking(|settings| settings.timeout = Duration::from_millis(100));
+    let word = asking.ask(&question("t", "a")).await;
+    assert_eq!(word, Ok(Authorisation::Unavailable));
+}
+
+#[tokio::test]
+async fn an_answer_is_used_again_only_as_its_author_says() {
+    let kept = ok(r#"{"v":0,"decision":"allow","cache_ttl_ms":3600000}"#);
+    let fake = Fake::start(move |_| Some(kept.clone())).await;
+    let asking = fake.asking(|settings| settings.cached = 1);
+    for event in ["a", "b"] {
+        asking
+            .ask(&question("t", event))
+            .await
+            .expect("not crowded");
+    }
+    assert_eq!(
+        fake.asked.load(Ordering::SeqCst),
+        1,
+        "the same actor, room and action"
+    );
+    asking.ask(&question("u", "a")).await.expect("not crowded");
+    asking.ask(&question("u", "b")).await.expect("not crowded");
+    assert_eq!(
+        fake.asked.load(Ordering::SeqCst),
+        3,
+        "another tenant, and no place to keep its answer"
+    );
+    let unkept = ok(r#"{"v":0,"decision":"allow"}"#);
+    let fake = Fake::start(move |_| Some(unkept.clone())).await;
+    let asking = fake.asking(|settings| settings.cached = 10);
+    for event in ["a", "b"] {
+        asking
+            .ask(&question("t", event))
+            .await
+            .expect("not crowded");
+    }
+    assert_eq!(fake.asked.load(Ordering::SeqCst), 2);
+}

@@ -1,0 +1,170 @@
+//! What each command does, and the exit code it ends with.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use chiffon_common::{ErrorCode, Problem, contracts};
+use tracing::level_filters::LevelFilter;
+
+use crate::{
+    args::{AuditCommand, Cli, Command, ConfigCommand, Configured, Replay, Serve, Verify},
+    audit,
+    config::Config,
+    replay, serve,
+};
+
+/// It failed, or does not verify.
+const FAILED: u8 = 1;
+/// The command line or configuration is not permitted.
+const USAGE: u8 = 2;
+
+/// Where the configuration is looked for, unless one is named.
+const USUAL: &str = "config.yaml";
+
+/// Why a command did not do what it was asked.
+enum Failure {
+    /// With its exit code.
+    Problems(u8, Vec<Problem>),
+    /// What was looked at does not fit.
+    Unfit(String),
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        let status = match problem.code.http_status() {
+            400 => USAGE,
+            _ => FAILED,
+        };
+        Self::Problems(status, vec![problem])
+    }
+}
+
+type Done = Result<(), Failure>;
+
+/// Runs a command.
+pub(crate) fn run(cli: Cli) -> ExitCode {
+    let done = match cli.command {
+        Command::Serve(args) => serving(args, cli.verbose),
+        Command::Audit(AuditCommand::Verify(args)) => verify(&args),
+        Command::Replay(args) => replaying(&args),
+        Command::Contracts => shown(),
+        Command::Config(ConfigCommand::Check(args)) => check(&args),
+    };
+    let Err(failure) = done else {
+        return ExitCode::SUCCESS;
+    };
+    match failure {
+        Failure::Problems(status, problems) => {
+            for problem in problems {
+                say(&format!("error: {problem}\n  {}", problem.todo));
+            }
+            ExitCode::from(status)
+        }
+        Failure::Unfit(why) => {
+            say(&format!("error: {why}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// A line on standard error; whoever has closed it does not want to know.
+fn say(text: &str) {
+    let _closed = writeln!(std::io::stderr(), "{text}");
+}
+
+fn print(text: &str) -> Done {
+    writeln!(std::io::stdout(), "{text}")
+        .map_err(|error| Failure::Unfit(format!("standard output cannot be written: {error}")))
+}
+
+fn configured(args: &Configured) -> Result<Config, Failure> {
+    let read = match &args.config {
+        Some(path) => Config::read(path),
+        None if Path::new(USUAL).exists() => Config::read(Path::new(USUAL)),
+        None => Config::of_nothing(),
+    };
+    read.map_err(|problems| Failure::Problems(USAGE, problems))
+}
+
+fn serving(args: Serve, verbose: u8) -> Done {
+    let level = match verbose {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
+    };
+    let log = tracing_subscriber::fmt().with_writer(std::io::stderr);
+    // A second call has no effect, and needs none.
+    let _begun = log.with_max_level(level).with_ansi(false).try_init();
+    let config = configured(&args.configured)?.listen_on(args.listen)?;
+    let is_closed = config.authorizer.is_none() && config.policy.authz.grants.is_empty();
+    if is_closed {
+        say(
+            "arbiter: nobody is permitted anything: policy.grants is empty and no authz.endpoint is set",
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_keep_alive(Duration::from_secs(1))
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            let detail = format!("no runtime: {error}");
+            Problem::new(ErrorCode::Internal, detail, "please report this")
+        })?;
+    let served = runtime.block_on(Box::pin(serve::serve(config)));
+    // What still blocks a thread is waited for by nobody.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(served?)
+}
+
+fn check(args: &Configured) -> Done {
+    configured(args)?.listen_on(None)?;
+    let usual = PathBuf::from(USUAL);
+    let path = args.config.as_ref().unwrap_or(&usual);
+    print(&format!("{} is in order", path.display()))
+}
+
+fn verify(args: &Verify) -> Done {
+    let verified = audit::verify(&args.path, &args.anchor);
+    let verified = verified.map_err(|error| Failure::Unfit(error.to_string()))?;
+    let audit::Verified {
+        files,
+        lines,
+        first,
+        head,
+    } = verified;
+    if first > 1 {
+        print(&format!(
+            "begins at record {first}; what was before it is not there"
+        ))?;
+    }
+    print(&format!(
+        "{lines} records in {files} files, each follows the one before it"
+    ))?;
+    print(&format!("head {}:{}", head.seq, head.hash))
+}
+
+fn replaying(args: &Replay) -> Done {
+    let config = match &args.config {
+        Some(path) => {
+            let read = Config::read(path);
+            Some(read.map_err(|problems| Failure::Problems(USAGE, problems))?)
+        }
+        None => None,
+    };
+    let policy = config.as_ref().map(|config| &config.policy);
+    let replayed = replay::replay(&args.path, policy);
+    let replayed = replayed.map_err(|error| Failure::Unfit(error.to_string()))?;
+    print(&format!(
+        "{} decisions in {} files judged again: every one came out identical ({} other records)",
+        replayed.decisions, replayed.files, replayed.others
+    ))
+}
+
+fn shown() -> Done {
+    let text = contracts(false).and_then(|all| serde_json::to_string_pretty(&all));
+    print(&text.map_err(|error| Failure::Unfit(error.to_string()))?)
+}

@@ -1,0 +1,354 @@
+//! `config.yaml` (RFC-ARB-0001, section 14): which keys there are, what their values may be, and what does not fit
+//! together. Every fault is told at once, each with its key and what is permitted.
+//!
+//! Adding a key: 1. its line in the function of its section, 2. its line in docs/arbiter.md (a test holds that each
+//! key stands there).
+
+mod file;
+mod policy;
+mod section;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use chiffon_arbiter::Policy;
+use chiffon_common::{ErrorCode, Problem};
+use reqwest::Url;
+use serde_json::{Map, Value};
+
+use self::section::{Faults, Section};
+use crate::audit::Rotation;
+
+/// Shorter ones are guessed.
+const LEAST_TOKEN: usize = 16;
+const MIB: u64 = 1 << 20;
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Everything that `arbiter` goes by.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// Where it listens; loopback unless there is a token.
+    pub(crate) listen: SocketAddr,
+    /// What callers must show.
+    pub(crate) token: Option<String>,
+    pub(crate) store: Store,
+    pub(crate) audit: Audit,
+    /// The external authoriser, where the policy asks one.
+    pub(crate) authorizer: Option<Authorizer>,
+    pub(crate) limits: Limits,
+    /// What the arbiter judges by.
+    pub(crate) policy: Policy,
+}
+
+/// Where answers and states are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Store {
+    /// In this process; brought back from the audit files at a start.
+    Memory {
+        /// Answers that are remembered.
+        plans: usize,
+        /// Rooms and tenants whose state means something.
+        rooms: usize,
+    },
+    /// In one file.
+    Sqlite { path: PathBuf, keep: Duration },
+    /// In a database that several replicas may share.
+    Postgres { url: String, keep: Duration },
+}
+
+/// Where and how audit files are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Audit {
+    pub(crate) path: PathBuf,
+    pub(crate) rotation: Rotation,
+}
+
+/// The external authoriser (section 11.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Authorizer {
+    pub(crate) endpoint: Url,
+    /// Shown to it as bearer token.
+    pub(crate) token: Option<String>,
+    pub(crate) timeout: Duration,
+    /// Questions of one tenant that may be under way at once.
+    pub(crate) in_flight: usize,
+    /// Answers that may be used again for as long as it said; 0 asks every time.
+    pub(crate) cached: usize,
+}
+
+/// Bounds of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) connections: usize,
+}
+
+impl Config {
+    /// Reads a file; every fault of it.
+    pub(crate) fn read(path: &Path) -> Result<Self, Vec<Problem>> {
+        let map = file::read(path).map_err(|problem| vec![problem])?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        taken(map, folder).0
+    }
+
+    /// What is in force without any file.
+    pub(crate) fn of_nothing() -> Result<Self, Vec<Problem>> {
+        taken(Map::new(), Path::new("")).0
+    }
+
+    /// Refuses to serve others without a token.
+    pub(crate) fn listen_on(mut self, listen: Option<SocketAddr>) -> Result<Self, Problem> {
+        self.listen = listen.unwrap_or(self.listen);
+        if self.token.is_some() || self.listen.ip().is_loopback() {
+            return Ok(self);
+        }
+        let detail = format!(
+            "{} is reached by other machines, and no token is set",
+            self.listen
+        );
+        let todo = "set token_file to a file that only its owner can read, or listen on 127.0.0.1";
+        Err(Problem::new(ErrorCode::OpenWithoutToken, detail, todo))
+    }
+}
+
+/// Takes the whole file apart; beside the result, the names of all keys. Paths are relative to the file's folder.
+fn taken(map: Map<String, Value>, folder: &Path) -> (Result<Config, Vec<Problem>>, Vec<String>) {
+    let mut faults = Faults::default();
+    let mut whole = Section::whole(map);
+    let permitted = "an address of this machine with a port, such as 127.0.0.1:8440";
+    let listen = whole.parsed("listen", permitted, |text| text.parse().ok(), &mut faults);
+    let token = token(&mut whole, folder, &mut faults);
+    let store = store(&mut whole, folder, &mut faults);
+    let audit = audit(&mut whole, folder, &mut faults);
+    let (authz, authorizer) = authz(&mut whole, folder, &mut faults);
+    let policy = policy::read(&mut whole, authz, &mut faults);
+    let limits = limits(&mut whole, &mut faults);
+    whole.finish(&mut faults);
+    let Faults { found, known } = faults;
+    let config = match policy {
+        Some(policy) if found.is_empty() => Ok(Config {
+            listen: listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8440))),
+            token,
+            store,
+            audit,
+            authorizer,
+            limits,
+            policy,
+        }),
+        _ => Err(found),
+    };
+    (config, known)
+}
+
+fn token(whole: &mut Section, folder: &Path, faults: &mut Faults) -> Option<String> {
+    let plain = whole.text("token", faults);
+    let file = whole.text("token_file", faults);
+    secret("token", plain, file, folder, faults)
+}
+
+/// A secret, in the file itself or in one of its own.
+fn secret(
+    name: &str,
+    plain: Option<String>,
+    file: Option<String>,
+    folder: &Path,
+    faults: &mut Faults,
+) -> Option<String> {
+    let token = match (plain, file) {
+        (Some(_), Some(_)) => {
+            let detail = format!("{name} and {name}_file are both set");
+            faults.contradiction(detail, "keep one of the two");
+            return None;
+        }
+        (Some(plain), None) => plain,
+        (None, Some(file)) => match std::fs::read_to_string(folder.join(&file)) {
+            Ok(text) => text.trim().to_owned(),
+            Err(error) => {
+                let found = format!("{file:?}, which cannot be read: {error}");
+                faults.invalid(&format!("{name}_file"), found, "a readable text file");
+                return None;
+            }
+        },
+        (None, None) => return None,
+    };
+    let is_plain = token.bytes().all(|byte| byte.is_ascii_graphic());
+    if token.len() < LEAST_TOKEN || !is_plain {
+        let permitted = "at least 16 characters of ASCII without spaces";
+        faults.invalid(name, "too short or no plain text", permitted);
+        return None;
+    }
+    Some(token)
+}
+
+fn store(whole: &mut Section, folder: &Path, faults: &mut Faults) -> Store {
+    let mut section = whole.section("store", faults);
+    let kind = section.parsed(
+        "type",
+        "memory, sqlite or postgres",
+        |text| match text {
+            "memory" | "sqlite" | "postgres" => Some(text.to_owned()),
+            _ => None,
+        },
+        faults,
+    );
+    let path = section.text("path", faults);
+    let url = section.text("url", faults);
+    let plans = section.number("remembered_plans", 1..=100_000_000, 200_000, faults);
+    let rooms = section.number("rooms", 1..=100_000_000, 200_000, faults);
+    let days = section.number("retention_days", 1..=36_500, 400, faults);
+    section.finish(faults);
+    let keep = Duration::from_secs(days * 24 * 60 * 60);
+    let only_for = |what: &str, key: &str| {
+        (
+            format!("store.{key} is set, and store.type is not {what}"),
+            format!("set store.type to {what}, or take store.{key} away"),
+        )
+    };
+    let kind = kind.as_deref().unwrap_or("memory");
+    if path.is_some() && kind != "sqlite" {
+        let (detail, todo) = only_for("sqlite", "path");
+        faults.contradiction(detail, todo);
+    }
+    if url.is_some() && kind != "postgres" {
+        let (detail, todo) = only_for("postgres", "url");
+        faults.contradiction(detail, todo);
+    }
+    match (kind, path, url) {
+        ("sqlite", path, _) => Store::Sqlite {
+            path: folder.join(path.unwrap_or_else(|| "arbiter.db".to_owned())),
+            keep,
+        },
+        ("postgres", _, url) => {
+            if url.is_none() {
+                let todo = "set store.url, such as postgres://arbiter@127.0.0.1/arbiter";
+                faults.contradiction("store.type is postgres, and store.url is missing", todo);
+            }
+            let url = url.unwrap_or_default();
+            Store::Postgres { url, keep }
+        }
+        _ => Store::Memory {
+            plans: count(plans),
+            rooms: count(rooms),
+        },
+    }
+}
+
+fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn audit(whole: &mut Section, folder: &Path, faults: &mut Faults) -> Audit {
+    let mut section = whole.section("audit", faults);
+    let path = section.text("path", faults);
+    let bytes = section.number(
+        "rotate_bytes",
+        64 * 1024..=64 * 1024 * MIB,
+        256 * MIB,
+        faults,
+    );
+    let keep = section.number("keep", 0..=1_000_000, 0, faults);
+    section.finish(faults);
+    if keep == 1 {
+        // The moment after a rotation, the one file would hold nothing but the rules.
+        faults.contradiction("audit.keep is 1", "keep at least 2 files, or 0 for all");
+    }
+    Audit {
+        path: folder.join(path.unwrap_or_else(|| "audit".to_owned())),
+        rotation: Rotation {
+            bytes,
+            keep: count(keep),
+        },
+    }
+}
+
+const ENDPOINT: &str = "http://HOST/PATH without user or password (for one that speaks TLS, put a proxy on this machine in front of it)";
+
+/// Who answers what may be done, as far as the policy has to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Builtin,
+    External { allows_on_failure: bool },
+}
+
+fn authz(whole: &mut Section, folder: &Path, faults: &mut Faults) -> (Asked, Option<Authorizer>) {
+    let mut section = whole.section("authz", faults);
+    let is_external = section.parsed(
+        "mode",
+        "builtin or external_http",
+        |text| match text {
+            "builtin" => Some(false),
+            "external_http" => Some(true),
+            _ => None,
+        },
+        faults,
+    );
+    let endpoint = section.parsed("endpoint", ENDPOINT, endpoint, faults);
+    let fail_mode = section.parsed(
+        "fail_mode",
+        "allow or deny",
+        |text| match text {
+            "allow" => Some(true),
+            "deny" => Some(false),
+            _ => None,
+        },
+        faults,
+    );
+    let plain = section.text("token", faults);
+    let token_file = section.text("token_file", faults);
+    let timeout = section.number("timeout_ms", 1..=60_000, 2_000, faults);
+    let in_flight = section.number("max_in_flight", 1..=10_000, 32, faults);
+    let cached = section.number("cache", 0..=1_000_000, 0, faults);
+    section.finish(faults);
+    let token = secret("authz.token", plain, token_file, folder, faults);
+    let is_external = is_external.unwrap_or_default();
+    if !is_external {
+        if endpoint.is_some() {
+            let detail = "authz.endpoint is set, and authz.mode is builtin";
+            faults.contradiction(
+                detail,
+                "set authz.mode to external_http, or take the endpoint away",
+            );
+        }
+        return (Asked::Builtin, None);
+    }
+    let Some(endpoint) = endpoint else {
+        // One that was given and refused has been told already.
+        let detail = "authz.mode is external_http, and authz.endpoint is missing";
+        faults.contradiction(
+            detail,
+            "set authz.endpoint, such as http://authz:8081/v0/authorize",
+        );
+        return (Asked::Builtin, None);
+    };
+    let asked = Asked::External {
+        allows_on_failure: fail_mode.unwrap_or_default(),
+    };
+    let authorizer = Authorizer {
+        endpoint,
+        token,
+        timeout: Duration::from_millis(timeout),
+        in_flight: count(in_flight),
+        cached: count(cached),
+    };
+    (asked, Some(authorizer))
+}
+
+/// No user and password: they would stand in logs.
+fn endpoint(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    let is_bare = url.username().is_empty() && url.password().is_none();
+    (url.scheme() == "http" && url.has_host() && is_bare).then_some(url)
+}
+
+fn limits(whole: &mut Section, faults: &mut Faults) -> Limits {
+    let mut section = whole.section("limits", faults);
+    let connections = section.number("connections", 1..=65_536, 2_048, faults);
+    section.finish(faults);
+    Limits {
+        connections: count(connections),
+    }
+}

@@ -1,0 +1,73 @@
+//! `config.yaml` as a mapping: read within bounds, so that no file can hang the program or eat its memory. Which keys
+//! there are and what their values must be is left to `config`.
+
+use std::{fs::File, io::Read, path::Path};
+
+use chiffon_common::{ErrorCode, Problem, visible};
+use serde_json::{Map, Value};
+use serde_saphyr::{MessageFormatter, Options, UserMessageFormatter};
+
+/// Thousands of tenants and roles fit.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// Reads the file.
+pub(super) fn read(path: &Path) -> Result<Map<String, Value>, Problem> {
+    parse(&text_of(path)?).map_err(|why| {
+        unreadable(
+            path,
+            &why,
+            "write `section:` and, indented below it, `key: value`",
+        )
+    })
+}
+
+fn unreadable(path: &Path, why: &str, todo: &str) -> Problem {
+    let detail = format!("{} cannot be read: {}", path.display(), visible(why));
+    Problem::new(ErrorCode::InvalidValue, detail, todo)
+}
+
+fn text_of(path: &Path) -> Result<String, Problem> {
+    let wrong = |why: &str| {
+        let todo = "name a readable text file with --config; docs/arbiter.md shows one";
+        unreadable(path, why, todo)
+    };
+    // A pipe would be waited for.
+    let about = std::fs::metadata(path).map_err(|error| wrong(&error.to_string()))?;
+    if !about.is_file() {
+        return Err(wrong("it is no file"));
+    }
+    let mut text = String::new();
+    let read =
+        File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text));
+    let length = read.map_err(|error| wrong(&error.to_string()))?;
+    match u64::try_from(length) {
+        Ok(length) if length <= MOST_BYTES => Ok(text),
+        _ => Err(wrong("it is larger than 4 MiB")),
+    }
+}
+
+/// The mapping of a text; the first fault in words, with its line.
+pub(super) fn parse(text: &str) -> Result<Map<String, Value>, String> {
+    let read = serde_saphyr::from_str_with_options::<Option<Map<String, Value>>>(text, options());
+    read.map(Option::unwrap_or_default).map_err(|error| {
+        let reason = UserMessageFormatter.format_message(&error);
+        let reason = reason.lines().next().unwrap_or("it is no YAML");
+        match error.location() {
+            Some(at) => format!("line {}: {reason}", at.line()),
+            None => reason.to_owned(),
+        }
+    })
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: 16,
+            max_nodes: 200_000,
+            max_anchors: 100,
+            max_aliases: 100,
+        },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
+        with_snippet: false,
+    }
+}

@@ -1,0 +1,219 @@
+//! Taking a mapping of the configuration apart key by key: each key is asked for with its bounds, and what nobody asked
+//! for is unknown and named with the nearest that was. All faults are gathered, so that one look shows them all.
+
+use std::{fmt::Display, ops::RangeInclusive};
+
+use chiffon_common::{ErrorCode, Problem, visible};
+use serde_json::{Map, Value};
+
+/// Below this likeness (Jaro-Winkler) a guess would only confuse.
+const ALIKE: f64 = 0.75;
+
+/// All faults of a configuration, and every key that it may have.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    pub(super) found: Vec<Problem>,
+    /// Dotted names, for the page that lists them.
+    pub(super) known: Vec<String>,
+}
+
+impl Faults {
+    pub(super) fn invalid(&mut self, name: &str, found: impl Display, permitted: &str) {
+        let detail = format!("{name} is {}", visible(&found.to_string()));
+        let todo = format!("permitted: {permitted}");
+        self.found
+            .push(Problem::new(ErrorCode::InvalidValue, detail, todo));
+    }
+
+    pub(super) fn contradiction(&mut self, detail: impl Into<String>, todo: impl Into<String>) {
+        self.found
+            .push(Problem::new(ErrorCode::SettingsContradict, detail, todo));
+    }
+}
+
+/// One mapping that is being taken apart.
+pub(super) struct Section {
+    /// Dotted; empty for the whole file.
+    name: String,
+    left: Map<String, Value>,
+    asked: Vec<String>,
+}
+
+impl Section {
+    /// A whole file.
+    pub(super) fn whole(map: Map<String, Value>) -> Self {
+        Self {
+            name: String::new(),
+            left: map,
+            asked: Vec::new(),
+        }
+    }
+
+    /// One without any key.
+    pub(super) fn empty(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            left: Map::new(),
+            asked: Vec::new(),
+        }
+    }
+
+    fn dotted(&self, key: &str) -> String {
+        match self.name.as_str() {
+            "" => key.to_owned(),
+            name => format!("{name}.{key}"),
+        }
+    }
+
+    /// The raw value of a key; `key:` with nothing after it is not set.
+    fn take(&mut self, key: &str, faults: &mut Faults) -> Option<Value> {
+        self.asked.push(key.to_owned());
+        faults.known.push(self.dotted(key));
+        self.left.remove(key).filter(|value| !value.is_null())
+    }
+
+    /// A section below this one; an empty one where it is missing.
+    pub(super) fn section(&mut self, key: &str, faults: &mut Faults) -> Self {
+        let name = self.dotted(key);
+        self.section_if_there(key, faults)
+            .unwrap_or_else(|| Self::empty(&name))
+    }
+
+    /// A section below this one, where it is there.
+    pub(super) fn section_if_there(&mut self, key: &str, faults: &mut Faults) -> Option<Self> {
+        let name = self.dotted(key);
+        match self.take(key, faults)? {
+            Value::Object(left) => Some(Self {
+                name,
+                left,
+                asked: Vec::new(),
+            }),
+            other => {
+                faults.invalid(
+                    &name,
+                    other,
+                    "a section: keys with their values, indented below it",
+                );
+                None
+            }
+        }
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn number(
+        &mut self,
+        key: &str,
+        bounds: RangeInclusive<u64>,
+        default: u64,
+        faults: &mut Faults,
+    ) -> u64 {
+        let Some(value) = self.take(key, faults) else {
+            return default;
+        };
+        match value.as_u64().filter(|number| bounds.contains(number)) {
+            Some(number) => number,
+            None => {
+                let permitted =
+                    format!("a whole number from {} to {}", bounds.start(), bounds.end());
+                faults.invalid(&self.dotted(key), value, &permitted);
+                default
+            }
+        }
+    }
+
+    /// A decimal number as written, for those whose every digit counts.
+    pub(super) fn decimal(&mut self, key: &str, faults: &mut Faults) -> Option<String> {
+        match self.take(key, faults)? {
+            Value::Number(number) => Some(number.to_string()),
+            other => {
+                faults.invalid(&self.dotted(key), other, "a number");
+                None
+            }
+        }
+    }
+
+    /// A text that is not empty.
+    pub(super) fn text(&mut self, key: &str, faults: &mut Faults) -> Option<String> {
+        match self.take(key, faults)? {
+            Value::String(text) if !text.is_empty() => Some(text),
+            other => {
+                faults.invalid(&self.dotted(key), other, "a text");
+                None
+            }
+        }
+    }
+
+    /// A text that means something.
+    pub(super) fn parsed<T>(
+        &mut self,
+        key: &str,
+        permitted: &str,
+        parse: impl Fn(&str) -> Option<T>,
+        faults: &mut Faults,
+    ) -> Option<T> {
+        let text = self.text(key, faults)?;
+        let parsed = parse(&text);
+        if parsed.is_none() {
+            faults.invalid(&self.dotted(key), format!("{text:?}"), permitted);
+        }
+        parsed
+    }
+
+    /// What is left: mappings whose keys are names of the reader's own, such as roles and tenants.
+    pub(super) fn entries(mut self, faults: &mut Faults) -> Vec<(String, Value)> {
+        faults.known.push(self.dotted("*"));
+        std::mem::take(&mut self.left).into_iter().collect()
+    }
+
+    /// What lists of mappings hold.
+    pub(super) fn list(&mut self, key: &str, faults: &mut Faults) -> Vec<Self> {
+        let name = self.dotted(key);
+        let items = match self.take(key, faults) {
+            None => return Vec::new(),
+            Some(Value::Array(items)) => items,
+            Some(other) => {
+                faults.invalid(&name, other, "a list of mappings");
+                return Vec::new();
+            }
+        };
+        let mut sections = Vec::with_capacity(items.len());
+        for (at, item) in items.into_iter().enumerate() {
+            match item {
+                Value::Object(left) => sections.push(Self {
+                    name: format!("{name}[{at}]"),
+                    left,
+                    asked: Vec::new(),
+                }),
+                other => faults.invalid(&format!("{name}[{at}]"), other, "a mapping"),
+            }
+        }
+        sections
+    }
+
+    /// Names what nobody asked for, with the nearest key of this section.
+    pub(super) fn finish(self, faults: &mut Faults) {
+        for key in self.left.keys() {
+            let name = visible(&self.dotted(key));
+            let nearest = self
+                .asked
+                .iter()
+                .map(|asked| (strsim::jaro_winkler(asked, key), asked))
+                .filter(|(alike, _)| *alike >= ALIKE)
+                .max_by(|(a, _), (b, _)| a.total_cmp(b));
+            let todo = match nearest {
+                Some((_, nearest)) => format!("did you mean {}?", self.dotted(nearest)),
+                None => {
+                    let place = match self.name.as_str() {
+                        "" => "the file",
+                        name => name,
+                    };
+                    format!("{place} has these keys: {}", self.asked.join(", "))
+                }
+            };
+            let detail = format!("there is no key {name}");
+            faults
+                .found
+                .push(Problem::new(ErrorCode::UnknownKey, detail, todo));
+        }
+    }
+}

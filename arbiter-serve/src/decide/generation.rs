@@ -1,0 +1,130 @@
+//! `POST /v0/generations`: a generation's result releases its room and becomes what is said.
+
+use std::borrow::Cow;
+
+use chiffon_arbiter::{Closing, GenerationCase, answering_plan, generated};
+use chiffon_common::{Digest, GenerationResult, ResponsePlan, TraceId, read_contract};
+use chiffon_store::{ControlCommit, ControlKey, ControlKind};
+
+use super::{
+    About, Arbiter, Refused, Said, TRIES, Turn, by_rule, crowded, first_action, internal, json,
+    malformed, prior, repeated, stored,
+};
+use crate::{
+    audit::Place,
+    record::{self, Judged, Kind, Next, Record},
+    states,
+};
+
+impl Arbiter {
+    /// Judges a generation's result from its bytes.
+    pub(crate) async fn generation(&self, bytes: &[u8], trace_id: Option<TraceId>) -> Said {
+        let result: GenerationResult = match read_contract(bytes) {
+            Ok(result) => result,
+            Err(error) => return self.unread(Kind::Generation, &error, trace_id).await,
+        };
+        let body = Digest::of_value(&result)?;
+        let mut place = Some(self.place().await?);
+        for _ in 0..TRIES {
+            let turn = self.generation_turn(&result, body, trace_id, &mut place);
+            if let Some(turn) = turn.await? {
+                return self.settled(turn).await;
+            }
+        }
+        Err(crowded())
+    }
+
+    async fn generation_turn(
+        &self,
+        result: &GenerationResult,
+        body: Digest,
+        trace_id: Option<TraceId>,
+        place: &mut Option<Place<'_>>,
+    ) -> Result<Option<Turn>, Refused> {
+        let _turn = self.turns.of(&result.tenant_id).await?;
+        let asked = self.store.plan(&result.tenant_id, result.plan_id).await?;
+        let asked = asked.map(|found| stored::<ResponsePlan>(&found.answer));
+        let asked = asked.transpose()?;
+        // Under the id of the plan that answers it, by which results of its actions find it.
+        let key = ControlKey {
+            tenant_id: result.tenant_id.clone(),
+            kind: ControlKind::Generation,
+            id: answering_plan(result.plan_id).to_string(),
+        };
+        let room_id = asked.as_ref().map(|plan| &plan.room_id);
+        let loaded = self.store.load(&key, room_id).await?;
+        let prior = prior(&loaded)?;
+        let room = states::read(loaded.room.as_ref())?;
+        let tenant = states::read(loaded.tenant.as_ref())?;
+        let now = Self::now();
+        let judged = generated(&GenerationCase {
+            result,
+            plan: asked.as_ref(),
+            prior: prior.as_ref(),
+            room: &room,
+            tenant: &tenant,
+            policy: &self.policy,
+            now,
+        })?;
+        let about = About {
+            tenant_id: Some(&result.tenant_id),
+            room_id,
+            correlation_id: Some(result.plan_id),
+            trace_id,
+            ..About::nothing(Kind::Generation)
+        };
+        let (plan, next) = match (judged, &asked) {
+            (Closing::Malformed(error), _) => {
+                return self.note(about, Err(malformed(&error)), place).map(Some);
+            }
+            (Closing::Refused(reason), _) => {
+                let said = Err(by_rule(reason, "plan_id"));
+                return self.note(about, said, place).map(Some);
+            }
+            (Closing::Repeated { plan }, _) => {
+                let about = About {
+                    action: first_action(&plan),
+                    ..about
+                };
+                return self.note(about, repeated(loaded), place).map(Some);
+            }
+            (Closing::Closed { .. }, None) => return Err(internal("a plan of nobody was closed")),
+            (Closing::Closed { plan, room, tenant }, Some(_)) => {
+                let (room, tenant) = (room.map(Cow::Owned), tenant.map(Cow::Owned));
+                (plan, Next { room, tenant })
+            }
+        };
+        let (next_room, next_tenant) = states::moved(&loaded, &next, &self.policy.gate)?;
+        let commit = ControlCommit {
+            key,
+            room_id: plan.room_id.clone(),
+            plan_id: Some(result.plan_id),
+            body,
+            answer: json(&plan)?,
+            at: now,
+            room: Some(next_room),
+            tenant: Some(next_tenant),
+            audit: None,
+        };
+        let record = Record {
+            kind: Kind::Generation,
+            tenant_id: Some(Cow::Borrowed(&result.tenant_id)),
+            correlation_id: result.plan_id.to_string(),
+            action: first_action(&plan).into(),
+            result: record::Outcome::Decided,
+            reason_code: plan.reason_code,
+            trace_id,
+            room_id: Some(Cow::Borrowed(&plan.room_id)),
+            judged: asked.as_ref().map(|asked| Judged::Generation {
+                result: Cow::Borrowed(result),
+                asked: Cow::Borrowed(asked),
+                room: Cow::Borrowed(&room),
+                tenant: Cow::Borrowed(&tenant),
+                plan: Cow::Borrowed(&plan),
+                next,
+            }),
+            ..record::noted(self.rules, Self::fresh_id(), now)
+        };
+        self.commit(commit, &record, place).await
+    }
+}

@@ -1,0 +1,328 @@
+//! `arbiter replay`: judges every recorded decision again, from the values that stand in its record, and holds the plan
+//! against the recorded one, byte by byte. The first that differs is named, and why: another policy, another version, or
+//! neither, which would be a fault of the arbiter.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use chiffon_arbiter::{
+    ActionCase, Case, Closing, GenerationCase, Judgement, Noting, Policy, generated, process,
+    reported,
+};
+use chiffon_common::{Action, CanonicalError, Digest, ResponsePlan, to_canonical};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    audit::{Head, Lines, files, follow},
+    record::{Judged, Kind, Next, Outcome, PROGRAM, Record},
+};
+
+/// What was judged again and came out identical.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Replayed {
+    pub(crate) files: usize,
+    /// Decisions with a plan or receipt.
+    pub(crate) decisions: u64,
+    /// Answers given again, and refusals: they hold no judgement of their own.
+    pub(crate) others: u64,
+}
+
+/// Why it is not proven.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unproven {
+    #[error("{} line {line}: {about} comes out differently: {difference}. {why}", file.display())]
+    Differs {
+        file: PathBuf,
+        line: u64,
+        about: String,
+        difference: String,
+        why: String,
+    },
+    #[error("{} line {line}: {why}", file.display())]
+    Broken {
+        file: PathBuf,
+        line: u64,
+        why: String,
+    },
+    #[error("there is no decision in {}", .0.display())]
+    Nothing(PathBuf),
+    #[error("{} cannot be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+}
+
+/// The rules of a stretch of records.
+struct Rules {
+    policy: Policy,
+    program: String,
+}
+
+/// Judges a file or all files of a folder again: by the rules that were in force, or by `policy`.
+pub(crate) fn replay(path: &Path, policy: Option<&Policy>) -> Result<Replayed, Unproven> {
+    let unreadable = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Unproven::Unreadable { path, source }
+    };
+    let mut replayed = Replayed::default();
+    let mut head: Option<Head> = None;
+    let mut rules: HashMap<Digest, Rules> = HashMap::new();
+    for file in files(path).map_err(unreadable(path))? {
+        let mut lines = Lines::open(&file).map_err(unreadable(&file))?;
+        replayed.files += 1;
+        while let Some(line) = lines.next().map_err(unreadable(&file))? {
+            let broken = |why: String| Unproven::Broken {
+                file: file.clone(),
+                line: line.number,
+                why,
+            };
+            let link = follow(head, &line).map_err(broken)?;
+            let (seq, hash) = (link.seq, link.hash);
+            head = Some(Head { seq, hash });
+            let record: Record<'_> = serde_json::from_slice(line.bytes)
+                .map_err(|error| broken(format!("it is no record of this version: {error}")))?;
+            if record.kind == Kind::Rules {
+                let (digest, found) = rules_of(&record).map_err(broken)?;
+                rules.insert(digest, found);
+                continue;
+            }
+            let (Outcome::Decided, Some(judged)) = (record.result, &record.judged) else {
+                replayed.others += 1;
+                continue;
+            };
+            let Some(then) = rules.get(&record.rules) else {
+                return Err(broken(
+                    "the rules it names stand nowhere before it".to_owned(),
+                ));
+            };
+            let by = policy.unwrap_or(&then.policy);
+            let difference =
+                differs(&record, judged, by).map_err(|error| broken(error.to_string()))?;
+            replayed.decisions += 1;
+            if let Some(difference) = difference {
+                return Err(Unproven::Differs {
+                    about: about(&record, judged),
+                    why: why(then, by),
+                    line: line.number,
+                    file: file.clone(),
+                    difference,
+                });
+            }
+        }
+    }
+    match replayed.decisions {
+        0 => Err(Unproven::Nothing(path.to_owned())),
+        _ => Ok(replayed),
+    }
+}
+
+fn rules_of(record: &Record<'_>) -> Result<(Digest, Rules), String> {
+    let policy = record.policy.as_deref().ok_or("its rules are missing")?;
+    let digest = Digest::of_value(policy).map_err(|error| error.to_string())?;
+    if digest != record.rules {
+        return Err(format!(
+            "its rules have the digest {digest}, not the one it names"
+        ));
+    }
+    let program = record.program.as_deref().unwrap_or_default().to_owned();
+    let policy = policy.clone();
+    Ok((digest, Rules { policy, program }))
+}
+
+fn about(record: &Record<'_>, judged: &Judged<'_>) -> String {
+    let tenant = record.tenant_id.as_deref();
+    let tenant = tenant.map(ToString::to_string).unwrap_or_default();
+    match judged {
+        Judged::Event { event, .. } => format!("event {} of tenant {tenant}", event.event_id),
+        Judged::Generation { result, .. } => {
+            format!(
+                "the generation for plan {} of tenant {tenant}",
+                result.plan_id
+            )
+        }
+        Judged::Action { result, .. } => {
+            format!(
+                "the result of action {} of tenant {tenant}",
+                result.action_id
+            )
+        }
+    }
+}
+
+/// What differs, in words; nothing where every byte is the same.
+fn differs(
+    record: &Record<'_>,
+    judged: &Judged<'_>,
+    policy: &Policy,
+) -> Result<Option<String>, CanonicalError> {
+    let now = record.ts;
+    match judged {
+        Judged::Event {
+            event,
+            room,
+            tenant,
+            authorisation,
+            plan,
+            next,
+        } => {
+            let again = process(&Case {
+                event,
+                prior: None,
+                room,
+                tenant,
+                policy,
+                authorisation: authorisation.as_deref(),
+                now,
+            })?;
+            match again {
+                Judgement::Fresh {
+                    plan: other,
+                    stages,
+                    room,
+                    tenant,
+                } => {
+                    if let Some(planned) = other_action(plan, &other) {
+                        return Ok(Some(planned));
+                    }
+                    let (room, tenant) = (room.map(Cow::Owned), tenant.map(Cow::Owned));
+                    let then = (plan.as_ref(), &record.stages, next);
+                    held(&then, &(&other, &stages, &Next { room, tenant }))
+                }
+                other => Ok(Some(no_plan(&other))),
+            }
+        }
+        Judged::Generation {
+            result,
+            asked,
+            room,
+            tenant,
+            plan,
+            next,
+        } => {
+            let again = generated(&GenerationCase {
+                result,
+                plan: Some(asked),
+                prior: None,
+                room,
+                tenant,
+                policy,
+                now,
+            })?;
+            match again {
+                Closing::Closed {
+                    plan: other,
+                    room,
+                    tenant,
+                } => {
+                    let (room, tenant) = (room.map(Cow::Owned), tenant.map(Cow::Owned));
+                    held(&(plan.as_ref(), next), &(&other, &Next { room, tenant }))
+                }
+                other => Ok(Some(format!("it was taken, now it is {other:?}"))),
+            }
+        }
+        Judged::Action {
+            result,
+            asked,
+            room,
+            receipt,
+            next,
+        } => {
+            let again = reported(&ActionCase {
+                result,
+                plan: Some(asked),
+                prior: None,
+                room,
+                policy,
+                now,
+            })?;
+            match again {
+                Noting::Noted {
+                    receipt: other,
+                    room,
+                } => {
+                    let room = room.map(Cow::Owned);
+                    let next_now = Next { room, tenant: None };
+                    held(&(receipt.as_ref(), next), &(&other, &next_now))
+                }
+                other => Ok(Some(format!("it was noted, now it is {other:?}"))),
+            }
+        }
+    }
+}
+
+/// What is done now in place of what was done then.
+fn other_action(then: &ResponsePlan, now: &ResponsePlan) -> Option<String> {
+    let word = |plan: &ResponsePlan| {
+        let name = plan.actions.first().map_or("nothing", Action::name);
+        format!(
+            "{name} ({})",
+            value(&plan.reason_code).as_str().unwrap_or_default()
+        )
+    };
+    let (then, now) = (word(then), word(now));
+    (then != now).then(|| format!("it was {then}, now it is {now}"))
+}
+
+fn no_plan(judgement: &Judgement) -> String {
+    match judgement {
+        Judgement::NeedsAuthorisation(_) => {
+            "it was decided without the external authoriser, which would have to be asked now"
+                .to_owned()
+        }
+        Judgement::Malformed(error) => format!("it had a permitted form, now: {error}"),
+        other => format!("it was decided, now it is {other:?}"),
+    }
+}
+
+/// Canonical bytes against canonical bytes, then the first place in words.
+fn held<T: Serialize, U: Serialize>(then: &T, now: &U) -> Result<Option<String>, CanonicalError> {
+    if to_canonical(then)? == to_canonical(now)? {
+        return Ok(None);
+    }
+    let place = first_difference(&value(then), &value(now), String::new());
+    Ok(Some(
+        place.unwrap_or_else(|| "its bytes are others".to_owned()),
+    ))
+}
+
+fn value<T: Serialize>(value: &T) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+/// The first place where two values differ, with both.
+fn first_difference(then: &Value, now: &Value, at: String) -> Option<String> {
+    match (then, now) {
+        (Value::Object(a), Value::Object(b)) => {
+            let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
+            keys.sort();
+            keys.dedup();
+            keys.into_iter().find_map(|key| {
+                let of = |map: &serde_json::Map<String, Value>| map.get(key).cloned();
+                let (a, b) = (of(a).unwrap_or_default(), of(b).unwrap_or_default());
+                first_difference(&a, &b, format!("{at}/{key}"))
+            })
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => (0..)
+            .zip(a.iter().zip(b))
+            .find_map(|(n, (a, b))| first_difference(a, b, format!("{at}/{n}"))),
+        (then, now) if then == now => None,
+        (then, now) => Some(format!("{at} was {then}, now {now}")),
+    }
+}
+
+fn why(then: &Rules, by: &Policy) -> String {
+    let (then_policy, by) = (value(&then.policy), value(by));
+    if let Some(place) = first_difference(&then_policy, &by, String::new()) {
+        return format!("The policy has changed: {place}");
+    }
+    if then.program != PROGRAM {
+        return format!(
+            "The version has changed: it was decided by {}, this is {PROGRAM}",
+            then.program
+        );
+    }
+    "Neither policy nor version has changed: please report this with the record".to_owned()
+}

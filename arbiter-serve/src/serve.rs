@@ -1,0 +1,341 @@
+//! `arbiter serve`: puts the parts together, brings store and audit files to the same state, serves until it is told to
+//! end, and then finishes what is in hand.
+
+use std::{fs, io::Write, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use chiffon_common::{AuditId, Digest, ErrorCode, Problem, ReasonCode};
+use chiffon_store::{
+    ControlStore, MemoryControl, MemoryLimits, Options, PostgresControl, PostgresOptions,
+    SqliteControl,
+};
+use jiff::{SignedDuration, Timestamp};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use uuid::Uuid;
+
+use crate::{
+    audit::{self, Audit, OpenError, Torn, Writing},
+    authz::Asking,
+    config::{Config, Store},
+    decide::{Arbiter, Confirm, Turns, store_problem},
+    http::{Api, Server, bind},
+    record::{self, Kind, Record},
+    restore,
+};
+
+/// How long what is in hand may take at the end; whoever still waits for an authoriser then is told to come again.
+const GRACE: Duration = Duration::from_secs(5);
+/// Between two looks for what may be forgotten.
+const FORGETTING: Duration = Duration::from_secs(30);
+/// Rows of one look.
+const FORGOTTEN: u32 = 1_000;
+/// Confirmations that wait; each stands for a line that is on file, so that losing one would only cost a look at a start.
+const CONFIRMING: usize = 8_192;
+
+fn fault(code: ErrorCode, detail: impl Into<String>, todo: &str) -> Problem {
+    Problem::new(code, detail, todo)
+}
+
+/// Serves until SIGTERM or Ctrl-C.
+pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
+    // Before anything is promised or touched.
+    let mut ended = Signals::new()?;
+    let (listener, address) = bind(config.listen).await?;
+    let authorizer = config.authorizer.clone().map(Asking::new).transpose();
+    let authorizer = authorizer.map_err(|error| {
+        fault(
+            ErrorCode::Internal,
+            format!("no HTTP client: {error}"),
+            "please report this",
+        )
+    })?;
+    let rules = Digest::of_value(&config.policy)
+        .map_err(|error| fault(ErrorCode::Internal, error.to_string(), "please report this"))?;
+    let opened = audit::open(&config.audit.path).map_err(open_problem)?;
+    let torn = opened.torn.clone();
+    let store = store(&config).await?;
+    let (audit, writing) = start_audit(opened, &config, rules)?;
+    if let Some(torn) = torn {
+        tell(&audit, &torn, rules).await?;
+    }
+    let (outbox, confirming) = outbox(&config, &store, &audit).await?;
+    let forgetting =
+        AbortOnDropHandle::new(tokio::spawn(forget(Arc::clone(&store), keep(&config))));
+    let token = config.token.clone();
+    let arbiter = Arc::new(Arbiter {
+        policy: config.policy,
+        rules,
+        store,
+        audit,
+        authorizer,
+        outbox,
+        turns: Turns::new(),
+        ending: CancellationToken::new(),
+    });
+    let api = Api::new(Arc::clone(&arbiter), token.as_deref())
+        .map_err(|error| fault(ErrorCode::Internal, error.to_string(), "please report this"))?;
+    let server = Server::start(listener, Arc::new(api), config.limits.connections);
+    promise(address);
+    ended.wait().await;
+    tracing::info!("ending: what is in hand is finished");
+    server.stop(GRACE).await;
+    arbiter.ending.cancel();
+    drop(forgetting);
+    end(arbiter, confirming, writing).await
+}
+
+/// The one line on standard output, for whoever started this and waits for it.
+fn promise(address: SocketAddr) {
+    let mut out = std::io::stdout().lock();
+    // Whoever does not read it does not wait for it.
+    let _unread = writeln!(out, "arbiter listens on http://{address}").and_then(|()| out.flush());
+}
+
+/// Everything that was put is written, and everything that is written is confirmed.
+async fn end(
+    arbiter: Arc<Arbiter>,
+    confirming: Option<tokio::task::JoinHandle<()>>,
+    writing: Writing,
+) -> Result<(), Problem> {
+    // Decisions whose callers have gone still hold it; they end within the bounds of their waits.
+    let begun = tokio::time::Instant::now();
+    while Arc::strong_count(&arbiter) > 1 && begun.elapsed() < GRACE {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(arbiter);
+    if let Some(confirming) = confirming {
+        let _late = tokio::time::timeout(GRACE, confirming).await;
+    }
+    let joined = tokio::task::spawn_blocking(move || writing.join());
+    let joined = tokio::time::timeout(GRACE, joined).await;
+    match joined {
+        Ok(Ok(Ok(_head))) => Ok(()),
+        Ok(Ok(Err(error))) => Err(fault(
+            ErrorCode::AuditUnwritable,
+            error.to_string(),
+            "make the audit folder writable; what no answer left for is lost",
+        )),
+        _ => Err(fault(
+            ErrorCode::AuditUnwritable,
+            "the audit did not end in time",
+            "look at the disk of the audit folder",
+        )),
+    }
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Problem> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                fault(
+                    ErrorCode::Internal,
+                    format!("no signals: {error}"),
+                    "please report this",
+                )
+            })
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn open_problem(error: OpenError) -> Problem {
+    let (code, todo) = match &error {
+        OpenError::InUse(_) => (
+            ErrorCode::AuditInUse,
+            "stop the other one, or give this one its own audit.path",
+        ),
+        OpenError::Damaged { .. } => (
+            ErrorCode::AuditBroken,
+            "look at it with `arbiter audit verify`; to go on with a new chain, set another audit.path",
+        ),
+        OpenError::Unusable { .. } => (
+            ErrorCode::InvalidValue,
+            "make the folder writable for the user that runs arbiter, or set audit.path",
+        ),
+    };
+    Problem::new(code, error.to_string(), todo)
+}
+
+fn start_audit(
+    opened: audit::Opened,
+    config: &Config,
+    rules: Digest,
+) -> Result<(Audit, Writing), Problem> {
+    let policy = config.policy.clone();
+    let of_rules = move || {
+        let id = AuditId::from_uuid(Uuid::now_v7());
+        record::of_rules(&policy, rules, id, Timestamp::now()).bytes()
+    };
+    audit::start(opened, config.audit.rotation, of_rules).map_err(|error| {
+        let detail = format!("the audit cannot be written: {error}");
+        fault(
+            ErrorCode::AuditUnwritable,
+            detail,
+            "make the audit folder writable",
+        )
+    })
+}
+
+/// A torn end is told to whoever looks on, and stands in the audit from now on.
+async fn tell(audit: &Audit, torn: &Torn, rules: Digest) -> Result<(), Problem> {
+    let detail = format!(
+        "the last {} bytes of {} were torn, as after a loss of power; no answer had left for them; they lie in {} now",
+        torn.bytes,
+        torn.file.display(),
+        torn.kept.display()
+    );
+    tracing::warn!("{detail}");
+    let id = AuditId::from_uuid(Uuid::now_v7());
+    let record = Record {
+        kind: Kind::Repair,
+        action: "take_off_torn_end".into(),
+        reason_code: ReasonCode::Pass,
+        detail: Some(detail.into()),
+        ..record::noted(rules, id, Timestamp::now())
+    };
+    let written = async { audit.place().await?.put(record.bytes()).wait().await };
+    written.await.map_err(|error| {
+        fault(
+            ErrorCode::AuditUnwritable,
+            error.to_string(),
+            "make the audit folder writable",
+        )
+    })
+}
+
+/// The store, with everything in it that it must know.
+async fn store(config: &Config) -> Result<Arc<dyn ControlStore>, Problem> {
+    match &config.store {
+        Store::Memory { plans, rooms } => {
+            let memory = MemoryControl::new(MemoryLimits {
+                decided: *plans,
+                states: *rooms,
+                ..MemoryLimits::default()
+            });
+            let gate = &config.policy.gate;
+            let decisions = restore::fill(&memory, &config.audit.path, gate).await?;
+            tracing::info!(decisions, "brought back from the audit files");
+            Ok(Arc::new(memory))
+        }
+        Store::Sqlite { path, .. } => {
+            let store = SqliteControl::open(path, Options::default());
+            Ok(Arc::new(store.map_err(|error| store_problem(&error))?))
+        }
+        Store::Postgres { url, .. } => {
+            let options = PostgresOptions::new(url.clone());
+            let store = PostgresControl::connect(&options).await;
+            Ok(Arc::new(store.map_err(|error| store_problem(&error))?))
+        }
+    }
+}
+
+/// How long answers are kept; those in memory are bounded by their number.
+fn keep(config: &Config) -> Option<Duration> {
+    match &config.store {
+        Store::Memory { .. } => None,
+        Store::Sqlite { keep, .. } | Store::Postgres { keep, .. } => Some(*keep),
+    }
+}
+
+/// For a database: who its audit lines belong to, what it had decided before a crash, and the task that confirms lines.
+async fn outbox(
+    config: &Config,
+    store: &Arc<dyn ControlStore>,
+    audit: &Audit,
+) -> Result<
+    (
+        Option<(String, Confirm)>,
+        Option<tokio::task::JoinHandle<()>>,
+    ),
+    Problem,
+> {
+    if matches!(config.store, Store::Memory { .. }) {
+        return Ok((None, None));
+    }
+    let folder = &config.audit.path;
+    let replica = replica(folder).map_err(|error| {
+        let detail = format!("{}: {error}", folder.display());
+        fault(
+            ErrorCode::InvalidValue,
+            detail,
+            "make the audit folder writable",
+        )
+    })?;
+    let lines = restore::catch_up(store.as_ref(), audit, folder, &replica).await?;
+    if lines > 0 {
+        tracing::warn!(lines, "written to the audit: decided before the last end");
+    }
+    let (confirm, confirmed) = mpsc::channel(CONFIRMING);
+    let task = tokio::spawn(confirming(Arc::clone(store), replica.clone(), confirmed));
+    Ok((Some((replica, confirm)), Some(task)))
+}
+
+/// The name of this audit folder in a database that several may share; made once.
+fn replica(folder: &Path) -> std::io::Result<String> {
+    let path = folder.join("replica");
+    match fs::read_to_string(&path) {
+        Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => {
+            let name = Uuid::now_v7().to_string();
+            fs::write(&path, format!("{name}\n"))?;
+            fs::File::open(&path)?.sync_all()?;
+            fs::File::open(folder)?.sync_all()?;
+            Ok(name)
+        }
+    }
+}
+
+async fn confirming(store: Arc<dyn ControlStore>, replica: String, mut from: mpsc::Receiver<u64>) {
+    let mut seqs = Vec::new();
+    while from.recv_many(&mut seqs, FORGOTTEN as usize).await > 0 {
+        match store.audited(&replica, &seqs).await {
+            Ok(()) => seqs.clear(),
+            // With the next ones. What is never confirmed is found on file at the next start.
+            Err(error) => {
+                tracing::warn!(%error, "audit lines could not be confirmed");
+                seqs.truncate(CONFIRMING);
+            }
+        }
+    }
+}
+
+/// Forgets what means nothing any more, and answers that are older than they are kept.
+async fn forget(store: Arc<dyn ControlStore>, keep: Option<Duration>) {
+    loop {
+        tokio::time::sleep(FORGETTING).await;
+        let now = Timestamp::now();
+        let before =
+            keep.and_then(|keep| now.checked_sub(SignedDuration::try_from(keep).ok()?).ok());
+        let before = before.unwrap_or(Timestamp::MIN);
+        loop {
+            match store.forget(before, now, FORGOTTEN).await {
+                Ok(0) => break,
+                // Others wait for the store too.
+                Ok(_) => tokio::task::yield_now().await,
+                Err(error) => {
+                    tracing::warn!(%error, "nothing could be forgotten");
+                    break;
+                }
+            }
+        }
+    }
+}
