@@ -98,7 +98,7 @@ async fn count(store: Arc<PostgresControl>, shared: Arc<Counting>) -> Vec<Contro
         let key = control_key(ControlKind::Event);
         // The same key until it is known to be there.
         loop {
-            match step(&*store, &key).await {
+            match step(&store, &key).await {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(Error::Unavailable(_) | Error::OutcomeUnknown(_)) => {

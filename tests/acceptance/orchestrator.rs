@@ -1,0 +1,55 @@
+//! The orchestrator is a control plane too: with `control.jobs: false` it passes the same suite. It is run as anybody would
+//! run it against a control plane of theirs, by its address.
+
+use std::process::{Command, Stdio};
+
+use chiffon_tests::{Chiffon, Home};
+use serde_json::Value;
+
+use crate::{
+    ansible::shared_ansible,
+    target::{LONG, URL},
+};
+
+const CONFIG: &str = "\
+control:
+  jobs: false
+  may_ask: [person]
+  generation_timeout_ms: 3600000
+";
+
+#[test]
+fn the_orchestrator_passes_the_same_suite() {
+    if std::env::var_os(URL).is_some() {
+        // This is the suite that is being run.
+        return;
+    }
+    let home = Home::new();
+    home.write_config(CONFIG);
+    home.write("inventory/.keep", "");
+    let shared = shared_ansible();
+    std::os::unix::fs::symlink(shared, home.path().join("ansible")).expect("a link can be made");
+    let mut up = Chiffon::new(&home).spawn(&["up", "--listen", "127.0.0.1:0"]);
+    up.wait_for_line("listen", LONG * 2);
+    let about = home.read("up.json").expect("it says where it listens");
+    let about: Value = serde_json::from_str(&about).expect("JSON");
+    let address = about["address"].as_str().expect("an address");
+    let token = home.read("token").expect("it drew a token");
+    let suite = Command::new(std::env::current_exe().expect("the path of this suite"))
+        .args(["section_", "--test-threads=2"])
+        .env(URL, format!("http://{address}"))
+        .env("CHIFFON_ARBITER_TOKEN", token.trim())
+        .env("CHIFFON_ARBITER_TENANT", "default")
+        // What needs a configuration of its own ran against `arbiter serve`.
+        .env_remove("CHIFFON_NOT_RUN")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the suite runs");
+    let said = String::from_utf8_lossy(&suite.stdout);
+    assert!(suite.status.success(), "{said}\n{}", up.stderr());
+    // A filter that fits nothing passes as well.
+    let ran = said.matches("... ok").count();
+    assert!(ran > 40, "{ran} tests:\n{said}");
+    up.terminate();
+    up.wait(LONG).expect_code(0);
+}

@@ -1,0 +1,206 @@
+//! Section 11: builtin, and external_http with its fail_mode.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::{
+    authorizer::{Authorizer, Word},
+    target::{Target, action_of, fresh, nothing_because, with},
+};
+
+/// builtin: roles permit, by tenant, room, actor and kind; nobody else may.
+#[tokio::test]
+async fn builtin_permits_by_its_grants_alone() {
+    let config = "
+authz: {mode: builtin}
+policy:
+  roles: {speaker: [request_generation], looker: [approve]}
+  grants:
+    - {role: speaker, tenant: acceptance-a, room: 'hall*', actor: 'local:*', kind: person}
+    - {role: looker, tenant: acceptance-b}
+";
+    let Some(target) = Target::own("builtin authorisation", config).await else {
+        return;
+    };
+    let hall = fresh("hall");
+    let event = with(
+        &target.event(&hall, true),
+        "/tenant_id",
+        Some(json!("acceptance-a")),
+    );
+    for (pointer, value) in [
+        ("/tenant_id", "acceptance-b"),
+        ("/tenant_id", "acceptance-c"),
+        ("/room_id", "cellar"),
+        ("/actor/id", "oidc:local:ann"),
+        ("/actor/kind", "service"),
+    ] {
+        let event = with(&event, "/event_id", Some(json!(fresh("event"))));
+        let plan = target
+            .decide(&with(&event, pointer, Some(json!(value))))
+            .await;
+        assert_eq!(
+            nothing_because(&plan),
+            "unauthorized",
+            "{pointer} = {value}"
+        );
+    }
+    assert_eq!(
+        action_of(&target.decide(&event).await).0,
+        "request_generation"
+    );
+}
+
+/// Without any grant nobody may anything: builtin denies by default.
+#[tokio::test]
+async fn builtin_without_grants_permits_nobody() {
+    let Some(target) = Target::own("no grants", "").await else {
+        return;
+    };
+    assert_eq!(
+        nothing_because(&target.ask(&fresh("room")).await),
+        "unauthorized"
+    );
+}
+
+/// external_http: decision=deny MUST give do_nothing, decision=allow goes on.
+#[tokio::test]
+async fn the_external_word_is_applied() {
+    let authorizer = Authorizer::start(Word::denies());
+    let Some(target) = Target::own("external authorisation", &authorizer.config("")).await else {
+        return;
+    };
+    let room = fresh("room");
+    let event = target.event(&room, true);
+    let denied = target.decide(&event).await;
+    assert_eq!(nothing_because(&denied), "authz_denied");
+    authorizer.says(Word::allows());
+    assert_eq!(target.decide(&event).await, denied, "decided is decided");
+    let later = target.event(&room, true);
+    assert_eq!(
+        action_of(&target.decide(&later).await).0,
+        "request_generation"
+    );
+    // The question says who wants what, where; the same stands in the contracts.
+    let asked = authorizer.asked();
+    let [_, question] = asked.as_slice() else {
+        panic!("asked once for each: {asked:?}");
+    };
+    assert_eq!(question["v"], 0);
+    for field in ["tenant_id", "room_id", "actor", "event_id", "source", "ts"] {
+        assert_eq!(question[field], later[field], "{field}: {question}");
+    }
+    assert_eq!(question["action"], "request_generation");
+    for id in ["request_id", "correlation_id"] {
+        assert!(
+            question[id].as_str().is_some_and(|id| !id.is_empty()),
+            "{question}"
+        );
+    }
+}
+
+/// Everything that is no decision, as an authoriser could answer.
+fn no_decisions(elsewhere: &str) -> Vec<Word> {
+    let says = |status, text: &str| Word::Says(status, text.to_owned());
+    let allow = r#"{"v":0,"decision":"allow"}"#;
+    vec![
+        says(200, ""),
+        says(200, "<html>allow</html>"),
+        says(200, "{}"),
+        says(200, "null"),
+        says(200, r#""allow""#),
+        says(200, r#"{"v":0,"decision":"ALLOW"}"#),
+        says(200, r#"{"v":0,"decision":true}"#),
+        says(200, r#"{"v":1,"decision":"allow"}"#),
+        says(200, r#"{"decision":"allow","#),
+        says(
+            200,
+            &format!(
+                "{{\"v\":0,\"decision\":\"allow\",\"reason_code\":\"{}\"}}",
+                "x".repeat(100_000)
+            ),
+        ),
+        says(500, allow),
+        says(401, allow),
+        says(204, ""),
+        Word::Redirects(elsewhere.to_owned()),
+        Word::HangsUp,
+        Word::Silent,
+    ]
+}
+
+async fn every_fault(fail_mode: &str, expected: impl Fn(&Value)) {
+    let (authorizer, tempter) = (
+        Authorizer::start(Word::allows()),
+        Authorizer::start(Word::allows()),
+    );
+    let config = authorizer.config(&format!(", timeout_ms: 400{fail_mode}"));
+    let Some(target) = Target::own("faults of the authoriser", &config).await else {
+        return;
+    };
+    for word in no_decisions(&tempter.url()) {
+        authorizer.says(word.clone());
+        println!("{word:?}");
+        expected(&target.ask(&fresh("room")).await);
+    }
+    assert_eq!(
+        tempter.asked(),
+        Vec::<Value>::new(),
+        "a redirect is not followed"
+    );
+    // Gone altogether.
+    drop(authorizer);
+    expected(&target.ask(&fresh("room")).await);
+}
+
+/// fail_mode: deny, which is the default: no word, no permission.
+#[tokio::test]
+async fn fail_mode_is_deny_by_default() {
+    let denied = |plan: &Value| assert_eq!(nothing_because(plan), "authz_unavailable");
+    every_fault("", denied).await;
+}
+
+/// fail_mode: allow goes on without a word, and says so in the record.
+#[tokio::test]
+async fn fail_mode_allow_goes_on() {
+    let goes_on = |plan: &Value| assert_eq!(action_of(plan).0, "request_generation");
+    every_fault(", fail_mode: allow", goes_on).await;
+}
+
+/// One tenant's silent authoriser holds up nobody else: all of the other's events are answered while it still waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_authoriser_stalls_no_other_tenant() {
+    let authorizer = Authorizer::start(Word::SilentTo("acceptance-slow".to_owned()));
+    let config = authorizer.config(", timeout_ms: 60000, max_in_flight: 4");
+    let Some(target) = Target::own("a slow authoriser", &config).await else {
+        return;
+    };
+    let target = Arc::new(target);
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..12 {
+        let target = target.clone();
+        let event = with(
+            &target.event(&fresh("room"), true),
+            "/tenant_id",
+            Some(json!("acceptance-slow")),
+        );
+        waiting.spawn(async move { target.post("/v0/events", &event).await.status });
+    }
+    let began = std::time::Instant::now();
+    while authorizer.asked().is_empty() {
+        assert!(began.elapsed() < crate::target::LONG, "it is asked");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    for _ in 0..20 {
+        assert_eq!(
+            action_of(&target.ask(&fresh("room")).await).0,
+            "request_generation"
+        );
+    }
+    assert!(
+        waiting.try_join_next().is_none(),
+        "the slow ones still wait"
+    );
+    waiting.abort_all();
+}
