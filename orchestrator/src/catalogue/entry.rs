@@ -155,7 +155,8 @@ impl Entry {
                 .is_some_and(|declared| !known.contains_key(declared.name.as_str()))
         };
         let mut call = call.clone();
-        call.parameters.retain(|_, value| !stands_for_nothing(value));
+        call.parameters
+            .retain(|_, value| !stands_for_nothing(value));
         call
     }
 
