@@ -69,8 +69,17 @@ fn the_questions_of_the_readme_are_understood() {
     let fresh = Fresh::with_hosts("    nas:\n      ansible_connection: local\n");
     let alive = fresh.run(&["run", "is nas alive?"]).expect_code(0);
     assert!(alive.stdout.contains("nas"), "{}", alive.stdout);
-    let unsure = fresh
+    let waiting = fresh
         .run(&["run", "Deploy Uptime Kuma to the NAS", "--no-input"])
+        .expect_code(6);
+    assert!(
+        waiting.stderr.contains("Deploy Uptime Kuma"),
+        "no plan is shown:\n{}\n{}",
+        waiting.stdout,
+        waiting.stderr
+    );
+    let unsure = fresh
+        .run(&["run", "Feed the cat at the NAS", "--no-input"])
         .expect_code(6);
     assert!(
         unsure.stderr.contains("needs input")

@@ -1,6 +1,8 @@
 //! The worker against a real Ansible, installed once into the target folder, with real processes.
 
 #[cfg(test)]
+mod catalogue;
+#[cfg(test)]
 mod differences;
 #[cfg(test)]
 mod endings;

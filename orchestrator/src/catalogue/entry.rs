@@ -138,9 +138,26 @@ impl Entry {
             UndoRule::None(why) => Undo::None { why: why.clone() },
             UndoRule::Entry(call) => Undo::Entry {
                 entry: call.entry.clone(),
-                parameters: call.filled(known),
+                parameters: self.without_what_was_not_given(call, known).filled(known),
             },
         }
+    }
+
+    /// What stands for a parameter that may be left out, and was, is left out as well: nothing in its place would
+    /// be a value, and the entry that is called has its own idea of what it does without.
+    fn without_what_was_not_given(&self, call: &Call, known: &Parameters) -> Call {
+        let stands_for_nothing = |value: &Value| {
+            let name = value.as_str().and_then(|text| {
+                let inner = text.strip_prefix('{')?;
+                inner.strip_suffix('}')
+            });
+            name.and_then(|name| self.parameter(name))
+                .is_some_and(|declared| !known.contains_key(declared.name.as_str()))
+        };
+        let mut call = call.clone();
+        call.parameters
+            .retain(|_, value| !stands_for_nothing(value));
+        call
     }
 
     /// The title with the parameters that a person would want to see; secret ones are left out.

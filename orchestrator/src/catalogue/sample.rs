@@ -10,8 +10,19 @@ use super::{
     parameter::{Kind, Parameter},
 };
 
+/// A public key that belongs to nobody.
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA ada@laptop";
 /// By the name of a parameter, or by a word of its description.
-const BY_MEANING: [(&str, &str); 10] = [
+const BY_MEANING: [(&str, &str); 19] = [
+    ("schedule", "30 2 * * *"),
+    ("command", "/usr/local/bin/report"),
+    ("key", KEY),
+    ("snapshot", "2025-01-31"),
+    ("source", "/srv/web/compose.yml"),
+    ("repository", "/srv/backups"),
+    ("target", "/srv/restored"),
+    ("stack", "web"),
     ("service", "cron"),
     ("package", "htop"),
     ("path", "/tmp/hello.txt"),
@@ -22,6 +33,7 @@ const BY_MEANING: [(&str, &str); 10] = [
     ("group", "users"),
     ("port", "8080"),
     ("url", "https://example.org"),
+    ("urls", "https://example.org"),
 ];
 /// Where the name tells nothing, the first of these that the limits permit.
 const OTHERWISE: [&str; 7] = [
@@ -103,7 +115,8 @@ fn permits(parameter: &Parameter, value: &str) -> bool {
         Kind::Int => value.parse::<i64>().is_ok(),
         Kind::Float => value.parse::<f64>().is_ok(),
         Kind::Bool => ["true", "false"].contains(&value),
-        Kind::List | Kind::Dict => false,
+        Kind::List => !value.is_empty() && parameter.elements.is_none_or(|kind| kind == Kind::Str),
+        Kind::Dict => false,
     };
     let pattern = parameter.pattern.as_ref();
     is_kind

@@ -124,6 +124,26 @@ fn an_undo_is_filled_with_the_values_of_the_run_and_once_only() {
 }
 
 #[test]
+fn an_undo_leaves_out_what_the_run_was_not_given() {
+    let catalogue = shipped();
+    let entry = catalogue.get("cron_job").unwrap();
+    let undo = |run: Value| {
+        let Undo::Entry { parameters, .. } = entry.undo_of_run(&parameters(run), "run-1") else {
+            panic!("cron_job has an undo");
+        };
+        json!(parameters)
+    };
+    assert_eq!(
+        undo(json!({"schedule": "@daily", "command": "{name}"})),
+        json!({"command": "{name}", "run_id": "run-1"})
+    );
+    assert_eq!(
+        undo(json!({"schedule": "@daily", "command": "x", "name": "y"})),
+        json!({"command": "x", "name": "y", "run_id": "run-1"})
+    );
+}
+
+#[test]
 fn a_playbook_without_metadata_is_tier_two_and_blind() {
     let catalogue = loaded(&[
         ("playbooks/greet.yml", PLAY),

@@ -263,7 +263,8 @@ impl Aligner<'_, '_, '_> {
         let parameter = &self.entry.parameters[parameter];
         if token.shape == Shape::Word {
             let is_small = lexicon::class(&token.canonical) == Class::Stop;
-            if is_small || lexicon::is_pronoun(&token.folded) {
+            if is_small || lexicon::is_pronoun(&token.folded) || lexicon::is_particle(&token.folded)
+            {
                 return None;
             }
             if self.words.after_preposition[i] && !expects_preposition(pattern, j) {

@@ -96,6 +96,9 @@ const POLITE_TO: &str = "you du sie tu vous";
 const PRONOUNS: &str = "it that this them these those something anything everything all es das dies alles etwas ihn cela ca tout one \
     package service file paket dienst datei paquet fichier content inhalt contenu named called namens";
 
+/// Second halves of verbs ("starte ... neu"); nothing is called so.
+const PARTICLES: &str = "neu";
+
 /// Words between a host and what happens to it.
 const HOST_PREPOSITIONS: &str = "on auf sur at to onto of von from vom";
 /// Articles that may stand between.
@@ -151,6 +154,7 @@ sets! {
     is_polite = POLITE;
     is_polite_to = POLITE_TO;
     is_pronoun = PRONOUNS;
+    is_particle = PARTICLES;
     is_host_preposition = HOST_PREPOSITIONS;
     is_article = ARTICLES;
     is_machine = MACHINES;

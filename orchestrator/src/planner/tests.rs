@@ -324,25 +324,49 @@ fn what_no_entry_does_is_asked_back() {
     assert_all(
         &fleet(),
         &[
-            ("Deploy Uptime Kuma to the NAS", ASK),
             ("what is the meaning of life", ASK),
             ("asdf qwer yxcv", ASK),
             ("", ASK),
             ("?!", ASK),
             ("nas", ASK),
             ("hello", ASK),
-            ("remove htop from nas", ASK),
-            ("uninstall htop on nas", ASK),
-            ("stop cron on nas", ASK),
-            ("start cron on nas", ASK),
-            ("starte cron auf nas", ASK),
-            ("reboot nas", ASK),
             ("update nas", ASK),
-            ("upgrade htop on nas", ASK),
             ("delete /tmp/x on nas", ASK),
             ("what's the weather on this machine", ASK),
-            ("is nginx running on nas?", ASK),
             ("put the write back from a previous run on nas", ASK),
+        ],
+    );
+}
+
+#[test]
+fn what_the_catalogue_does_besides_is_planned() {
+    assert_all(
+        &fleet(),
+        &[
+            ("Deploy Uptime Kuma to the NAS", "deploy_kuma {} @nas"),
+            (
+                "remove htop from nas",
+                r#"package_remove {"name":"htop"} @nas"#,
+            ),
+            (
+                "uninstall htop on nas",
+                r#"package_remove {"name":"htop"} @nas"#,
+            ),
+            (
+                "upgrade htop on nas",
+                r#"package_upgrade {"name":"htop"} @nas"#,
+            ),
+            ("stop cron on nas", r#"service_stop {"name":"cron"} @nas"#),
+            ("start cron on nas", r#"service_start {"name":"cron"} @nas"#),
+            (
+                "starte cron auf nas",
+                r#"service_start {"name":"cron"} @nas"#,
+            ),
+            (
+                "is nginx running on nas?",
+                r#"service_status {"name":"nginx"} @nas"#,
+            ),
+            ("reboot nas", "reboot_host {} @nas"),
         ],
     );
 }

@@ -20,7 +20,10 @@ fn a_word_in_the_place_of_a_host_is_an_unknown_host() {
         ("how is toaster42 doing?", UNKNOWN),
         ("Install htop on nas", UNKNOWN),
         ("is htop installed?", ASK),
-        ("is nginx running?", ASK),
+        (
+            "is nginx running?",
+            r#"service_status {"name":"nginx"} @localhost"#,
+        ),
         ("ping me when the backup is done", ASK),
         ("what is the meaning of life", ASK),
         ("ping", "ping {} @localhost"),
@@ -52,9 +55,6 @@ fn the_machine_itself_is_no_service_and_no_package() {
         "please restart the computer",
         "restart the host",
         "restart the system",
-        "reboot the machine",
-        "reboot nas",
-        "reboot",
         "Starte den Rechner neu",
         "Starte die Maschine neu",
         "Starte diesen Server neu",
@@ -135,6 +135,7 @@ fn writing_is_said_with_in_and_with_nach() {
 fn every_suggestion_can_be_typed() {
     let planner = planner();
     let away = inventory("all:\n  hosts:\n    nas:\n    tower:\n");
+    let mut astray = Vec::new();
     for inventory in [alone(), fleet(), away] {
         for entry in planner.catalogue().entries().filter(|entry| entry.listed) {
             let near = suggest::nearest(entry, &planner.index, &inventory);
@@ -147,10 +148,13 @@ fn every_suggestion_can_be_typed() {
             for sentence in all.chain([near.example]) {
                 let found = outcome(&planner, &sentence, &inventory);
                 let id = entry.id.as_str();
-                assert_eq!(found.split(' ').next(), Some(id), "{sentence:?}: {found}");
+                if found.split(' ').next() != Some(id) {
+                    astray.push(format!("{id}: {sentence:?}: {found}"));
+                }
             }
         }
     }
+    assert!(astray.is_empty(), "{}", astray.join("\n"));
 }
 
 #[test]
