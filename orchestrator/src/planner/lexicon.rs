@@ -26,7 +26,7 @@ const STOP: &str = "a an the is are am be there any some of on in at to for from
     thanks danke ok okay right chiffon want need like wish d'like i'd possible \
     mochte will brauche hatte voudrais veux";
 
-const GENERIC: &str = "hey hi hello hallo bonjour show give tell check see get list display report look view print find out run execute start \
+const GENERIC: &str = "hey hi hello hallo bonjour show give tell check see get list display report look view print find out run execute \
     usage use used status state current currently info information details overview make sure ensure \
     zeig zeige nenn nenne sag prufe schau liste anzeigen status zustand aktuell aktuelle \
     montre affiche dis verifie etat actuel actuelle doing everything alles tout machine host system rechner";
