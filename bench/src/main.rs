@@ -8,6 +8,7 @@ mod arbiter_http;
 mod fleet;
 mod history;
 mod ledger;
+mod planner;
 mod store;
 mod table;
 
@@ -41,12 +42,13 @@ fn measure() -> anyhow::Result<()> {
         "ansible" => in_runtime(ansible::measure(amount.unwrap_or(7)))?,
         "arbiter" => arbiter::measure(amount.unwrap_or(200_000)),
         "arbiter-http" => arbiter_http::measure(amount.unwrap_or(10_000)),
+        "planner" => planner::measure(amount.is_some()),
         "store" => in_runtime(store::measure(amount.unwrap_or(5)))?,
         "ledger" => ledger::measure(amount.unwrap_or(10_000)),
         "history" => in_runtime(history::measure(amount.unwrap_or(100_000)))?,
         other => {
             bail!(
-                "no measure {other:?}: fleet, ansible, arbiter, arbiter-http, store, ledger or history"
+                "no measure {other:?}: fleet, ansible, arbiter, arbiter-http, planner, store, ledger or history"
             )
         }
     }
