@@ -282,6 +282,12 @@ impl Account {
         first.strip_prefix("bwrap: ")
     }
 
+    /// A host that went away in the middle of a task, which may go on there.
+    pub(crate) fn lost(&self) -> Option<&str> {
+        let lost = self.failures.iter().find(|failure| failure.is_lost())?;
+        Some(lost.host())
+    }
+
     /// Why it did not complete, by what happened on the hosts or else by what Ansible printed.
     pub(crate) fn problem(&self, exit: Option<i32>, signal: Option<i32>) -> Option<Problem> {
         let reached = |summary: &HostSummary| summary.outcome != HostOutcome::NotReached;

@@ -98,12 +98,14 @@ async fn start_and_follow(
         // The supervisor died: what it held is still to be ended.
         None => sweep::end_here(&spec.run_id).await,
     };
-    match (&end, cleaner) {
-        (Some(end), _) => clean &= end.cleaned != Some(false),
-        (None, Some(cleaner)) => {
+    let cleaned = end.as_ref().and_then(|end| end.cleaned);
+    match (cleaned, cleaner) {
+        (Some(cleaned), _) => clean &= cleaned,
+        // The supervisor could not do it, or saw no reason to.
+        (None, Some(cleaner)) if end.is_none() || account.lost().is_some() => {
             clean &= cleaner.clean(&means.supervisor, folder, REMOTE_TIME).await;
         }
-        (None, None) => {}
+        (None, _) => {}
     }
     Ended {
         isolation: isolation.clone(),
@@ -136,6 +138,11 @@ fn judge(end: Option<End>, stopped: bool, clean: bool, account: Account, spec: &
                 && account.problem(end.exit, end.signal).is_some() =>
         {
             (ResultStatus::Interrupted, Some(interrupted()))
+        }
+        // The connection was cut in the middle of a task: how far that came, nobody says.
+        Some(end) if end.why == Why::Ended && !stopped && account.lost().is_some() => {
+            let host = account.lost().unwrap_or_default();
+            (ResultStatus::Interrupted, Some(contact_lost(host)))
         }
         Some(end) if end.why == Why::Ended => match account.problem(end.exit, end.signal) {
             // What ended by itself before the stop reached it has its own end.
@@ -238,6 +245,16 @@ fn too_much(passed: Passed, limits: &Limits) -> Problem {
         format!(
             "See how far it came. Run it on fewer hosts, or raise agents.infrastructure.limits.{key}."
         ),
+    )
+}
+
+fn contact_lost(host: &str) -> Problem {
+    Problem::new(
+        ErrorCode::Interrupted,
+        format!(
+            "The connection to {host} was lost in the middle of a task; whatever the run had left there was ended."
+        ),
+        "See how far it came, then ask again.",
     )
 }
 

@@ -114,7 +114,7 @@ impl Settings<'_> {
              pipelining = False\n\
              control_path_dir = {control}\n\
              ssh_args = {ssh}\n\
-             retries = 1\n",
+             retries = 0\n",
             control = control.display(),
             ssh = self.ssh_args(),
         )

@@ -9,6 +9,8 @@ pub(crate) struct Failure {
     task: String,
     message: String,
     code: ErrorCode,
+    /// Contact was lost after it had been made: what the task began there may go on.
+    lost: bool,
 }
 
 impl Failure {
@@ -49,7 +51,12 @@ impl Failure {
             task: task.to_owned(),
             message: words.trim().to_owned(),
             code,
+            lost: code == ErrorCode::HostUnreachable && !never_began(message, outputs),
         }
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost
     }
 
     pub(super) fn host(&self) -> &str {
@@ -66,6 +73,7 @@ impl Failure {
             task,
             message,
             code,
+            lost: _,
         } = self;
         let (detail, todo) = match code {
             ErrorCode::HostKeyChanged => (
@@ -128,6 +136,30 @@ fn is_locked(message: &str, outputs: &[String]) -> bool {
         "Waiting for process with pid",
         "Another app is currently holding the yum lock",
         "lock is already held by another process",
+    ];
+    let texts = || std::iter::once(message).chain(outputs.iter().map(String::as_str));
+    SAYINGS
+        .iter()
+        .any(|saying| texts().any(|text| text.contains(saying)))
+}
+
+/// What ssh and Ansible say of a host where the task did not begin: no connection, no login, no folder for its files.
+/// Whatever else ends a connection may have ended it in the middle of the task. Only these words: a new one is taken for
+/// contact lost, which costs a look, and never for nothing done.
+fn never_began(message: &str, outputs: &[String]) -> bool {
+    const SAYINGS: [&str; 12] = [
+        "ssh: connect to host ",
+        "Could not resolve hostname",
+        "Permission denied (",
+        "Too many authentication failures",
+        "Host key verification failed",
+        "kex_exchange_identification",
+        "ssh_exchange_identification",
+        "during banner exchange",
+        "no matching host key type found",
+        "Bad owner or permissions on",
+        "Invalid/incorrect password",
+        "Failed to create temporary directory",
     ];
     let texts = || std::iter::once(message).chain(outputs.iter().map(String::as_str));
     SAYINGS
