@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod catalogue;
 #[cfg(test)]
+mod cut;
+#[cfg(test)]
 mod differences;
 #[cfg(test)]
 mod endings;
