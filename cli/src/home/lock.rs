@@ -48,13 +48,20 @@ impl Running {
         let text = fs::read_to_string(home.told()).ok()?;
         let running: Self = serde_json::from_str(&text).ok()?;
         // First of all, so that the lock of one that was killed is not ours for a moment, against one that starts.
-        let pid = Pid::from_raw(running.pid.try_into().ok()?)?;
-        test_kill_process(pid).ok()?;
+        if !running.lives() {
+            return None;
+        }
         let lock = File::open(lock_file(home)).ok()?;
         match lock.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(running),
             _ => None,
         }
+    }
+
+    /// Whether its process is there. What a killed one told stays until somebody takes the lock.
+    fn lives(&self) -> bool {
+        let pid = self.pid.try_into().ok().and_then(Pid::from_raw);
+        pid.is_some_and(|pid| test_kill_process(pid).is_ok())
     }
 }
 
@@ -96,7 +103,8 @@ impl Lock {
             }
             Err(TryLockError::WouldBlock) => {
                 let text = fs::read_to_string(&told).unwrap_or_default();
-                Ok(Held::Theirs(serde_json::from_str(&text).ok()))
+                let running: Option<Running> = serde_json::from_str(&text).ok();
+                Ok(Held::Theirs(running.filter(Running::lives)))
             }
             Err(TryLockError::Error(error)) => Err(fault(&path, "locked", &error)),
         }

@@ -137,6 +137,16 @@ fn the_second_learns_where_the_first_is_and_a_stale_word_is_not_believed() {
         other => panic!("{other:?}"),
     }
     assert_eq!(Running::of(home).as_ref(), Some(&running));
+    // What another one that was killed had told, while somebody holds the lock for a moment: nobody is named.
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    let pid = dead.id();
+    dead.wait().unwrap();
+    lock.tell(&Running {
+        pid,
+        ..running.clone()
+    })
+    .unwrap();
+    assert!(matches!(Lock::try_take(home).unwrap(), Held::Theirs(None)));
     drop(lock);
     assert!(!home.path().join("up.json").exists());
     // As after kill -9: the word is there, the lock is not.
