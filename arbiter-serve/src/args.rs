@@ -71,6 +71,9 @@ pub(crate) struct Verify {
     /// A head that was noted elsewhere: shows whether the end was cut off
     #[arg(long, value_name = "NUMBER:HASH")]
     pub(crate) anchor: Vec<Anchor>,
+    /// Fail where the chain does not begin with record 1; for audits whose old files are kept
+    #[arg(long)]
+    pub(crate) whole: bool,
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ mod tests;
 
 pub(crate) use line::Head;
 pub(crate) use open::{OpenError, Opened, Torn, open};
-pub(crate) use scan::{Lines, files, follow};
+pub(crate) use scan::{Lines, files, first_of, follow};
 #[cfg(test)]
 pub(crate) use verify::Unverified;
 pub(crate) use verify::{Anchor, Verified, verify};

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    error::Error,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -15,9 +16,10 @@ use std::{
 use chiffon_arbiter::Authorisation;
 use chiffon_common::{AuthZDecision, AuthZRequest, Digest, TenantId, visible};
 use reqwest::{Client, Response, StatusCode, header, redirect};
+use serde::Deserialize;
 use tokio::{
     sync::Semaphore,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout},
 };
 
 use crate::config::Authorizer;
@@ -31,7 +33,7 @@ const WAITING: usize = 16;
 /// Tenants without a question are forgotten beyond this many.
 const TENANTS: usize = 4_096;
 
-/// Too many questions of this tenant wait already.
+/// Too many questions of this tenant wait already, or the places were taken for as long as an answer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many events of this tenant wait for the authoriser")]
 pub(crate) struct Crowded;
@@ -82,29 +84,22 @@ impl Asking {
         })
     }
 
-    /// Its word, within the configured time.
+    /// Its word, within the configured time once it is asked. Waiting for a place is no word of the authoriser: whoever
+    /// finds none within that time has to come again.
     pub(crate) async fn ask(&self, question: &AuthZRequest) -> Result<Authorisation, Crowded> {
-        let until = Instant::now() + self.settings.timeout;
         let same = (self.settings.cached > 0).then(|| same(question)).flatten();
         if let Some(kept) = same.and_then(|same| self.kept(same)) {
             return Ok(kept);
         }
         let counted = self.count(&question.tenant_id)?;
-        let answered = timeout_at(until, async {
-            // A semaphore that nobody closes gives its permits out.
-            let _place = counted.0.free.acquire().await.ok();
-            self.asked(question).await
-        });
-        let decision = match answered.await {
-            Ok(Ok(decision)) => decision,
+        let place = timeout(self.settings.timeout, counted.0.free.acquire());
+        let _place = place.await.map_err(|_| Crowded)?;
+        let answered = timeout(self.settings.timeout, self.asked(question));
+        let (word, ttl) = match answered.await {
+            Ok(Ok(said)) => said,
             Ok(Err(why)) => return Ok(unavailable(question, &why)),
             Err(_) => return Ok(unavailable(question, "it did not answer in time")),
         };
-        let ttl = decision.cache_ttl_ms.map(Duration::from_millis);
-        let word = Authorisation::from(decision);
-        if word == Authorisation::Unavailable {
-            return Ok(unavailable(question, "its answer is out of bounds"));
-        }
         if let (Some(same), Some(ttl)) = (same, ttl) {
             self.keep(same, word.clone(), ttl.min(LONGEST));
         }
@@ -132,14 +127,14 @@ impl Asking {
         Ok(Counted(Arc::clone(places)))
     }
 
-    async fn asked(&self, question: &AuthZRequest) -> Result<AuthZDecision, String> {
+    async fn asked(&self, question: &AuthZRequest) -> Result<Said, String> {
         match self.send(question).await {
             // A kept connection that was closed at this moment: the question is the same when asked again.
             Err(error) if !error.is_timeout() => self.send(question).await,
             sent => sent,
         }
-        .map_err(|error| error.without_url().to_string())
-        .map(decision)?
+        .map_err(|error| causes(&error.without_url()))
+        .map(said)?
         .await
     }
 
@@ -185,15 +180,21 @@ fn same(question: &AuthZRequest) -> Option<Digest> {
     Digest::of_value(&parts).ok()
 }
 
-async fn decision(mut response: Response) -> Result<AuthZDecision, String> {
+/// A word, and for how long it may be used again.
+type Said = (Authorisation, Option<Duration>);
+
+/// As much of an answer as a denial needs.
+#[derive(Deserialize)]
+struct OnlyWord {
+    decision: String,
+}
+
+async fn said(mut response: Response) -> Result<Said, String> {
     let status = response.status();
-    if status != StatusCode::OK {
-        return Err(format!("it answered {status}"));
-    }
     let mut bytes = Vec::new();
     loop {
         let piece = response.chunk().await;
-        match piece.map_err(|error| error.without_url().to_string())? {
+        match piece.map_err(|error| causes(&error.without_url()))? {
             Some(piece) if bytes.len() + piece.len() > MOST_BYTES => {
                 return Err("its answer is larger than 64 KiB".to_owned());
             }
@@ -201,7 +202,57 @@ async fn decision(mut response: Response) -> Result<AuthZDecision, String> {
             None => break,
         }
     }
-    serde_json::from_slice(&bytes).map_err(|error| format!("its answer is no decision: {error}"))
+    word(status, &bytes)
+}
+
+/// What an answer says. A denial holds whatever else is wrong with its form: what it says must not be let through
+/// because of that. Everything else that is not the form is no decision.
+fn word(status: StatusCode, bytes: &[u8]) -> Result<Said, String> {
+    let why = match decision(status, bytes) {
+        Ok(decision) => {
+            let ttl = decision.cache_ttl_ms.map(Duration::from_millis);
+            return Ok((Authorisation::from(decision), ttl));
+        }
+        Err(why) => why,
+    };
+    let denies = serde_json::from_slice::<OnlyWord>(bytes)
+        .is_ok_and(|only| only.decision.eq_ignore_ascii_case("deny"));
+    if !denies {
+        return Err(why);
+    }
+    tracing::warn!(why = visible(&why), "the authoriser denies in a wrong form");
+    let (rule, policy_version) = (None, None);
+    Ok((
+        Authorisation::Deny {
+            rule,
+            policy_version,
+        },
+        None,
+    ))
+}
+
+fn decision(status: StatusCode, bytes: &[u8]) -> Result<AuthZDecision, String> {
+    if status != StatusCode::OK {
+        return Err(format!("it answered {status}"));
+    }
+    let decision: AuthZDecision = serde_json::from_slice(bytes)
+        .map_err(|error| format!("its answer is no decision: {error}"))?;
+    decision
+        .validate()
+        .map_err(|error| format!("its answer is out of bounds: {error}"))?;
+    Ok(decision)
+}
+
+/// An error with what lies behind it: the first words alone say only that it failed.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 fn unavailable(question: &AuthZRequest, why: &str) -> Authorisation {

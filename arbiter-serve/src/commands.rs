@@ -121,14 +121,20 @@ fn serving(args: Serve, verbose: u8) -> Done {
 }
 
 fn check(args: &Configured) -> Done {
-    configured(args)?.listen_on(None)?;
     let usual = PathBuf::from(USUAL);
     let path = args.config.as_ref().unwrap_or(&usual);
+    // `serve` does without one; whoever asks whether it is in order means one that is there.
+    if !path.exists() {
+        let detail = format!("there is no {} here", path.display());
+        let todo = "go to its folder, or name it with --config";
+        return Err(Problem::new(ErrorCode::InvalidValue, detail, todo).into());
+    }
+    configured(args)?.listen_on(None)?;
     print(&format!("{} is in order", path.display()))
 }
 
 fn verify(args: &Verify) -> Done {
-    let verified = audit::verify(&args.path, &args.anchor);
+    let verified = audit::verify(&args.path, &args.anchor, args.whole);
     let verified = verified.map_err(|error| Failure::Unfit(error.to_string()))?;
     let audit::Verified {
         files,
@@ -161,7 +167,14 @@ fn replaying(args: &Replay) -> Done {
     print(&format!(
         "{} decisions in {} files judged again: every one came out identical ({} other records)",
         replayed.decisions, replayed.files, replayed.others
-    ))
+    ))?;
+    if replayed.aside > 0 {
+        print(&format!(
+            "{} of them have the same plan and leave other states behind, or say other things on the way",
+            replayed.aside
+        ))?;
+    }
+    Ok(())
 }
 
 fn shown() -> Done {

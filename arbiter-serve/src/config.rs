@@ -145,7 +145,7 @@ fn taken(map: Map<String, Value>, folder: &Path) -> (Result<Config, Vec<Problem>
 }
 
 fn token(whole: &mut Section, folder: &Path, faults: &mut Faults) -> Option<String> {
-    let plain = whole.text("token", faults);
+    let plain = whole.secret("token", faults);
     let file = whole.text("token_file", faults);
     secret("token", plain, file, folder, faults)
 }
@@ -196,7 +196,13 @@ fn store(whole: &mut Section, folder: &Path, faults: &mut Faults) -> Store {
         faults,
     );
     let path = section.text("path", faults);
-    let url = section.text("url", faults);
+    // It may hold a password.
+    let url = section.secret("url", faults);
+    let has = |key: &str| section.has(key);
+    let (for_memory, for_databases) = (
+        ["remembered_plans", "rooms"].map(|key| has(key).then_some(key)),
+        has("retention_days"),
+    );
     let plans = section.number("remembered_plans", 1..=100_000_000, 200_000, faults);
     let rooms = section.number("rooms", 1..=100_000_000, 200_000, faults);
     let days = section.number("retention_days", 1..=36_500, 400, faults);
@@ -217,15 +223,38 @@ fn store(whole: &mut Section, folder: &Path, faults: &mut Faults) -> Store {
         let (detail, todo) = only_for("postgres", "url");
         faults.contradiction(detail, todo);
     }
+    if kind != "memory" {
+        for key in for_memory.into_iter().flatten() {
+            let (detail, todo) = only_for("memory", key);
+            faults.contradiction(detail, todo);
+        }
+    } else if for_databases {
+        let (detail, todo) = only_for("sqlite or postgres", "retention_days");
+        faults.contradiction(detail, todo);
+    }
     match (kind, path, url) {
         ("sqlite", path, _) => Store::Sqlite {
             path: folder.join(path.unwrap_or_else(|| "arbiter.db".to_owned())),
             keep,
         },
         ("postgres", _, url) => {
-            if url.is_none() {
-                let todo = "set store.url, such as postgres://arbiter@127.0.0.1/arbiter";
-                faults.contradiction("store.type is postgres, and store.url is missing", todo);
+            // `host=... user=...` is an address too, which the database's own reader judges.
+            let is_postgres = |url: &String| match url.split_once("://") {
+                Some((scheme, _)) if scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+                    matches!(scheme, "postgres" | "postgresql")
+                }
+                _ => true,
+            };
+            match &url {
+                None => {
+                    let todo = "set store.url, such as postgres://arbiter@127.0.0.1/arbiter";
+                    faults.contradiction("store.type is postgres, and store.url is missing", todo);
+                }
+                Some(url) if !is_postgres(url) => {
+                    let permitted = "such as postgres://arbiter@127.0.0.1/arbiter";
+                    faults.invalid("store.url", "no address of a Postgres database", permitted);
+                }
+                Some(_) => {}
             }
             let url = url.unwrap_or_default();
             Store::Postgres { url, keep }
@@ -276,6 +305,7 @@ enum Asked {
 
 fn authz(whole: &mut Section, folder: &Path, faults: &mut Faults) -> (Asked, Option<Authorizer>) {
     let mut section = whole.section("authz", faults);
+    let has_mode = section.has("mode");
     let is_external = section.parsed(
         "mode",
         "builtin or external_http",
@@ -286,7 +316,16 @@ fn authz(whole: &mut Section, folder: &Path, faults: &mut Faults) -> (Asked, Opt
         },
         faults,
     );
-    let endpoint = section.parsed("endpoint", ENDPOINT, endpoint, faults);
+    let only_external = ["endpoint", "fail_mode", "token", "token_file"]
+        .into_iter()
+        .chain(["timeout_ms", "max_in_flight", "cache"]);
+    let given: Vec<&str> = only_external.filter(|key| section.has(key)).collect();
+    // A wrong one may hold a password.
+    let address = section.secret("endpoint", faults);
+    let endpoint = address.as_deref().and_then(endpoint);
+    if address.is_some() && endpoint.is_none() {
+        faults.invalid("authz.endpoint", "no such address", ENDPOINT);
+    }
     let fail_mode = section.parsed(
         "fail_mode",
         "allow or deny",
@@ -297,31 +336,33 @@ fn authz(whole: &mut Section, folder: &Path, faults: &mut Faults) -> (Asked, Opt
         },
         faults,
     );
-    let plain = section.text("token", faults);
+    let plain = section.secret("token", faults);
     let token_file = section.text("token_file", faults);
     let timeout = section.number("timeout_ms", 1..=60_000, 2_000, faults);
     let in_flight = section.number("max_in_flight", 1..=10_000, 32, faults);
     let cached = section.number("cache", 0..=1_000_000, 0, faults);
     section.finish(faults);
     let token = secret("authz.token", plain, token_file, folder, faults);
+    // Where the mode was given and refused, nothing is known to contradict it.
+    let is_unknown = has_mode && is_external.is_none();
     let is_external = is_external.unwrap_or_default();
     if !is_external {
-        if endpoint.is_some() {
-            let detail = "authz.endpoint is set, and authz.mode is builtin";
-            faults.contradiction(
-                detail,
-                "set authz.mode to external_http, or take the endpoint away",
-            );
+        for key in given.into_iter().filter(|_| !is_unknown) {
+            let detail = format!("authz.{key} is set, and authz.mode is builtin");
+            let todo = format!("set authz.mode to external_http, or take authz.{key} away");
+            faults.contradiction(detail, todo);
         }
         return (Asked::Builtin, None);
     }
     let Some(endpoint) = endpoint else {
         // One that was given and refused has been told already.
-        let detail = "authz.mode is external_http, and authz.endpoint is missing";
-        faults.contradiction(
-            detail,
-            "set authz.endpoint, such as http://authz:8081/v0/authorize",
-        );
+        if !given.contains(&"endpoint") {
+            let detail = "authz.mode is external_http, and authz.endpoint is missing";
+            faults.contradiction(
+                detail,
+                "set authz.endpoint, such as http://authz:8081/v0/authorize",
+            );
+        }
         return (Asked::Builtin, None);
     };
     let asked = Asked::External {

@@ -163,6 +163,11 @@ impl Arbiter {
                     None => return Ok(None),
                 }
             }
+            // The memory store, the one without an outbox, is no database that could be silent: it is full.
+            Err(chiffon_store::Error::Unavailable(why)) if self.outbox.is_none() => {
+                let todo = "send it again once a room is free, or raise store.rooms";
+                return Err(Problem::new(ErrorCode::Overloaded, why, todo).into());
+            }
             Err(error) => return Err(error.into()),
         };
         let said = Ok(Answer {
@@ -322,16 +327,30 @@ fn first_action(plan: &ResponsePlan) -> &'static str {
     plan.actions.first().map_or("do_nothing", Action::name)
 }
 
-/// A form that the JSON types alone cannot hold.
-fn malformed(error: &EventError) -> Refused {
+/// A form that the JSON types alone cannot hold; `text_at` is where the text of this contract stands.
+fn malformed(error: &EventError, text_at: &str) -> Refused {
+    // The words are those of a fleet, which takes texts as requests and knows no other contract than events.
+    let detail = error.to_string();
+    let detail = detail.replacen("the request", "the text", 1);
+    let detail = detail.replacen("event version", "version", 1);
+    let pointer = match error {
+        EventError::Version(_) => "/v".to_owned(),
+        EventError::Empty | EventError::Binary(_) | EventError::TooLong { .. } => {
+            text_at.to_owned()
+        }
+        EventError::Field(name) | EventError::Missing(name) | EventError::Unexpected(name) => {
+            format!("/{}", name.replace('.', "/"))
+        }
+    };
     let todo = match error {
         EventError::Version(_) => "send \"v\": 0, or ask /v0/contracts what is understood",
         // The one whose words are those of a fleet.
         EventError::Empty => "say something in the text",
         error => error.todo(),
     };
+    let field = FieldError::body(pointer, detail.clone());
     Refused {
-        problem: Box::new(Problem::new(error.code(), error.to_string(), todo)),
+        problem: Box::new(Problem::new(error.code(), detail, todo).at(field)),
         reason: Some(ReasonCode::SchemaInvalid),
     }
 }

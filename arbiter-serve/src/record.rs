@@ -3,10 +3,10 @@
 
 use std::borrow::Cow;
 
-use chiffon_arbiter::{Authorisation, Policy, RoomState, StageRecord, TenantState};
+use chiffon_arbiter::{Authorisation, Policy, RoomState, StageRecord, TenantState, answering_plan};
 use chiffon_common::{
-    ActionReceipt, ActionResult, AuditId, Digest, Event, GenerationResult, ReasonCode,
-    ResponsePlan, RoomId, TenantId, TraceId,
+    Action, ActionReceipt, ActionResult, AuditId, Digest, Event, GenerationResult, PlanId,
+    ReasonCode, ResponsePlan, RoomId, TenantId, TraceId,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -132,6 +132,62 @@ pub(crate) struct Next<'a> {
 }
 
 impl Record<'_> {
+    /// Whether what the record says of its decision is what it was judged by and what came of it; in words where not. A
+    /// record of no decision has nothing to be held against.
+    pub(crate) fn fits(&self) -> Result<(), String> {
+        let judged = match (self.result, &self.judged) {
+            (Outcome::Decided, Some(judged)) => judged,
+            (Outcome::Decided, None) => return Err("it decides, and says not on what".to_owned()),
+            (_, Some(_)) => {
+                return Err("it holds a decision, and its result is another".to_owned());
+            }
+            (_, None) => return Ok(()),
+        };
+        let id = self.correlation_id.parse::<PlanId>().ok();
+        let (kind, tenant, room, fits_id, action, reason) = match judged {
+            Judged::Event { event, plan, .. } => (
+                Kind::Event,
+                &event.tenant_id,
+                &plan.room_id,
+                id == Some(plan.plan_id),
+                plan.actions.first().map_or("do_nothing", Action::name),
+                plan.reason_code,
+            ),
+            Judged::Generation { result, plan, .. } => (
+                Kind::Generation,
+                &result.tenant_id,
+                &plan.room_id,
+                id == Some(result.plan_id),
+                plan.actions.first().map_or("do_nothing", Action::name),
+                plan.reason_code,
+            ),
+            Judged::Action {
+                result,
+                asked,
+                receipt,
+                ..
+            } => (
+                Kind::Action,
+                &result.tenant_id,
+                &receipt.room_id,
+                // The action is one of the event's plan, or of the plan that answered its generation.
+                id.is_some_and(|id| id == asked.plan_id || answering_plan(id) == asked.plan_id),
+                asked.action(result.action_id).map_or("", Action::name),
+                receipt.reason_code,
+            ),
+        };
+        let other = |field: &str| Err(format!("its {field} is not that of what was decided"));
+        match () {
+            () if self.kind != kind => other("kind"),
+            () if self.tenant_id.as_deref() != Some(tenant) => other("tenant_id"),
+            () if self.room_id.as_deref() != Some(room) => other("room_id"),
+            () if !fits_id => other("correlation_id"),
+            () if self.action != action => other("action"),
+            () if self.reason_code != reason => other("reason_code"),
+            () => Ok(()),
+        }
+    }
+
     /// Its bytes, a JSON object in one line. Nothing in it can fail to be written; an empty object would be refused by
     /// every reader.
     pub(crate) fn bytes(&self) -> Vec<u8> {

@@ -1,6 +1,9 @@
 //! `arbiter replay`: judges every recorded decision again, from the values that stand in its record, and holds the plan
 //! against the recorded one, byte by byte. The first that differs is named, and why: another policy, another version, or
 //! neither, which would be a fault of the arbiter.
+//!
+//! By the recorded rules, the stages and the states that were left behind must come out identical too. By other rules
+//! the plan alone is held: decisions that only leave other states behind are counted.
 
 use std::{
     borrow::Cow,
@@ -10,8 +13,8 @@ use std::{
 };
 
 use chiffon_arbiter::{
-    ActionCase, Case, Closing, GenerationCase, Judgement, Noting, Policy, generated, process,
-    reported,
+    ActionCase, Case, Closing, GenerationCase, Judgement, Noting, Policy, StageRecord, generated,
+    process, reported,
 };
 use chiffon_common::{Action, CanonicalError, Digest, ResponsePlan, to_canonical};
 use serde::Serialize;
@@ -30,6 +33,8 @@ pub(crate) struct Replayed {
     pub(crate) decisions: u64,
     /// Answers given again, and refusals: they hold no judgement of their own.
     pub(crate) others: u64,
+    /// Decisions with the same plan, that other rules reach by other stages or with other states behind it.
+    pub(crate) aside: u64,
 }
 
 /// Why it is not proven.
@@ -89,6 +94,7 @@ pub(crate) fn replay(path: &Path, policy: Option<&Policy>) -> Result<Replayed, U
                 rules.insert(digest, found);
                 continue;
             }
+            record.fits().map_err(broken)?;
             let (Outcome::Decided, Some(judged)) = (record.result, &record.judged) else {
                 replayed.others += 1;
                 continue;
@@ -102,6 +108,14 @@ pub(crate) fn replay(path: &Path, policy: Option<&Policy>) -> Result<Replayed, U
             let difference =
                 differs(&record, judged, by).map_err(|error| broken(error.to_string()))?;
             replayed.decisions += 1;
+            let difference = match difference {
+                Some(Difference::Aside(_)) if policy.is_some() => {
+                    replayed.aside += 1;
+                    None
+                }
+                Some(Difference::Answer(text) | Difference::Aside(text)) => Some(text),
+                None => None,
+            };
             if let Some(difference) = difference {
                 return Err(Unproven::Differs {
                     about: about(&record, judged),
@@ -157,7 +171,7 @@ fn differs(
     record: &Record<'_>,
     judged: &Judged<'_>,
     policy: &Policy,
-) -> Result<Option<String>, CanonicalError> {
+) -> Result<Option<Difference>, CanonicalError> {
     let now = record.ts;
     match judged {
         Judged::Event {
@@ -168,7 +182,7 @@ fn differs(
             plan,
             next,
         } => {
-            let again = process(&Case {
+            let case = Case {
                 event,
                 prior: None,
                 room,
@@ -176,23 +190,8 @@ fn differs(
                 policy,
                 authorisation: authorisation.as_deref(),
                 now,
-            })?;
-            match again {
-                Judgement::Fresh {
-                    plan: other,
-                    stages,
-                    room,
-                    tenant,
-                } => {
-                    if let Some(planned) = other_action(plan, &other) {
-                        return Ok(Some(planned));
-                    }
-                    let (room, tenant) = (room.map(Cow::Owned), tenant.map(Cow::Owned));
-                    let then = (plan.as_ref(), &record.stages, next);
-                    held(&then, &(&other, &stages, &Next { room, tenant }))
-                }
-                other => Ok(Some(no_plan(&other))),
-            }
+            };
+            event_differs(&case, record, plan, next)
         }
         Judged::Generation {
             result,
@@ -218,9 +217,13 @@ fn differs(
                     tenant,
                 } => {
                     let (room, tenant) = (room.map(Cow::Owned), tenant.map(Cow::Owned));
-                    held(&(plan.as_ref(), next), &(&other, &Next { room, tenant }))
+                    let then = Aside::of(&[], next);
+                    let next = Next { room, tenant };
+                    both((plan.as_ref(), &then), (&other, &Aside::of(&[], &next)))
                 }
-                other => Ok(Some(format!("it was taken, now it is {other:?}"))),
+                other => Ok(Some(Difference::Answer(format!(
+                    "it was taken, now it is {other:?}"
+                )))),
             }
         }
         Judged::Action {
@@ -244,13 +247,40 @@ fn differs(
                     room,
                 } => {
                     let room = room.map(Cow::Owned);
-                    let next_now = Next { room, tenant: None };
-                    held(&(receipt.as_ref(), next), &(&other, &next_now))
+                    let then = Aside::of(&[], next);
+                    let next = Next { room, tenant: None };
+                    both((receipt.as_ref(), &then), (&other, &Aside::of(&[], &next)))
                 }
-                other => Ok(Some(format!("it was noted, now it is {other:?}"))),
+                other => Ok(Some(Difference::Answer(format!(
+                    "it was noted, now it is {other:?}"
+                )))),
             }
         }
     }
+}
+
+fn event_differs(
+    case: &Case<'_>,
+    record: &Record<'_>,
+    plan: &ResponsePlan,
+    next: &Next<'_>,
+) -> Result<Option<Difference>, CanonicalError> {
+    let (other, stages, room, tenant) = match process(case)? {
+        Judgement::Fresh {
+            plan,
+            stages,
+            room,
+            tenant,
+        } => (plan, stages, room, tenant),
+        other => return Ok(Some(Difference::Answer(no_plan(&other)))),
+    };
+    if let Some(planned) = other_action(plan, &other) {
+        return Ok(Some(Difference::Answer(planned)));
+    }
+    let (room, tenant) = (room.map(Cow::Owned), tenant.map(Cow::Owned));
+    let then = Aside::of(&record.stages, next);
+    let now = Next { room, tenant };
+    both((plan, &then), (&other, &Aside::of(&stages, &now)))
 }
 
 /// What is done now in place of what was done then.
@@ -275,6 +305,38 @@ fn no_plan(judgement: &Judgement) -> String {
         Judgement::Malformed(error) => format!("it had a permitted form, now: {error}"),
         other => format!("it was decided, now it is {other:?}"),
     }
+}
+
+/// What came out differently, in words.
+enum Difference {
+    /// The plan or receipt.
+    Answer(String),
+    /// The way to it, or the states left behind.
+    Aside(String),
+}
+
+/// What belongs to a decision beside its answer.
+#[derive(Serialize)]
+struct Aside<'a> {
+    stages: &'a [StageRecord],
+    next: &'a Next<'a>,
+}
+
+impl<'a> Aside<'a> {
+    fn of(stages: &'a [StageRecord], next: &'a Next<'a>) -> Self {
+        Self { stages, next }
+    }
+}
+
+/// First the answers against each other, then the rest.
+fn both<T: Serialize>(
+    (then, aside): (&T, &Aside<'_>),
+    (now, aside_now): (&T, &Aside<'_>),
+) -> Result<Option<Difference>, CanonicalError> {
+    if let Some(place) = held(then, now)? {
+        return Ok(Some(Difference::Answer(place)));
+    }
+    Ok(held(aside, aside_now)?.map(Difference::Aside))
 }
 
 /// Canonical bytes against canonical bytes, then the first place in words.

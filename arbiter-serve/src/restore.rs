@@ -48,6 +48,7 @@ pub(crate) async fn fill(
             });
             let record: Record<'_> =
                 serde_json::from_slice(line.bytes).map_err(|why| broken(line.number, &why))?;
+            record.fits().map_err(|why| broken(line.number, &why))?;
             let commit = commit_of(&record, gate).map_err(|why| broken(line.number, &why))?;
             if let Some(commit) = commit {
                 store

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use crate::{
     audit::{self, Audit, OpenError, Torn, Writing},
     authz::Asking,
-    config::{Config, Store},
+    config::{self, Config, Store},
     decide::{Arbiter, Confirm, Turns, store_problem},
     http::{Api, Server, bind},
     record::{self, Kind, Record},
@@ -54,6 +54,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
     })?;
     let rules = Digest::of_value(&config.policy)
         .map_err(|error| fault(ErrorCode::Internal, error.to_string(), "please report this"))?;
+    beginning(&config.audit)?;
     let opened = audit::open(&config.audit.path).map_err(open_problem)?;
     let torn = opened.torn.clone();
     let store = store(&config).await?;
@@ -174,6 +175,24 @@ fn open_problem(error: OpenError) -> Problem {
     Problem::new(code, error.to_string(), todo)
 }
 
+/// Where all files are to stay, the first must be there: nothing of ours has removed it.
+fn beginning(audit: &config::Audit) -> Result<(), Problem> {
+    // What is wrong with the folder is told when it is opened.
+    let files = audit::files(&audit.path).unwrap_or_default();
+    let first = files.first().and_then(|file| audit::first_of(file));
+    match first {
+        Some(first) if first > 1 && audit.rotation.keep == 0 => {
+            let detail = format!(
+                "the audit in {} begins at record {first}; its beginning was removed, and audit.keep is 0",
+                audit.path.display()
+            );
+            let todo = "bring the files back; where an earlier audit.keep has removed them, set audit.keep to as many files as are to stay, such as 1000000";
+            Err(Problem::new(ErrorCode::AuditBroken, detail, todo))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn start_audit(
     opened: audit::Opened,
     config: &Config,
@@ -242,7 +261,14 @@ async fn store(config: &Config) -> Result<Arc<dyn ControlStore>, Problem> {
         Store::Postgres { url, .. } => {
             let options = PostgresOptions::new(url.clone());
             let store = PostgresControl::connect(&options).await;
-            Ok(Arc::new(store.map_err(|error| store_problem(&error))?))
+            let store = store.map_err(|error| match error {
+                chiffon_store::Error::Malformed(why) => {
+                    let todo = "set store.url, such as postgres://arbiter@127.0.0.1/arbiter";
+                    fault(ErrorCode::InvalidValue, format!("store.url: {why}"), todo)
+                }
+                error => store_problem(&error),
+            });
+            Ok(Arc::new(store?))
         }
     }
 }

@@ -5,6 +5,8 @@
 mod authz;
 #[path = "program/bad.rs"]
 mod bad;
+#[path = "program/forged.rs"]
+mod forged;
 #[path = "program/http.rs"]
 mod http;
 #[path = "program/lasting.rs"]

@@ -30,7 +30,14 @@ async fn the_executable_alone_serves() {
         let home = Home::new();
         let usual = Chiffon::arbiter(&home).command(&[]);
         let alone = home.scratch().join("arbiter");
-        fs::copy(usual.get_program(), &alone).expect("one file is all of it");
+        // By another process: a test that starts a program at this moment would hand a file that is written here on to
+        // it, and nobody can start one that somebody still has open for writing.
+        let mut copy = Command::new("cp");
+        let copied = copy.arg(usual.get_program()).arg(&alone).status();
+        assert!(
+            copied.expect("cp starts").success(),
+            "one file is all of it"
+        );
         let folder = home.scratch().join("empty");
         fs::create_dir(&folder).expect("a folder can be made");
         let child = Command::new(&alone)

@@ -1,8 +1,9 @@
 //! Opening the audit folder: one writer alone, the end of the chain found, and a torn end taken off.
 //!
 //! Power loss may leave a last batch that is only partly there. No answer left for any of it, so it is taken off, kept
-//! beside the file, and told. It is told from damage by what stands behind it: where a whole record follows a fault,
-//! somebody or something else was at work, and nothing is taken off.
+//! beside the file, and told. It is told from damage by its form: a write that was cut short has no end or has zeros
+//! for what never reached the disk, and no whole record follows it. All else was somebody's or something else's work,
+//! and nothing is taken off.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -12,7 +13,7 @@ use std::{
 };
 
 use super::{
-    line::{self, Head, Link},
+    line::{self, Head, LineFault, Link},
     scan::{Fault, Line, Lines, files, follow},
 };
 
@@ -25,7 +26,7 @@ const FILE_MODE: u32 = 0o600;
 pub(crate) enum OpenError {
     #[error("another arbiter writes to {}", .0.display())]
     InUse(PathBuf),
-    #[error("{} line {line} is damaged ({why}), and whole records follow it", file.display())]
+    #[error("{} line {line} is damaged ({why}), and no loss of power leaves it so", file.display())]
     Damaged {
         file: PathBuf,
         line: u64,
@@ -62,6 +63,7 @@ pub(crate) struct Opened {
 /// The file that the next line goes to.
 #[derive(Debug)]
 pub(crate) struct LastFile {
+    pub(crate) path: PathBuf,
     pub(crate) file: File,
     pub(crate) length: u64,
 }
@@ -104,7 +106,11 @@ pub(crate) fn open(folder: &Path) -> Result<Opened, OpenError> {
     Ok(Opened {
         folder: folder.to_owned(),
         head: head.or(before).unwrap_or_else(Head::before_all),
-        last: Some(LastFile { file, length }),
+        last: Some(LastFile {
+            path: last,
+            file,
+            length,
+        }),
         torn,
         lock,
     })
@@ -162,6 +168,13 @@ fn end_of(path: &Path, before: Option<Head>) -> Result<(Option<Head>, Option<Fau
                     head = Some(Head { seq, hash });
                     continue;
                 }
+                Err(why) if !is_torn(&line) => {
+                    return Err(OpenError::Damaged {
+                        file: path.to_owned(),
+                        line: line.number,
+                        why,
+                    });
+                }
                 Err(why) => {
                     torn = Some(Fault {
                         file: path.to_owned(),
@@ -188,6 +201,13 @@ fn end_of(path: &Path, before: Option<Head>) -> Result<(Option<Head>, Option<Fau
         }
     }
     Ok((head, torn))
+}
+
+/// Whether a write that was cut short may have left it: without its end, or with zeros, which no record holds. A line
+/// that has its hash and does not fit it was there whole, and an answer may have left for it.
+fn is_torn(line: &Line<'_>) -> bool {
+    let lost_its_end = !line.is_whole && line::read(line.bytes) != Err(LineFault::Hash);
+    lost_its_end || line.bytes.contains(&0)
 }
 
 fn is_record(line: &Line<'_>) -> bool {

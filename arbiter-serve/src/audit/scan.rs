@@ -17,6 +17,14 @@ pub(crate) fn file_name(first: u64) -> String {
     format!("{PREFIX}{first:020}{SUFFIX}")
 }
 
+/// The number in the name of an audit file; nothing for every other file, also one with nearly such a name.
+pub(crate) fn first_of(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    let digits = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
+    let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse().ok()).flatten()
+}
+
 /// The audit files of a folder, oldest first; the file itself where a file is named.
 pub(crate) fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
     if !fs::metadata(path)?.is_dir() {
@@ -25,8 +33,7 @@ pub(crate) fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path)? {
         let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str());
-        if name.is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
+        if first_of(&path).is_some() {
             found.push(path);
         }
     }
@@ -45,6 +52,8 @@ pub(crate) struct Line<'a> {
     pub(crate) number: u64,
     /// Whether it ends with a newline.
     pub(crate) is_whole: bool,
+    /// The record that must stand here, where the name of the file says so: it names its first one.
+    pub(crate) named: Option<u64>,
 }
 
 /// The lines of a file, in memory one at a time.
@@ -53,6 +62,7 @@ pub(crate) struct Lines {
     buffer: Vec<u8>,
     offset: u64,
     number: u64,
+    named: Option<u64>,
 }
 
 impl Lines {
@@ -62,6 +72,7 @@ impl Lines {
             buffer: Vec::new(),
             offset: 0,
             number: 0,
+            named: first_of(path),
         })
     }
 
@@ -80,6 +91,7 @@ impl Lines {
             offset: self.offset,
             number: self.number,
             is_whole: whole.is_some(),
+            named: self.named.filter(|_| self.number == 1),
         }))
     }
 }
@@ -103,6 +115,12 @@ pub(crate) fn follow(head: Option<Head>, line: &Line<'_>) -> Result<Link, String
         return Err("it is not whole: the file ends in the middle of it".to_owned());
     }
     let link = line::read(line.bytes).map_err(|fault| fault.to_string())?;
+    if let Some(named) = line.named.filter(|named| link.seq != *named) {
+        return Err(format!(
+            "it is record {}, but the file is named after its first one, record {named}",
+            link.seq
+        ));
+    }
     let Some(head) = head else {
         return Ok(link);
     };

@@ -71,7 +71,7 @@ fn a_chain_goes_on_over_restarts_and_verifies() {
     let (_held, folder) = folder();
     let first = write(&folder, ALL, 3);
     let second = write(&folder, ALL, 2);
-    let verified = verify(&folder, &[Anchor(first), Anchor(second)]).expect("it verifies");
+    let verified = verify(&folder, &[Anchor(first), Anchor(second)], false).expect("it verifies");
     // Each start has a record of the rules.
     assert_eq!(
         (verified.lines, verified.first, verified.head),
@@ -137,7 +137,7 @@ fn each_change_is_found_and_its_line_named() {
         let (_held, folder) = folder();
         write(&folder, ALL, 5);
         with_lines(&folder, change);
-        let error = verify(&folder, &[]).expect_err(name);
+        let error = verify(&folder, &[], false).expect_err(name);
         let Unverified::Fault(fault) = &error else {
             panic!("{name}: {error}");
         };
@@ -152,18 +152,143 @@ fn each_change_is_found_and_its_line_named() {
 }
 
 #[test]
+fn a_last_line_that_was_edited_is_damage_and_stays() {
+    for is_ended in [true, false] {
+        let (_held, folder) = folder();
+        write(&folder, ALL, 3);
+        let path = only_file(&folder);
+        let text = fs::read_to_string(&path).unwrap();
+        let mut edited = text.replace("\"n\":2", "\"n\":7");
+        assert_ne!(edited, text);
+        if !is_ended {
+            // As some editors leave it.
+            edited.pop();
+        }
+        fs::write(&path, &edited).unwrap();
+        let opened = open(&folder);
+        assert!(
+            matches!(opened, Err(OpenError::Damaged { line: 4, .. })),
+            "{opened:?}"
+        );
+        assert_eq!(fs::read_to_string(&path).unwrap(), edited);
+    }
+    // A line of somebody's own at the end.
+    let (_held, folder) = folder();
+    write(&folder, ALL, 3);
+    with_lines(&folder, |lines| lines.push("{}".to_owned()));
+    let opened = open(&folder);
+    assert!(matches!(opened, Err(OpenError::Damaged { .. })));
+}
+
+#[test]
+fn a_beginning_that_was_removed_is_found() {
+    let (_held, folder) = folder();
+    let small = Rotation {
+        bytes: 1_000,
+        keep: 0,
+    };
+    write(&folder, small, 20);
+    let all = files(&folder).unwrap();
+    // The head of the first file, and one within it.
+    let end = verify(&all[0], &[], true).expect("it begins at 1").head;
+    let text = fs::read_to_string(&all[0]).unwrap();
+    let second = line::read(text.lines().nth(1).unwrap().as_bytes()).unwrap();
+    let second = Head {
+        seq: second.seq,
+        hash: second.hash,
+    };
+    verify(&folder, &[Anchor(second), Anchor(end)], true).expect("both are there");
+    // The first line of a file.
+    fs::write(&all[0], text.split_once('\n').unwrap().1).unwrap();
+    let error = verify(&folder, &[], false).expect_err("a line is missing");
+    assert!(error.to_string().contains("named after"), "{error}");
+    let opened = open(&folder);
+    assert!(opened.is_ok(), "the end is whole: {opened:?}");
+    drop(opened);
+    // The whole file.
+    fs::remove_file(&all[0]).unwrap();
+    let rest = verify(&folder, &[Anchor(end)], false).expect("the next record names that head");
+    assert_eq!(rest.first, end.seq + 1);
+    let cut = verify(&folder, &[Anchor(second)], false);
+    assert!(
+        matches!(cut, Err(Unverified::Removed { seq: 2, .. })),
+        "{cut:?}"
+    );
+    let other = Head {
+        seq: end.seq,
+        ..second
+    };
+    let other = verify(&folder, &[Anchor(other)], false);
+    assert!(
+        matches!(other, Err(Unverified::OtherThanNoted { .. })),
+        "{other:?}"
+    );
+    let cut = verify(&folder, &[], true);
+    assert!(matches!(cut, Err(Unverified::NotWhole { .. })), "{cut:?}");
+}
+
+#[test]
+fn files_of_others_are_left_alone() {
+    let (_held, folder) = folder();
+    let head = write(&folder, ALL, 2);
+    for name in [
+        "audit-notes.jsonl",
+        "audit-1.jsonl",
+        "audit-00000000000000000x01.jsonl",
+    ] {
+        fs::write(folder.join(name), "mine\n").unwrap();
+    }
+    let opened = open(&folder).expect("it opens");
+    assert_eq!((opened.head, &opened.torn), (head, &None));
+    drop(opened);
+    write(&folder, Rotation { bytes: 1, keep: 2 }, 4);
+    verify(&folder, &[], false).expect("it verifies");
+    let notes = fs::read_to_string(folder.join("audit-notes.jsonl"));
+    assert_eq!(notes.unwrap(), "mine\n");
+}
+
+#[test]
+fn a_file_that_was_moved_away_is_not_written_to() {
+    let (_held, folder) = folder();
+    write(&folder, ALL, 1);
+    let opened = open(&folder).expect("it opens");
+    let (audit, writing) = start(opened, ALL, rules).expect("the writer starts");
+    let path = only_file(&folder);
+    let away = folder.join("elsewhere");
+    fs::rename(&path, &away).unwrap();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().build().unwrap().block_on(async {
+        let first = audit.place().await.expect("a place");
+        let first = first.put(b"{\"n\":1}".to_vec());
+        let error = first.wait().await.expect_err("nobody would find it");
+        assert!(error.0.contains("moved away"), "{error}");
+        assert!(audit.place().await.is_err(), "nothing new is taken");
+        fs::rename(&away, &path).unwrap();
+        let begun = std::time::Instant::now();
+        while audit.fault().is_some() {
+            assert!(begun.elapsed().as_secs() < 60, "it is tried again");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    });
+    drop(audit);
+    writing.join().expect("it ends");
+    let head = verify(&folder, &[], true).expect("it verifies").head;
+    assert_eq!(head.seq, 4, "rules twice, and both records");
+}
+
+#[test]
 fn an_end_that_was_cut_off_is_found_by_an_anchor_alone() {
     let (_held, folder) = folder();
     let noted = write(&folder, ALL, 5);
     with_lines(&folder, |lines| lines.truncate(4));
-    verify(&folder, &[]).expect("a chain cannot know its end");
-    let cut = verify(&folder, &[Anchor(noted)]);
+    verify(&folder, &[], false).expect("a chain cannot know its end");
+    let cut = verify(&folder, &[Anchor(noted)], false);
     assert!(
         matches!(cut, Err(Unverified::CutOff { seq: 6, end: 4 })),
         "{cut:?}"
     );
     let other = Anchor(Head { seq: 2, ..noted });
-    let other = verify(&folder, &[other]);
+    let other = verify(&folder, &[other], false);
     assert!(
         matches!(other, Err(Unverified::OtherThanNoted { seq: 2, .. })),
         "{other:?}"
@@ -183,7 +308,9 @@ fn a_torn_end_is_taken_off_kept_and_told_wherever_it_was_torn() {
         + 1;
     for cut in [last + 1, last + 40, whole.len() - 2, whole.len() - 1] {
         fs::write(&path, &whole[..cut]).unwrap();
-        let error = verify(&folder, &[]).expect_err("it is torn").to_string();
+        let error = verify(&folder, &[], false)
+            .expect_err("it is torn")
+            .to_string();
         assert!(error.contains("in the middle"), "{error}");
         let opened = open(&folder).expect("it opens");
         let torn = opened.torn.clone().expect("told");
@@ -198,7 +325,7 @@ fn a_torn_end_is_taken_off_kept_and_told_wherever_it_was_torn() {
     fs::write(&path, &holes).unwrap();
     assert!(open(&folder).expect("it opens").torn.is_some());
     write(&folder, ALL, 1);
-    verify(&folder, &[]).expect("the chain goes on behind it");
+    verify(&folder, &[], false).expect("the chain goes on behind it");
 }
 
 #[test]
@@ -214,19 +341,19 @@ fn files_rotate_in_one_chain_and_old_ones_go() {
     for file in &all {
         let text = fs::read_to_string(file).unwrap();
         assert!(text.lines().next().unwrap().contains("\"kind\":\"rules\""));
-        verify(file, &[]).expect("each file verifies by itself");
+        verify(file, &[], false).expect("each file verifies by itself");
     }
-    verify(&folder, &[]).expect("so do all together");
+    verify(&folder, &[], false).expect("so do all together");
     let head = write(&folder, Rotation { keep: 2, ..small }, 12);
     let kept = files(&folder).unwrap();
     assert_eq!(kept.len(), 2);
-    let verified = verify(&folder, &[Anchor(head)]).expect("what is kept verifies");
+    let verified = verify(&folder, &[Anchor(head)], false).expect("what is kept verifies");
     assert!(verified.first > 1);
     // A file in the middle that is missing is found.
     let (_held, folder) = self::folder();
     write(&folder, small, 20);
     fs::remove_file(&files(&folder).unwrap()[1]).unwrap();
-    let error = verify(&folder, &[])
+    let error = verify(&folder, &[], false)
         .expect_err("a file is missing")
         .to_string();
     assert!(error.contains("missing"), "{error}");
@@ -239,7 +366,7 @@ fn a_last_file_without_a_line_is_gone_on_with() {
     fs::write(folder.join(scan::file_name(head.seq + 1)), b"").unwrap();
     assert_eq!(open(&folder).expect("it opens").head, head);
     write(&folder, ALL, 1);
-    assert_eq!(verify(&folder, &[]).expect("it verifies").lines, 6);
+    assert_eq!(verify(&folder, &[], false).expect("it verifies").lines, 6);
 }
 
 #[test]
@@ -276,7 +403,7 @@ fn what_cannot_be_written_is_kept_and_written_later_and_nothing_new_is_taken() {
     });
     drop(audit);
     writing.join().expect("it ends");
-    verify(&folder, &[]).expect("it verifies");
+    verify(&folder, &[], false).expect("it verifies");
     let all = files(&folder).unwrap();
     let texts: String = all
         .iter()

@@ -1,8 +1,9 @@
 //! `arbiter audit verify`: every line of a file or folder against its hash and the line before it, and the whole against
 //! heads that were noted elsewhere. The first fault is named.
 //!
-//! A chain shows what was edited, taken out, put in or moved. It cannot show that its end was cut off: for that, the
-//! head is noted where nobody who can write the files gets at it, and given as an anchor.
+//! A chain shows what was edited, taken out, put in or moved. It cannot show that its end was cut off, nor whether whole
+//! files of its beginning were removed by right: for that, the head is noted where nobody who can write the files gets
+//! at it, and given as an anchor. An anchor holds only where its record is there, or the one that follows it.
 
 use std::{
     io,
@@ -13,7 +14,7 @@ use std::{
 use chiffon_common::Digest;
 
 use super::{
-    line::Head,
+    line::{Head, Link},
     scan::{Fault, Lines, files, follow},
 };
 
@@ -59,6 +60,12 @@ pub(crate) enum Unverified {
     },
     #[error("record {seq} was noted, but the chain ends at {end}: its end was cut off")]
     CutOff { seq: u64, end: u64 },
+    #[error(
+        "record {seq} was noted, but the chain begins at {first}: what was before is not there; where audit.keep has removed it, give a later anchor"
+    )]
+    Removed { seq: u64, first: u64 },
+    #[error("the chain begins at {first}: what was before is not there")]
+    NotWhole { first: u64 },
     #[error("there is no audit file in {}", .0.display())]
     Nothing(PathBuf),
     #[error("{} cannot be read: {source}", path.display())]
@@ -66,7 +73,9 @@ pub(crate) enum Unverified {
 }
 
 /// Verifies a file or all files of a folder.
-pub(crate) fn verify(path: &Path, anchors: &[Anchor]) -> Result<Verified, Unverified> {
+///
+/// With `whole`, a chain that does not begin with the first record of all is refused.
+pub(crate) fn verify(path: &Path, anchors: &[Anchor], whole: bool) -> Result<Verified, Unverified> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| Unverified::Unreadable { path, source }
@@ -86,6 +95,7 @@ pub(crate) fn verify(path: &Path, anchors: &[Anchor]) -> Result<Verified, Unveri
             })?;
             if head.is_none() {
                 first = link.seq;
+                begins(anchors, &link)?;
             }
             let now = Head {
                 seq: link.seq,
@@ -96,6 +106,9 @@ pub(crate) fn verify(path: &Path, anchors: &[Anchor]) -> Result<Verified, Unveri
         }
     }
     let head = head.ok_or_else(|| Unverified::Nothing(path.to_owned()))?;
+    if whole && first > 1 {
+        return Err(Unverified::NotWhole { first });
+    }
     let beyond = anchors.iter().find(|anchor| anchor.0.seq > head.seq);
     if let Some(Anchor(noted)) = beyond {
         let (seq, end) = (noted.seq, head.seq);
@@ -107,6 +120,18 @@ pub(crate) fn verify(path: &Path, anchors: &[Anchor]) -> Result<Verified, Unveri
         first,
         head,
     })
+}
+
+/// The beginning against what was noted: the first record names the hash of the one before it.
+fn begins(anchors: &[Anchor], link: &Link) -> Result<(), Unverified> {
+    let (first, before) = (link.seq, link.seq.saturating_sub(1));
+    let lost = anchors.iter().find(|anchor| anchor.0.seq < before);
+    if let Some(Anchor(noted)) = lost {
+        let seq = noted.seq;
+        return Err(Unverified::Removed { seq, first });
+    }
+    let (seq, hash) = (before, link.prev);
+    holds(anchors, Head { seq, hash })
 }
 
 fn holds(anchors: &[Anchor], now: Head) -> Result<(), Unverified> {

@@ -5,9 +5,10 @@
 //! truth, and a decision that is in force without one would be a hole in it.
 
 use std::{
-    fs::File,
+    fs::{self, File, Metadata},
     io::{self, Write},
-    path::PathBuf,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -275,6 +276,7 @@ impl Writer {
         let path = self.folder.join(file_name(self.head.seq + 1));
         let mut file = LastFile {
             file: appending(&path)?,
+            path,
             length: 0,
         };
         sync_folder(&self.folder)?;
@@ -321,9 +323,11 @@ fn append<'a>(
     for record in records {
         end = chain(end, record, lines);
     }
+    let about = to.file.metadata()?;
+    is_there(&to.path, &about)?;
     // Takes off what a failed try has left, and makes the kernel write the same bytes anew: after a failed fsync it
     // holds them for written.
-    if to.file.metadata()?.len() != to.length {
+    if about.len() != to.length {
         to.file.set_len(to.length)?;
     }
     to.file.write_all(lines)?;
@@ -331,4 +335,18 @@ fn append<'a>(
     to.length += lines.len() as u64;
     *head = end;
     Ok(())
+}
+
+/// Whether the name still leads to the file that is held open. Records in one that was removed or moved away would be
+/// found by nobody.
+fn is_there(path: &Path, held: &Metadata) -> io::Result<()> {
+    let why = match fs::metadata(path) {
+        Ok(found) if (found.dev(), found.ino()) == (held.dev(), held.ino()) => return Ok(()),
+        Ok(_) => "another file is in its place".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(io::Error::other(format!(
+        "{} was removed or moved away ({why}); bring it back, or start arbiter again",
+        path.display()
+    )))
 }

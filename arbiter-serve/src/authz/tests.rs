@@ -209,8 +209,52 @@ async fn one_that_is_down_is_no_decision() {
         connections: Arc::default(),
     };
     drop(listener);
-    let word = fake.asking(|_| {}).ask(&question("t", "a")).await;
+    let asking = fake.asking(|_| {});
+    let word = asking.ask(&question("t", "a")).await;
     assert_eq!(word, Ok(Authorisation::Unavailable));
+    // The log tells why.
+    let why = asking.asked(&question("t", "a")).await.expect_err("down");
+    assert!(why.contains("refused"), "{why}");
+}
+
+#[tokio::test]
+async fn a_denial_holds_in_whatever_form() {
+    let long = "x".repeat(257);
+    let forbidden = r#"{"v":0,"decision":"deny"}"#;
+    let length = forbidden.len();
+    for answer in [
+        ok(r#"{"decision":"deny"}"#),
+        ok(r#"{"v":1,"decision":"deny"}"#),
+        ok(r#"{"v":0,"decision":"DENY"}"#),
+        ok(&format!(
+            r#"{{"v":0,"decision":"deny","reason_code":"{long}"}}"#
+        )),
+        format!("HTTP/1.1 403 No\r\ncontent-length: {length}\r\n\r\n{forbidden}"),
+    ] {
+        let said = answer.clone();
+        let fake = Fake::start(move |_| Some(said.clone())).await;
+        let word = fake.asking(|_| {}).ask(&question("t", "a")).await;
+        assert!(
+            matches!(word, Ok(Authorisation::Deny { rule: None, .. })),
+            "{answer:.200}: {word:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn waiting_for_a_place_is_no_word_of_the_authoriser() {
+    let fake = Fake::start(|_| Some(ok(r#"{"v":0,"decision":"deny"}"#))).await;
+    let mut asking = fake.asking(|settings| settings.in_flight = 1);
+    asking.settings.timeout = Duration::from_millis(100);
+    let counted = asking.count(&"t".parse().unwrap()).expect("a place");
+    let held = counted.0.free.acquire().await.expect("the only place");
+    assert_eq!(asking.ask(&question("t", "a")).await, Err(Crowded));
+    assert_eq!(fake.asked.load(Ordering::SeqCst), 0, "it was not asked");
+    drop(held);
+    // Sent again, it is asked, with its whole time before it.
+    asking.settings.timeout = Duration::from_secs(60);
+    let word = asking.ask(&question("t", "a")).await;
+    assert!(matches!(word, Ok(Authorisation::Deny { .. })), "{word:?}");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use chiffon_arbiter::{
     Authz, AuthzMode, FailMode, Gates, Grant, Pattern, Planner, Policy, Probability, Rate,
     ReplyPolicy,
 };
-use chiffon_common::Permission;
+use chiffon_common::{Permission, RoomId, TenantId};
 use serde::de::{DeserializeOwned, IntoDeserializer, value::Error};
 use serde_json::Value;
 
@@ -38,7 +38,7 @@ pub(super) fn read(whole: &mut Section, asked: Asked, faults: &mut Faults) -> Op
             Some(rest) => format!("policy.grants{rest}"),
             None => fault.path.clone(),
         };
-        faults.contradiction(format!("{path} {}", fault.why), fault.todo);
+        faults.contradiction(format!("{path}: {}", fault.why), fault.todo);
     }
     contradictions.is_empty().then_some(policy)
 }
@@ -178,7 +178,20 @@ fn grants(policy: &mut Section, faults: &mut Faults) -> Vec<Grant> {
         let (actor, kind) = (pattern("actor"), pattern("kind"));
         let (tenant, room) = (pattern("tenant"), pattern("room"));
         let role = section.text("role", faults).unwrap_or_default();
+        let name = section.name().to_owned();
         section.finish(faults);
+        if !fits_some(&tenant, |text| text.parse::<TenantId>().is_ok()) {
+            let permitted = "the name of a tenant, or its beginning and *";
+            faults.invalid(&format!("{name}.tenant"), &tenant.0, permitted);
+        }
+        if !fits_some(&room, |text| text.parse::<RoomId>().is_ok()) {
+            let permitted = "the name of a room, or its beginning and *";
+            faults.invalid(&format!("{name}.room"), &room.0, permitted);
+        }
+        if !fits_some_kind(&kind) {
+            let permitted = "person, service, agent, or the beginning of one and *";
+            faults.invalid(&format!("{name}.kind"), &kind.0, permitted);
+        }
         grants.push(Grant {
             role,
             actor,
@@ -188,6 +201,21 @@ fn grants(policy: &mut Section, faults: &mut Faults) -> Vec<Grant> {
         });
     }
     grants
+}
+
+/// Whether there can be a name that a pattern fits. Stars that stand elsewhere are the policy's to refuse.
+fn fits_some(pattern: &Pattern, is_name: impl Fn(&str) -> bool) -> bool {
+    let begin = pattern.0.strip_suffix('*').unwrap_or(&pattern.0);
+    begin.is_empty() || begin.contains('*') || is_name(begin)
+}
+
+/// Callers name three kinds.
+fn fits_some_kind(pattern: &Pattern) -> bool {
+    let is_misplaced = pattern.0.trim_end_matches('*').contains('*');
+    is_misplaced
+        || ["person", "service", "agent"]
+            .iter()
+            .any(|kind| pattern.fits(kind))
 }
 
 /// A variant by its name on the wire.

@@ -58,6 +58,11 @@ impl Section {
         }
     }
 
+    /// Dotted.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     fn dotted(&self, key: &str) -> String {
         match self.name.as_str() {
             "" => key.to_owned(),
@@ -138,6 +143,23 @@ impl Section {
             Value::String(text) if !text.is_empty() => Some(text),
             other => {
                 faults.invalid(&self.dotted(key), other, "a text");
+                None
+            }
+        }
+    }
+
+    /// Whether a key is there, with a value.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.left.get(key).is_some_and(|value| !value.is_null())
+    }
+
+    /// A text that nobody may read: no fault shows what was found.
+    pub(super) fn secret(&mut self, key: &str, faults: &mut Faults) -> Option<String> {
+        match self.take(key, faults)? {
+            Value::String(text) if !text.is_empty() => Some(text),
+            _ => {
+                let permitted = "a text; in quotes where it looks like a number";
+                faults.invalid(&self.dotted(key), "no text", permitted);
                 None
             }
         }

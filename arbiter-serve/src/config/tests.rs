@@ -193,6 +193,48 @@ fn each_wrong_value_is_told_with_its_key_and_what_is_permitted() {
             "policy.grants[0].rom",
             "policy.grants[0].room",
         ),
+        (
+            "authz: {fail_mode: allow}",
+            "authz.fail_mode is set, and authz.mode is builtin",
+            "external_http",
+        ),
+        ("authz: {cache: 5}", "authz.cache", "external_http"),
+        (
+            "authz: {token: 0123456789abcdef}",
+            "authz.token",
+            "external_http",
+        ),
+        ("store: {type: sqlite, rooms: 3}", "store.rooms", "memory"),
+        (
+            "store: {type: sqlite, remembered_plans: 3}",
+            "store.remembered_plans",
+            "memory",
+        ),
+        (
+            "store: {retention_days: 3}",
+            "store.retention_days",
+            "sqlite or postgres",
+        ),
+        (
+            "store: {type: postgres, url: \"mysql://a/b\"}",
+            "store.url",
+            "postgres://",
+        ),
+        (
+            "policy: {roles: {a: []}, grants: [{role: a, kind: persn}]}",
+            "policy.grants[0].kind",
+            "person",
+        ),
+        (
+            "policy: {roles: {a: []}, grants: [{role: a, tenant: \"a b\"}]}",
+            "policy.grants[0].tenant",
+            "a tenant",
+        ),
+        (
+            "policy: {roles: {a: []}, grants: [{role: a, room: \"a b*\"}]}",
+            "policy.grants[0].room",
+            "a room",
+        ),
         ("store: {type: mysql}", "store.type", "postgres"),
         ("store: {type: postgres}", "store.url", "postgres://"),
         ("store: {path: x.db}", "store.path", "sqlite"),
@@ -216,6 +258,44 @@ fn each_wrong_value_is_told_with_its_key_and_what_is_permitted() {
         let faults = read(text).expect_err(text);
         let says = |fault: &Problem| fault.detail.contains(key) && fault.todo.contains(todo);
         assert!(faults.iter().any(says), "{text}: {faults:#?}");
+    }
+}
+
+#[test]
+fn no_fault_shows_a_secret() {
+    for (text, secret) in [
+        ("token: 12345678901234567890", "1234567890"),
+        ("token: [hidden-hidden-hidden]", "hidden"),
+        (
+            "authz: {mode: external_http, endpoint: \"http://a/b\", token: 12345678901234567890}",
+            "1234567890",
+        ),
+        (
+            "authz: {mode: external_http, endpoint: \"http://u:hidden@a/b\"}",
+            "hidden",
+        ),
+        (
+            "store: {type: postgres, url: \"mysql://u:hidden@a/b\"}",
+            "hidden",
+        ),
+        ("store: {type: postgres, url: [\"u:hidden@a/b\"]}", "hidden"),
+    ] {
+        let faults = read(text).expect_err(text);
+        let said = format!("{faults:?}");
+        assert!(!said.contains(secret), "{said}");
+    }
+}
+
+#[test]
+fn one_mistake_is_told_once() {
+    for text in [
+        "authz: {mode: external_http, endpoint: \"https://a/b\"}",
+        "authz: {mode: externl, endpoint: \"http://a/b\", fail_mode: deny}",
+        "policy: {roles: {a: []}, grants: [{role: a, tenant: \"a*b\"}]}",
+        "policy: {roles: {a: []}, grants: [{role: a, kind: \"p*n\"}]}",
+    ] {
+        let faults = read(text).expect_err(text);
+        assert_eq!(faults.len(), 1, "{text}: {faults:#?}");
     }
 }
 

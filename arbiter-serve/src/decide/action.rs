@@ -96,7 +96,9 @@ impl Arbiter {
         };
         let (receipt, next) = match judged {
             Noting::Malformed(error) => {
-                return self.note(about, Err(malformed(&error)), place).map(Some);
+                return self
+                    .note(about, Err(malformed(&error, "")), place)
+                    .map(Some);
             }
             Noting::Refused(reason) => {
                 let field = match reason {

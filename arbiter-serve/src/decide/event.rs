@@ -116,7 +116,7 @@ impl Arbiter {
             Judgement::Malformed(error) => {
                 return Ok(Step::Over(self.note(
                     about,
-                    Err(malformed(&error)),
+                    Err(malformed(&error, "/content/text")),
                     place,
                 )?));
             }

@@ -75,7 +75,9 @@ impl Arbiter {
         };
         let (plan, next) = match (judged, &asked) {
             (Closing::Malformed(error), _) => {
-                return self.note(about, Err(malformed(&error)), place).map(Some);
+                return self
+                    .note(about, Err(malformed(&error, "/text")), place)
+                    .map(Some);
             }
             (Closing::Refused(reason), _) => {
                 let said = Err(by_rule(reason, "plan_id"));

@@ -143,7 +143,20 @@ fn too_long_and_control_characters() {
         wrong["content"]["text"] = json!(text);
         let problem = refused(&served, "/v0/events", wrong.to_string().as_bytes(), 422);
         assert_eq!(problem["code"], code);
+        assert_eq!(
+            problem["errors"][0]["pointer"], "/content/text",
+            "{problem}"
+        );
     }
+    let mut wrong = event("bad", "e-1", "room");
+    wrong["actor"]["kind"] = json!("");
+    let problem = refused(&served, "/v0/events", wrong.to_string().as_bytes(), 400);
+    assert_eq!(problem["errors"][0]["pointer"], "/actor/kind", "{problem}");
+    let (_, plan) = served.post("/v0/events", &event("well", "asks", "asks"));
+    let empty = generation(&plan, " ").to_string();
+    let problem = refused(&served, "/v0/generations", empty.as_bytes(), 422);
+    assert_eq!(problem["errors"][0]["pointer"], "/text", "{problem}");
+    assert_eq!(problem["detail"], "the text is empty");
     // The longest that is permitted.
     let mut long = event("well", "long", "long");
     long["content"]["text"] = json!("ä".repeat(8_000));
@@ -322,6 +335,65 @@ fn a_caller_that_hangs_up_or_dawdles_harms_nobody() {
     slow.set_read_timeout(Some(Duration::from_millis(1)))
         .expect("a bound");
     let _nothing = slow.read(&mut [0; 1]);
+}
+
+#[test]
+fn an_audit_folder_that_goes_away_stops_all_decisions() {
+    let place = Place::new(OPEN);
+    let served = place.serve();
+    let (_, plan) = served.post("/v0/events", &event("well", "e-1", "room"));
+    assert_eq!(action_of(&plan), "request_generation");
+    fs::remove_dir_all(place.audit()).expect("it is removed");
+    for id in ["e-2", "e-3"] {
+        let sent = event("well", id, id).to_string();
+        let problem = refused(&served, "/v0/events", sent.as_bytes(), 503);
+        assert_eq!(problem["code"], 5030, "{problem}");
+    }
+    let (status, health) = http::call(served.address(), "GET", "/v0/healthz", &[], b"");
+    assert_eq!(status, 503, "{health}");
+    assert!(health.contains("moved away"), "{health}");
+}
+
+#[test]
+fn full_rooms_are_told_as_such() {
+    let place = Place::new(&format!("{OPEN}\nstore: {{rooms: 3}}\n"));
+    let served = place.serve();
+    let problem = (0..5)
+        .map(|n| {
+            served.post(
+                "/v0/events",
+                &event("well", &format!("e-{n}"), &format!("r-{n}")),
+            )
+        })
+        .find(|(status, _)| *status != 200);
+    let (status, problem) = problem.expect("there are more rooms than places");
+    assert_eq!((status, &problem["code"]), (503, &json!(5602)), "{problem}");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.starts_with("3 rooms are in use"), "{problem}");
+    assert!(
+        problem["todo"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("store.rooms"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn a_configuration_that_is_not_there_is_not_in_order() {
+    let place = Place::new("");
+    place.done(&["config", "check"]);
+    fs::remove_file(place.path().join("config.yaml")).expect("it is removed");
+    let output = place.run(&["config", "check"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).expect("text");
+    assert!(said.contains("there is no config.yaml"), "{said}");
+    place.configure("store: {type: postgres, url: \"postgres://u:hidden@[\"}");
+    let said = place.refused(&["serve", "--listen", "127.0.0.1:0"]);
+    assert!(
+        said.contains("store.url") && !said.contains("hidden") && !said.contains("report"),
+        "{said}"
+    );
 }
 
 #[test]
