@@ -441,6 +441,10 @@ async fn requests_that_ended_long_ago_are_forgotten_with_a_record() {
             "{told}"
         );
     }
+    let (status, told) = world
+        .post(&format!("/api/v1/requests/{old}/replay"), json!({}))
+        .await;
+    assert_eq!((status, &told["code"]), (410, &json!(5318)), "{told}");
     let stranger = "0199e2f4-77a1-7c40-8000-000000000009";
     let (status, told) = world.get(&format!("/request/{stranger}")).await;
     assert_eq!((status, &told["code"]), (404, &json!(5004)), "{told}");

@@ -78,6 +78,11 @@ impl Desk<'_> {
                 options: decision.options.clone(),
             });
         }
+        if let (Some(cancelling), "retry") = (&self.run.request.cancelling, answer.choice.as_str())
+        {
+            let by = cancelling.by.clone();
+            return Err(Refusal::NothingStarts { by });
+        }
         match &decision.kind {
             DecisionKind::Approval {
                 digest,

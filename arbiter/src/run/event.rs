@@ -329,6 +329,12 @@ pub enum Refusal {
         /// Who.
         by: String,
     },
+    /// How it ended may still be said, but it is not run again.
+    #[error("it cannot be run again: the request is being cancelled by {by}")]
+    NothingStarts {
+        /// Who cancels it.
+        by: String,
+    },
     /// The standing approval is not for this: another plan, another schedule, too late, or a tier that a person
     /// approves each time.
     #[error("the standing approval is not for this plan: {0}")]

@@ -1,9 +1,9 @@
 //! What of an ended request is recorded in the ledger. The entry is made in the transaction that ends the
 //! request; writing it into the repository is left to the scribe.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chiffon_arbiter::{RequestState, Run, Task, TaskState};
+use chiffon_arbiter::{Outcome, RequestState, Run, Task, TaskState};
 use chiffon_common::{ErrorCode, HostName, HostOutcome, Redactor, Step, Tier};
 use chiffon_store::LedgerEntryRow;
 use jiff::Timestamp;
@@ -108,6 +108,12 @@ fn step_doc(run: &Run, step: &Step) -> Option<StepDoc> {
         .flatten()
         .filter_map(|(host, summary)| Some((host.parse().ok()?, summary.outcome)))
         .collect();
+    let changes = step.tier > Tier::Zero && step.verifies.is_none();
+    let changed_before = match changes {
+        true => changed_before(task.outcome.as_ref()),
+        false => BTreeSet::new(),
+    };
+    let outcome = step_outcome(task);
     let mut parameters = step.parameters.clone();
     for name in &step.secret_parameters {
         if let Some(value) = parameters.get_mut(name) {
@@ -121,10 +127,13 @@ fn step_doc(run: &Run, step: &Step) -> Option<StepDoc> {
         tier: step.tier,
         hosts: step.hosts.clone(),
         parameters,
-        outcome: step_outcome(task),
-        changed: host_outcomes
-            .values()
-            .any(|outcome| *outcome == HostOutcome::Changed),
+        outcome,
+        changed: !changed_before.is_empty()
+            || host_outcomes
+                .values()
+                .any(|outcome| *outcome == HostOutcome::Changed),
+        changes_unknown: changes && is_open(outcome, &step.hosts, &host_outcomes),
+        changed_before,
         host_outcomes,
         duration_seconds: task
             .outcome
@@ -132,6 +141,40 @@ fn step_doc(run: &Run, step: &Step) -> Option<StepDoc> {
             .map_or(0.0, |outcome| outcome.duration_seconds),
         evidence: step.verifies.map(|_| evidence(task)),
     })
+}
+
+/// The hosts that counted a change and whose outcome is another word.
+fn changed_before(outcome: Option<&Outcome>) -> BTreeSet<HostName> {
+    let hosts = outcome.into_iter().flat_map(|outcome| &outcome.hosts);
+    hosts
+        .filter(|(_, host)| host.changed > 0 && host.outcome != HostOutcome::Changed)
+        .filter_map(|(host, _)| host.parse().ok())
+        .collect()
+}
+
+/// Whether a step that ended like this may have changed what nobody counted: a run that was stopped or cut off tells
+/// of no task that it was in the middle of, unless it came to its last count on every host.
+fn is_open(
+    outcome: StepOutcome,
+    hosts: &[HostName],
+    counted: &BTreeMap<HostName, HostOutcome>,
+) -> bool {
+    let ended = |host: &HostName| {
+        let outcome = counted.get(host);
+        !matches!(
+            outcome,
+            None | Some(HostOutcome::NotReached | HostOutcome::Unreachable)
+        )
+    };
+    match outcome {
+        StepOutcome::Unknown => true,
+        StepOutcome::Cancelled | StepOutcome::Interrupted => !hosts.iter().all(ended),
+        // A person's word that it is done counts nothing.
+        StepOutcome::Completed => counted
+            .values()
+            .all(|outcome| *outcome == HostOutcome::NotReached),
+        StepOutcome::Failed | StepOutcome::NotRun => false,
+    }
 }
 
 /// What a check found, by host. Redacted by the agent, as all that it reports.
@@ -175,4 +218,62 @@ pub(crate) fn redactor(steps: &[Step]) -> Redactor {
             .map(str::to_owned)
     });
     Redactor::new(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use chiffon_common::HostSummary;
+
+    use super::*;
+
+    #[test]
+    fn a_host_that_failed_or_went_away_after_a_change_was_changed() {
+        let words = [
+            ("a", HostOutcome::Changed, 1),
+            ("b", HostOutcome::Failed, 2),
+            ("c", HostOutcome::Unreachable, 1),
+            ("d", HostOutcome::Unreachable, 0),
+            ("e", HostOutcome::Ok, 0),
+        ];
+        let hosts = words.map(|(host, outcome, changed)| {
+            let summary = HostSummary {
+                outcome,
+                changed,
+                ..HostSummary::default()
+            };
+            (host.to_owned(), summary)
+        });
+        let outcome = Outcome {
+            hosts: hosts.into(),
+            ..Outcome::default()
+        };
+        let told = changed_before(Some(&outcome));
+        let told: Vec<_> = told.iter().map(HostName::as_str).collect();
+        assert_eq!(told, ["b", "c"], "of a, its own word says it");
+        assert!(changed_before(None).is_empty());
+    }
+
+    #[test]
+    fn what_was_stopped_before_its_last_count_is_not_known() {
+        use HostOutcome as Host;
+        use StepOutcome as Step;
+        let names: [HostName; 2] = ["a", "b"].map(|name| name.parse().unwrap());
+        for (outcome, counted, open) in [
+            (Step::Unknown, &[Host::Ok, Host::Ok][..], true),
+            (Step::Interrupted, &[], true),
+            (Step::Interrupted, &[Host::Ok, Host::Unreachable], true),
+            (Step::Cancelled, &[], true),
+            (Step::Cancelled, &[Host::Changed], true),
+            (Step::Cancelled, &[Host::NotReached, Host::NotReached], true),
+            (Step::Cancelled, &[Host::Ok, Host::Failed], false),
+            (Step::Completed, &[], true),
+            (Step::Completed, &[Host::Ok, Host::NotReached], false),
+            (Step::Failed, &[Host::Failed], false),
+            (Step::NotRun, &[], false),
+        ] {
+            let by_host = names.iter().cloned().zip(counted.iter().copied()).collect();
+            let told = is_open(outcome, &names, &by_host);
+            assert_eq!(told, open, "{outcome:?} {counted:?}");
+        }
+    }
 }

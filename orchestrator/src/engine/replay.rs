@@ -50,7 +50,10 @@ impl Shared {
         let tenant = &self.settings.tenant;
         let store = |error| store_problem(&error);
         let rows = self.store.run(tenant, request).await.map_err(store)?;
-        let rows = rows.ok_or_else(|| no_request(request))?;
+        let Some(rows) = rows else {
+            let forgotten = self.forgotten(request).await.map_err(store)?;
+            return Err(forgotten.unwrap_or_else(|| no_request(request)));
+        };
         let mut events = self
             .store
             .run_events(tenant, request)

@@ -332,6 +332,10 @@ impl From<Refusal> for Refused {
                 ErrorCode::CancelledByPerson,
                 "nothing of it is started; ask again for a new one",
             ),
+            Refusal::NothingStarts { .. } => (
+                ErrorCode::CancelledByPerson,
+                "look at the host and say how it ended, completed or failed; to run it again, ask anew",
+            ),
             Refusal::NotStanding(_) => {
                 (ErrorCode::StandingRefused, "let a person approve this plan")
             }

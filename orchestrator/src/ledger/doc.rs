@@ -2,7 +2,7 @@
 //! only source of the commit. Masking secret parameters is left to the engine; what stands here is
 //! published.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chiffon_common::{
     Digest, EntryId, ErrorCode, HostName, HostOutcome, Parameters, RequestId, TaskId, Tier,
@@ -66,8 +66,14 @@ pub struct StepDoc {
     pub parameters: Parameters,
     /// How it ended.
     pub outcome: StepOutcome,
-    /// Whether anything was changed anywhere.
+    /// Whether anything is known to have been changed anywhere.
     pub changed: bool,
+    /// It ended so that nobody can tell whether it changed more. Written only where it is so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub changes_unknown: bool,
+    /// Where something was changed before the host failed or did not answer any more. Written only where there is one.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub changed_before: BTreeSet<HostName>,
     /// How it went on each host, as far as it is known.
     #[serde(default)]
     pub host_outcomes: BTreeMap<HostName, HostOutcome>,
@@ -133,11 +139,12 @@ impl StepDoc {
             && self.outcome != StepOutcome::NotRun;
         let hosts = self.hosts.iter().filter(move |_| changes);
         let known = hosts.map(|host| (host, self.host_outcomes.get(host).copied()));
-        known.filter(|(_, outcome)| {
-            !matches!(
+        known.filter(|(host, outcome)| {
+            let untouched = matches!(
                 outcome,
                 Some(HostOutcome::Unreachable | HostOutcome::NotReached)
-            )
+            );
+            !untouched || self.changed_before.contains(*host)
         })
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn files(row: &LedgerEntryRow, doc: &LedgerDoc) -> BTreeMap<String, S
     for step in &doc.steps {
         for (host, outcome) in step.touched() {
             let path = host_path(host, step);
-            files.insert(path, document(&host_file(doc, step, outcome)));
+            files.insert(path, document(&host_file(doc, step, host, outcome)));
         }
     }
     files
@@ -55,7 +55,12 @@ pub fn host_folder(host: &HostName) -> String {
     format!("hosts/{shard}/{host}")
 }
 
-fn host_file(doc: &LedgerDoc, step: &StepDoc, outcome: Option<HostOutcome>) -> Pairs {
+fn host_file(
+    doc: &LedgerDoc,
+    step: &StepDoc,
+    host: &HostName,
+    outcome: Option<HostOutcome>,
+) -> Pairs {
     let outcome = match (step.outcome, outcome) {
         // A step that came to its end says how it went on each host; one that did not says how it ended.
         (StepOutcome::Completed | StepOutcome::Failed, Some(outcome)) => word(&outcome),
@@ -65,13 +70,19 @@ fn host_file(doc: &LedgerDoc, step: &StepDoc, outcome: Option<HostOutcome>) -> P
         pair("entry", Node::text(&step.entry)),
         pair("title", Node::text(&step.title)),
         pair("outcome", outcome),
+    ];
+    // The outcome's word alone would leave it open, or say the contrary.
+    if step.changed_before.contains(host) {
+        pairs.push(pair("changed", Node::Scalar("true".to_owned())));
+    }
+    pairs.extend([
         pair("parameters", parameters(step)),
         pair("time", time(doc.ended_at)),
         pair("requester", Node::text(&doc.requester)),
         pair("approvers", list(&doc.approvers)),
         pair("request", Node::text(doc.request_id)),
         pair("task", Node::text(step.task_id)),
-    ];
+    ]);
     pairs.extend(
         doc.plan_digest
             .map(|digest| pair("plan_digest", Node::text(digest))),
@@ -121,7 +132,7 @@ fn step_of(step: &StepDoc) -> Node {
         pair("task", Node::text(step.task_id)),
         pair("tier", Node::Scalar(step.tier.to_string())),
         pair("outcome", word(&step.outcome)),
-        pair("changed", Node::Scalar(step.changed.to_string())),
+        pair("changed", changed(step)),
         pair(
             "duration_seconds",
             Node::Scalar(seconds(step.duration_seconds)),
@@ -130,6 +141,10 @@ fn step_of(step: &StepDoc) -> Node {
         pair("host_outcomes", Node::Map(outcomes.collect())),
         pair("parameters", parameters(step)),
     ];
+    if !step.changed_before.is_empty() {
+        let hosts: Vec<_> = step.changed_before.iter().collect();
+        pairs.push(pair("changed_before_it_ended", list(&hosts)));
+    }
     if let Some(evidence) = &step.evidence {
         let found = evidence
             .iter()
@@ -147,6 +162,13 @@ pub(super) fn seconds(value: f64) -> String {
         0.0
     };
     format!("{finite:.1}")
+}
+
+fn changed(step: &StepDoc) -> Node {
+    match (step.changed, step.changes_unknown) {
+        (false, true) => Node::text("unknown"),
+        (changed, _) => Node::Scalar(changed.to_string()),
+    }
 }
 
 fn pair(key: &str, node: Node) -> (String, Node) {

@@ -74,10 +74,13 @@ fn of_one(doc: &LedgerDoc) -> String {
 }
 
 fn changes(steps: &[StepDoc]) -> &'static str {
-    if steps.iter().any(|step| step.changed) {
-        "with changes"
-    } else {
-        "without changes"
+    let changed = steps.iter().any(|step| step.changed);
+    let unknown = steps.iter().any(|step| step.changes_unknown);
+    match (changed, unknown) {
+        (true, false) => "with changes",
+        (true, true) => "with changes, and it is not known whether with more",
+        (false, true) => "and it is not known what it changed",
+        (false, false) => "without changes",
     }
 }
 

@@ -1,5 +1,6 @@
 //! Holding the repository against the stored rows: who rewrote, added or lost something. Reads only;
-//! healing is replay and left to the caller. Bits that rotted in older objects are `git fsck`'s to find.
+//! healing is replay and left to the caller. Every object that a batch made is read and hashed again, because gix
+//! takes what a loose file holds for what its name says.
 
 use std::collections::BTreeMap;
 
@@ -174,10 +175,11 @@ impl Verifier {
         if let Some(object) = missing.min() {
             return Err(damaged(object.to_string(), "it does not exist".to_owned()));
         }
-        let unreadable =
-            |error: gix::Error| of_batch(batch_no, LedgerError::object(&commit, &error));
-        let found = self.on_disk.find_commit(commit.0).map_err(unreadable)?;
-        let tree = found.tree().map_err(unreadable)?;
+        let refused = |error: LedgerError| of_batch(batch_no, error);
+        let found = genuine(&self.on_disk, commit.0).map_err(refused)?;
+        let found = found.try_into_commit().and_then(|found| found.tree_id());
+        let found = found.map(|tree| tree.detach());
+        let tree = found.map_err(|error| refused(LedgerError::object(&commit, &error)))?;
         let docs = docs_of(batch, entries).map_err(|error| of_batch(batch_no, error))?;
         let made = entries.iter().zip(&docs);
         // Of several readings of one request the last one stands, as it was written.
@@ -185,10 +187,7 @@ impl Verifier {
             .flat_map(|(entry, doc)| files::files(entry, doc))
             .collect();
         for (path, content) in made {
-            let found = tree.lookup_entry_by_path(&path).map_err(unreadable)?;
-            let object = found.map(|entry| entry.object()).transpose();
-            let object =
-                object.map_err(|error| of_batch(batch_no, LedgerError::object(&path, &error)))?;
+            let object = genuine_at(&self.on_disk, tree, &path).map_err(refused)?;
             if object.is_none_or(|object| object.data != content.as_bytes()) {
                 return Err(damaged(path, "it has another content".to_owned()));
             }
@@ -222,6 +221,39 @@ impl Verifier {
         self.pending.clear();
         self
     }
+}
+
+/// An object whose content is what its name says.
+fn genuine(repository: &Repository, id: ObjectId) -> Result<gix::Object<'_>, LedgerError> {
+    let object = repository.find_object(id);
+    let object = object.map_err(|error| LedgerError::object(&id, &error))?;
+    let is = gix::objs::compute_hash(repository.object_hash(), object.kind, &object.data);
+    match is.map_err(|error| LedgerError::object(&id, &error))? {
+        is if is == id => Ok(object),
+        is => Err(LedgerError::Damaged {
+            object: id.to_string(),
+            why: format!("its file holds another object, {is}"),
+        }),
+    }
+}
+
+/// What lies at this path below a tree, if every tree on the way is genuine and it too.
+fn genuine_at<'r>(
+    repository: &'r Repository,
+    tree: ObjectId,
+    path: &str,
+) -> Result<Option<gix::Object<'r>>, LedgerError> {
+    let mut object = genuine(repository, tree)?;
+    for name in path.split('/') {
+        let unreadable = |error: gix::Error| LedgerError::object(&path, &error);
+        let tree = object.try_into_tree().map_err(unreadable)?;
+        let entry = tree.find_entry(name).map(|entry| entry.oid().to_owned());
+        let Some(id) = entry else {
+            return Ok(None);
+        };
+        object = genuine(repository, id)?;
+    }
+    Ok(Some(object))
 }
 
 fn of_batch(batch_no: u64, error: LedgerError) -> Fault {

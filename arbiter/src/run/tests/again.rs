@@ -205,6 +205,41 @@ fn a_person_says_once_how_it_ended_whether_or_not_anybody_had_asked() {
     assert_eq!(world.starts.len(), 2, "a person's word is another attempt");
 }
 
+/// It would end as cancelled, as if nothing of it had been unknown, and the person would believe it runs again.
+#[test]
+fn what_is_unknown_of_a_cancelled_request_is_not_run_again() {
+    for (by_answer, choice, state) in [
+        (false, "completed", "completed"),
+        (true, "failed", "failed"),
+    ] {
+        let mut world = running(Tier::One, OnInterrupt::Ask);
+        let task = world.task(Mode::Apply, 0);
+        world.dispatch(task).unwrap();
+        let incarnation = life(2);
+        world
+            .apply(RunEvent::JournalLost { task, incarnation })
+            .unwrap();
+        let by = person("local:bob");
+        world.apply(RunEvent::CancelAsked { by }).unwrap();
+        let refused = world.resolve(task, "retry").unwrap_err();
+        let by = "local:bob".to_owned();
+        assert_eq!(refused, Refusal::NothingStarts { by });
+        assert!(
+            refused.to_string().contains("cancelled by local:bob"),
+            "{refused}"
+        );
+        assert_eq!(world.run.tasks[&task].state.name(), "unknown");
+        if by_answer {
+            while world.run.tasks[&task].state.asked().is_none() {
+                assert!(world.fire_next(None), "nobody is ever asked");
+            }
+            assert_eq!(world.answer("retry"), Err(refused));
+        }
+        world.resolve(task, choice).unwrap();
+        assert_eq!(world.run.tasks[&task].state.name(), state);
+    }
+}
+
 #[test]
 fn an_interrupted_task_takes_the_same_words() {
     for (choice, state) in [

@@ -84,3 +84,71 @@ fn a_changed_row_is_told() {
     let fault = rows.verify(&ledger).unwrap_err();
     assert!(matches!(fault, Fault::Rows { batch_no: 3, .. }), "{fault}");
 }
+
+/// Puts the loose file of one object into the place of another's.
+fn forge(folder: &Path, real: &str, forged: &str) -> Vec<u8> {
+    let file = |id: &str| {
+        let (shard, rest) = id.trim().split_at(2);
+        folder.join("objects").join(shard).join(rest)
+    };
+    let before = std::fs::read(file(real)).unwrap();
+    put_back(folder, real, &std::fs::read(file(forged)).unwrap());
+    before
+}
+
+fn put_back(folder: &Path, object: &str, content: &[u8]) {
+    let (shard, rest) = object.trim().split_at(2);
+    let file = folder.join("objects").join(shard).join(rest);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, content).unwrap();
+}
+
+/// gix, as git when it only shows, takes a loose file for what its name says.
+#[test]
+fn an_object_under_the_name_of_another_is_named() {
+    let (folder, _ledger, rows) = written();
+    let folder = folder.path();
+    unpack(folder);
+    let told = || rows.verify(&Ledger::open(folder).unwrap());
+    assert_eq!(told(), Ok(()));
+    let who = ["-c", "user.name=Mallory", "-c", "user.email=m@example.org"];
+    let tree = git(folder, &["rev-parse", "HEAD~1^{tree}"]);
+    let words = ["commit-tree", "-p", "HEAD~2", "-m", "mine", tree.trim()];
+    let commit = git(folder, &[&who[..], &words[..]].concat());
+    let other_tree = git(folder, &["rev-parse", "HEAD~1:hosts"]);
+    let other_blob = git(folder, &["hash-object", "-w", "--no-filters", "--", "HEAD"]);
+    let path = format!(
+        "HEAD~2:{}/write_file.yml",
+        host_folder(&"nas".parse().unwrap())
+    );
+    for (batch, real, forged) in [
+        (2, "HEAD~1", &commit),
+        (1, "HEAD~2^{tree}", &other_tree),
+        (2, "HEAD~1:records", &other_tree),
+        (1, &path, &other_blob),
+    ] {
+        let object = git(folder, &["rev-parse", real]);
+        let before = forge(folder, &object, forged);
+        if real == "HEAD~1" {
+            let log = git(folder, &["log", "--format=%an"]);
+            assert!(log.contains("Mallory"), "git shows the forgery:\n{log}");
+        }
+        let fault = told().unwrap_err();
+        let Fault::Damaged {
+            batch_no,
+            object: named,
+            why,
+        } = &fault
+        else {
+            panic!("{real}: {fault}");
+        };
+        assert_eq!(
+            (*batch_no, named.as_str()),
+            (batch, object.trim()),
+            "{real}"
+        );
+        assert!(why.contains(forged.trim()), "{real}: {why}");
+        put_back(folder, &object, &before);
+        assert_eq!(told(), Ok(()), "{real}");
+    }
+}

@@ -6,7 +6,7 @@ mod healing;
 mod tidy;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     process::{Command, Stdio},
 };
@@ -92,6 +92,8 @@ fn change(n: u32) -> LedgerDoc {
             parameters: parameters.as_object().unwrap().clone(),
             outcome: StepOutcome::Completed,
             changed: true,
+            changes_unknown: false,
+            changed_before: BTreeSet::new(),
             host_outcomes: BTreeMap::from([("nas".parse().unwrap(), HostOutcome::Changed)]),
             evidence: None,
             duration_seconds: 3.21,
@@ -390,6 +392,56 @@ fn a_host_that_was_not_reached_keeps_its_file() {
     );
     doc.steps[0].outcome = StepOutcome::NotRun;
     assert!(hosts_of(&doc).is_empty());
+}
+
+/// Of a host that did not answer any more, and of a run that was stopped, "no changes" would be a lie.
+#[test]
+fn what_was_changed_before_the_end_is_said_and_what_is_not_known_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut ledger = Ledger::open(folder.path()).unwrap();
+    let mut rows = Rows::default();
+    let nas: chiffon_common::HostName = "nas".parse().unwrap();
+    let mut doc = change(1);
+    doc.outcome = RequestOutcome::Cancelled;
+    let step = &mut doc.steps[0];
+    (step.changed, step.changes_unknown) = (false, true);
+    step.outcome = StepOutcome::Cancelled;
+    step.host_outcomes = BTreeMap::new();
+    rows.write(&mut ledger, &[doc.clone()]);
+    let step = &mut doc.steps[0];
+    step.changed = true;
+    step.outcome = StepOutcome::Failed;
+    step.host_outcomes = BTreeMap::from([(nas.clone(), HostOutcome::Unreachable)]);
+    step.changed_before = BTreeSet::from([nas.clone()]);
+    rows.write(&mut ledger, &[doc.clone()]);
+    let said = git(folder.path(), &["log", "--reverse", "--format=%b"]);
+    let said: Vec<_> = said
+        .lines()
+        .filter(|line| line.starts_with("It ended"))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "It ended as cancelled, and it is not known what it changed.",
+            "It ended as cancelled, with changes, and it is not known whether with more.",
+        ]
+    );
+    let record = record_path(doc.ended_at, doc.request_id);
+    let show = |what: &str| git(folder.path(), &["show", what]);
+    let (first, second) = (
+        show(&format!("HEAD~1:{record}")),
+        show(&format!("HEAD:{record}")),
+    );
+    assert!(first.contains("changed: unknown\n"), "{first}");
+    assert!(!first.contains("changed_before"), "{first}");
+    assert!(second.contains("changed: true\n"), "{second}");
+    assert!(second.contains("changed_before_it_ended:\n"), "{second}");
+    let host = show(&format!("HEAD:{}/write_file.yml", host_folder(&nas)));
+    assert!(
+        host.contains("outcome: unreachable\nchanged: true\n"),
+        "{host}"
+    );
+    assert_eq!(rows.verify(&ledger), Ok(()));
 }
 
 #[test]
