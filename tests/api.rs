@@ -48,6 +48,8 @@ mod problems;
 mod records;
 #[path = "api/resets.rs"]
 mod resets;
+#[path = "api/rooms.rs"]
+mod rooms;
 #[path = "api/schedules.rs"]
 mod schedules;
 #[path = "api/schemathesis.rs"]

@@ -11,10 +11,11 @@ mod schedule;
 
 pub use agent::{Agent, AgentEffect, AgentEvent, AgentMoved, AgentState, advance_agent};
 pub use control::{
-    ActionCase, Answering, Authorisation, Authz, AuthzMode, Bucket, Case, Closing, FailMode, Gates,
-    Generating, GenerationCase, Grant, Judgement, Noting, Pattern, Planner, Policy, PolicyFault,
-    Prior, Probability, ProbabilityError, Rate, ReplyPolicy, RoomState, Span, Stage, StageRecord,
-    TenantState, Word, answering_plan, generated, plan_id_of, process, process_answer, reported,
+    ActionCase, AnswerTo, Answering, Authorisation, Authz, AuthzMode, Bucket, Case, Closing,
+    FailMode, Gates, Generating, GenerationCase, Grant, Judgement, Noting, Pattern, Planner,
+    Policy, PolicyFault, Prior, Probability, ProbabilityError, Rate, ReplyPolicy, RoomState, Span,
+    Stage, StageRecord, TenantState, Word, answering_plan, generated, plan_id_of, process,
+    process_answer, reported,
 };
 pub use rules::rules_digest;
 pub use run::{

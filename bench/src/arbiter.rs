@@ -67,6 +67,7 @@ fn event(number: u32) -> anyhow::Result<Event> {
             call: None,
             retry_of: None,
             undo_of: None,
+            answers: None,
         },
         ts: Timestamp::from_second(1_795_000_000 + i64::from(number))?,
     })

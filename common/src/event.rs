@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    EntryId, ErrorCode, EventId, HostName, Parameters, ProjectId, RequestId, RoomId, TenantId,
+    DecisionId, EntryId, ErrorCode, EventId, HostName, Parameters, ProjectId, RequestId, RoomId,
+    TenantId,
 };
 
 /// Longest sentence in characters. Long enough for a pasted log with a question below it, short
@@ -79,6 +80,9 @@ pub struct Content {
     /// The request that this one takes back; `text` says so in words then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_of: Option<Undoing>,
+    /// The question that `text` says yes or no to: the `decision_id` of a `request_approval` that the room was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<DecisionId>,
 }
 
 /// Which request is to be taken back. How is the catalogue's to say, when it is planned.

@@ -207,6 +207,8 @@ pub enum ReasonCode {
     Rejected,
     /// It answers what the room is asked, which cannot be answered in a room.
     ApprovalByLink,
+    /// It says yes or no, and the room is asked nothing that this answers.
+    NothingAsked,
     /// There is no such plan.
     UnknownPlan,
     /// The plan asked for no generation.

@@ -13,7 +13,7 @@ use super::{
     world::{Act, World},
 };
 
-fn event(id: &str, room: &str, text: &str, mentioned: bool) -> Value {
+pub(super) fn event(id: &str, room: &str, text: &str, mentioned: bool) -> Value {
     json!({
         "v": 0, "event_id": id, "tenant_id": "default", "source": "chat", "room_id": room,
         "actor": {"id": "chat:anna", "kind": "person"},
@@ -22,12 +22,12 @@ fn event(id: &str, room: &str, text: &str, mentioned: bool) -> Value {
     })
 }
 
-async fn send(world: &World, path: &str, body: &Value) -> (u16, Value) {
+pub(super) async fn send(world: &World, path: &str, body: &Value) -> (u16, Value) {
     let reply = world.call("POST", path).json(body).send().await;
     (reply.status, reply.json())
 }
 
-async fn plan(world: &World, event: &Value) -> Value {
+pub(super) async fn plan(world: &World, event: &Value) -> Value {
     let (status, plan) = send(world, "/v0/events", event).await;
     assert_eq!(status, 200, "{plan}");
     plan
@@ -270,7 +270,7 @@ async fn the_contracts_are_told_and_health_needs_no_token() {
 }
 
 /// What a room was told after a number, once there is anything.
-async fn told(world: &World, room: &str, after: u64) -> Vec<Value> {
+pub(super) async fn told(world: &World, room: &str, after: u64) -> Vec<Value> {
     let path = format!("/v0/rooms/{room}/messages?after={after}");
     let until = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
     loop {
@@ -285,7 +285,7 @@ async fn told(world: &World, room: &str, after: u64) -> Vec<Value> {
 }
 
 /// A fleet where chat:bob may approve in the rooms of the team.
-async fn chatting() -> World {
+pub(super) async fn chatting() -> World {
     let mut world = World::at_rest(Arc::new(MemoryBus::new()), Act::Complete);
     let entry = world
         .home
@@ -335,6 +335,8 @@ async fn a_room_asks_is_asked_answers_and_is_told() {
     chatter["event_id"] = json!("5");
     assert_eq!(plan(&world, &chatter).await["reason_code"], "reply_policy");
     assert_eq!(world.show(id).await["state"], "awaiting_approval");
+    // What another has asked for takes more than a mere yes: the question is named.
+    bob["content"]["answers"] = action["decision_id"].clone();
     let said = plan(&world, &bob).await;
     assert_eq!(said["reason_code"], "approved", "{said}");
     assert_eq!(plan(&world, &bob).await, said, "the same again");
@@ -364,6 +366,7 @@ async fn a_room_says_no_and_never_approves_tier_two() {
     };
     plan(&world, &event("1", "team", wish, true)).await;
     let asked = told(&world, "team", 0).await.remove(0);
+    // A no permits nothing, so it may be mere.
     assert_eq!(
         plan(&world, &bob("2", "no")).await["reason_code"],
         "rejected"
@@ -382,6 +385,8 @@ async fn a_room_says_no_and_never_approves_tier_two() {
         .await
         .remove(0);
     let id = asked["request_id"].as_str().unwrap();
+    let question = asked["action"]["text"].as_str().unwrap();
+    assert!(!question.contains("yes or no"), "{question}");
     let said = plan(&world, &bob("4", "approve")).await;
     assert_eq!(said["reason_code"], "approval_by_link", "{said}");
     assert!(
@@ -392,5 +397,9 @@ async fn a_room_says_no_and_never_approves_tier_two() {
     // An adapter's word for who asked is no other person: the one who approves types the host name.
     let (status, refused) = world.approve(id).await;
     assert_eq!((status, &refused["code"]), (403, &json!(5206)), "{refused}");
+    assert_eq!(
+        plan(&world, &bob("5", "no")).await["reason_code"],
+        "rejected"
+    );
     world.holds_together().await;
 }

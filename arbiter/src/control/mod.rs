@@ -17,7 +17,7 @@ pub use closing::{
     ActionCase, Closing, GenerationCase, Noting, answering_plan, generated, reported,
 };
 pub use pipeline::{
-    Answering, Case, Judgement, Prior, Stage, StageRecord, Word, plan_id_of, process,
+    AnswerTo, Answering, Case, Judgement, Prior, Stage, StageRecord, Word, plan_id_of, process,
     process_answer,
 };
 pub use policy::{

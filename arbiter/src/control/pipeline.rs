@@ -111,8 +111,26 @@ pub enum Judgement {
 pub struct Answering {
     /// Yes or no.
     pub word: Word,
-    /// What is said where a room is not the place to answer: a change of tier 2, or several questions at once.
-    pub elsewhere: Option<String>,
+    /// What the room is asked.
+    pub to: AnswerTo,
+}
+
+/// What a word answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AnswerTo {
+    /// The question that waits in the room.
+    Question,
+    /// A question that this word does not answer, and what is said of that: of tier 2, one of several, not named.
+    Elsewhere(String),
+    /// Nothing, and what is said of that, if Chiffon was spoken to.
+    Nothing(String),
+}
+
+impl AnswerTo {
+    /// Whether there is a question, so that the word is for who may approve and for nobody else.
+    const fn waits(&self) -> bool {
+        !matches!(self, Self::Nothing(_))
+    }
 }
 
 /// Yes or no.
@@ -171,7 +189,14 @@ fn judge(case: &Case<'_>, answering: Option<&Answering>) -> Result<Judgement, Ca
     for stage in [Stage::Schema, Stage::Idempotency, Stage::RoomState] {
         say(&mut stages, stage, ReasonCode::Pass);
     }
-    let tenant = match gate::pass(case.room, case.tenant, &policy.gate, case.now) {
+    let waits = answering.is_some_and(|answering| answering.to.waits());
+    // A room that rests is not spoken to; what it is asked it may answer all the same.
+    let rested = waits.then(|| RoomState {
+        answered_at: None,
+        ..case.room.clone()
+    });
+    let room = rested.as_ref().unwrap_or(case.room);
+    let tenant = match gate::pass(room, case.tenant, &policy.gate, case.now) {
         Ok(tenant) => tenant,
         Err(shut) => {
             say(&mut stages, Stage::Gate, shut);
@@ -179,11 +204,16 @@ fn judge(case: &Case<'_>, answering: Option<&Answering>) -> Result<Judgement, Ca
         }
     };
     say(&mut stages, Stage::Gate, ReasonCode::Pass);
-    let wanted = match answering {
-        Some(_) => Permission::Approve,
-        None if policy.jobs => Permission::StartAgentJob,
-        None => Permission::RequestGeneration,
+    let wanted = match policy.jobs {
+        _ if waits => Permission::Approve,
+        true => Permission::StartAgentJob,
+        false => Permission::RequestGeneration,
     };
+    // No role makes a person of a service (S32).
+    if waits && event.actor.kind != "person" {
+        say(&mut stages, Stage::Authorisation, ReasonCode::Unauthorized);
+        return Ok(nothing(event, ReasonCode::Unauthorized, stages, tenant));
+    }
     let (said, detail) = match (policy.authz.mode, case.authorisation) {
         (AuthzMode::Builtin, _) => {
             let place = (&event.tenant_id, &event.room_id);
@@ -203,10 +233,13 @@ fn judge(case: &Case<'_>, answering: Option<&Answering>) -> Result<Judgement, Ca
     if !matches!(said, ReasonCode::Pass | ReasonCode::AuthzSkipped) {
         return Ok(nothing(event, said, stages, tenant));
     }
-    if let Some(answering) = answering {
+    if let Some(answering) = answering.filter(|_| waits) {
         return Ok(heard(event, answering, stages, tenant));
     }
     let (intent, because) = policy.planner.intent(event);
+    if let Some(answering) = answering.filter(|_| intent != Intent::Ignore) {
+        return Ok(heard(event, answering, stages, tenant));
+    }
     say(&mut stages, Stage::Intent, because);
     if intent == Intent::Ignore {
         return Ok(nothing(event, because, stages, tenant));
@@ -251,13 +284,14 @@ fn heard(
     mut stages: Vec<StageRecord>,
     tenant: Option<TenantState>,
 ) -> Judgement {
-    let because = match (&answering.elsewhere, answering.word) {
-        (Some(_), _) => ReasonCode::ApprovalByLink,
-        (None, Word::Yes) => ReasonCode::Approved,
-        (None, Word::No) => ReasonCode::Rejected,
+    let (because, text) = match (&answering.to, answering.word) {
+        (AnswerTo::Elsewhere(text), _) => (ReasonCode::ApprovalByLink, Some(text)),
+        (AnswerTo::Nothing(text), _) => (ReasonCode::NothingAsked, Some(text)),
+        (AnswerTo::Question, Word::Yes) => (ReasonCode::Approved, None),
+        (AnswerTo::Question, Word::No) => (ReasonCode::Rejected, None),
     };
     say(&mut stages, Stage::Intent, because);
-    let Some(text) = &answering.elsewhere else {
+    let Some(text) = text else {
         return nothing(event, because, stages, tenant);
     };
     say(&mut stages, Stage::ResponsePlan, because);

@@ -31,6 +31,7 @@ fn event(text: &str) -> Event {
             call: None,
             retry_of: None,
             undo_of: None,
+            answers: None,
         },
         ts: "2026-01-19T12:34:56Z".parse().unwrap(),
     }

@@ -33,6 +33,15 @@ pub(crate) struct Cause {
     pub(crate) claim: Option<KeyClaim>,
     /// What else must be so for it to happen.
     pub(crate) checks: Vec<Check>,
+    /// What is written with it or not at all.
+    pub(crate) along: Option<Box<Along>>,
+}
+
+/// What goes along with an event into its commit. Who brings it looks again where somebody else was faster.
+#[derive(Debug, Clone)]
+pub(crate) struct Along {
+    pub(crate) writes: Vec<Write>,
+    pub(crate) audit: Vec<AuditEntry>,
 }
 
 impl Cause {
@@ -54,6 +63,7 @@ impl Cause {
             trace: None,
             claim: None,
             checks: Vec::new(),
+            along: None,
         }
     }
 }
@@ -190,7 +200,7 @@ impl Shared {
                 Err(Error::Conflict { .. }) if matches!(advanced, Advanced::Refused(_)) => {
                     return Ok(advanced);
                 }
-                Err(error @ Error::Conflict { .. }) => last = error,
+                Err(error @ Error::Conflict { .. }) if cause.along.is_none() => last = error,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -233,7 +243,11 @@ impl Shared {
                 ..entry
             })
         });
-        let audit = audit.transpose()?;
+        let mut audit: Vec<_> = audit.transpose()?.into_iter().collect();
+        if let Some(along) = cause.along.as_deref() {
+            writes.extend(along.writes.iter().cloned());
+            audit.extend(along.audit.iter().cloned());
+        }
         let answered = |claim: &KeyClaim| {
             let view = request_view(&moved.run, now, None);
             let answer = KeptAnswer {
@@ -248,7 +262,7 @@ impl Shared {
             idempotency: cause.claim.as_ref().map(answered).transpose()?,
             checks: [cause.checks.clone(), checks(versions, &moved.effects)].concat(),
             writes,
-            audit: audit.into_iter().collect(),
+            audit,
             outbox,
         })
     }

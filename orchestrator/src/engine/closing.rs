@@ -3,17 +3,18 @@
 
 use chiffon_arbiter::{ActionCase, Closing, GenerationCase, Noting, generated, reported};
 use chiffon_common::{
-    ActionReceipt, ActionResult, AuditEntry, Digest, Event, EventId, GenerationResult, PlanId,
-    Principal, ReasonCode, ResponsePlan, Subject, TraceId,
+    Action, ActionReceipt, ActionResult, AuditEntry, Digest, Event, EventId, GenerationResult,
+    PlanId, Principal, ReasonCode, ResponsePlan, Subject, TraceId,
 };
 use chiffon_store::{Commit, Error, EventRow, Write};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    IntakeError, Shared,
+    AdvanceError, IntakeError, Shared,
     intake::{in_words, prior},
     places::Places,
+    told::told_as,
 };
 
 /// Rounds against others who change the same room at the same time.
@@ -98,7 +99,14 @@ impl Shared {
         let key = key_of(&result.action_id)?;
         for _round in 0..ROUNDS {
             let stored = self.store.event(&result.tenant_id, &key).await?;
-            let named = self.named(&result.tenant_id, result.plan_id).await?;
+            let mut named = self.named(&result.tenant_id, result.plan_id).await?;
+            if let Some(named) = &mut named
+                && named.plan.action(result.action_id).is_none()
+            {
+                // Not the answer to the event, but what the room was told later.
+                let told = self.told_in_room(&named.event, result).await?;
+                named.plan.actions.extend(told);
+            }
             let places = self.places_of_plan(named.as_ref()).await?;
             let judged = reported(&ActionCase {
                 result,
@@ -152,6 +160,23 @@ impl Shared {
         let Some(event) = event else { return Ok(None) };
         let event = serde_json::from_value(event.event)?;
         Ok(Some(Named { plan, event }))
+    }
+
+    /// The action among the messages of the request that the event became.
+    async fn told_in_room(
+        &self,
+        event: &Event,
+        result: &ActionResult,
+    ) -> Result<Option<Action>, IntakeError> {
+        let row = self.store.event(&event.tenant_id, &event.event_id).await?;
+        let Some(request) = row.and_then(|row| row.request_id) else {
+            return Ok(None);
+        };
+        match self.load(request).await {
+            Ok((run, _)) => Ok(told_as(&run, result.action_id)),
+            Err(AdvanceError::NoRequest | AdvanceError::Forgotten(_)) => Ok(None),
+            Err(error) => Err(IntakeError::Unanswered(Box::new(error))),
+        }
     }
 
     async fn places_of_plan(&self, named: Option<&Named>) -> Result<Places, IntakeError> {

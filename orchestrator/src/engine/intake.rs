@@ -13,7 +13,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::closing::RESULT;
-use super::{AdvanceError, Cause, Fate, Fired, KeptAnswer, KeyClaim, Shared, rows};
+use super::{
+    AdvanceError, Advanced, Along, Cause, Fate, Fired, KeptAnswer, KeyClaim, Shared, room::Open,
+    rows,
+};
 
 /// Rounds against others who bring the same event or open the same room at the same time.
 const ROUNDS: usize = 8;
@@ -44,6 +47,15 @@ pub(crate) struct Incoming {
     pub(crate) schedule: Option<Box<Fired>>,
 }
 
+impl Incoming {
+    /// Whether who brings it is told to come again, instead of a stored answer that nothing is done: everybody but an
+    /// adapter, which says what its answer was, and a schedule, whose time has passed then.
+    fn comes_again(&self) -> bool {
+        let is_due = |fired: &Fired| fired.scheduled().due_at.is_some();
+        !self.by_adapter && !self.schedule.as_deref().is_some_and(is_due)
+    }
+}
+
 /// Why an event was not taken. Nothing was stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IntakeError {
@@ -55,6 +67,8 @@ pub(crate) enum IntakeError {
     Unanswered(#[from] Box<AdvanceError>),
     #[error("the answer was refused")]
     Refused(Refusal),
+    #[error("a gate is shut")]
+    Shut(ReasonCode),
     #[error("nothing waits for this result")]
     Unasked(ReasonCode),
     #[error("there is no external authoriser here")]
@@ -79,6 +93,7 @@ impl Shared {
             true => Some(self.gate_turn.lock().await),
             false => None,
         };
+        let mut refused = None;
         for _round in 0..ROUNDS {
             let event = &mut incoming.event;
             let stored = self.store.event(&event.tenant_id, &event.event_id).await?;
@@ -99,14 +114,7 @@ impl Shared {
                 authorisation: None,
                 now: self.clock.now(),
             };
-            let asked = match incoming.by_adapter && stored.is_none() {
-                true => self.asked_in_room(event).await?,
-                false => None,
-            };
-            let judged = match &asked {
-                Some(asked) => process_answer(&case, &asked.answering)?,
-                None => process(&case)?,
-            };
+            let (judged, open) = self.judged(&case, incoming.by_adapter).await?;
             match judged {
                 Judgement::NeedsAuthorisation(_) => return Err(IntakeError::NoAuthoriser),
                 Judgement::Malformed(error) => return Err(IntakeError::Malformed(error)),
@@ -124,17 +132,15 @@ impl Shared {
                     room,
                     tenant,
                 } => {
-                    if let Some(asked) = &asked
-                        && matches!(
-                            plan.reason_code,
-                            ReasonCode::Approved | ReasonCode::Rejected
-                        )
-                    {
-                        self.answer_in_room(asked, &incoming).await?;
+                    if incoming.comes_again() && is_gate(plan.reason_code) {
+                        return Err(IntakeError::Shut(plan.reason_code));
                     }
                     let moved = self.moves_of(&incoming.event, &places, room, tenant)?;
-                    let stored = self.store_answer(&incoming, &plan, &stages, moved).await;
+                    let judged = (&plan, stages.as_slice());
+                    let stored = self.store_answer(&incoming, judged, moved, open).await;
                     match stored {
+                        // Answered by somebody else meanwhile, or by this very event: it is looked at again.
+                        Err(IntakeError::Refused(refusal)) => refused = Some(refusal),
                         Ok(request) => {
                             self.nudges.asked.notify_one();
                             return Ok(Intake {
@@ -149,17 +155,42 @@ impl Shared {
                 }
             }
         }
-        Err(IntakeError::Store(Error::Conflict {
-            what: format!("event {}", incoming.event.event_id),
-        }))
+        Err(match refused {
+            Some(refusal) => IntakeError::Refused(refusal),
+            None => IntakeError::Store(Error::Conflict {
+                what: format!("event {}", incoming.event.event_id),
+            }),
+        })
+    }
+
+    /// What becomes of an event, and the question that it answers, where it does.
+    async fn judged(
+        &self,
+        case: &Case<'_>,
+        by_adapter: bool,
+    ) -> Result<(Judgement, Option<Open>), IntakeError> {
+        let asked = match by_adapter && case.prior.is_none() {
+            true => self.asked_in_room(case.event).await?,
+            false => None,
+        };
+        let Some(asked) = asked else {
+            return Ok((process(case)?, None));
+        };
+        let judged = process_answer(case, &asked.answering)?;
+        let answers = |plan: &ResponsePlan| {
+            let code = plan.reason_code;
+            matches!(code, ReasonCode::Approved | ReasonCode::Rejected)
+        };
+        let is_answer = matches!(&judged, Judgement::Fresh { plan, .. } if answers(plan));
+        Ok((judged, asked.open.filter(|_| is_answer)))
     }
 
     async fn store_answer(
         &self,
         incoming: &Incoming,
-        plan: &ResponsePlan,
-        stages: &[StageRecord],
+        (plan, stages): (&ResponsePlan, &[StageRecord]),
         moved: Vec<Write>,
+        open: Option<Open>,
     ) -> Result<Option<RequestId>, IntakeError> {
         let now = self.clock.now();
         let event = &incoming.event;
@@ -194,6 +225,13 @@ impl Shared {
             let (write, records) = self.schedule_parts(fired, fate)?;
             writes.push(write);
             audit.extend(records);
+        }
+        if let Some(open) = open {
+            let along = Along { writes, audit };
+            return match self.answer_in_room(open, incoming, along).await? {
+                Advanced::Refused(refusal) => Err(IntakeError::Refused(refusal)),
+                Advanced::Moved | Advanced::HandledBefore => Ok(None),
+            };
         }
         let idempotency = match (&incoming.claim, request) {
             (Some(claim), Some(request)) => Some(claim.with(&accepted(request)?, now)?),
@@ -300,6 +338,17 @@ impl Shared {
             schedule: incoming.schedule.as_ref().map(|fired| fired.scheduled()),
         }
     }
+}
+
+/// Whether it is a gate that is shut now and opens again.
+const fn is_gate(code: ReasonCode) -> bool {
+    matches!(
+        code,
+        ReasonCode::GeneratingLock
+            | ReasonCode::Cooldown
+            | ReasonCode::Backpressure
+            | ReasonCode::RateLimited
+    )
 }
 
 /// A code as it stands in records.

@@ -41,6 +41,7 @@ mod scribe;
 mod shared;
 mod store_watch;
 mod timers;
+mod told;
 mod turns;
 mod undo;
 mod verify;
@@ -48,7 +49,7 @@ mod verify_columns;
 mod verify_rows;
 mod views;
 
-pub(crate) use advance::{AdvanceError, Advanced, Cause};
+pub(crate) use advance::{AdvanceError, Advanced, Along, Cause};
 pub(crate) use agents::Heard;
 pub(crate) use claim::{KeptAnswer, KeyClaim};
 pub(crate) use edits::{Editor, agent_of};
@@ -64,6 +65,7 @@ pub(crate) use schedules::{
     times, zone, zone_at,
 };
 pub(crate) use shared::{Settings, Shared, nudged};
+pub(crate) use told::{plan_of, told};
 pub(crate) use undo::undo_words;
 pub(crate) use verify::store_problem;
 pub(crate) use views::{MASK, decision_view, request_line, request_view, shown_plan, task_view};

@@ -244,6 +244,7 @@ impl Shared {
                 call: None,
                 retry_of: None,
                 undo_of: Some(undoing),
+                answers: None,
             },
             ts: self.clock.now(),
         };

@@ -1,27 +1,108 @@
 //! A room as the place where work is asked for: what it is asked, and who answers there. What is said to it is read from
 //! the stream by `http::rooms`.
+//!
+//! A yes is bound to one question. It names it (`content.answers`), or it is the mere word of whoever asked for the work,
+//! to the only question that waits in the room and the only one that the work ever led to. So nobody's question slips
+//! under a yes that was meant for another. A no stops work and permits nothing: it may be mere wherever one question waits.
 
-use chiffon_arbiter::{Answered, Answering, DecisionKind, RequestState, Run, RunEvent, Word};
+use chiffon_arbiter::{
+    AnswerTo, Answered, Answering, DecisionKind, RequestState, Run, RunEvent, Word,
+};
 use chiffon_common::{DecisionId, Digest, Event, Principal, RequestId, Tier};
 use chiffon_store::ListRequests;
 
-use super::{Advanced, Cause, Incoming, IntakeError, Shared};
+use super::{AdvanceError, Advanced, Along, Cause, Incoming, IntakeError, Shared};
 
-/// What a room is asked, where an event answers it.
+/// What a word in a room answers.
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) answering: Answering,
-    request: RequestId,
+    /// The question that is answered by it, where the arbiter lets it.
+    pub(super) open: Option<Open>,
+}
+
+/// A question that waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Open {
+    pub(super) request: RequestId,
     decision: DecisionId,
     digest: Option<Digest>,
+    word: Word,
+}
+
+/// The question that a word is about.
+enum Found {
+    /// None waits.
+    Nothing,
+    /// More than one.
+    Several,
+    /// It is named, and does not wait in this room.
+    Closed,
+    One(Box<Run>, DecisionId),
 }
 
 impl Shared {
-    /// What the room of an event is asked, where its text is an answer: an approval that waits.
+    /// What the room of an event is asked, where its text is an answer.
     pub(super) async fn asked_in_room(&self, event: &Event) -> Result<Option<Asked>, IntakeError> {
         let Some(word) = Word::of(&event.content.text) else {
             return Ok(None);
         };
+        let found = match event.content.answers {
+            Some(decision) => self.named_in_room(event, decision).await?,
+            None => self.waiting_in_room(event).await?,
+        };
+        let mut open = None;
+        let to = match found {
+            // Where no work is taken, a yes is a text like any other.
+            Found::Nothing if !self.settings.policy.jobs => return Ok(None),
+            Found::Nothing => AnswerTo::Nothing(
+                "Nothing waits for a yes or no in this room. `chiffon decision list` shows what waits elsewhere."
+                    .to_owned(),
+            ),
+            Found::Several => AnswerTo::Elsewhere(
+                "Several questions wait here. Reply to the message of the one you mean, or answer it with `chiffon approve`; `chiffon decision list` shows them."
+                    .to_owned(),
+            ),
+            Found::Closed => AnswerTo::Elsewhere(
+                "The question that this answers does not wait in this room, or not any more. `chiffon decision list` shows what waits."
+                    .to_owned(),
+            ),
+            Found::One(run, decision) => match self.unfit(&run, decision, word, event) {
+                Some(why) => AnswerTo::Elsewhere(why),
+                None => {
+                    open = Some(Open {
+                        request: run.request.request_id,
+                        decision,
+                        digest: run.plan.as_ref().map(|plan| plan.digest),
+                        word,
+                    });
+                    AnswerTo::Question
+                }
+            },
+        };
+        let answering = Answering { word, to };
+        Ok(Some(Asked { answering, open }))
+    }
+
+    async fn named_in_room(
+        &self,
+        event: &Event,
+        decision: DecisionId,
+    ) -> Result<Found, IntakeError> {
+        let named = decision.to_string();
+        let request = self.store.request_of_decision(&event.tenant_id, &named);
+        let Some(request) = request.await? else {
+            return Ok(Found::Closed);
+        };
+        let (run, _) = self.load(request).await.map_err(Box::new)?;
+        let waits = self.waits(&run, decision) && run.request.room_id == event.room_id;
+        Ok(match waits {
+            true => Found::One(Box::new(run), decision),
+            false => Found::Closed,
+        })
+    }
+
+    async fn waiting_in_room(&self, event: &Event) -> Result<Found, IntakeError> {
         let list = ListRequests {
             room_id: Some(event.room_id.clone()),
             state: Some("awaiting_approval".to_owned()),
@@ -30,79 +111,93 @@ impl Shared {
             ..ListRequests::default()
         };
         let rows = self.store.requests(&event.tenant_id, list).await?;
-        let Some(row) = rows.first() else {
-            return Ok(None);
+        let row = match rows.as_slice() {
+            [] => return Ok(Found::Nothing),
+            [row] => row,
+            _ => return Ok(Found::Several),
         };
         let (run, _) = self.load(row.request_id).await.map_err(Box::new)?;
-        let RequestState::AwaitingApproval { decision } = run.request.state else {
-            return Ok(None);
-        };
-        Ok(Some(Asked {
-            answering: Answering {
-                word,
-                elsewhere: elsewhere(&run, rows.len()),
-            },
-            request: row.request_id,
-            decision,
-            digest: run.plan.as_ref().map(|plan| plan.digest),
-        }))
+        Ok(match run.request.state {
+            RequestState::AwaitingApproval { decision } if self.waits(&run, decision) => {
+                Found::One(Box::new(run), decision)
+            }
+            _ => Found::Nothing,
+        })
     }
 
-    /// Brings the answer to the request. It comes before the event is stored: after a crash in between, the question is
-    /// closed and the event is judged anew.
+    fn waits(&self, run: &Run, decision: DecisionId) -> bool {
+        let now = self.clock.now();
+        let asked = run.decisions.get(&decision);
+        asked.is_some_and(|asked| !asked.state.ended() && now <= asked.deadline)
+    }
+
+    /// Why a word does not answer a question that waits, as it is told to who said it.
+    fn unfit(&self, run: &Run, decision: DecisionId, word: Word, event: &Event) -> Option<String> {
+        let id = run.request.request_id;
+        let kind = run.decisions.get(&decision).map(|asked| &asked.kind);
+        let Some(DecisionKind::Approval { tier, .. }) = kind else {
+            return Some(format!(
+                "This question takes more than a yes or no. Answer it with `chiffon answer {id}`."
+            ));
+        };
+        if word == Word::No {
+            return None;
+        }
+        if !matches!(tier, Tier::Zero | Tier::One) {
+            return Some(format!(
+                "A change of tier 2 is not approved in a room. Look at it and answer it at /api/v1/requests/{id}, or with `chiffon approve {id}`."
+            ));
+        }
+        // The gate before the start would turn it away for good: better said now than after an "approved".
+        let policy = run.plan.as_ref().and_then(|plan| plan.policy);
+        if policy != Some(self.settings.rules) {
+            return Some(format!(
+                "The rules have changed since this was planned, so it would not be started. Cancel it with `chiffon request cancel {id}` and ask again."
+            ));
+        }
+        let is_own = run.request.requester.id == event.actor.id && run.request.schedule.is_none();
+        let is_bound = event.content.answers.is_some() || (is_own && run.decisions.len() == 1);
+        (!is_bound).then(|| {
+            format!(
+                "A mere yes may be meant for another question, so it approves only what you have asked for yourself. Reply to the message that asks this one, or approve it with `chiffon approve {id}`."
+            )
+        })
+    }
+
+    /// Brings the answer to the request, in one commit with its event: neither is there without the other. Whether it
+    /// was taken; where not, the event is to be judged anew.
     pub(super) async fn answer_in_room(
         &self,
-        asked: &Asked,
+        open: Open,
         incoming: &Incoming,
-    ) -> Result<(), IntakeError> {
+        along: Along,
+    ) -> Result<Advanced, IntakeError> {
         let actor = &incoming.event.actor;
         let by = Principal {
             id: actor.id.clone(),
             kind: actor.kind.clone(),
         };
-        let choice = match asked.answering.word {
+        let choice = match open.word {
             Word::Yes => "approve",
             Word::No => "reject",
         };
         let answer = RunEvent::Answered(Answered {
-            decision: asked.decision,
+            decision: open.decision,
             choice: choice.to_owned(),
             by: by.clone(),
-            digest: asked.digest,
+            digest: open.digest,
             confirm: None,
             comment: Some(format!("said in room {}", incoming.event.room_id)),
         });
         let cause = Cause {
             trace: Some(incoming.trace),
+            along: Some(Box::new(along)),
             ..Cause::by(by, "answered")
         };
-        let advanced = self.advance(asked.request, answer, cause);
-        match advanced.await.map_err(Box::new)? {
-            Advanced::Refused(refusal) => Err(IntakeError::Refused(refusal)),
-            Advanced::Moved | Advanced::HandledBefore => Ok(()),
-        }
+        let advanced = self.advance(open.request, answer, cause).await;
+        advanced.map_err(|error| match error {
+            AdvanceError::Store(error) => IntakeError::Store(error),
+            error => IntakeError::Unanswered(Box::new(error)),
+        })
     }
-}
-
-/// What is said where a room is not the place: tier 2 wants more than a word, and of several questions nobody knows which
-/// one is meant.
-fn elsewhere(run: &Run, open: usize) -> Option<String> {
-    let id = run.request.request_id;
-    let asks = run.decisions.values().filter(|asked| !asked.state.ended());
-    let is_approval = asks
-        .filter(|asked| matches!(asked.kind, DecisionKind::Approval { .. }))
-        .count()
-        == 1;
-    if open > 1 || !is_approval {
-        return Some(
-            "Several questions wait here. Answer the one you mean with `chiffon approve`; `chiffon decision list` shows them."
-                .to_owned(),
-        );
-    }
-    let tier = run.plan.as_ref().map(|plan| plan.tier);
-    (tier != Some(Tier::Zero) && tier != Some(Tier::One)).then(|| {
-        format!(
-            "A change of tier 2 is not approved in a room. Look at it and answer it at /api/v1/requests/{id}, or with `chiffon approve {id}`."
-        )
-    })
 }

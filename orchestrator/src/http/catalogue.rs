@@ -145,6 +145,7 @@ pub(super) fn called(
         call: Some(call),
         retry_of: None,
         undo_of: None,
+        answers: None,
     })
 }
 

@@ -10,7 +10,8 @@ use axum::{
 };
 use chiffon_arbiter::Refusal;
 use chiffon_common::{
-    ErrorCode, EventError, FieldError, Problem, RequestId, TraceId, api::ProblemBody, visible,
+    ErrorCode, EventError, FieldError, Problem, ReasonCode, RequestId, TraceId, api::ProblemBody,
+    visible,
 };
 
 use super::{frame::code_of, input::none_such};
@@ -241,6 +242,7 @@ impl From<IntakeError> for Refused {
         match error {
             IntakeError::Malformed(why) => malformed_event(&why).into(),
             IntakeError::Conflict => key_reused().into(),
+            IntakeError::Shut(reason) => shut(reason),
             IntakeError::Unasked(reason) => unasked(reason).into(),
             IntakeError::Unanswered(error) => (*error).into(),
             IntakeError::Refused(refusal) => refusal.into(),
@@ -253,8 +255,41 @@ impl From<IntakeError> for Refused {
     }
 }
 
+/// A gate that is shut for the moment.
+fn shut(reason: ReasonCode) -> Refused {
+    /// Seconds until it is worth another try.
+    const AFTER: u64 = 5;
+    let detail = format!("nothing was taken: {}", why_not(reason));
+    let todo = "wait a little and send the same again; control.* in chiffon.yaml sets how much is let through";
+    let problem = Problem::new(ErrorCode::TooManyRequests, detail, todo);
+    Refused::Later(Box::new(problem), AFTER)
+}
+
+/// Work that the control plane did not take.
+pub(super) fn not_taken(reason: ReasonCode) -> Problem {
+    let detail = format!("the request was not accepted: {}", why_not(reason));
+    let todo = match reason {
+        ReasonCode::Unauthorized | ReasonCode::AuthzDenied => "ask as a person who may",
+        _ => "look at control.* in chiffon.yaml, then ask again under another key",
+    };
+    Problem::new(ErrorCode::Forbidden, detail, todo)
+}
+
+fn why_not(reason: ReasonCode) -> &'static str {
+    match reason {
+        ReasonCode::Unauthorized => "no role of the control plane permits it to this principal",
+        ReasonCode::AuthzDenied => "the external authoriser denies it",
+        ReasonCode::GeneratingLock => "a text for this room is being made",
+        ReasonCode::Cooldown => "the room was answered a moment ago and rests",
+        ReasonCode::Backpressure => "too much waits already",
+        ReasonCode::RateLimited => "more is asked than control.rate.* lets through",
+        ReasonCode::ReplyPolicy => "the reply policy does not answer it",
+        _ => "the control plane takes no work (control.jobs)",
+    }
+}
+
 /// A result that nothing waits for.
-fn unasked(reason: chiffon_common::ReasonCode) -> Problem {
+fn unasked(reason: ReasonCode) -> Problem {
     let code = reason.error_code().unwrap_or(ErrorCode::Conflict);
     let todo = "send the ids as they stand in the plan; the page of the code says more";
     Problem::new(code, code.title(), todo)

@@ -65,6 +65,7 @@ pub(super) async fn create(
         call: None,
         retry_of: None,
         undo_of: None,
+        answers: None,
     };
     let asking = Asking {
         content,
@@ -328,6 +329,7 @@ pub(super) async fn retry(
         call,
         retry_of: Some(id),
         undo_of: request.undo_of,
+        answers: None,
     };
     let asking = Asking {
         content,
@@ -421,6 +423,7 @@ pub(super) async fn undo(
         call: None,
         retry_of: None,
         undo_of: Some(undoing),
+        answers: None,
     };
     let asking = Asking {
         content,

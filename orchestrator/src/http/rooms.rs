@@ -6,18 +6,20 @@ use axum::{
     Json,
     extract::{Path, State as Extract},
 };
-use chiffon_arbiter::{DecisionKind, Run, plan_id_of};
-use chiffon_common::{Action, DecisionId, ErrorCode, HostName, Problem, RequestId, RoomId, Step};
+use chiffon_common::{Action, ErrorCode, PlanId, Problem, RequestId, RoomId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
     State,
-    input::{Asked, page_size},
+    input::{Asked, page_size, unfit_query},
     problem::Refused,
 };
-use crate::events::events_of;
+use crate::{
+    engine::{plan_of, told},
+    events::events_of,
+};
 
 /// Rows read at once.
 const PAGE: u32 = 200;
@@ -49,6 +51,8 @@ struct Message {
     number: u64,
     ts: Timestamp,
     request_id: RequestId,
+    /// The plan that the result of the action names.
+    plan_id: PlanId,
     action: Action,
 }
 
@@ -65,6 +69,9 @@ pub(super) async fn messages(
             "name a room as its events do",
         )
     })?;
+    if i64::try_from(asked.after).is_err() {
+        return Err(unfit_query("after", "no number of the stream is so high"));
+    }
     let limit = page_size(asked.limit, 100)? as usize;
     let (mut items, mut next_after, mut looked_at) = (Vec::new(), asked.after, 0);
     'full: while looked_at < LOOKED_AT {
@@ -95,71 +102,18 @@ pub(super) async fn messages(
             let Ok((run, _)) = state.shared.load(request).await else {
                 continue;
             };
-            if run.request.room_id == room {
+            if run.request.room_id == room
+                && let Some(action) = told(&run, asks)
+            {
                 items.push(Message {
                     number: event.number,
                     ts: event.view.timestamp,
                     request_id: request,
-                    action: said(&run, event.number, asks),
+                    plan_id: plan_of(&run),
+                    action,
                 });
             }
         }
     }
     Ok(Json(Messages { items, next_after }))
-}
-
-/// A question, or the end. The place in the stream is the position under which the action has its id.
-fn said(run: &Run, number: u64, asks: Option<DecisionId>) -> Action {
-    let request = &run.request;
-    let plan = plan_id_of(&request.tenant_id, &request.event_id);
-    let action_id = Action::id(plan, usize::try_from(number).unwrap_or(usize::MAX));
-    let target = request.room_id.clone();
-    match asks {
-        Some(decision_id) => Action::RequestApproval {
-            action_id,
-            target,
-            text: question(run, decision_id),
-            decision_id,
-        },
-        None => Action::SendReply {
-            action_id,
-            target,
-            reply_to: request.event_id.clone(),
-            text: format!("{}: {}", request.state.name(), bounded(&request.because)),
-        },
-    }
-}
-
-/// As much of a text as a message has room for, and how much more there is.
-fn bounded(text: &str) -> String {
-    const MOST: usize = 7_000;
-    match text.chars().count().saturating_sub(MOST) {
-        0 => text.to_owned(),
-        more => {
-            let shown: String = text.chars().take(MOST).collect();
-            format!("{shown}... ({more} more characters)")
-        }
-    }
-}
-
-/// What is asked, in words.
-fn question(run: &Run, decision: DecisionId) -> String {
-    let id = run.request.request_id;
-    let step = |step: &Step| {
-        let hosts: Vec<&str> = step.hosts.iter().map(HostName::as_str).collect();
-        format!("{} ({})", step.title, hosts.join(", "))
-    };
-    let steps = run.plan.iter().flat_map(|plan| &plan.steps);
-    let steps: Vec<String> = steps.map(step).collect();
-    let asked = run.decisions.get(&decision).map(|asked| &asked.kind);
-    match asked {
-        Some(DecisionKind::Approval { .. }) => format!(
-            "May this be done? {}. Answer yes or no; `chiffon request show {id}` tells all of it.",
-            bounded(&steps.join("; "))
-        ),
-        _ => format!(
-            "{} Answer with `chiffon answer {id}`.",
-            bounded(&run.request.because)
-        ),
-    }
 }

@@ -25,7 +25,7 @@ use super::{
     frame::Trace,
     idempotency::{Call, hold},
     input::{Asked, Body, Id, NoQuery, Nothing, none_such, page_size, unfit_query},
-    problem::{Refused, internal},
+    problem::{Refused, internal, not_taken},
 };
 use crate::engine::{Edit, EditError, Editor, Toggle, accepted, schedule_view};
 use draft::draft;
@@ -254,10 +254,8 @@ pub(super) async fn run(
         .shared
         .run_schedule_now(&row, editor(&state, trace), claim)
         .await?;
-    let request_id = taken.request.ok_or_else(|| {
-        let detail = format!("the request was not accepted: {:?}", taken.plan.reason_code);
-        Problem::new(ErrorCode::Forbidden, detail, "ask as a person who may")
-    })?;
+    let reason = taken.plan.reason_code;
+    let request_id = taken.request.ok_or_else(|| not_taken(reason))?;
     let answer = accepted(request_id).map_err(|error| internal(&error))?;
     Ok((StatusCode::ACCEPTED, Json(answer.body)).into_response())
 }

@@ -13,7 +13,7 @@ use super::{
     State,
     frame::Trace,
     idempotency::Held,
-    problem::{Refused, internal},
+    problem::{Refused, internal, not_taken},
 };
 use crate::engine::{Incoming, accepted};
 
@@ -45,10 +45,8 @@ pub(super) async fn take(state: &State, asking: Asking) -> Result<Response, Refu
         schedule: None,
     };
     let taken = state.shared.intake(incoming).await?;
-    let request_id = taken.request.ok_or_else(|| {
-        let detail = format!("the request was not accepted: {:?}", taken.plan.reason_code);
-        Problem::new(ErrorCode::Forbidden, detail, "ask as a person who may")
-    })?;
+    let reason = taken.plan.reason_code;
+    let request_id = taken.request.ok_or_else(|| not_taken(reason))?;
     let answer = accepted(request_id).map_err(|error| internal(&error))?;
     Ok((StatusCode::ACCEPTED, Json(answer.body)).into_response())
 }

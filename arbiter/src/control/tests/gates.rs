@@ -1,6 +1,6 @@
 //! Each gate, rule and result for itself, and clocks that are wrong.
 
-use chiffon_common::{Action, AuthZDecision, Intent, Permission, ReasonCode, ResponsePlan};
+use chiffon_common::{Action, AuthZDecision, Event, Intent, Permission, ReasonCode, ResponsePlan};
 use jiff::Timestamp;
 
 use super::{super::*, world::*};
@@ -392,22 +392,27 @@ fn a_word_in_a_room_is_heard_of_those_who_may_approve() {
         policy
     };
     let event = event("e", "t", "r", false);
-    let judge = |policy: &Policy, elsewhere: Option<&str>| {
+    let heard_by = |policy: &Policy, event: &Event, room: &RoomState, to: AnswerTo| {
         let case = Case {
-            event: &event,
+            event,
             prior: None,
-            room: &RoomState::default(),
+            room,
             tenant: &TenantState::default(),
             policy,
             authorisation: None,
             now: start(),
         };
-        let elsewhere = elsewhere.map(str::to_owned);
         let word = Word::Yes;
-        match process_answer(&case, &Answering { word, elsewhere }).unwrap() {
+        match process_answer(&case, &Answering { word, to }).unwrap() {
             Judgement::Fresh { plan, .. } => plan,
             other => panic!("{other:?}"),
         }
+    };
+    let judge = |policy: &Policy, elsewhere: Option<&str>| {
+        let to = elsewhere.map_or(AnswerTo::Question, |text| {
+            AnswerTo::Elsewhere(text.to_owned())
+        });
+        heard_by(policy, &event, &RoomState::default(), to)
     };
     let heard = judge(&may(Permission::Approve), None);
     assert_eq!(heard.reason_code, ReasonCode::Approved);
@@ -417,4 +422,37 @@ fn a_word_in_a_room_is_heard_of_those_who_may_approve() {
     let link = judge(&may(Permission::Approve), Some("over there"));
     assert_eq!(link.reason_code, ReasonCode::ApprovalByLink);
     assert!(matches!(&link.actions[..], [Action::SendReply { text, .. }] if text == "over there"));
+    // No role makes a person of a service.
+    let mut service = event.clone();
+    service.actor.kind = "service".to_owned();
+    let room = RoomState::default();
+    let said = heard_by(
+        &may(Permission::Approve),
+        &service,
+        &room,
+        AnswerTo::Question,
+    );
+    assert_eq!(said.reason_code, ReasonCode::Unauthorized);
+    // A room that rests may answer what it is asked, and nothing else passes.
+    let mut resting = may(Permission::Approve);
+    resting.gate.cooldown_ms = 60_000;
+    let room = RoomState {
+        answered_at: Some(start()),
+        ..RoomState::default()
+    };
+    let said = heard_by(&resting, &event, &room, AnswerTo::Question);
+    assert_eq!(said.reason_code, ReasonCode::Approved);
+    let nothing = || AnswerTo::Nothing("nothing".to_owned());
+    let said = heard_by(&resting, &event, &room, nothing());
+    assert_eq!(said.reason_code, ReasonCode::Cooldown);
+    // A word where nothing is asked: told to whoever spoke to Chiffon, and never a request.
+    let room = RoomState::default();
+    let asker = may(Permission::StartAgentJob);
+    let said = heard_by(&asker, &event, &room, nothing());
+    assert_eq!(said.reason_code, ReasonCode::ReplyPolicy);
+    let mut spoken = event.clone();
+    spoken.content.mentions_chiffon = true;
+    let said = heard_by(&asker, &spoken, &room, nothing());
+    assert_eq!(said.reason_code, ReasonCode::NothingAsked);
+    assert!(matches!(&said.actions[..], [Action::SendReply { .. }]));
 }

@@ -40,6 +40,7 @@ pub fn event(id: &str, tenant: &str, room: &str, mentioned: bool) -> Event {
             call: None,
             retry_of: None,
             undo_of: None,
+            answers: None,
         },
         ts: start(),
     }

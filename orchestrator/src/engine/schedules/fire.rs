@@ -231,6 +231,7 @@ impl Shared {
                 call: schedule.call.clone(),
                 retry_of: None,
                 undo_of: None,
+                answers: None,
             },
             ts: self.clock.now(),
         };

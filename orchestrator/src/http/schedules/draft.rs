@@ -165,6 +165,7 @@ async fn of_sentence(state: &State, text: String) -> Result<Content, Refused> {
         call: None,
         retry_of: None,
         undo_of: None,
+        answers: None,
     };
     let shared = &state.shared;
     let word = || "schedule".parse().map_err(|error| internal(&error));
