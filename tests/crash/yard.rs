@@ -177,7 +177,7 @@ while read -r line; do
     esac
 done < inventory/hosts.yml
 if [ "$away" = 0 ]; then
-    printf '{{"event":"host","host":"%s","status":"unreachable","task":"ping","message":"away"}}\n{{"event":"end","hosts":{{"%s":{{"unreachable":1}}}}}}\n' \
+    printf '{{"event":"host","host":"%s","status":"unreachable","task":"ping","message":"ssh: connect to host away port 22: Connection refused"}}\n{{"event":"end","hosts":{{"%s":{{"unreachable":1}}}}}}\n' \
         "$host" "$host" > "$CHIFFON_EVENTS"
     exit 4
 fi
