@@ -16,7 +16,7 @@ use chiffon_arbiter::{
     ActionCase, Case, Closing, GenerationCase, Judgement, Noting, Policy, StageRecord, generated,
     process, reported,
 };
-use chiffon_common::{Action, CanonicalError, Digest, ResponsePlan, to_canonical};
+use chiffon_common::{Action, ActionReceipt, CanonicalError, Digest, ResponsePlan, to_canonical};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -201,7 +201,7 @@ fn differs(
             plan,
             next,
         } => {
-            let again = generated(&GenerationCase {
+            let case = GenerationCase {
                 result,
                 plan: Some(asked),
                 prior: None,
@@ -209,22 +209,8 @@ fn differs(
                 tenant,
                 policy,
                 now,
-            })?;
-            match again {
-                Closing::Closed {
-                    plan: other,
-                    room,
-                    tenant,
-                } => {
-                    let (room, tenant) = (room.map(Cow::Owned), tenant.map(Cow::Owned));
-                    let then = Aside::of(&[], next);
-                    let next = Next { room, tenant };
-                    both((plan.as_ref(), &then), (&other, &Aside::of(&[], &next)))
-                }
-                other => Ok(Some(Difference::Answer(format!(
-                    "it was taken, now it is {other:?}"
-                )))),
-            }
+            };
+            generation_differs(&case, plan, next)
         }
         Judged::Action {
             result,
@@ -233,29 +219,61 @@ fn differs(
             receipt,
             next,
         } => {
-            let again = reported(&ActionCase {
+            let case = ActionCase {
                 result,
                 plan: Some(asked),
                 prior: None,
                 room,
                 policy,
                 now,
-            })?;
-            match again {
-                Noting::Noted {
-                    receipt: other,
-                    room,
-                } => {
-                    let room = room.map(Cow::Owned);
-                    let then = Aside::of(&[], next);
-                    let next = Next { room, tenant: None };
-                    both((receipt.as_ref(), &then), (&other, &Aside::of(&[], &next)))
-                }
-                other => Ok(Some(Difference::Answer(format!(
-                    "it was noted, now it is {other:?}"
-                )))),
-            }
+            };
+            action_differs(&case, receipt, next)
         }
+    }
+}
+
+fn generation_differs(
+    case: &GenerationCase<'_>,
+    plan: &ResponsePlan,
+    next: &Next<'_>,
+) -> Result<Option<Difference>, CanonicalError> {
+    let again = generated(case)?;
+    match again {
+        Closing::Closed {
+            plan: other,
+            room,
+            tenant,
+        } => {
+            let (room, tenant) = (room.map(Cow::Owned), tenant.map(Cow::Owned));
+            let then = Aside::of(&[], next);
+            let next = Next { room, tenant };
+            both((plan, &then), (&other, &Aside::of(&[], &next)))
+        }
+        other => Ok(Some(Difference::Answer(format!(
+            "it was taken, now it is {other:?}"
+        )))),
+    }
+}
+
+fn action_differs(
+    case: &ActionCase<'_>,
+    receipt: &ActionReceipt,
+    next: &Next<'_>,
+) -> Result<Option<Difference>, CanonicalError> {
+    let again = reported(case)?;
+    match again {
+        Noting::Noted {
+            receipt: other,
+            room,
+        } => {
+            let room = room.map(Cow::Owned);
+            let then = Aside::of(&[], next);
+            let next = Next { room, tenant: None };
+            both((receipt, &then), (&other, &Aside::of(&[], &next)))
+        }
+        other => Ok(Some(Difference::Answer(format!(
+            "it was noted, now it is {other:?}"
+        )))),
     }
 }
 

@@ -125,26 +125,10 @@ async fn a_person_tries_at_once_or_ends_what_waits_and_a_failed_playbook_never_w
     world.holds_together().await;
 }
 
-/// A change runs, and the agent that has it comes back without its journal.
-async fn lose(world: &mut World, crew: &Arc<Crew>) -> String {
-    let before = crew.names().len();
-    let id = world.ask(CHANGE).await;
-    world.approve(&id).await;
-    world
-        .wait_for("the start", || crew.names().len() == before + 1)
-        .await;
-    world.crash_agent().await;
-    std::fs::remove_dir_all(world.home.path().join("agents/infrastructure")).unwrap();
-    world.start_agent_of(crew.clone()).await;
-    let lost = |request: &Value| task(request)["state"] == "unknown";
-    world.until_it(&id, "lost contact", lost).await;
-    id
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_journal_gives_unknown_and_one_word_of_a_person_resolves_it() {
     let (mut world, crew) = fleet(|_| {}).await;
-    let id = lose(&mut world, &crew).await;
+    let id = world.lose_change(&crew, CHANGE).await;
     let (_, host) = world.get("/api/v1/inventory/nas").await;
     assert_eq!(host["needs_look"]["request_id"], id, "{host:#}");
     // Another change there waits behind it, and its plan warns.
@@ -204,7 +188,7 @@ async fn what_nobody_can_say_the_check_of_the_entry_says_once_nothing_can_run_th
         std::fs::write(&entry, text + "verify: ping\n").unwrap();
     })
     .await;
-    let id = lose(&mut world, &crew).await;
+    let id = world.lose_change(&crew, CHANGE).await;
     let request = world.until(&id, &["completed", "failed"]).await;
     assert_eq!(request["state"], "completed", "{request:#}");
     assert_eq!(crew.names(), ["/a"], "it ran twice unasked");
@@ -231,15 +215,9 @@ async fn a_question_that_nobody_answers_leaves_a_host_that_needs_a_look_until_so
     })
     .await;
     // Only the question about the outcome is short: the approval was asked for before.
-    let begun = crew.names().len();
-    let id = world.ask(CHANGE).await;
-    world.approve(&id).await;
-    world
-        .wait_for("the start", || crew.names().len() == begun + 1)
-        .await;
+    let id = world.begin_change(&crew, CHANGE).await;
     world.crash_orchestrator().await;
-    world.crash_agent().await;
-    std::fs::remove_dir_all(world.home.path().join("agents/infrastructure")).unwrap();
+    world.crash_agent_and_its_journal().await;
     world.lifecycles.question = SignedDuration::from_secs(1);
     world.start_orchestrator().await;
     world.start_agent_of(crew.clone()).await;

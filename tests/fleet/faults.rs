@@ -12,9 +12,12 @@ use chiffon_bus::MemoryBus;
 use chiffon_common::Digest;
 use chiffon_store::{Commit, IdempotencyClaim, Options, Sqlite, Store};
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::world::{Act, Double, World};
+use super::{
+    crew::Crew,
+    world::{Act, Double, World},
+};
 
 impl Double {
     pub fn act(&self, act: Act) {
@@ -28,6 +31,35 @@ impl World {
         if let Some(agent) = self.agent.take() {
             agent.abort().await;
         }
+    }
+
+    /// The agent is gone, and its journal with it.
+    pub async fn crash_agent_and_its_journal(&mut self) {
+        self.crash_agent().await;
+        std::fs::remove_dir_all(self.home.path().join("agents/infrastructure")).unwrap();
+    }
+
+    /// A change is asked for and approved, and runs under this crew.
+    pub async fn begin_change(&self, crew: &Crew, words: &str) -> String {
+        let before = crew.names().len();
+        let id = self.ask(words).await;
+        self.approve(&id).await;
+        self.wait_for("the start", || crew.names().len() == before + 1)
+            .await;
+        id
+    }
+
+    /// A change runs, and the agent that has it comes back without its journal.
+    pub async fn lose_change(&mut self, crew: &Arc<Crew>, words: &str) -> String {
+        let id = self.begin_change(crew, words).await;
+        self.crash_agent_and_its_journal().await;
+        self.start_agent_of(crew.clone()).await;
+        let lost = |request: &Value| {
+            let tasks = request["tasks"].as_array().unwrap();
+            tasks.iter().any(|task| task["state"] == "unknown")
+        };
+        self.until_it(&id, "lost contact", lost).await;
+        id
     }
 
     /// The bus is gone with everything in it, and a new empty one is there.

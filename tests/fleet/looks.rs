@@ -46,25 +46,6 @@ async fn fleet() -> (World, Arc<Crew>) {
     (world, crew)
 }
 
-/// A change runs, and the agent that has it comes back without its journal.
-async fn lose(world: &mut World, crew: &Arc<Crew>, words: &str) -> String {
-    let before = crew.names().len();
-    let id = world.ask(words).await;
-    world.approve(&id).await;
-    world
-        .wait_for("the start", || crew.names().len() == before + 1)
-        .await;
-    world.crash_agent().await;
-    std::fs::remove_dir_all(world.home.path().join("agents/infrastructure")).unwrap();
-    world.start_agent_of(crew.clone()).await;
-    let lost = |request: &Value| {
-        let tasks = request["tasks"].as_array().unwrap();
-        tasks.iter().any(|task| task["state"] == "unknown")
-    };
-    world.until_it(&id, "lost contact", lost).await;
-    id
-}
-
 async fn look(world: &World, host: &str) -> Value {
     let (status, shown) = world.get(&format!("/api/v1/inventory/{host}")).await;
     assert_eq!(status, 200, "{shown}");
@@ -85,9 +66,13 @@ async fn resolve(world: &World, id: &str) {
 async fn two_open_changes_mark_one_machine_under_all_its_names_and_each_answer_takes_its_own_mark()
 {
     let (mut world, crew) = fleet().await;
-    let first = lose(&mut world, &crew, "write_file path=/a content=x on h1").await;
+    let first = world
+        .lose_change(&crew, "write_file path=/a content=x on h1")
+        .await;
     // It starts once no agent can still run the first, whose outcome stays open.
-    let second = lose(&mut world, &crew, "write_file path=/b content=x on twin").await;
+    let second = world
+        .lose_change(&crew, "write_file path=/b content=x on twin")
+        .await;
     assert_eq!(crew.names(), ["/a", "/b"]);
     for name in ["h1", "twin"] {
         let shown = look(&world, name).await;
@@ -127,16 +112,12 @@ async fn a_look_that_was_had_under_one_name_was_had_under_the_other() {
     world.crash_orchestrator().await;
     world.lifecycles.unknown = SignedDuration::from_secs(1);
     world.start_orchestrator().await;
-    let begun = crew.names().len();
-    let id = world.ask("write_file path=/a content=x on h1").await;
-    world.approve(&id).await;
-    world
-        .wait_for("the start", || crew.names().len() == begun + 1)
+    let id = world
+        .begin_change(&crew, "write_file path=/a content=x on h1")
         .await;
     // The question about the outcome is short, that about the plan was not.
     world.crash_orchestrator().await;
-    world.crash_agent().await;
-    std::fs::remove_dir_all(world.home.path().join("agents/infrastructure")).unwrap();
+    world.crash_agent_and_its_journal().await;
     world.lifecycles.question = SignedDuration::from_secs(1);
     world.start_orchestrator().await;
     world.start_agent_of(crew.clone()).await;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod loose_ends;
+mod undo;
 
 fn write(root: &Path, files: &[(&str, &str)]) {
     for (path, content) in files {
@@ -121,26 +122,6 @@ fn an_undo_is_filled_with_the_values_of_the_run_and_once_only() {
         json!({"path": "/tmp/{content}", "run_id": "run-1"})
     );
     assert!(!catalogue.get("write_file_undo").unwrap().listed);
-}
-
-#[test]
-fn an_undo_leaves_out_what_the_run_was_not_given() {
-    let catalogue = shipped();
-    let entry = catalogue.get("cron_job").unwrap();
-    let undo = |run: Value| {
-        let Undo::Entry { parameters, .. } = entry.undo_of_run(&parameters(run), "run-1") else {
-            panic!("cron_job has an undo");
-        };
-        json!(parameters)
-    };
-    assert_eq!(
-        undo(json!({"schedule": "@daily", "command": "{name}"})),
-        json!({"command": "{name}", "run_id": "run-1"})
-    );
-    assert_eq!(
-        undo(json!({"schedule": "@daily", "command": "x", "name": "y"})),
-        json!({"command": "x", "name": "y", "run_id": "run-1"})
-    );
 }
 
 #[test]
