@@ -156,7 +156,7 @@ async fn two_changes_never_meet_on_one_host() {
             || request["tasks"].as_array().unwrap().iter().any(|task| {
                 task["because"]
                     .as_str()
-                    .unwrap()
+                    .unwrap_or_default()
                     .contains(&format!("waits for nas, held by request {first}"))
             })
     };
