@@ -46,6 +46,7 @@ pub fn rules_digest(
         unknown: _,
         attempts,
         retry: _,
+        retry_change: _,
         retry_longest: _,
         skew: _,
         single_person,

@@ -138,6 +138,7 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
         lifecycles: RunPolicy {
             question,
             attempts: settings.attempts,
+            retry_change: SignedDuration::from_secs(settings.retry_seconds.into()),
             ..RunPolicy::default()
         },
         good_for_seconds: u64::from(settings.good_for_minutes) * 60,

@@ -73,6 +73,8 @@ pub struct Settings {
     pub project_tasks: u32,
     /// `retry.attempts`: how often a task is tried at most.
     pub attempts: u32,
+    /// `retry.wait_seconds`: the wait before a change is tried the second time.
+    pub retry_seconds: u32,
     /// `agents.infrastructure.slots`: how many runs the infrastructure agent takes at once.
     pub slots: u32,
     /// `agents.infrastructure.isolation`, `run_as`, `readable` and `limits`: what its runs are kept in.
@@ -147,6 +149,7 @@ impl Settings {
             history_days: sources.number("retention.history_days", 0..=36_500)?,
             project_tasks: sources.number("projects.tasks", 0..=10_000)?,
             attempts: sources.number("retry.attempts", 1..=20)?,
+            retry_seconds: sources.number("retry.wait_seconds", 1..=300)?,
             slots: sources.number("agents.infrastructure.slots", 1..=64)?,
             isolation: isolation(sources)?,
             heartbeat_seconds: sources.number("agents.heartbeat_seconds", 1..=60)?,

@@ -279,7 +279,7 @@ impl Load {
             let choice = match question["kind"].as_str().unwrap_or_default() {
                 "approval" => approval.unwrap_or("approve").to_owned(),
                 "interrupted" if dice.percent(50) => "retry".to_owned(),
-                "interrupted" => "fail".to_owned(),
+                "interrupted" => "failed".to_owned(),
                 "unknown_outcome" => self.truth(request).to_owned(),
                 // What was meant: the first thing that was offered.
                 _ => options

@@ -22,6 +22,7 @@ const CHANGE: &str = "write_file path=/a content=x on nas";
 
 async fn fleet(with: impl FnOnce(&mut World)) -> (World, Arc<Crew>) {
     let mut world = World::at_rest(Arc::new(MemoryBus::new()), Act::Complete);
+    world.lifecycles.retry_change = SignedDuration::from_secs(1);
     with(&mut world);
     world.start_orchestrator().await;
     let crew = Crew::new();
@@ -70,7 +71,7 @@ async fn what_passes_by_itself_is_tried_again_by_a_timer_within_the_same_approva
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_tries_at_once_or_ends_what_waits_and_a_failed_playbook_never_waits() {
     let (world, crew) = fleet(|world| {
-        world.lifecycles.retry = SignedDuration::from_mins(2);
+        world.lifecycles.retry_change = SignedDuration::from_mins(2);
     })
     .await;
     let waits = |request: &Value| {

@@ -375,9 +375,12 @@ async fn a_standing_approval_is_good_for_exactly_the_plan_that_was_read() {
     let text = std::fs::read_to_string(&tasks).unwrap();
     std::fs::write(&tasks, format!("{text}\n# edited\n")).unwrap();
     let third = run(&world, &id).await;
-    world.until(&third, &["awaiting_approval"]).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(world.show(&third).await["state"], "awaiting_approval");
+    let told = |request: &Value| {
+        let because = request["because"].as_str().unwrap_or_default();
+        because.contains("is not used, because the plan is another one")
+    };
+    let asks = world.until_it(&third, "why a person is asked", told).await;
+    assert_eq!(asks["state"], "awaiting_approval");
     // As it was, it is the plan that was read again.
     world.post(&format!("/cancel/{third}"), json!({})).await;
     std::fs::write(&tasks, text).unwrap();

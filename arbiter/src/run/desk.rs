@@ -42,6 +42,9 @@ pub struct RunPolicy {
     pub attempts: u32,
     /// Wait before the second attempt after a failure that passes by itself; doubles with each. Default 1 s.
     pub retry: SignedDuration,
+    /// The same where nobody sits and waits for the answer, and the cause takes its time: an approved change on a
+    /// host that does not answer (it may be starting), a package manager at work. Default 30 s.
+    pub retry_change: SignedDuration,
     /// Longest wait between two attempts. Default 5 min.
     pub retry_longest: SignedDuration,
     /// How far clocks may be apart. Default 5 min (R53).
@@ -65,6 +68,7 @@ impl Default for RunPolicy {
             unknown: SignedDuration::from_mins(2),
             attempts: 3,
             retry: SignedDuration::from_secs(1),
+            retry_change: SignedDuration::from_secs(30),
             retry_longest: SignedDuration::from_mins(5),
             skew: SignedDuration::from_mins(5),
             single_person: true,

@@ -149,7 +149,7 @@ impl Desk<'_> {
                 let asked = self.ask(
                     DecisionKind::Interrupted { task: id },
                     question,
-                    &["completed", "retry", "fail"],
+                    &["completed", "retry", "failed"],
                 );
                 self.move_task(
                     id,

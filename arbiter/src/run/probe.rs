@@ -7,12 +7,48 @@
 
 use chiffon_common::{Mode, StepNo, TaskId, Tier};
 
-use super::{DecisionState, Effect, Task, TaskState, desk::Desk};
+use jiff::Timestamp;
+
+use super::{
+    DecisionState, Effect, Run, Task, TaskState, TimerKind, TimerName, TimerSubject, desk::Desk,
+};
+
+impl Run {
+    /// When the checks of a step of which nobody can say how it ended look for themselves; none where it has none that
+    /// only read, or they have been sent already, or it is no unknown step.
+    #[must_use]
+    pub fn checks_look_at(&self, id: TaskId) -> Option<Timestamp> {
+        let are_sent = self.tasks.values().any(|task| task.probes == Some(id));
+        if are_sent || self.request.cancelling.is_some() || self.checks_after(id).is_empty() {
+            return None;
+        }
+        let name = TimerName {
+            subject: TimerSubject::Task(id),
+            kind: TimerKind::Lease,
+        };
+        self.timers.get(&name).copied()
+    }
+
+    /// The steps that check this task's, in their order; none where one of them may do more than read.
+    fn checks_after(&self, id: TaskId) -> Vec<StepNo> {
+        let (Some(task), Some(plan)) = (self.tasks.get(&id), self.plan.as_ref()) else {
+            return Vec::new();
+        };
+        let checks = plan.steps.iter();
+        let checks: Vec<_> = checks
+            .filter(|step| task.does(task.step) && step.verifies == Some(task.step))
+            .collect();
+        if checks.iter().any(|step| step.tier > Tier::Zero) {
+            return Vec::new();
+        }
+        checks.into_iter().map(|step| step.no).collect()
+    }
+}
 
 impl Desk<'_> {
     /// Sends the checks of this unknown task's step to look, if it has any and all of them only read.
     pub(super) fn probe(&mut self, id: TaskId) {
-        let checks = self.checks_after(id);
+        let checks = self.run.checks_after(id);
         if checks.is_empty() || self.run.request.cancelling.is_some() {
             return;
         }
@@ -27,21 +63,6 @@ impl Desk<'_> {
                 "a check looks how the step before it ended",
             );
         }
-    }
-
-    /// The steps that check this task's, in their order; none where one of them may do more than read.
-    fn checks_after(&self, id: TaskId) -> Vec<StepNo> {
-        let (Some(task), Some(plan)) = (self.run.tasks.get(&id), self.run.plan.as_ref()) else {
-            return Vec::new();
-        };
-        let checks = plan.steps.iter();
-        let checks: Vec<_> = checks
-            .filter(|step| task.does(task.step) && step.verifies == Some(task.step))
-            .collect();
-        if checks.iter().any(|step| step.tier > Tier::Zero) {
-            return Vec::new();
-        }
-        checks.into_iter().map(|step| step.no).collect()
     }
 
     /// Whether this task only looks how another ended.

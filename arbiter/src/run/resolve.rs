@@ -19,15 +19,9 @@ impl Desk<'_> {
         }
         let task = self.task(word.task)?;
         let decision = task.state.asked().ok_or(Refusal::NoSuch("question"))?;
-        // What was cut off is asked "again?", to which "failed" is a no.
-        let is_no = matches!(task.state, TaskState::Interrupted { .. }) && word.choice == "failed";
         self.answered(Answered {
             decision,
-            choice: if is_no {
-                "fail".to_owned()
-            } else {
-                word.choice
-            },
+            choice: word.choice,
             by: word.by,
             digest: None,
             confirm: None,

@@ -15,9 +15,6 @@ use super::{Outcome, Refusal, Task, TaskState, WaitingOn, desk::Desk};
 /// Before it connects, Ansible holds a role's parameters against their declaration on this machine, and counts that.
 const CHECKS_OF_ITS_OWN: u32 = 1;
 
-/// A package manager is held for minutes where a host answers again in seconds.
-const LOCKED_WAITS_LONGER: i32 = 10;
-
 impl Desk<'_> {
     /// Puts a failed attempt back in line where the failure passes by itself; whether it did.
     pub(super) fn tried_again(&mut self, id: TaskId, problem: &Problem) -> bool {
@@ -90,8 +87,13 @@ impl Desk<'_> {
     /// Doubles with each attempt up to the longest, less up to a quarter, so that those that failed together
     /// do not come back together. The same attempt always waits the same: there are no dice in here.
     fn wait_before(&self, task: &Task, code: ErrorCode) -> SignedDuration {
+        let changes = task.mode == Mode::Apply
+            && self
+                .step_of(task)
+                .is_some_and(|step| step.tier > Tier::Zero);
         let first = match code {
-            ErrorCode::PackagesLocked => self.policy.retry.saturating_mul(LOCKED_WAITS_LONGER),
+            ErrorCode::PackagesLocked => self.policy.retry_change,
+            ErrorCode::HostUnreachable if changes => self.policy.retry_change,
             _ => self.policy.retry,
         };
         let doubled = first.saturating_mul(1 << task.attempt.saturating_sub(1).min(16));

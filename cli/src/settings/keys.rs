@@ -176,6 +176,13 @@ pub(super) const KEYS: &[Key] = &[
         secret: false,
     },
     Key {
+        name: "retry.wait_seconds",
+        default: "30",
+        permitted: "a whole number from 1 to 300",
+        meaning: "How long an approved change waits before its second attempt where its host does not answer, and anything where a package manager is at work, in seconds; what only reads is tried again after one second.",
+        secret: false,
+    },
+    Key {
         name: "agents.infrastructure.slots",
         default: "4",
         permitted: "a whole number from 1 to 64",

@@ -2,7 +2,7 @@
 //! waits for. The same words stand in every list; what ends it is told by docs/waiting.md.
 
 use chiffon_arbiter::{Run, Task, TaskState, WaitingOn};
-use chiffon_common::{AgentKind, Mode};
+use chiffon_common::{AgentKind, Mode, clock_words};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Shared;
@@ -17,8 +17,14 @@ impl Shared {
         let step = |task: &Task| task.step.saturating_add(1);
         let is_lost = |task: &&Task| matches!(task.state, TaskState::Unknown { .. });
         if let Some(task) = tasks().find(is_lost) {
+            let looks = run
+                .checks_look_at(task.task_id)
+                .map_or_else(String::new, |at| {
+                    let at = clock_words(at, self.clock.now(), "%H:%M");
+                    format!("; its checks look at {at}, when nothing can still run it")
+                });
             return Some(format!(
-                "nobody can say yet how step {} ended: {}",
+                "nobody can say yet how step {} ended: {}{looks}",
                 step(task),
                 task.because
             ));

@@ -21,8 +21,14 @@ fn lost(check_tier: Tier, checks: u32) -> (World, TaskId) {
     world.report(task, 1, 1, StatusKind::Running, 1).unwrap();
     while !world.run.tasks[&task].leases.is_empty() {
         assert!(world.probes().is_empty(), "it looks while it may still run");
+        let is_unknown = world.state(task) == "unknown";
+        let only_read = check_tier == Tier::Zero && checks > 0;
+        let told = world.run.checks_look_at(task);
+        assert_eq!(told.is_some(), is_unknown && only_read, "{told:?}");
+        assert!(told.is_none_or(|at| at >= world.now), "{told:?}");
         world.fire_next(None);
     }
+    assert_eq!(world.run.checks_look_at(task), None, "they have been sent");
     (world, task)
 }
 

@@ -216,7 +216,7 @@ fn blow(world: &mut World, gust: &Gust, steps: &[Step]) {
             world.apply(RunEvent::RetryNow { task, by }).map(drop)
         }),
         Gust::Answer(n) => {
-            let choice = ["approve", "reject", "retry", "completed", "fail"][usize::from(*n)];
+            let choice = ["approve", "reject", "retry", "completed", "failed"][usize::from(*n)];
             let pending = world.run.decisions.values().any(|d| !d.state.ended());
             if pending {
                 world.answer(choice).map(drop)

@@ -1,7 +1,7 @@
 //! The runs of schedules: until one has ended, its schedule is not due again; where one asks for approval, a standing
 //! approval answers, if it is for exactly this plan.
 
-use chiffon_arbiter::{RequestState, Run, RunEvent, StandingApproved};
+use chiffon_arbiter::{Refusal, RequestState, Run, RunEvent, StandingApproved};
 use chiffon_store::{Check, Commit, Error, Expected, ScheduleRow, Write};
 use serde_json::json;
 
@@ -73,7 +73,8 @@ impl Shared {
         };
         let request = run.request.request_id;
         if let Some(fault) = self.standing_fault(row).await? {
-            return self.withhold(row, run, &fault).await;
+            let todo = "`chiffon audit verify` names what was edited, `chiffon schedule approve` gives it anew";
+            return self.withhold(row, run, &fault, todo).await;
         }
         let approved = StandingApproved {
             schedule_id: row.schedule_id,
@@ -91,6 +92,10 @@ impl Shared {
         };
         let event = RunEvent::StandingApproved(approved);
         match self.advance(request, event, cause).await {
+            Ok(Advanced::Refused(Refusal::NotStanding(fault))) => {
+                let todo = "`chiffon schedule approve` gives one for the plan as it is now";
+                self.withhold(row, run, fault, todo).await
+            }
             Ok(Advanced::Refused(refusal)) => {
                 tracing::debug!(%refusal, request.id = %request, "a person decides");
                 Ok(())
@@ -100,18 +105,19 @@ impl Shared {
         }
     }
 
-    /// Rows that no person's recorded word led to approve nothing: a person decides, and is told why.
+    /// An approval for another plan, or one that no person's recorded word led to, approves nothing: a person decides, and
+    /// is told why.
     async fn withhold(
         &self,
         row: &ScheduleRow,
         run: &Run,
         fault: &str,
+        todo: &str,
     ) -> Result<(), AdvanceError> {
         let id = row.schedule_id;
         let now = self.store.schedule(&row.tenant_id, id).await?;
         let because = format!(
-            "waits for a person: the standing approval of schedule {id} is not used, because {fault}; \
-             `chiffon audit verify` names what was edited, `chiffon schedule approve` gives it anew"
+            "waits for a person: the standing approval of schedule {id} is not used, because {fault}; {todo}"
         );
         // It may have been changed between the reads; then it is looked at again.
         let is_as_read = now.is_some_and(|now| now.version == row.version);

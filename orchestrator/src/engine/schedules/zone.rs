@@ -16,7 +16,19 @@ pub(crate) fn zone(name: &str) -> Result<TimeZone, Problem> {
     if let Some(offset) = offset(name) {
         return Ok(TimeZone::fixed(offset));
     }
+    if is_of_this_machine(name) {
+        return Err(unknown(name));
+    }
     TimeZone::get(name).map_err(|_| unknown(name))
+}
+
+/// Files beside the zones that a machine has its own for, or that stand for none: the same schedule would mean another
+/// time elsewhere.
+fn is_of_this_machine(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["localtime", "posixrules", "factory"].contains(&&*name)
+        || name.starts_with("posix/")
+        || name.starts_with("right/")
 }
 
 /// `+02:00`.
@@ -161,6 +173,9 @@ mod tests {
             assert!(problem.todo.contains(nearest), "{problem:?}");
         }
         assert!(zone("xyz").unwrap_err().todo.contains("such as"));
+        for not_one in ["localtime", "Factory", "right/Europe/Berlin"] {
+            assert!(zone(not_one).is_err(), "{not_one}");
+        }
         for good in [
             "UTC",
             "utc",
