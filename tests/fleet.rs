@@ -21,6 +21,8 @@ mod guile;
 mod laundered;
 #[path = "fleet/ledger.rs"]
 mod ledger;
+#[path = "fleet/ledger_keys.rs"]
+mod ledger_keys;
 #[path = "fleet/line.rs"]
 mod line;
 #[path = "fleet/looks.rs"]
@@ -29,12 +31,16 @@ mod looks;
 mod proof;
 #[path = "fleet/proposals.rs"]
 mod proposals;
+#[path = "fleet/restored.rs"]
+mod restored;
 #[path = "fleet/schedules.rs"]
 mod schedules;
 #[path = "fleet/spoiled.rs"]
 mod spoiled;
 #[path = "fleet/undo.rs"]
 mod undo;
+#[path = "fleet/unseen.rs"]
+mod unseen;
 #[path = "fleet/words.rs"]
 mod words;
 #[path = "world.rs"]

@@ -179,6 +179,8 @@ pub struct World {
     pub principal: Principal,
     pub history_days: u32,
     pub clock: Arc<Clock>,
+    /// Of the key that signs the ledger.
+    pub ledger_secret: [u8; 32],
     pub orchestrator: Option<Orchestrator>,
     pub agent: Option<AgentHandle>,
     pub client: reqwest::Client,
@@ -213,6 +215,7 @@ impl World {
             },
             history_days: 0,
             clock: Arc::default(),
+            ledger_secret: SECRET,
             orchestrator: None,
             agent: None,
             client: reqwest::Client::builder()
@@ -257,7 +260,7 @@ impl World {
             project_tasks: self.project_tasks,
             agents: Vec::new(),
             ledger_remote: self.remote.clone(),
-            ledger_key: Some(SshSigner::from_secret(SECRET)),
+            ledger_key: Some(SshSigner::from_secret(self.ledger_secret)),
             version: "test".to_owned(),
         };
         let parts = Parts {

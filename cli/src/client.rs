@@ -23,7 +23,7 @@ pub use history::AuditFrom;
 pub use requests::{ListDecisions, ListRequests};
 pub use sse::Block;
 
-/// Everything but following answers within this; a verification of a long audit log may take it.
+/// Everything but following and verifying answers within this.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Below the 30 seconds after which the server closes an idle connection: a call must not meet one that is

@@ -1,5 +1,6 @@
 //! Audit record v1 (DESIGN section 7): the union of ScalBotics 9.4 and RFC-ARB-0001, 12, and the
-//! chain that holds the records of one stream together (S66).
+//! chain that holds the records of one stream together (S66). The hash is over what is understood of a record, so one that
+//! says more than that is refused: nobody can write into it what nobody signed.
 //!
 //! Numbering and sealing of batches is left to the store's sequencer.
 
@@ -27,6 +28,7 @@ pub struct Principal {
 /// What a rule of policy said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct PolicyResult {
     /// `allow` or `deny`.
     pub decision: String,
@@ -39,6 +41,7 @@ pub struct PolicyResult {
 /// What a record is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct Subject {
     /// `request`, `task`, `decision`, `agent`, `event`, ...
     pub kind: String,
@@ -49,6 +52,7 @@ pub struct Subject {
 /// One move of a lifecycle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct MoveRecord {
     /// Whose.
     pub subject: Subject,
@@ -63,6 +67,7 @@ pub struct MoveRecord {
 /// What the caller knows of a record before it is chained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
 pub struct AuditEntry {
     /// Version of this form; 1.
     pub v: u32,

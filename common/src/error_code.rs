@@ -169,6 +169,7 @@ codes! {
     AuditBroken = 5508, 500, Never, "the audit chain does not verify";
     JournalFault = 5509, 500, AfterChange, "the agent's journal cannot be read or written";
     RowUnreadable = 5510, 500, AfterChange, "a stored row cannot be read";
+    LedgerKey = 5511, 409, AfterChange, "the ledger's key was replaced without a record";
     // 56xx bus
     BusUnavailable = 5601, 503, MayHelp, "the message bus does not answer";
     Overloaded = 5602, 503, MayHelp, "too much is waiting; nothing was taken";

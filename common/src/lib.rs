@@ -67,6 +67,6 @@ pub use redact::{MIN_SECRET_BYTES, REDACTED, RedactStream, Redactor};
 pub use response::{Action, Intent, ReasonCode, ResponsePlan};
 pub use schedule::{LONGEST_WINDOW_SECONDS, Missed, Scheduled, Standing, StandingSubject, When};
 pub use seal::{PublicKey, Seal, SealClaims, SealError, Signature, Signer, TrustedKeys};
-pub use sshsig::SshSigner;
+pub use sshsig::{SshSigner, signed_by};
 pub use text::visible;
 pub use trace::{TraceParent, TraceParentError};

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest as _, Sha512};
 
 const MAGIC: &[u8] = b"SSHSIG";
@@ -44,19 +44,12 @@ impl SshSigner {
 
     /// The name of the key as `ssh-keygen -l` shows it: `SHA256:...`.
     pub fn fingerprint(&self) -> String {
-        let blob = public_blob(&self.key.verifying_key());
-        let digest = sha2::Sha256::digest(blob);
-        let text = BASE64_STANDARD.encode(digest);
-        format!("SHA256:{}", text.trim_end_matches('='))
+        fingerprint(&public_blob(&self.key.verifying_key()))
     }
 
     /// The armoured signature over these bytes in a namespace (`git` for commits), ending in a line break.
     pub fn sign(&self, namespace: &str, message: &[u8]) -> String {
-        let hashed = Sha512::digest(message);
-        let mut signed = MAGIC.to_vec();
-        for part in [namespace.as_bytes(), b"", HASH, &hashed] {
-            put(&mut signed, part);
-        }
+        let signed = signed_part(namespace, message);
         let mut signature = Vec::new();
         put(&mut signature, KIND);
         put(&mut signature, &self.key.sign(&signed).to_bytes());
@@ -69,6 +62,54 @@ impl SshSigner {
         }
         armour(&blob)
     }
+}
+
+/// The fingerprint of the key whose good signature over these bytes this is; nothing if it is none, or of another kind
+/// than Chiffon writes. Whether that key is one to trust is for the caller to know.
+pub fn signed_by(namespace: &str, message: &[u8], armoured: &str) -> Option<String> {
+    let lines = armoured.trim().lines();
+    let text: String = lines.filter(|line| !line.starts_with('-')).collect();
+    let blob = BASE64_STANDARD.decode(text).ok()?;
+    let mut rest = blob
+        .strip_prefix(MAGIC)?
+        .strip_prefix(&1_u32.to_be_bytes())?;
+    let public = take(&mut rest)?;
+    for expected in [namespace.as_bytes(), b"", HASH] {
+        take(&mut rest).filter(|part| *part == expected)?;
+    }
+    let mut signature = take(&mut rest)?;
+    let mut key = public;
+    take(&mut key).filter(|kind| *kind == KIND)?;
+    let key = VerifyingKey::from_bytes(take(&mut key)?.try_into().ok()?).ok()?;
+    take(&mut signature).filter(|kind| *kind == KIND)?;
+    let signature = Signature::from_slice(take(&mut signature)?).ok()?;
+    let signed = signed_part(namespace, message);
+    key.verify_strict(&signed, &signature).ok()?;
+    Some(fingerprint(public))
+}
+
+/// What is signed of a message: its hash, and for what it is signed.
+fn signed_part(namespace: &str, message: &[u8]) -> Vec<u8> {
+    let hashed = Sha512::digest(message);
+    let mut signed = MAGIC.to_vec();
+    for part in [namespace.as_bytes(), b"", HASH, &hashed] {
+        put(&mut signed, part);
+    }
+    signed
+}
+
+/// The next string of the SSH wire format; see [`put`].
+fn take<'b>(from: &mut &'b [u8]) -> Option<&'b [u8]> {
+    let (length, rest) = from.split_first_chunk()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let (taken, rest) = rest.split_at_checked(length)?;
+    *from = rest;
+    Some(taken)
+}
+
+fn fingerprint(public: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(sha2::Sha256::digest(public));
+    format!("SHA256:{}", text.trim_end_matches('='))
 }
 
 fn public_blob(key: &VerifyingKey) -> Vec<u8> {
@@ -109,6 +150,21 @@ mod tests {
         assert_ne!(signer.sign("git", b"x"), signer.sign("file", b"x"));
         let shown = format!("{signer:?}");
         assert!(shown.starts_with("SshSigner(SHA256:"), "{shown}");
+    }
+
+    #[test]
+    fn a_signature_names_its_key_and_fits_nothing_else() {
+        let signer = SshSigner::from_secret([7; 32]);
+        let good = signer.sign("git", b"x");
+        assert_eq!(signed_by("git", b"x", &good), Some(signer.fingerprint()));
+        assert_eq!(signed_by("git", b"y", &good), None);
+        assert_eq!(signed_by("file", b"x", &good), None);
+        let other = SshSigner::from_secret([8; 32]).sign("git", b"x");
+        assert_ne!(signed_by("git", b"x", &other), Some(signer.fingerprint()));
+        for cut in 0..good.len() {
+            let _no_panic = signed_by("git", b"x", &good[..cut]);
+        }
+        assert_eq!(signed_by("git", b"x", "no signature"), None);
     }
 
     #[test]

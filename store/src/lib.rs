@@ -35,4 +35,6 @@ pub use rows::{
 };
 #[cfg(feature = "sqlite")]
 pub use sqlite::{Options, Sqlite, SqliteControl};
-pub use verify::{Fault, Report, SliceHead, verify_audit, verify_audit_against};
+pub use verify::{
+    Fault, Report, SliceHead, verify_audit, verify_audit_against, verify_audit_reading,
+};

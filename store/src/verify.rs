@@ -96,6 +96,18 @@ pub async fn verify_audit_against(
     store: &dyn Store,
     anchors: &[AuditSeal],
 ) -> Result<Report, Error> {
+    verify_audit_reading(store, anchors, &mut |_, _| {}).await
+}
+
+/// The same, and each record is shown to whoever wants to know more of it, with its number and in the order of these.
+///
+/// # Errors
+/// As [`verify_audit`].
+pub async fn verify_audit_reading(
+    store: &dyn Store,
+    anchors: &[AuditSeal],
+    read: &mut (dyn FnMut(u64, &AuditRecord) + Send),
+) -> Result<Report, Error> {
     let mut walk = Walk::new(anchors);
     let mut seals = Seals::default();
     loop {
@@ -115,6 +127,7 @@ pub async fn verify_audit_against(
                 };
                 walk.seal(seal);
             }
+            read(numbered.seq, &numbered.record);
             walk.record(numbered);
         }
     }

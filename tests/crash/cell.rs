@@ -43,6 +43,8 @@ pub struct Cell {
     reader_stop: Arc<AtomicBool>,
     lives: usize,
     baseline: Option<Measure>,
+    /// Whether somebody damaged the ledger, which is told once.
+    pub rotted: bool,
 }
 
 impl Cell {
@@ -67,6 +69,7 @@ impl Cell {
             reader_stop,
             lives: 0,
             baseline: None,
+            rotted: false,
             yard,
         };
         cell.start(with).await.expect("the first life starts");
@@ -210,8 +213,14 @@ impl Cell {
         program.signal(Signal::TERM);
         let ended = program.wait(Duration::from_secs(120)).await;
         self.program = None;
-        let verify = command(&self.yard, &Surroundings::default(), &["audit", "verify"]).output();
-        let verified = verify.unwrap();
+        let verify = ["audit", "verify"];
+        let verify = || command(&self.yard, &Surroundings::default(), &verify).output();
+        let mut verified = verify().unwrap();
+        if self.rotted {
+            let told = String::from_utf8_lossy(&verified.stdout);
+            assert!(told.contains("was put back from the database"), "{told}");
+            verified = verify().unwrap();
+        }
         let said = Said {
             open,
             told_otherwise,

@@ -81,8 +81,10 @@ impl Cell {
     }
 
     /// Bits of the newest commit have flipped on the disk.
-    pub fn rot_the_ledger(&self) -> bool {
+    pub fn rot_the_ledger(&mut self) -> bool {
         let ledger = self.yard.home.path().join("ledger");
-        chiffon_tests::rot(&ledger, "main").is_ok()
+        let is_rotten = chiffon_tests::rot(&ledger, "main").is_ok();
+        self.rotted |= is_rotten;
+        is_rotten
     }
 }

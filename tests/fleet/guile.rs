@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use super::{
     WRITE,
     proof::{Past, copy, faults, git, opened, unguarded},
+    restored::told_once,
     schedules::records,
     world::{Act, Clock, PATIENCE, World},
 };
@@ -271,7 +272,7 @@ async fn a_ledger_that_was_cut_back_while_nothing_ran_is_put_back_with_a_record(
             "{data}"
         );
         assert_eq!(git(&world, &["rev-parse", "main"]), main);
-        world.holds_together().await;
+        told_once(&world).await;
         // It was told once, and nothing is told where nothing was put back.
         world.crash_orchestrator().await;
         world.start_orchestrator().await;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     WRITE,
+    restored::told_once,
     world::{Act, PATIENCE, World},
 };
 
@@ -61,7 +62,7 @@ async fn a_deleted_ledger_is_filled_in_from_the_database_and_an_edited_one_is_fo
     world
         .wait_for("the refilled ledger", || head() == expected)
         .await;
-    world.holds_together().await;
+    told_once(&world).await;
 
     let tree = format!("{expected}^{{tree}}");
     let foreign = std::process::Command::new("git")
@@ -125,7 +126,7 @@ async fn a_ledger_that_a_loss_of_power_damaged_is_made_anew_and_goes_on() {
     let (_, ledger) = world.get("/api/v1/ledger").await;
     assert_eq!(ledger["items"][0]["commit"], second["ledger_commit"]);
     assert_eq!(ledger["items"][1]["commit"], first["ledger_commit"]);
-    world.holds_together().await;
+    told_once(&world).await;
     let aside = world.home.path().join("ledger.damaged-1");
     assert!(aside.join("HEAD").is_file(), "the damaged one is gone");
     let left = world.home.path().join("ledger.rebuilt-1");
@@ -198,7 +199,10 @@ async fn a_burst_that_a_crash_broke_off_is_written_as_it_was_decided() {
             caught_up.is_ok(),
             "{is_written} {is_deleted}: {commits:?} are not the newest of {ledger:?}"
         );
-        world.holds_together().await;
+        match is_deleted {
+            true => told_once(&world).await,
+            false => world.holds_together().await,
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use clap::{Args, Subcommand, ValueHint};
   chiffon audit anchor --to /mnt/usb/chiffon.anchors
   chiffon audit verify --anchors /mnt/usb/chiffon.anchors
   chiffon audit export --out audit.ndjson
-  chiffon audit export --after 1200 | jq .record.entry.action")]
+  chiffon audit export --after 1200 | jq .record.entry.action
+  chiffon audit accept-key SHA256:Wx0... --because \"the disk with the old one was lost\"")]
 pub enum Audit {
     /// Hold chain, seals, rows and ledger against each other, and against what was noted elsewhere
     Verify(Verify),
@@ -19,6 +20,8 @@ pub enum Audit {
     Anchor(Anchor),
     /// Write all records, one JSON document a line, lowest number first
     Export(Export),
+    /// Say that another key signs the ledger from now on
+    AcceptKey(AcceptKey),
 }
 
 /// Hold chain, seals, rows and ledger against each other, and against what was noted elsewhere
@@ -45,6 +48,20 @@ pub struct Anchor {
     /// Add it to this file, a line each, instead of printing it
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub to: Option<PathBuf>,
+}
+
+/// Say that another key signs the ledger from now on
+#[derive(Debug, Clone, Args)]
+#[command(before_help = "Examples:
+  chiffon doctor
+  chiffon audit accept-key SHA256:Wx0... --because \"the disk with the old one was lost\"")]
+pub struct AcceptKey {
+    /// Fingerprint of the key that lies in keys/ledger.key, as `chiffon doctor` names it
+    #[arg(value_name = "FINGERPRINT")]
+    pub key: String,
+    /// Why; it stands in the record
+    #[arg(long, value_name = "WORDS")]
+    pub because: String,
 }
 
 /// Write all records, one JSON document a line, lowest number first

@@ -1,9 +1,14 @@
 //! The record of every decision, and that of every outcome.
 
+use std::time::Duration;
+
 use chiffon_common::{
     RequestId,
-    api::{AuditAnchor, AuditReport, LedgerLine, Page, ReplayReport, VerifyAudit},
+    api::{
+        AcceptKey, AuditAnchor, AuditReport, LedgerKey, LedgerLine, Page, ReplayReport, VerifyAudit,
+    },
 };
+use reqwest::Method;
 use serde_json::Value;
 
 use super::Client;
@@ -11,6 +16,9 @@ use crate::failure::Failure;
 
 /// Records in one answer: as many as the server gives.
 const RECORDS: u32 = 500;
+
+/// A million requests are gone through one by one, and a ledger that is being put back is waited for.
+const VERIFYING: Duration = Duration::from_secs(3600);
 
 /// Where a page of records begins.
 #[derive(Debug, Clone)]
@@ -34,7 +42,13 @@ impl Client {
 
     /// `POST /api/v1/audit/verify`.
     pub async fn verify_audit(&self, asked: &VerifyAudit) -> Result<AuditReport, Failure> {
-        self.post("/api/v1/audit/verify", asked).await
+        let call = self.call(Method::POST, "/api/v1/audit/verify");
+        self.read(call.json(asked).timeout(VERIFYING)).await
+    }
+
+    /// `POST /api/v1/audit/key`.
+    pub async fn accept_ledger_key(&self, asked: &AcceptKey) -> Result<LedgerKey, Failure> {
+        self.post("/api/v1/audit/key", asked).await
     }
 
     /// `GET /api/v1/audit/head`.

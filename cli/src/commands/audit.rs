@@ -1,4 +1,4 @@
-//! `chiffon audit verify` and `anchor`. Writing the records out is left to `export`.
+//! `chiffon audit verify`, `anchor` and `accept-key`. Writing the records out is left to `export`.
 
 use std::{
     fs,
@@ -8,13 +8,13 @@ use std::{
 };
 
 use chiffon_common::{
-    api::{AuditAnchor, VerifyAudit},
+    api::{AcceptKey as Accept, AuditAnchor, VerifyAudit},
     visible,
 };
 
 use super::{Context, export::export, read};
 use crate::{
-    args::{Anchor, Audit, Verify},
+    args::{AcceptKey, Anchor, Audit, Verify},
     exit::Exit,
     failure::Failure,
     output,
@@ -25,6 +25,7 @@ pub async fn audit(context: &mut Context<'_>, args: &Audit) -> Result<Exit, Fail
         Audit::Verify(args) => verify(context, args).await,
         Audit::Anchor(args) => anchor(context, args).await,
         Audit::Export(args) => export(context, args).await,
+        Audit::AcceptKey(args) => accept_key(context, args).await,
     }
 }
 
@@ -51,19 +52,22 @@ async fn verify(context: &mut Context<'_>, args: &Verify) -> Result<Exit, Failur
             report.ledger_commits,
             anchored(report.anchors)
         );
-        if report.faults.is_empty() {
-            return format!("{}: {counted}. Everything fits.", paint.good("ok"));
+        let listed = |lines: &[String]| {
+            let lines = lines.iter().map(|line| format!("\n  {}", visible(line)));
+            lines.collect::<String>()
+        };
+        let notes = match report.notes.is_empty() {
+            true => String::new(),
+            false => format!("\nThis was told before:{}", listed(&report.notes)),
+        };
+        match report.faults.is_empty() {
+            true => format!("{}: {counted}. Everything fits.{notes}", paint.good("ok")),
+            false => format!(
+                "{}: {counted}. This does not fit:{}{notes}",
+                paint.bad("broken"),
+                listed(&report.faults)
+            ),
         }
-        let faults: Vec<String> = report
-            .faults
-            .iter()
-            .map(|fault| format!("  {}", visible(fault)))
-            .collect();
-        format!(
-            "{}: {counted}. This does not fit:\n{}",
-            paint.bad("broken"),
-            faults.join("\n")
-        )
     });
     match report.faults.is_empty() {
         true => Ok(Exit::Ok),
@@ -97,6 +101,30 @@ async fn anchor(context: &mut Context<'_>, args: &Anchor) -> Result<Exit, Failur
     add_anchor(path, &head)?;
     let words = format!("Noted seal {} in {}.", head.seal_no, path.display());
     context.terminal.say(&words);
+    Ok(Exit::Ok)
+}
+
+async fn accept_key(context: &mut Context<'_>, args: &AcceptKey) -> Result<Exit, Failure> {
+    let asked = Accept {
+        key: args.key.clone(),
+        because: args.because.clone(),
+    };
+    let key = read(context, async |client| {
+        client.accept_ledger_key(&asked).await
+    })
+    .await?;
+    output::one(context.terminal, &key, || {
+        let (now, before) = (visible(&key.key), key.replaced.as_deref().map(visible));
+        match (before, key.record) {
+            (Some(before), Some(record)) => format!(
+                "{now} signs the ledger from now on, in the place of {before}: record {record} says so."
+            ),
+            (Some(before), None) => {
+                format!("{now} signs the ledger from now on, in the place of {before}.")
+            }
+            (None, _) => format!("{now} signs the ledger already; nothing has changed."),
+        }
+    });
     Ok(Exit::Ok)
 }
 

@@ -73,7 +73,14 @@ pub(super) fn make_missing(home: &Home, progress: &dyn Fn(&str)) -> Result<(), P
     ] {
         let key = home.path().join(key);
         if !key.exists() {
-            progress(&format!("Drawing the {whose}"));
+            match home.has_records() {
+                false => progress(&format!("Drawing the {whose}")),
+                true => progress(&format!(
+                    "{} is missing, though this data folder has records: a new one is drawn. Put the old one back if \
+                     there is a backup of it",
+                    key.display()
+                )),
+            }
             let drawn = BASE64_STANDARD.encode(draw()?);
             write_private(&key, format!("{drawn}\n").as_bytes())?;
         }
@@ -81,9 +88,10 @@ pub(super) fn make_missing(home: &Home, progress: &dyn Fn(&str)) -> Result<(), P
     let signers = home.path().join(LEDGER_SIGNERS);
     let public = ledger_signer(home)?.public();
     let line = format!("{LEDGER_AUTHOR} namespaces=\"git\" {public}\n");
-    // Lines that somebody added stay.
-    if !fs::read_to_string(&signers).is_ok_and(|text| text.contains(&public)) {
-        write_private(&signers, line.as_bytes())?;
+    // Lines that somebody added stay, and those of keys that were replaced: what they signed is still good.
+    let known = fs::read_to_string(&signers).unwrap_or_default();
+    if !known.contains(&public) {
+        write_private(&signers, format!("{known}{line}").as_bytes())?;
     }
     let signer = signer(home)?;
     let trusted = home.trusted_keys();
@@ -93,6 +101,10 @@ pub(super) fn make_missing(home: &Home, progress: &dyn Fn(&str)) -> Result<(), P
             signer.public()
         );
         write_private(&trusted, text.as_bytes())?;
+    } else if !fs::read_to_string(&trusted)
+        .is_ok_and(|text| text.contains(&signer.public().to_string()))
+    {
+        return Err(untrusted(&home.path().join(ORCHESTRATOR_KEY), &trusted));
     }
     let token = home.path().join("token");
     if !token.exists() {
@@ -103,6 +115,19 @@ pub(super) fn make_missing(home: &Home, progress: &dyn Fn(&str)) -> Result<(), P
         )?;
     }
     read_token(home).map(drop)
+}
+
+/// Every start would be refused, one by one, by agents that know another key.
+fn untrusted(key: &Path, trusted: &Path) -> Problem {
+    key_fault(
+        format!(
+            "{} is not named in {}, so the agents of this folder would refuse everything: it was lost and drawn anew, or \
+             another backup was put back.",
+            key.display(),
+            trusted.display()
+        ),
+        "Put the old key back from a backup. If it is lost for good, remove the file that does not name the new one: it is made anew, and what was sealed and not begun is sealed again.",
+    )
 }
 
 fn draw() -> Result<[u8; 32], Problem> {

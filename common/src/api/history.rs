@@ -35,6 +35,36 @@ pub struct AuditReport {
     pub ledger_commits: u64,
     /// Everything that does not fit, the lowest number first.
     pub faults: Vec<String>,
+    /// What fits and should be known all the same: what was put back of the ledger and told before.
+    #[serde(default)]
+    pub notes: Vec<String>,
+}
+
+/// `POST /api/v1/audit/key`: that the key of the ledger that is here takes the place of the one that signed so far.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AcceptKey {
+    /// The fingerprint of the key that is here, `SHA256:...`, so that nobody accepts another than they mean.
+    #[cfg_attr(feature = "openapi", schema(max_length = 100))]
+    pub key: String,
+    /// Why; it stands in the record.
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 500))]
+    pub because: String,
+}
+
+/// The key that signs the ledger from now on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LedgerKey {
+    /// Its fingerprint.
+    pub key: String,
+    /// The one whose place it took; absent where it signed before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<String>,
+    /// The number of the record that says so; absent where nothing was replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<u64>,
 }
 
 /// `GET /api/v1/audit/head`: the last seal and the last ledger commit, to be noted where whoever could change the

@@ -21,7 +21,8 @@ pub use decision::{Answer, DECISION_STATES, DecisionView, Resolve, ResolveTask, 
 pub use event::{EventView, EventsPage, ResetReason};
 pub use fleet::{AgentEdit, AgentStatus, AgentView, Alive, Freeze, FreezeView, Health};
 pub use history::{
-    AuditAnchor, AuditReport, LedgerLine, NumberedRecord, ReplayReport, ReplayStep, VerifyAudit,
+    AcceptKey, AuditAnchor, AuditReport, LedgerKey, LedgerLine, NumberedRecord, ReplayReport,
+    ReplayStep, VerifyAudit,
 };
 pub use inventory::{HostView, InventoryView, NeedsLook};
 pub use page::{Page, UnreadableRow};

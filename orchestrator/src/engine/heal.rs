@@ -1,15 +1,18 @@
 //! The ledger's repository after whatever happened to it while nobody looked: what it lacks is filled in, and
 //! a damaged one is made anew, from the stored rows. They are the truth, and each commit follows from its
 //! row (R40, R41). What somebody else committed is never healed over: that stays an alarm.
+//!
+//! Nothing is put back without a record of it, made before anything is touched; telling it to whoever verifies is left to
+//! `restorations`.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use chiffon_common::ErrorCode;
 use chiffon_store::LedgerBatchRow;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    Shared,
+    Shared, restorations,
     scribe::{PAGE, ScribeError},
 };
 use crate::ledger::{
@@ -23,6 +26,7 @@ const LOOKED_AT: u64 = 200;
 impl Shared {
     /// Fills in what the repository lacks, deleted, moved away or behind, and looks whether its end is sound.
     pub(super) async fn catch_up(&self) -> Result<(), ScribeError> {
+        let mut turn = self.ledger_turn.lock().await;
         self.on_ledger(|place| remove_unfinished(&place.path))
             .await?;
         let head = self.on_ledger(|place| place.open()?.head()).await?;
@@ -30,6 +34,7 @@ impl Shared {
             return Ok(());
         };
         let written = self.last_written(&last).await?;
+        let to = written.as_ref().and_then(|row| row.commit.clone());
         let written = written.map_or(0, |row| row.batch_no);
         let begin = match head {
             None => 0,
@@ -37,11 +42,14 @@ impl Shared {
             Some(head) => self.batch_of(head, &last).await?.unwrap_or(written),
         };
         if begin < written {
+            let because = "main was behind the database";
+            self.restores(&mut turn, head, to, because, None).await?;
             self.fill_in(begin).await?;
-            let because = "main was behind the database when the scribe began";
-            self.restored(head, because, None).await;
+            turn.ended();
         }
-        self.look_at_the_end(&last).await
+        drop(turn);
+        self.look_at_the_end(&last).await?;
+        self.may_sign().await
     }
 
     /// Where nothing is to be written: whether the repository is there and ends with the last batch. One that was
@@ -138,7 +146,11 @@ impl Shared {
 
     /// Makes a damaged repository anew beside its folder, and puts it into its place.
     pub(super) async fn heal(&self, damage: LedgerError) -> Result<(), ScribeError> {
-        match self.rebuild(&damage).await {
+        let mut turn = self.ledger_turn.lock().await;
+        let rebuilt = self.rebuild(&mut turn, &damage).await;
+        // What was found meanwhile was the same.
+        self.take_damage();
+        match rebuilt {
             Ok(()) => Ok(()),
             Err(ScribeError::Ledger(foreign @ LedgerError::Foreign(_))) => Err(foreign.into()),
             Err(because) => Err(ScribeError::Unhealed {
@@ -148,7 +160,7 @@ impl Shared {
         }
     }
 
-    async fn rebuild(&self, damage: &LedgerError) -> Result<(), ScribeError> {
+    async fn rebuild(&self, turn: &mut Turn, damage: &LedgerError) -> Result<(), ScribeError> {
         let tenant = &self.settings.tenant;
         let last = self.store.last_ledger_batch(tenant).await?;
         let claimed = self
@@ -167,8 +179,9 @@ impl Shared {
             return Err(foreign(head).into());
         }
         let mut rebuild = self.on_ledger(Rebuild::begin).await?;
-        let mut after = 0;
+        let (mut after, mut to) = (0, None);
         while let Some(page) = self.written_after(&mut after).await? {
+            to = page.last().and_then(|(batch, _)| batch.commit.clone());
             rebuild = self
                 .on_ledger(move |_| rebuild.write(&page).map(|()| rebuild))
                 .await?;
@@ -182,29 +195,61 @@ impl Shared {
                 return Err(foreign(head).into());
             }
         }
+        let because = damage.to_string();
+        let aside = rebuild.aside().map(Path::to_owned);
+        self.restores(turn, claimed, to, &because, aside.as_deref())
+            .await?;
         chiffon_failpoint::hit!("ledger.rebuild.before");
-        let aside = self.on_ledger(move |_| rebuild.into_place()).await?;
-        self.restored(claimed, &damage.to_string(), aside).await;
+        self.on_ledger(move |_| rebuild.into_place()).await?;
+        turn.ended();
         Ok(())
     }
 
-    /// Tells for good, in the audit record, that the repository was not as it was left and was put back: where `main`
-    /// was found and where it is now, and where a damaged one lies.
-    async fn restored(&self, from: Option<CommitId>, because: &str, aside: Option<PathBuf>) {
-        let head = self.on_ledger(|place| place.read()?.head()).await;
-        let hex = |commit: Option<CommitId>| commit.map(|commit| commit.to_string());
-        let (from, to) = (hex(from), hex(head.ok().flatten()));
+    /// Tells for good, in the audit record, that the repository is not as it was left and is put back: where `main` was
+    /// found and where it will be, and where a damaged one will lie. Nothing is put back that cannot be recorded.
+    async fn restores(
+        &self,
+        turn: &mut Turn,
+        from: Option<CommitId>,
+        to: Option<String>,
+        because: &str,
+        aside: Option<&Path>,
+    ) -> Result<(), ScribeError> {
+        let from = from.map(|commit| commit.to_string());
         let aside = aside.map(|path| path.display().to_string());
+        let data = json!({ "because": because, "from": from, "to": to, "aside": aside });
+        // One that failed and is tried again is the same.
+        if turn.begun.as_ref() == Some(&data) {
+            return Ok(());
+        }
         tracing::warn!(
             code = %ErrorCode::LedgerFault,
             %because,
             from,
             to,
             aside,
-            "the ledger's repository was not as it was left, and was put back from the database"
+            "the ledger's repository is not as it was left, and is put back from the database"
         );
-        let data = json!({ "because": because, "from": from, "to": to, "aside": aside });
-        self.record_of_ledger("ledger.restored", "ok", data).await;
+        self.record_on_ledger(restorations::RESTORED, "ok", data.clone())
+            .await?;
+        turn.begun = Some(data);
+        Ok(())
+    }
+}
+
+/// Held by whoever puts the repository back, from the record of it to its end.
+#[derive(Debug, Default)]
+pub(crate) struct Turn {
+    /// How often it was put back since this process began.
+    pub(super) times: u64,
+    /// What is recorded of one that did not come to its end yet.
+    begun: Option<Value>,
+}
+
+impl Turn {
+    fn ended(&mut self) {
+        self.times += 1;
+        self.begun = None;
     }
 }
 

@@ -67,6 +67,7 @@ impl Shared {
                 done => done,
             };
             caught_up |= done.is_ok();
+            self.ledger_rounds.send_modify(|rounds| *rounds += 1);
             match done {
                 Ok(true) => self.ledger_is(None).await,
                 Ok(false) => {
@@ -91,7 +92,7 @@ impl Shared {
         self.nudges.record.notify_one();
     }
 
-    fn take_damage(&self) -> Option<LedgerError> {
+    pub(super) fn take_damage(&self) -> Option<LedgerError> {
         let mut found = self
             .ledger_damage
             .lock()
@@ -124,8 +125,20 @@ impl Shared {
         self.record_of_ledger(action, result, data).await;
     }
 
-    /// Records what became of the repository.
-    pub(super) async fn record_of_ledger(&self, action: &str, result: &str, data: Value) {
+    /// Records what became of the repository, and goes on where that fails.
+    async fn record_of_ledger(&self, action: &str, result: &str, data: Value) {
+        if let Err(error) = self.record_on_ledger(action, result, data).await {
+            tracing::warn!(%error, action, "a change of the ledger's state could not be recorded");
+        }
+    }
+
+    /// Records what becomes of the repository.
+    pub(super) async fn record_on_ledger(
+        &self,
+        action: &str,
+        result: &str,
+        data: Value,
+    ) -> Result<(), chiffon_store::Error> {
         let target = Subject {
             kind: "ledger".to_owned(),
             id: "main".to_owned(),
@@ -139,9 +152,7 @@ impl Shared {
             audit: vec![audit],
             ..Commit::default()
         };
-        if let Err(error) = self.commit(commit).await {
-            tracing::warn!(%error, action, "a change of the ledger's state could not be recorded");
-        }
+        self.commit(commit).await.map(drop)
     }
 
     /// Does something to the repository where it may block.
@@ -272,6 +283,9 @@ impl Shared {
         let last = self.store.last_ledger_batch(tenant).await?;
         let after = last.as_ref().map_or(0, |batch| batch.last_entry);
         let mut entries = self.store.ledger_entries(tenant, after, PAGE).await?;
+        if !entries.is_empty() {
+            self.may_sign().await?;
+        }
         let mut batch_no = last.as_ref().map_or(0, |batch| batch.batch_no);
         let mut parent = last.and_then(|batch| batch.commit);
         let time = self.clock.now();

@@ -11,9 +11,9 @@ use chiffon_bus::Bus;
 use chiffon_common::{AgentId, Digest, RequestId, Signer, TenantId};
 use chiffon_store::{Commit, Receipt, Store};
 use jiff::Timestamp;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::{Notify, broadcast, watch};
 
-use super::{Library, Limits, agents::Registry};
+use super::{Library, Limits, agents::Registry, heal::Turn};
 use crate::{
     Clock,
     events::Hub,
@@ -97,6 +97,10 @@ pub(crate) struct Shared {
     pub(crate) ledger_fault: Mutex<Option<String>>,
     /// What a look at the ledger found damaged in it, until the scribe makes it anew.
     pub(crate) ledger_damage: Mutex<Option<LedgerError>>,
+    /// Held while the ledger is put back.
+    pub(crate) ledger_turn: tokio::sync::Mutex<Turn>,
+    /// How often the scribe has looked at it, or written it.
+    pub(crate) ledger_rounds: watch::Sender<u64>,
     /// Why its remote cannot be reached, while it cannot.
     pub(crate) remote_fault: Mutex<Option<String>>,
     /// What people should know and nothing suffers from; told by `health`.
@@ -121,6 +125,8 @@ impl Shared {
             part_faults: Mutex::default(),
             ledger_fault: Mutex::default(),
             ledger_damage: Mutex::default(),
+            ledger_turn: tokio::sync::Mutex::default(),
+            ledger_rounds: watch::Sender::new(0),
             remote_fault: Mutex::default(),
             notices: Mutex::default(),
             gate_turn: tokio::sync::Mutex::default(),

@@ -1,54 +1,101 @@
 //! `audit verify`: chain, seals and ledger held against each other.
 
-use std::sync::PoisonError;
+use std::{sync::PoisonError, time::Duration};
 
 use chiffon_common::{
-    ErrorCode, Problem,
+    AuditRecord, ErrorCode, Problem,
     api::{AuditReport, LedgerLine, VerifyAudit},
 };
 
-use super::{Shared, anchor::seal_of, scribe::ScribeError};
-use crate::ledger::{Batch, Fault, Place, Verifier};
+use super::{
+    Editor, Shared,
+    anchor::seal_of,
+    ledger_keys::{Replacements, Signers},
+    restorations::Restorations,
+    scribe::ScribeError,
+};
+use crate::ledger::{Batch, Fault, LedgerError, Place, Verifier};
 
 /// Batches read at once.
 const PAGE: u32 = 200;
+/// How long it may take until the ledger is put back.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// One that is put back meanwhile is looked at again so often.
+const TRIES: usize = 3;
+
+/// What a look at the ledger found.
+#[derive(Default)]
+struct LedgerLook {
+    commits: u64,
+    faults: Vec<String>,
+    signers: Signers,
+    /// Of the faults, what a new ledger heals.
+    damage: Option<LedgerError>,
+    /// How often it had been put back by then.
+    times: u64,
+}
 
 impl Shared {
     /// Holds everything against everything. Faults are part of the report; an error means that it could not be looked at.
     /// Anchors are what was noted elsewhere.
-    pub(crate) async fn verify_audit(&self, asked: VerifyAudit) -> Result<AuditReport, Problem> {
+    pub(crate) async fn verify_audit(
+        &self,
+        asked: VerifyAudit,
+        editor: &Editor,
+    ) -> Result<AuditReport, Problem> {
+        let store = |error| store_problem(&error);
         let (anchors, held) = self.anchors_of(asked).await?;
         let seals: Vec<_> = anchors.iter().map(seal_of).collect();
-        let chain = chiffon_store::verify_audit_against(&*self.store, &seals)
-            .await
-            .map_err(|error| store_problem(&error))?;
+        // First the ledger: what was put back before it was looked at has its record in the chain, which is read then.
+        let ledger = self.look_at_ledger().await?;
+        let mut restorations = Restorations::default();
+        let mut replacements = Replacements::default();
+        let mut reader = |seq, record: &AuditRecord| {
+            restorations.read(seq, record);
+            replacements.read(seq, record);
+        };
+        let chain = chiffon_store::verify_audit_reading(&*self.store, &seals, &mut reader).await;
+        let chain = chain.map_err(store)?;
         let mut report = AuditReport {
             records: chain.records,
             streams: chain.streams,
             seals: chain.seals,
             requests: 0,
-            anchors: 0,
-            ledger_commits: 0,
+            anchors: anchors.len() as u64,
+            ledger_commits: ledger.commits,
             faults: chain
                 .faults
                 .into_iter()
                 .map(|fault| format!("record {}: {}", fault.seq, fault.what))
                 .collect(),
+            notes: replacements.notes().chain(restorations.told()).collect(),
         };
         let (requests, faults) = self.verify_rows(&chain.slices).await?;
         report.requests = requests;
         report.faults.extend(faults);
-        let schedules = self.verify_schedules(&chain.slices).await;
-        let faults = schedules.map_err(|error| store_problem(&error))?;
+        let faults = self.verify_schedules(&chain.slices).await.map_err(store)?;
         report.faults.extend(faults);
-        let freeze = self.verify_freeze(&chain.slices).await;
-        let fault = freeze.map_err(|error| store_problem(&error))?;
+        let fault = self.verify_freeze(&chain.slices).await.map_err(store)?;
         report.faults.extend(fault);
-        self.verify_ledger(&mut report).await?;
-        report.anchors = anchors.len() as u64;
-        report
-            .faults
-            .extend(self.lost_commits(&anchors, held.as_ref()).await?);
+        report.faults.extend(restorations.untold());
+        report.faults.extend(ledger.faults);
+        let here = self.ledger_key();
+        let keys = replacements.faults(&ledger.signers, here.as_deref());
+        report.faults.extend(keys);
+        let lost = self.lost_commits(&anchors, held.as_ref()).await?;
+        report.faults.extend(lost);
+        let mut told = restorations.last_untold();
+        if let Some(damage) = ledger.damage {
+            self.have_made_anew(damage, ledger.times).await;
+            // The record of that is told already: by the damage.
+            let seal = self.store.last_seal().await.map_err(store)?;
+            told = seal.map(|seal| seal.last_seq);
+        }
+        if let Some(up_to) = told
+            && let Err(error) = self.record_told(up_to, editor).await
+        {
+            tracing::warn!(%error, "that the ledger was put back could not be recorded as told; it is told again");
+        }
         Ok(report)
     }
 
@@ -135,39 +182,65 @@ impl Shared {
         Ok((lines, next))
     }
 
-    async fn verify_ledger(&self, report: &mut AuditReport) -> Result<(), Problem> {
-        match self.check_ledger().await {
-            Ok(Ok(commits)) => report.ledger_commits = commits,
-            Ok(Err(fault)) => {
-                let mut words = format!("ledger: {fault}");
-                if let Some(damage) = fault.damage() {
-                    words += "; it is made anew from the database, and the damaged one is kept beside it";
-                    self.ledger_is_damaged(damage);
-                }
-                report.faults.push(words);
+    /// Holds the ledger against its rows, as it is while nobody puts it back.
+    async fn look_at_ledger(&self) -> Result<LedgerLook, Problem> {
+        let mut rounds = self.ledger_rounds.subscribe();
+        let first = rounds.wait_for(|rounds| *rounds > 0);
+        drop(
+            tokio::time::timeout(PATIENCE, first)
+                .await
+                .map_err(|_| busy())?,
+        );
+        for _try in 0..TRIES {
+            let turn = tokio::time::timeout(PATIENCE, self.ledger_turn.lock()).await;
+            let times = turn.map_err(|_| busy())?.times;
+            let mut signers = Signers::default();
+            let checked = self.check_ledger(&mut signers).await;
+            let checked = checked.map_err(|error| scribe_problem(&error))?;
+            let turn = tokio::time::timeout(PATIENCE, self.ledger_turn.lock()).await;
+            if turn.map_err(|_| busy())?.times != times {
+                continue;
             }
-            Err(error) => return Err(scribe_problem(&error)),
+            let mut look = LedgerLook {
+                times,
+                signers,
+                ..LedgerLook::default()
+            };
+            match checked {
+                Ok(commits) => look.commits = commits,
+                Err(fault) => {
+                    let mut words = format!("ledger: {fault}");
+                    look.damage = fault.damage();
+                    if look.damage.is_some() {
+                        words += "; it is made anew from the database, and the damaged one is kept beside it";
+                    }
+                    look.faults.push(words);
+                }
+            }
+            let strays = self.on_ledger(|place| match place.path.exists() {
+                // Why it cannot be read is told above.
+                true => Ok(place.read().map_or(Vec::new(), |ledger| ledger.strays())),
+                false => Ok(Vec::new()),
+            });
+            let strays = strays.await.map_err(|error| scribe_problem(&error))?;
+            let strays = strays.iter().map(|stray| format!("ledger: {stray}"));
+            look.faults.extend(strays);
+            return Ok(look);
         }
-        let strays = self.on_ledger(|place| match place.path.exists() {
-            // Why it cannot be read is told above.
-            true => Ok(place.read().map_or(Vec::new(), |ledger| ledger.strays())),
-            false => Ok(Vec::new()),
-        });
-        let strays = strays.await.map_err(|error| scribe_problem(&error))?;
-        let strays = strays.iter().map(|stray| format!("ledger: {stray}"));
-        report.faults.extend(strays);
-        Ok(())
+        Err(busy())
     }
 
     /// How many commits hold. Page by page, and the scribe writes on meanwhile: a `main` that is ahead of the
     /// rows that were read is only a fault if no newer rows explain it.
-    async fn check_ledger(&self) -> Result<Result<u64, Fault>, ScribeError> {
+    async fn check_ledger(&self, signers: &mut Signers) -> Result<Result<u64, Fault>, ScribeError> {
         let mut verifier = None;
         let mut after = 0;
         loop {
             let page = self.batches_after(after).await?;
-            let stored = page.iter().filter(|(batch, _)| batch.commit.is_some());
-            let last = stored.map(|(batch, _)| batch.batch_no).max();
+            let stored = page.iter().map(|(batch, _)| batch);
+            let stored = stored.filter(|batch| batch.commit.is_some());
+            let last = stored.clone().map(|batch| batch.batch_no).max();
+            stored.for_each(|batch| signers.read(batch));
             let pending = page.iter().filter(|(batch, _)| batch.commit.is_none());
             let decided = pending.map(|(batch, _)| batch.batch_no).max();
             if last.is_none() && after == 0 && !self.settings.ledger.path.exists() {
@@ -215,6 +288,14 @@ fn check(place: &Place, verifier: Option<Verifier>, page: &[Batch]) -> Result<Ve
         verifier.check(batch, entries)?;
     }
     Ok(verifier)
+}
+
+fn busy() -> Problem {
+    Problem::new(
+        ErrorCode::LedgerFault,
+        "the ledger is being put back from the database, so it cannot be held against anything yet",
+        "ask again in a few minutes; `chiffon status` says how it is",
+    )
 }
 
 fn scribe_problem(error: &ScribeError) -> Problem {

@@ -1,9 +1,9 @@
 //! The rows of every request held against its last audit record: who edited, deleted or slipped in one is named.
 //! What the record itself is worth is for the chain to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chiffon_common::{Problem, RequestId};
+use chiffon_common::{Digest, Problem, RequestId};
 use chiffon_store::{Error, ListRequests, NumberedAudit, RunRows, SliceHead};
 use jiff::{SignedDuration, Timestamp};
 
@@ -24,18 +24,39 @@ impl Shared {
     ) -> Result<(u64, Vec<String>), Problem> {
         let mut faults = Vec::new();
         let mut requests = 0;
+        let mut limits = BTreeSet::new();
         for (stream, head) in heads {
             let Some(request) = request_of(stream) else {
                 continue;
             };
             requests += 1;
-            let fault = self.verify_request(request, *head).await;
+            let fault = self.verify_request(request, *head, &mut limits).await;
             if let Some(fault) = fault.map_err(|error| store_problem(&error))? {
                 faults.push(format!("record {}: {fault}", head.seq));
             }
         }
+        let altered = self.altered_limits(&limits).await;
+        faults.extend(altered.map_err(|error| store_problem(&error))?);
         faults.extend(self.slipped_in(heads).await?);
         Ok((requests, faults))
+    }
+
+    /// Which of these limits, by which recorded events were judged, are gone or no longer what they were.
+    async fn altered_limits(&self, limits: &BTreeSet<Digest>) -> Result<Vec<String>, Error> {
+        let mut faults = Vec::new();
+        for digest in limits {
+            let doc = self.store.run_policy(*digest).await?;
+            let is = doc.map(|doc| Digest::of_value(&doc).is_ok_and(|is| is == *digest));
+            let how = match is {
+                Some(true) => continue,
+                Some(false) => "were changed",
+                None => "are missing from the database",
+            };
+            faults.push(format!(
+                "the limits {digest}, by which recorded events were judged, {how}"
+            ));
+        }
+        Ok(faults)
     }
 
     /// What of these rows of a request, just read, is not as its last record left them, or was not at any record
@@ -49,7 +70,10 @@ impl Shared {
         match left_by(&records) {
             Ok(Some(head)) if misfit(&rows, head).is_none() => Ok(None),
             // It may have moved on between the two.
-            Ok(Some(head)) => self.verify_request(request, head).await,
+            Ok(Some(head)) => {
+                let mut limits = BTreeSet::new();
+                self.verify_request(request, head, &mut limits).await
+            }
             Ok(None) => Ok(None),
             Err(fault) => Ok(Some(fault)),
         }
@@ -74,6 +98,7 @@ impl Shared {
         &self,
         request: RequestId,
         mut head: SliceHead,
+        limits: &mut BTreeSet<Digest>,
     ) -> Result<Option<String>, Error> {
         let mut last = None;
         for _try in 0..TRIES {
@@ -88,7 +113,7 @@ impl Shared {
             };
             last = match misfit(&rows, head) {
                 Some(fault) => Some(fault),
-                None => self.unheard(&rows).await?,
+                None => self.unheard(&rows, limits).await?,
             };
             last = match last {
                 Some(fault) => Some(fault),
@@ -108,11 +133,27 @@ impl Shared {
 
     /// Which recorded event of these rows is missing: each version of the request's row was led to by one.
     /// A chain whose first record knows no rows is of before, when none were kept.
-    async fn unheard(&self, rows: &RunRows) -> Result<Option<String>, Error> {
+    async fn unheard(
+        &self,
+        rows: &RunRows,
+        limits: &mut BTreeSet<Digest>,
+    ) -> Result<Option<String>, Error> {
         let request = rows.request.request_id;
         let tenant = &self.settings.tenant;
         let events = self.store.run_events(tenant, request).await?;
         let now = rows.request.version;
+        limits.extend(events.iter().map(|event| event.policy));
+        let last = events.last().map_or(now, |event| event.version);
+        if last > now {
+            // It may have moved on between the reads: an event and the version it leads to are one commit.
+            let again = self.store.run(tenant, request).await?;
+            let again = again.map_or(last, |rows| rows.request.version);
+            if again < last {
+                return Ok(Some(format!(
+                    "request {request} has {now} in its column version, and its events lead to {last}"
+                )));
+            }
+        }
         let kept = events.iter().map(|event| event.version);
         // What came since the rows were read is not theirs.
         let kept: Vec<u64> = kept.filter(|version| *version <= now).collect();

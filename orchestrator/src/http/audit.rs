@@ -3,7 +3,7 @@
 use axum::{Json, extract::State as Extract};
 use chiffon_common::{
     ErrorCode, FieldError, Problem,
-    api::{AuditAnchor, AuditReport, NumberedRecord, Page, VerifyAudit},
+    api::{AcceptKey, AuditAnchor, AuditReport, LedgerKey, NumberedRecord, Page, VerifyAudit},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -11,14 +11,18 @@ use utoipa::IntoParams;
 use super::{
     State,
     cursor::{List, page},
-    input::{Asked, Body, NoQuery, Perhaps, page_size, unfit_query},
+    frame::Trace,
+    input::{Asked, Body, NoQuery, Perhaps, page_size, permitted, unfit_query},
     problem::Refused,
 };
+use crate::engine::Editor;
 
 /// Anchors in one verification, at most.
 const ANCHORS: usize = 1000;
 /// Longest hash, in characters.
 const HASH: usize = 100;
+/// Longest reason, in characters.
+const REASON: usize = 500;
 
 /// Which records to list.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -74,7 +78,8 @@ pub(super) async fn list(
 }
 
 /// Holds every record against its chain, every seal against its batch, the rows of every request against its last
-/// record, the ledger against the database, and what was noted elsewhere against all of it.
+/// record, the ledger against the database, and what was noted elsewhere against all of it. A ledger that was put back from
+/// the database since the last time is a fault once, and a note from then on.
 #[utoipa::path(
     post, path = "/api/v1/audit/verify", tag = "audit", operation_id = "verify_audit",
     request_body(content = Option<VerifyAudit>, description = "What was noted elsewhere, if anything was"),
@@ -86,6 +91,7 @@ pub(super) async fn list(
 pub(super) async fn verify(
     Extract(state): Extract<State>,
     _: NoQuery,
+    Trace(trace): Trace,
     Perhaps(Body { value: asked, .. }): Perhaps<VerifyAudit>,
 ) -> Result<Json<AuditReport>, Refused> {
     if asked.anchors.len() > ANCHORS {
@@ -103,7 +109,51 @@ pub(super) async fn verify(
     for (no, anchor) in asked.anchors.iter().enumerate() {
         fits(no, anchor)?;
     }
-    Ok(Json(state.shared.verify_audit(asked).await?))
+    let editor = Editor {
+        by: state.principal.clone(),
+        trace,
+    };
+    Ok(Json(state.shared.verify_audit(asked, &editor).await?))
+}
+
+/// Accepts the key that is here in the place of the one that signed the ledger so far, for good. Without effect where it
+/// signs already.
+#[utoipa::path(
+    post, path = "/api/v1/audit/key", tag = "audit", operation_id = "accept_ledger_key",
+    request_body = AcceptKey,
+    responses(
+        (status = 200, description = "It signs from now on", body = LedgerKey),
+        (status = 409, description = "Another key is here")
+    )
+)]
+pub(super) async fn accept_key(
+    Extract(state): Extract<State>,
+    _: NoQuery,
+    Trace(trace): Trace,
+    Body { value: asked, .. }: Body<AcceptKey>,
+) -> Result<Json<LedgerKey>, Refused> {
+    permitted("/key", &asked.key, HASH)?;
+    permitted("/because", &asked.because, REASON)?;
+    let because = asked.because.trim();
+    if because.is_empty() {
+        let detail =
+            "that a key was replaced without a reason helps nobody who looks for one later";
+        let problem = Problem::new(
+            ErrorCode::MalformedMessage,
+            detail,
+            "say why, in a few words",
+        );
+        return Err(problem.at(FieldError::body("/because", "empty")).into());
+    }
+    let editor = Editor {
+        by: state.principal.clone(),
+        trace,
+    };
+    let shared = &state.shared;
+    let key = shared
+        .accept_ledger_key(&asked.key, because, &editor)
+        .await?;
+    Ok(Json(key))
 }
 
 /// Within the bounds that the document names.

@@ -91,6 +91,7 @@ pub(super) fn routes() -> (Router<State>, openapi::OpenApi) {
         .routes(routes!(audit::list))
         .routes(routes!(audit::head))
         .routes(routes!(audit::verify))
+        .routes(routes!(audit::accept_key))
         .routes(routes!(ledger::list))
         .routes(routes!(decisions::approve))
         .routes(routes!(health::health))

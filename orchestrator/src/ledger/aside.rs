@@ -75,7 +75,8 @@ impl Rebuild {
         let number = kept.iter().map(|(number, _)| *number).max();
         let number = number.unwrap_or(0).saturating_add(1);
         let fresh = named(&place, REBUILT, number);
-        let ledger = Ledger::open(&fresh)?.with_key(key);
+        let damaged = Ledger::read(&place).ok();
+        let ledger = Ledger::open(&fresh)?.with_key(key).beside(damaged);
         Ok(Self {
             verifier: ledger.verifier(),
             damaged: named(&place, DAMAGED, number),
@@ -107,8 +108,13 @@ impl Rebuild {
         Ok(commits.last().copied())
     }
 
-    /// Puts it into the place of the damaged one, and says where that one lies now; nothing if there was none.
-    pub fn into_place(self) -> Result<Option<PathBuf>, LedgerError> {
+    /// Where the damaged one will lie; nothing if there is none.
+    pub fn aside(&self) -> Option<&Path> {
+        self.place.exists().then_some(self.damaged.as_path())
+    }
+
+    /// Puts it into the place of the damaged one, which is kept where [`Rebuild::aside`] says.
+    pub fn into_place(self) -> Result<(), LedgerError> {
         let failed = |error: io::Error| refused("put the new ledger into its place", &error);
         let there = match fs::rename(&self.place, &self.damaged) {
             Ok(()) => true,
@@ -123,10 +129,7 @@ impl Rebuild {
             return Err(failed(error));
         }
         let parent = self.place.parent();
-        parent
-            .map_or(Ok(()), durable::sync_folder)
-            .map_err(failed)?;
-        Ok(there.then_some(self.damaged))
+        parent.map_or(Ok(()), durable::sync_folder).map_err(failed)
     }
 }
 

@@ -53,7 +53,7 @@ impl Ledger {
             if let Some(last) = commits.last() {
                 batch.parent = Some(last.to_string());
             }
-            commits.push(build(&in_memory, self.key.as_ref(), batch, entries)?);
+            commits.push(build(&in_memory, &self.signing, batch, entries)?);
         }
         Ok((in_memory, commits))
     }
@@ -69,7 +69,7 @@ impl Ledger {
                 let why = format!("batch {} does not follow the one before", batch.batch_no);
                 return Err(LedgerError::Malformed(why));
             }
-            let commit = build(&in_memory, self.key.as_ref(), batch, entries)?;
+            let commit = build(&in_memory, &self.signing, batch, entries)?;
             super::agree(batch, commit)?;
             commits.push(commit);
         }

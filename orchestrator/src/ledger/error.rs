@@ -7,6 +7,9 @@ use std::io;
 /// How the words begin where somebody else moved `main`.
 pub const MOVED: &str = "main is not where the last batch left it";
 
+/// How the words go on where the database lacks what the ledger's own key has signed.
+pub const OLDER: &str = "the database is older than the ledger";
+
 /// The errors of opening and writing. After any of them `main` is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
@@ -42,15 +45,27 @@ pub enum LedgerError {
         /// In git's words.
         why: String,
     },
-    /// The commit is signed by a key that is not here.
+    /// The key here is not the one that signs.
     #[error(
-        "the commit is signed by {signer}, and the key here is {ours}: put keys/ledger.key back"
+        "{signer} signs the ledger, and keys/ledger.key is {ours}: nothing is lost, and nothing is signed until the old key \
+         is put back from a backup, or a person says that another takes its place: chiffon explain 5511"
     )]
     Key {
         /// The key that signs, by its fingerprint.
         signer: String,
-        /// The one that is here.
+        /// The one that is here, or a word for why there is none.
         ours: String,
+    },
+    /// A commit that a replaced key has signed is nowhere here, and nobody else can sign it.
+    #[error(
+        "commit {commit} was signed by {signer}, a key that is not here, and is not here itself: put it back from a clone or \
+         from the remote of the ledger (`git fetch`), or put that key back as keys/ledger.key for one start"
+    )]
+    Lost {
+        /// The commit.
+        commit: String,
+        /// The key that signed it, by its fingerprint.
+        signer: String,
     },
     /// The repository or its disk refuses.
     #[error("could not {doing}: {why}")]

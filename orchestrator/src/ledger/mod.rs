@@ -25,6 +25,7 @@ mod locks;
 mod message;
 mod pack;
 mod proposals;
+mod signing;
 mod strays;
 #[cfg(test)]
 mod tests;
@@ -43,7 +44,7 @@ use chiffon_store::{LedgerBatchRow, LedgerEntryRow};
 use gix::{
     ObjectId, Repository,
     actor::SignatureRef,
-    objs::{Commit, WriteTo as _, tree::EntryKind},
+    objs::{Commit, tree::EntryKind},
     refs::{
         FullName, Target,
         transaction::{PreviousValue, RefEdit},
@@ -53,9 +54,10 @@ use gix::{
 pub use aside::{Rebuild, claimed_head, remove_unfinished};
 pub use burst::{Batch, Burst};
 pub use doc::{FORM, LedgerDoc, ProblemDoc, RequestOutcome, StepDoc, StepOutcome};
-pub use error::{LedgerError, MOVED};
+pub use error::{LedgerError, MOVED, OLDER};
 pub use files::{host_folder, record_path};
 pub use proposals::{Judged, Offered, Proposal, REFUSED, TAKEN, may_have_proposals, refused};
+use signing::Signing;
 pub use verify::{Fault, Verifier};
 
 /// The only branch that the scribe writes, and that only the scribe writes.
@@ -112,7 +114,7 @@ impl Place {
 /// The repository. One writer at a time; the caller holds the instance lock (R37, R40).
 pub struct Ledger {
     repository: Repository,
-    key: Option<SshSigner>,
+    signing: Signing,
 }
 
 impl Ledger {
@@ -127,7 +129,7 @@ impl Ledger {
             durable::sync_tree(path).map_err(|error| LedgerError::io("make the ledger", &error))?;
             return Ok(Self {
                 repository: made.to_thread_local(),
-                key: None,
+                signing: Signing::default(),
             });
         }
         locks::remove_stale(path)?;
@@ -145,14 +147,22 @@ impl Ledger {
         head.map_err(|error| LedgerError::read("read HEAD", &error))?;
         Ok(Self {
             repository,
-            key: None,
+            signing: Signing::default(),
         })
     }
 
     /// The same with the key by which signed batches are written and verified.
     #[must_use]
-    pub fn with_key(self, key: Option<SshSigner>) -> Self {
-        Self { key, ..self }
+    pub fn with_key(mut self, key: Option<SshSigner>) -> Self {
+        self.signing.key = key;
+        self
+    }
+
+    /// The same, which takes what keys of before have signed from this one where it is not here.
+    #[must_use]
+    fn beside(mut self, other: Option<Self>) -> Self {
+        self.signing.beside = other.map(|other| other.repository);
+        self
     }
 
     /// Where `main` stands; nothing in an empty ledger.
@@ -226,7 +236,7 @@ impl Ledger {
 
     /// A verifier that expects the first batch next.
     pub fn verifier(&self) -> Verifier {
-        Verifier::new(self.repository.clone(), self.key.clone())
+        Verifier::new(self.repository.clone(), self.signing.clone())
     }
 
     /// A verifier that takes this batch, which has a commit, for granted and expects the one after it next.
@@ -274,7 +284,7 @@ fn parent_of(batch: &LedgerBatchRow) -> Result<Option<CommitId>, LedgerError> {
 /// Makes the objects of a batch's commit in a repository that writes into memory; moves nothing.
 fn build(
     repository: &Repository,
-    key: Option<&SshSigner>,
+    signing: &Signing,
     batch: &LedgerBatchRow,
     entries: &[LedgerEntryRow],
 ) -> Result<CommitId, LedgerError> {
@@ -326,7 +336,8 @@ fn build(
         extra_headers: Vec::new(),
     };
     if let Some(signer) = &batch.signer {
-        let signature = signature_of(&commit, key, signer)?;
+        let stored = batch.commit.as_deref();
+        let signature = signing.signature(repository, &commit, stored, signer)?;
         commit
             .extra_headers
             .push(("gpgsig".into(), signature.into()));
@@ -334,24 +345,6 @@ fn build(
     let commit = repository.write_object(&commit);
     let commit = commit.map_err(|error| LedgerError::git("make the commit", &error))?;
     Ok(CommitId(commit.detach()))
-}
-
-/// What `git verify-commit` holds against the commit without this header.
-fn signature_of(
-    commit: &Commit,
-    key: Option<&SshSigner>,
-    signer: &str,
-) -> Result<String, LedgerError> {
-    let ours = key.map(SshSigner::fingerprint);
-    let key = key.filter(|_| ours.as_deref() == Some(signer));
-    let key = key.ok_or_else(|| LedgerError::Key {
-        signer: signer.to_owned(),
-        ours: ours.unwrap_or_else(|| "none".to_owned()),
-    })?;
-    let mut bytes = Vec::new();
-    let written = commit.write_to(&mut bytes);
-    written.map_err(|error| LedgerError::io("sign the commit", &error))?;
-    Ok(key.sign("git", &bytes).trim_end().to_owned())
 }
 
 fn tree_of(repository: &Repository, commit: CommitId) -> Result<ObjectId, LedgerError> {

@@ -4,11 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use chiffon_common::SshSigner;
 use chiffon_store::{LedgerBatchRow, LedgerEntryRow};
 use gix::{ObjectId, Repository};
 
-use super::{CommitId, LedgerError, build, docs_of, files};
+use super::{
+    CommitId, LedgerError, OLDER, build, docs_of, files,
+    signing::{Signing, signer_of},
+};
 
 /// How far back a foreign commit is looked for before its head alone is named.
 const FAR: usize = 10_000;
@@ -68,7 +70,7 @@ pub struct Verifier {
     on_disk: Repository,
     /// Writes into memory: what has to be written to recompute a commit was not on disk.
     in_memory: Repository,
-    key: Option<SshSigner>,
+    signing: Signing,
     batches: u64,
     entries: u64,
     last: Option<CommitId>,
@@ -78,9 +80,9 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    pub(super) fn new(repository: Repository, key: Option<SshSigner>) -> Self {
+    pub(super) fn new(repository: Repository, signing: Signing) -> Self {
         Self {
-            key,
+            signing,
             in_memory: repository.clone().with_object_memory(),
             on_disk: repository,
             batches: 0,
@@ -105,7 +107,7 @@ impl Verifier {
     ) -> Result<(), Fault> {
         self.check_rows(batch)?;
         let batch_no = batch.batch_no;
-        let computed = build(&self.in_memory, self.key.as_ref(), batch, entries);
+        let computed = build(&self.in_memory, &self.signing, batch, entries);
         let computed = computed.map_err(|error| of_batch(batch_no, error))?;
         let Some(stored) = &batch.commit else {
             // Not on disk, or not yet: nothing of it is held against anything but `main`. What was made of it stays
@@ -200,7 +202,7 @@ impl Verifier {
     pub fn finish(&self) -> Result<(), Fault> {
         let head = super::Ledger {
             repository: self.on_disk.clone(),
-            key: None,
+            signing: Signing::default(),
         }
         .head();
         let head = head.map_err(Fault::Unreadable)?;
@@ -284,11 +286,22 @@ pub(super) fn foreign(
         return LedgerError::Foreign(format!("main is gone; it should be at {expected}"));
     };
     let expected = expected.map(|id| id.0);
-    let mut one = head.0;
+    let ours = expected.and_then(|id| signer_of(repository, id));
+    let (mut one, mut count, mut stranger) = (head.0, 0_u64, None);
     for _ in 0..FAR {
         let parent = parent_of(repository, one);
+        count += 1;
+        if ours.is_none() || signer_of(repository, one) != ours {
+            stranger = Some(one);
+        }
         if parent == expected {
-            return LedgerError::Foreign(format!("foreign commit {}", described(repository, one)));
+            return match stranger {
+                Some(stranger) => {
+                    let stranger = described(repository, stranger);
+                    LedgerError::Foreign(format!("foreign commit {stranger}"))
+                }
+                None => older_database(repository, head.0, one, count),
+            };
         }
         match parent {
             Some(parent) => one = parent,
@@ -299,6 +312,35 @@ pub(super) fn foreign(
     let expected = expected.map_or("nothing".to_owned(), |id| id.to_string());
     LedgerError::Foreign(format!(
         "history was rewritten: at {head} instead of {expected}"
+    ))
+}
+
+/// Where all that follows the last commit that the database knows was signed by the key that signed that one.
+fn older_database(
+    repository: &Repository,
+    head: ObjectId,
+    first: ObjectId,
+    count: u64,
+) -> LedgerError {
+    let time = |commit: ObjectId| {
+        let found = repository.find_commit(commit).ok()?;
+        jiff::Timestamp::from_second(found.time().ok()?.seconds).ok()
+    };
+    let when = match (time(first), time(head)) {
+        (Some(from), Some(to)) if from != to => format!(" from {from} to {to}"),
+        (_, Some(at)) => format!(" of {at}"),
+        _ => String::new(),
+    };
+    let commits = match count {
+        1 => "one commit".to_owned(),
+        count => format!("{count} commits"),
+    };
+    LedgerError::Foreign(format!(
+        "{OLDER}, as a restored backup is: {commits}{when}, signed by the ledger's own key, \
+         lie in the ledger and not in the database; the last is {}. Put back the database that belongs to this ledger, or \
+         a backup of both; to go on without what those commits tell, move the folder ledger away: it is made anew from the \
+         database",
+        described(repository, head)
     ))
 }
 

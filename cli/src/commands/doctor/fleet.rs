@@ -2,7 +2,7 @@
 //! none runs, one without agents is started for the look.
 
 use chiffon_common::api::{BrokenFile, CatalogueView};
-use chiffon_orchestrator::ledger::MOVED;
+use chiffon_orchestrator::ledger::{MOVED, OLDER};
 
 use super::{Context, Finding};
 use crate::{
@@ -67,6 +67,12 @@ async fn components(context: &Context<'_>, session: &Session) -> Result<Vec<Find
 
 fn todo_of(component: &str, word: &str) -> &'static str {
     match component {
+        "ledger" if word.contains("explain 5511") => {
+            "Put the old keys/ledger.key back from a backup and start again; if it is lost for good: chiffon audit accept-key FINGERPRINT --because WORDS"
+        }
+        "ledger" if word.contains(OLDER) => {
+            "Put back the newer database, or a backup of the whole data folder; nothing is written to the ledger until the two belong together: chiffon explain 5507"
+        }
         "ledger" if word.contains(MOVED) => {
             "Only Chiffon moves refs/heads/main of the ledger, and somebody else did. Find out who, keep what you want of it, then put it back with `git update-ref`: chiffon explain 5507"
         }

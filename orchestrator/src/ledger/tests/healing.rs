@@ -54,7 +54,9 @@ fn rebuild(path: &Path, rows: &Rows) -> Option<PathBuf> {
     let (first, rest) = batches.split_at(1);
     rebuild.write(first).unwrap();
     rebuild.write(rest).unwrap();
-    rebuild.into_place().unwrap()
+    let aside = rebuild.aside().map(Path::to_owned);
+    rebuild.into_place().unwrap();
+    aside
 }
 
 /// The next write finds the damage, a rebuild heals it, and writing goes on.
