@@ -16,6 +16,7 @@ use std::{
 };
 
 use chiffon_arbiter::{Policy, Prior};
+use chiffon_authorizer::Asking;
 use chiffon_common::{
     Action, AuditId, CanonicalError, ContractError, Digest, ErrorCode, EventError, FieldError,
     PlanId, Problem, ReasonCode, ResponsePlan, RoomId, TenantId, TraceId,
@@ -32,7 +33,6 @@ use uuid::Uuid;
 
 use crate::{
     audit::{Audit, Durable, Place, Unwritten},
-    authz::Asking,
     record::{self, Kind, Record},
 };
 
