@@ -4,9 +4,10 @@
 use chiffon_arbiter::{
     Case, Judgement, NewRun, Prior, ProofError, Refusal, Run, StageRecord, process, process_answer,
 };
+use chiffon_authorizer::Crowded;
 use chiffon_common::{
-    Action, AuditEntry, CanonicalError, Digest, Event, EventError, MoveRecord, PlanId, Principal,
-    ReasonCode, RequestId, ResponsePlan, Subject, TraceId, api::RequestAccepted,
+    Action, AuditEntry, AuthZRequest, CanonicalError, Digest, Event, EventError, MoveRecord,
+    PlanId, Principal, ReasonCode, RequestId, ResponsePlan, Subject, TraceId, api::RequestAccepted,
 };
 use chiffon_store::{Commit, Error, EventRow, Expected, ProjectRow, Write};
 use serde::Deserialize;
@@ -14,8 +15,8 @@ use serde_json::json;
 
 use super::closing::RESULT;
 use super::{
-    AdvanceError, Advanced, Along, Cause, Fate, Fired, KeptAnswer, KeyClaim, Shared, room::Open,
-    rows,
+    AdvanceError, Advanced, Along, Cause, Fate, Fired, KeptAnswer, KeyClaim, Shared,
+    authorise::Word, room::Open, rows,
 };
 
 /// Rounds against others who bring the same event or open the same room at the same time.
@@ -56,6 +57,15 @@ impl Incoming {
     }
 }
 
+/// What one judgement of an event came to.
+enum Round {
+    Over(Intake),
+    /// The authoriser is to be asked, and the event judged again with its word.
+    Ask(Box<AuthZRequest>),
+    /// Somebody else was faster; the answer that was refused, where one was.
+    Again(Option<Refusal>),
+}
+
 /// Why an event was not taken. Nothing was stored.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum IntakeError {
@@ -71,8 +81,8 @@ pub(crate) enum IntakeError {
     Shut(ReasonCode),
     #[error("nothing waits for this result")]
     Unasked(ReasonCode),
-    #[error("there is no external authoriser here")]
-    NoAuthoriser,
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
     #[error(transparent)]
     Proof(#[from] ProofError),
     #[error("event has no canonical form")]
@@ -89,70 +99,12 @@ impl Shared {
         if incoming.event.event_id.as_str().starts_with(RESULT) {
             return Err(IntakeError::Malformed(EventError::Field("event_id")));
         }
-        let _turn = match self.settings.policy.counts() {
-            true => Some(self.gate_turn.lock().await),
-            false => None,
-        };
-        let mut refused = None;
+        let (mut word, mut refused) = (None, None);
         for _round in 0..ROUNDS {
-            let event = &mut incoming.event;
-            let stored = self.store.event(&event.tenant_id, &event.event_id).await?;
-            if let Some(stored) = &stored {
-                // The time is our own clock's, not part of what was asked.
-                if !incoming.by_adapter {
-                    event.ts = serde_json::from_value::<Event>(stored.event.clone())?.ts;
-                }
-            }
-            let prior = stored.as_ref().map(prior).transpose()?;
-            let places = self.places(&event.tenant_id, &event.room_id).await?;
-            let case = Case {
-                event,
-                prior: prior.as_ref(),
-                room: &places.room_state,
-                tenant: &places.tenant_state,
-                policy: &self.settings.policy,
-                authorisation: None,
-                now: self.clock.now(),
-            };
-            let (judged, open) = self.judged(&case, incoming.by_adapter).await?;
-            match judged {
-                Judgement::NeedsAuthorisation(_) => return Err(IntakeError::NoAuthoriser),
-                Judgement::Malformed(error) => return Err(IntakeError::Malformed(error)),
-                Judgement::Conflict => return Err(IntakeError::Conflict),
-                Judgement::Repeated { plan } => {
-                    return Ok(Intake {
-                        request: stored.and_then(|stored| stored.request_id),
-                        plan,
-                        is_repeated: true,
-                    });
-                }
-                Judgement::Fresh {
-                    plan,
-                    stages,
-                    room,
-                    tenant,
-                } => {
-                    if incoming.comes_again() && is_gate(plan.reason_code) {
-                        return Err(IntakeError::Shut(plan.reason_code));
-                    }
-                    let moved = self.moves_of(&incoming.event, &places, room, tenant)?;
-                    let judged = (&plan, stages.as_slice());
-                    let stored = self.store_answer(&incoming, judged, moved, open).await;
-                    match stored {
-                        // Answered by somebody else meanwhile, or by this very event: it is looked at again.
-                        Err(IntakeError::Refused(refusal)) => refused = Some(refusal),
-                        Ok(request) => {
-                            self.nudges.asked.notify_one();
-                            return Ok(Intake {
-                                request,
-                                plan,
-                                is_repeated: false,
-                            });
-                        }
-                        Err(IntakeError::Store(Error::Conflict { .. })) => {}
-                        Err(error) => return Err(error),
-                    }
-                }
+            match self.round(&mut incoming, word.as_ref()).await? {
+                Round::Over(intake) => return Ok(intake),
+                Round::Ask(question) => word = Some(self.word_on(*question).await?),
+                Round::Again(refusal) => refused = refusal.or(refused),
             }
         }
         Err(match refused {
@@ -163,26 +115,107 @@ impl Shared {
         })
     }
 
+    /// Judges an event once, by what is stored now. No authoriser is waited for here: others wait for this turn.
+    async fn round(
+        &self,
+        incoming: &mut Incoming,
+        word: Option<&Word>,
+    ) -> Result<Round, IntakeError> {
+        let _turn = match self.settings.policy.counts() {
+            true => Some(self.gate_turn.lock().await),
+            false => None,
+        };
+        let event = &mut incoming.event;
+        let stored = self.store.event(&event.tenant_id, &event.event_id).await?;
+        if let Some(stored) = &stored {
+            // The time is our own clock's, not part of what was asked.
+            if !incoming.by_adapter {
+                event.ts = serde_json::from_value::<Event>(stored.event.clone())?.ts;
+            }
+        }
+        let prior = stored.as_ref().map(prior).transpose()?;
+        let places = self.places(&event.tenant_id, &event.room_id).await?;
+        let case = Case {
+            event,
+            prior: prior.as_ref(),
+            room: &places.room_state,
+            tenant: &places.tenant_state,
+            policy: &self.settings.policy,
+            authorisation: None,
+            now: self.clock.now(),
+        };
+        let (judged, open) = self.judged(&case, incoming.by_adapter, word).await?;
+        let (plan, stages, room, tenant) = match judged {
+            Judgement::NeedsAuthorisation(question) => return Ok(Round::Ask(question)),
+            Judgement::Malformed(error) => return Err(IntakeError::Malformed(error)),
+            Judgement::Conflict => return Err(IntakeError::Conflict),
+            Judgement::Repeated { plan } => {
+                return Ok(Round::Over(Intake {
+                    request: stored.and_then(|stored| stored.request_id),
+                    plan,
+                    is_repeated: true,
+                }));
+            }
+            Judgement::Fresh {
+                plan,
+                stages,
+                room,
+                tenant,
+            } => (plan, stages, room, tenant),
+        };
+        if incoming.comes_again() && opens_again(plan.reason_code) {
+            return Err(IntakeError::Shut(plan.reason_code));
+        }
+        let moved = self.moves_of(&incoming.event, &places, room, tenant)?;
+        let judged = (&plan, stages.as_slice());
+        let stored = self.store_answer(incoming, judged, moved, open).await;
+        match stored {
+            // Answered by somebody else meanwhile, or by this very event: it is looked at again.
+            Err(IntakeError::Refused(refusal)) => Ok(Round::Again(Some(refusal))),
+            Err(IntakeError::Store(Error::Conflict { .. })) => Ok(Round::Again(None)),
+            Err(error) => Err(error),
+            Ok(request) => {
+                self.nudges.asked.notify_one();
+                Ok(Round::Over(Intake {
+                    request,
+                    plan,
+                    is_repeated: false,
+                }))
+            }
+        }
+    }
+
     /// What becomes of an event, and the question that it answers, where it does.
     async fn judged(
         &self,
         case: &Case<'_>,
         by_adapter: bool,
+        word: Option<&Word>,
     ) -> Result<(Judgement, Option<Open>), IntakeError> {
         let asked = match by_adapter && case.prior.is_none() {
             true => self.asked_in_room(case.event).await?,
             false => None,
         };
-        let Some(asked) = asked else {
-            return Ok((process(case)?, None));
+        let judge = |case: &Case<'_>| match &asked {
+            Some(asked) => process_answer(case, &asked.answering),
+            None => process(case),
         };
-        let judged = process_answer(case, &asked.answering)?;
+        let mut judged = judge(case)?;
+        if let Judgement::NeedsAuthorisation(question) = &judged
+            && let Some(word) = word.filter(|word| word.is_on(question))
+        {
+            judged = judge(&Case {
+                authorisation: Some(&word.said),
+                ..*case
+            })?;
+        }
         let answers = |plan: &ResponsePlan| {
             let code = plan.reason_code;
             matches!(code, ReasonCode::Approved | ReasonCode::Rejected)
         };
         let is_answer = matches!(&judged, Judgement::Fresh { plan, .. } if answers(plan));
-        Ok((judged, asked.open.filter(|_| is_answer)))
+        let open = asked.and_then(|asked| asked.open);
+        Ok((judged, open.filter(|_| is_answer)))
     }
 
     async fn store_answer(
@@ -340,11 +373,12 @@ impl Shared {
     }
 }
 
-/// Whether it is a gate that is shut now and opens again.
-const fn is_gate(code: ReasonCode) -> bool {
+/// Whether it is a gate that is shut now and opens again, or an authoriser that will answer again.
+const fn opens_again(code: ReasonCode) -> bool {
     matches!(
         code,
-        ReasonCode::GeneratingLock
+        ReasonCode::AuthzUnavailable
+            | ReasonCode::GeneratingLock
             | ReasonCode::Cooldown
             | ReasonCode::Backpressure
             | ReasonCode::RateLimited

@@ -8,6 +8,7 @@ mod advance;
 mod agents;
 mod anchor;
 mod audit;
+mod authorise;
 mod claim;
 mod closing;
 mod dispatch;

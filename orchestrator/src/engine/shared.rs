@@ -7,6 +7,7 @@ use std::{
 };
 
 use chiffon_arbiter::{Ids, Policy, RunPolicy};
+use chiffon_authorizer::Asking;
 use chiffon_bus::Bus;
 use chiffon_common::{AgentId, Digest, RequestId, Signer, TenantId};
 use chiffon_store::{Commit, Receipt, Store};
@@ -82,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) signer: Signer,
     pub(crate) settings: Settings,
+    /// Where the policy asks one.
+    pub(crate) authorizer: Option<Asking>,
     pub(crate) library: Arc<Library>,
     pub(crate) registry: Registry,
     pub(crate) nudges: Nudges,
@@ -113,6 +116,7 @@ impl Shared {
         signer: Signer,
         settings: Settings,
         library: Library,
+        authorizer: Option<Asking>,
     ) -> Self {
         let started_at = clock.now();
         Self {
@@ -129,6 +133,7 @@ impl Shared {
             clock,
             signer,
             settings,
+            authorizer,
             library: Arc::new(library),
             registry: Registry::default(),
             nudges: Nudges::default(),
