@@ -217,7 +217,13 @@ impl Arbiter {
 
     /// A body that is no contract: recorded without it, for nobody knows what it holds.
     async fn unread(&self, kind: Kind, error: &ContractError, trace_id: Option<TraceId>) -> Said {
-        let problem = Problem::new(error.code(), error.to_string(), error.todo());
+        let mut problem = Problem::new(error.code(), error.to_string(), error.todo());
+        if matches!(
+            error,
+            ContractError::Version(_) | ContractError::Form { .. }
+        ) {
+            problem = problem.at(FieldError::body(error.pointer(), error.to_string()));
+        }
         let refused = Refused {
             problem: Box::new(problem),
             reason: Some(ReasonCode::SchemaInvalid),

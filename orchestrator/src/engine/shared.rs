@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use chiffon_arbiter::{Ids, Policy, RunPolicy};
+use chiffon_arbiter::{Ids, Policy, Run, RunPolicy};
 use chiffon_authorizer::Asking;
 use chiffon_bus::Bus;
 use chiffon_common::{AgentId, Digest, RequestId, Signer, TenantId};
@@ -171,6 +171,12 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         faults.get(&format!("agent {agent}")).cloned()
+    }
+
+    /// Whether a run's plan was made under the rules in force, without which nothing of it starts.
+    pub(crate) fn is_under_rules(&self, run: &Run) -> bool {
+        let made_under = run.plan.as_ref().and_then(|plan| plan.policy);
+        made_under == Some(self.settings.rules)
     }
 
     /// Tells followers. Nobody listening is no fault.
