@@ -29,6 +29,8 @@ mod looks;
 mod proof;
 #[path = "fleet/proposals.rs"]
 mod proposals;
+#[path = "fleet/requests.rs"]
+mod requests;
 #[path = "fleet/schedules.rs"]
 mod schedules;
 #[path = "fleet/spoiled.rs"]

@@ -42,10 +42,21 @@ pub(crate) struct Incoming {
     pub(crate) trace: TraceId,
     /// The key under which the answer is kept.
     pub(crate) claim: Option<KeyClaim>,
-    /// Whether an adapter brought it, whose clock its time is and who says who the actor is.
-    pub(crate) by_adapter: bool,
+    /// Who brought it.
+    pub(crate) way: Way,
     /// The schedule that asks, where nobody does by hand.
     pub(crate) schedule: Option<Box<Fired>>,
+}
+
+/// Who brings an event, and what follows from that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// This program, for a principal that it knows, by its own clock.
+    Own,
+    /// An adapter of a room, whose clock the event's time is, and who says who the actor is.
+    Adapter,
+    /// The same from the bus, by which nothing is approved or stopped.
+    Bus,
 }
 
 impl Incoming {
@@ -53,7 +64,7 @@ impl Incoming {
     /// adapter, which says what its answer was, and a schedule, whose time has passed then.
     fn comes_again(&self) -> bool {
         let is_due = |fired: &Fired| fired.scheduled().due_at.is_some();
-        !self.by_adapter && !self.schedule.as_deref().is_some_and(is_due)
+        self.way == Way::Own && !self.schedule.as_deref().is_some_and(is_due)
     }
 }
 
@@ -129,7 +140,7 @@ impl Shared {
         let stored = self.store.event(&event.tenant_id, &event.event_id).await?;
         if let Some(stored) = &stored {
             // The time is our own clock's, not part of what was asked.
-            if !incoming.by_adapter {
+            if incoming.way == Way::Own {
                 event.ts = serde_json::from_value::<Event>(stored.event.clone())?.ts;
             }
         }
@@ -144,7 +155,7 @@ impl Shared {
             authorisation: None,
             now: self.clock.now(),
         };
-        let (judged, open) = self.judged(&case, incoming.by_adapter, word).await?;
+        let (judged, open) = self.judged(&case, incoming.way, word).await?;
         let (plan, stages, room, tenant) = match judged {
             Judgement::NeedsAuthorisation(question) => return Ok(Round::Ask(question)),
             Judgement::Malformed(error) => return Err(IntakeError::Malformed(error)),
@@ -189,12 +200,14 @@ impl Shared {
     async fn judged(
         &self,
         case: &Case<'_>,
-        by_adapter: bool,
+        way: Way,
         word: Option<&Word>,
     ) -> Result<(Judgement, Option<Open>), IntakeError> {
-        let asked = match by_adapter && case.prior.is_none() {
-            true => self.asked_in_room(case.event).await?,
-            false => None,
+        let asked = match way {
+            _ if case.prior.is_some() => None,
+            Way::Own => None,
+            Way::Adapter => self.asked_in_room(case.event).await?,
+            Way::Bus => self.said_on_bus(case.event),
         };
         let judge = |case: &Case<'_>| match &asked {
             Some(asked) => process_answer(case, &asked.answering),
@@ -358,10 +371,10 @@ impl Shared {
             trace_id: incoming.trace,
             requester: Principal {
                 id: event.actor.id.clone(),
-                kind: match incoming.by_adapter {
+                kind: match incoming.way {
                     // Named by the adapter, not authenticated here: no other person's eyes on what is asked so.
-                    true => "service".to_owned(),
-                    false => event.actor.kind.clone(),
+                    Way::Adapter | Way::Bus => "service".to_owned(),
+                    Way::Own => event.actor.kind.clone(),
                 },
             },
             text: event.content.text.clone(),

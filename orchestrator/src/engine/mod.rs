@@ -7,6 +7,7 @@
 mod advance;
 mod agents;
 mod anchor;
+mod asked;
 mod audit;
 mod authorise;
 mod claim;
@@ -54,7 +55,7 @@ pub(crate) use advance::{AdvanceError, Advanced, Along, Cause};
 pub(crate) use agents::Heard;
 pub(crate) use claim::{KeptAnswer, KeyClaim};
 pub(crate) use edits::{Editor, agent_of};
-pub(crate) use intake::{Incoming, Intake, IntakeError, accepted};
+pub(crate) use intake::{Incoming, Intake, IntakeError, Way, accepted};
 pub(crate) use jobs::Jobs;
 pub(crate) use library::Library;
 pub(crate) use looks::ClearError;

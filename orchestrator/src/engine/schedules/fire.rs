@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{LastRun, Schedule, proof::of_edit};
 use crate::engine::{
-    Editor, Incoming, Intake, IntakeError, KeyClaim, Shared, audit::chiffon, nudged,
+    Editor, Incoming, Intake, IntakeError, KeyClaim, Shared, Way, audit::chiffon, nudged,
 };
 
 /// Schedules looked at in one round.
@@ -249,7 +249,7 @@ impl Shared {
             event,
             trace,
             claim,
-            by_adapter: false,
+            way: Way::Own,
             schedule: Some(Box::new(fired)),
         };
         Ok(self.intake(incoming).await?)
