@@ -11,7 +11,7 @@ use chiffon_arbiter::{Authz, Grant, Pattern, Policy, RunPolicy, rules_digest};
 use chiffon_authorizer::{Asking, Authorizer};
 use chiffon_bus::{Bus, QueueName};
 use chiffon_common::{
-    AgentId, ErrorCode, Permission, Principal, Problem, Signer, SshSigner, TenantId,
+    AgentId, Digest, ErrorCode, Permission, Principal, Problem, Signer, SshSigner, TenantId,
 };
 use chiffon_store::Store;
 use jiff::SignedDuration;
@@ -125,6 +125,9 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
     let rules = rules_digest(&policy, &config.lifecycles, good_for).map_err(|error| {
         Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
     })?;
+    let policy_digest = Digest::of_value(&policy).map_err(|error| {
+        Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
+    })?;
     let limits = Limits::of(&config.lifecycles).map_err(|error| {
         Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
     })?;
@@ -163,6 +166,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         settings,
         library,
         authorizer,
+        policy_digest,
     );
     let shared = Arc::new(shared);
     shared.declare_topology().await;

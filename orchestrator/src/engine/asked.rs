@@ -8,8 +8,9 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use chiffon_bus::{Delivery, Message, QueueName, Reject};
 use chiffon_common::{
-    AuditEntry, Envelope, EnvelopeError, ErrorCode, ErrorMessage, Event, MessageId, Payload,
-    Principal, Problem, ReasonCode, ResponsePlan, Subject, TraceId, visible,
+    AuditEntry, Envelope, EnvelopeError, ErrorCode, ErrorMessage, Event, FieldError, MessageId,
+    MessageType, Payload, Principal, Problem, ReasonCode, ResponsePlan, Subject, TraceId,
+    path_pointer, visible,
 };
 use chiffon_store::{Commit, Error, InboxKey};
 use serde_json::{Map, Value, json};
@@ -86,7 +87,7 @@ impl Shared {
     /// The event of a message, if whoever sent it may send one.
     fn event_of(&self, envelope: &Envelope, message: &Message) -> Result<Asked, Problem> {
         let todo = "send an event in a message of the type `request`";
-        let payload = envelope.open().map_err(|error| unread(&error))?;
+        let payload = envelope.open().map_err(|error| misread(envelope, &error))?;
         let Payload::Request(event) = payload else {
             let detail = "only messages of the type `request` are taken here";
             return Err(Problem::new(ErrorCode::MalformedMessage, detail, todo));
@@ -209,9 +210,12 @@ impl Shared {
         if let Value::Object(details) = details {
             more.extend(details);
         }
+        if !problem.errors.is_empty() {
+            more.insert("errors".to_owned(), json!(problem.errors));
+        }
         let error = Payload::Error(ErrorMessage {
             code: problem.code.number(),
-            message: format!("{} {}", visible(&problem.detail), problem.todo),
+            message: format!("{}; {}", visible(&problem.detail), problem.todo),
             details: more,
         });
         let id = MessageId::from_uuid(self.clock.fresh_id());
@@ -258,13 +262,27 @@ fn unread(error: &EnvelopeError) -> Problem {
         EnvelopeError::Version(_) => ErrorCode::UnknownVersion,
         _ => ErrorCode::MalformedMessage,
     };
-    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}"));
-    let detail = format!("{error}{}", cause.unwrap_or_default());
-    Problem::new(
-        code,
-        detail,
-        "correct it and send it under another message_id",
-    )
+    let detail = match error {
+        EnvelopeError::Type(_) => "it is of a message type that is not understood".to_owned(),
+        error => error.to_string(),
+    };
+    let todo = "correct it and send it under another message_id";
+    Problem::new(code, detail, todo)
+}
+
+/// The same with the place in the event. What stands there is told to who asked, and kept in no record (S70).
+fn misread(envelope: &Envelope, error: &EnvelopeError) -> Problem {
+    let read = serde_path_to_error::deserialize::<_, Event>(envelope.payload.clone());
+    match read {
+        Err(error) if envelope.message_type == MessageType::Request => {
+            let pointer = path_pointer(error.path());
+            let detail = format!("the payload does not fit an event at {pointer:?}");
+            let todo = "correct it and send it under another message_id";
+            let field = FieldError::body(pointer, visible(&error.into_inner().to_string()));
+            Problem::new(ErrorCode::MalformedMessage, detail, todo).at(field)
+        }
+        _ => unread(error),
+    }
 }
 
 /// What an answer by which nothing is done is told as; nothing where it is what the rules want of such an event.

@@ -2,7 +2,8 @@
 //! answered (DESIGN sections 4.1 and 4.2).
 
 use chiffon_arbiter::{
-    Case, Judgement, NewRun, Prior, ProofError, Refusal, Run, StageRecord, process, process_answer,
+    Answering, Case, Judged, Judgement, Led, NewRun, Prior, ProofError, Refusal, Run, StageRecord,
+    process, process_answer, wordless_event,
 };
 use chiffon_authorizer::Crowded;
 use chiffon_common::{
@@ -11,12 +12,12 @@ use chiffon_common::{
 };
 use chiffon_store::{Commit, Error, EventRow, Expected, ProjectRow, Write};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::closing::RESULT;
 use super::{
     AdvanceError, Advanced, Along, Cause, Fate, Fired, KeptAnswer, KeyClaim, Shared,
-    authorise::Word, room::Open, rows,
+    authorise::Word, judged::answer, room::Open, rows,
 };
 
 /// Rounds against others who bring the same event or open the same room at the same time.
@@ -75,6 +76,24 @@ enum Round {
     Ask(Box<AuthZRequest>),
     /// Somebody else was faster; the answer that was refused, where one was.
     Again(Option<Refusal>),
+}
+
+/// A judgement, and what it went by.
+struct Verdict<'w> {
+    judged: Judgement,
+    answering: Option<Answering>,
+    /// The authoriser's word, where it was needed.
+    by: Option<&'w Word>,
+    /// The question that is answered.
+    open: Option<Open>,
+}
+
+/// A new answer.
+struct Answer<'a> {
+    plan: &'a ResponsePlan,
+    stages: &'a [StageRecord],
+    /// The judgement as its record keeps it.
+    recorded: Value,
 }
 
 /// Why an event was not taken. Nothing was stored.
@@ -146,6 +165,7 @@ impl Shared {
         }
         let prior = stored.as_ref().map(prior).transpose()?;
         let places = self.places(&event.tenant_id, &event.room_id).await?;
+        let now = self.clock.now();
         let case = Case {
             event,
             prior: prior.as_ref(),
@@ -153,9 +173,14 @@ impl Shared {
             tenant: &places.tenant_state,
             policy: &self.settings.policy,
             authorisation: None,
-            now: self.clock.now(),
+            now,
         };
-        let (judged, open) = self.judged(&case, incoming.way, word).await?;
+        let Verdict {
+            judged,
+            answering,
+            by,
+            open,
+        } = self.judged(&case, incoming.way, word).await?;
         let (plan, stages, room, tenant) = match judged {
             Judgement::NeedsAuthorisation(question) => return Ok(Round::Ask(question)),
             Judgement::Malformed(error) => return Err(IntakeError::Malformed(error)),
@@ -177,15 +202,34 @@ impl Shared {
         if incoming.comes_again() && opens_again(plan.reason_code) {
             return Err(IntakeError::Shut(plan.reason_code));
         }
+        let judged = Judged::Event {
+            event: Box::new(wordless_event(&incoming.event)),
+            body: Digest::of_value(&incoming.event)?,
+            room: places.room_state.clone(),
+            tenant: places.tenant_state.clone(),
+            authorisation: by.map(|word| word.said.clone()),
+            answering,
+        };
+        let led_to = Led {
+            answer: answer(&plan)?,
+            room: room.clone(),
+            tenant: tenant.clone(),
+            ..Led::default()
+        };
+        let fresh = Answer {
+            plan: &plan,
+            stages: &stages,
+            recorded: self.recorded(judged, led_to, now)?,
+        };
         let moved = self.moves_of(&incoming.event, &places, room, tenant)?;
-        let judged = (&plan, stages.as_slice());
-        let stored = self.store_answer(incoming, judged, moved, open).await;
+        let stored = self.store_answer(incoming, fresh, moved, open).await;
         match stored {
             // Answered by somebody else meanwhile, or by this very event: it is looked at again.
             Err(IntakeError::Refused(refusal)) => Ok(Round::Again(Some(refusal))),
             Err(IntakeError::Store(Error::Conflict { .. })) => Ok(Round::Again(None)),
             Err(error) => Err(error),
             Ok(request) => {
+                self.policy_is_told();
                 self.nudges.asked.notify_one();
                 Ok(Round::Over(Intake {
                     request,
@@ -197,12 +241,12 @@ impl Shared {
     }
 
     /// What becomes of an event, and the question that it answers, where it does.
-    async fn judged(
+    async fn judged<'w>(
         &self,
         case: &Case<'_>,
         way: Way,
-        word: Option<&Word>,
-    ) -> Result<(Judgement, Option<Open>), IntakeError> {
+        word: Option<&'w Word>,
+    ) -> Result<Verdict<'w>, IntakeError> {
         let asked = match way {
             _ if case.prior.is_some() => None,
             Way::Own => None,
@@ -214,9 +258,11 @@ impl Shared {
             None => process(case),
         };
         let mut judged = judge(case)?;
-        if let Judgement::NeedsAuthorisation(question) = &judged
-            && let Some(word) = word.filter(|word| word.is_on(question))
-        {
+        let by = match &judged {
+            Judgement::NeedsAuthorisation(question) => word.filter(|word| word.is_on(question)),
+            _ => None,
+        };
+        if let Some(word) = by {
             judged = judge(&Case {
                 authorisation: Some(&word.said),
                 ..*case
@@ -227,19 +273,25 @@ impl Shared {
             matches!(code, ReasonCode::Approved | ReasonCode::Rejected)
         };
         let is_answer = matches!(&judged, Judgement::Fresh { plan, .. } if answers(plan));
-        let open = asked.and_then(|asked| asked.open);
-        Ok((judged, open.filter(|_| is_answer)))
+        let open = asked.as_ref().and_then(|asked| asked.open);
+        Ok(Verdict {
+            judged,
+            answering: asked.map(|asked| asked.answering),
+            by,
+            open: open.filter(|_| is_answer),
+        })
     }
 
     async fn store_answer(
         &self,
         incoming: &Incoming,
-        (plan, stages): (&ResponsePlan, &[StageRecord]),
+        fresh: Answer<'_>,
         moved: Vec<Write>,
         open: Option<Open>,
     ) -> Result<Option<RequestId>, IntakeError> {
         let now = self.clock.now();
         let event = &incoming.event;
+        let plan = fresh.plan;
         let wants_work = plan
             .actions
             .iter()
@@ -265,7 +317,7 @@ impl Shared {
         if let (Some(new), Some(run)) = (new, &run) {
             writes.push(self.told_of_new(new, run)?);
         }
-        let mut audit = vec![self.audit_of_answer(incoming, plan, stages, run.as_ref())?];
+        let mut audit = vec![self.audit_of_answer(incoming, fresh, run.as_ref())?];
         if let Some(fired) = &incoming.schedule {
             let fate = request.map_or(Fate::Refused, Fate::Asked);
             let (write, records) = self.schedule_parts(fired, fate)?;
@@ -323,13 +375,17 @@ impl Shared {
     fn audit_of_answer(
         &self,
         incoming: &Incoming,
-        plan: &ResponsePlan,
-        stages: &[StageRecord],
+        fresh: Answer<'_>,
         run: Option<&Run>,
     ) -> Result<AuditEntry, IntakeError> {
         let event = &incoming.event;
-        let data =
-            json!({ "stages": stages, "response_plan": plan.plan_id, "source": event.source });
+        let plan = fresh.plan;
+        let data = json!({
+            "stages": fresh.stages,
+            "response_plan": plan.plan_id,
+            "source": event.source,
+            "judgement": fresh.recorded,
+        });
         let Some(run) = run else {
             let target = Subject {
                 kind: "event".to_owned(),

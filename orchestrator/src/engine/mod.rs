@@ -22,6 +22,7 @@ mod history;
 mod inbound;
 mod intake;
 mod jobs;
+mod judged;
 mod library;
 mod line;
 mod looks;

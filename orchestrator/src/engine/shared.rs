@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -104,6 +104,10 @@ pub(crate) struct Shared {
     pub(crate) remote_fault: Mutex<Option<String>>,
     /// What people should know and nothing suffers from; told by `health`.
     pub(crate) notices: Mutex<Vec<String>>,
+    /// Digest of the control plane's policy.
+    pub(crate) policy_digest: Digest,
+    /// Whether a record of this process holds the policy: those after it name its digest only.
+    pub(crate) policy_told: AtomicBool,
     /// Held while an event passes gates that count: those of the same tenant would only make each other judge again.
     pub(crate) gate_turn: tokio::sync::Mutex<()>,
 }
@@ -117,6 +121,7 @@ impl Shared {
         settings: Settings,
         library: Library,
         authorizer: Option<Asking>,
+        policy_digest: Digest,
     ) -> Self {
         let started_at = clock.now();
         Self {
@@ -127,6 +132,8 @@ impl Shared {
             ledger_damage: Mutex::default(),
             remote_fault: Mutex::default(),
             notices: Mutex::default(),
+            policy_digest,
+            policy_told: AtomicBool::new(false),
             gate_turn: tokio::sync::Mutex::default(),
             store,
             bus,
