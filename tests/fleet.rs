@@ -31,6 +31,8 @@ mod looks;
 mod proof;
 #[path = "fleet/proposals.rs"]
 mod proposals;
+#[path = "fleet/requests.rs"]
+mod requests;
 #[path = "fleet/restored.rs"]
 mod restored;
 #[path = "fleet/schedules.rs"]

@@ -39,7 +39,7 @@ const IMPURE: [&str; 22] = [
 const BACKENDS: [&str; 5] = ["memory", "amqp", "kafka", "sqlite", "postgres"];
 
 /// A room, and the rooms it must not see, not even through others.
-const WALLS: [(&str, &[&str]); 11] = [
+const WALLS: [(&str, &[&str]); 12] = [
     (
         "chiffon-common",
         &[
@@ -64,6 +64,20 @@ const WALLS: [(&str, &[&str]); 11] = [
             "agent-infra",
             "agent-desktop",
             "orchestrator",
+            "cli",
+        ],
+    ),
+    // Who asks an authoriser knows nothing of who lets it ask: every shell of the arbiter may.
+    (
+        "chiffon-authorizer",
+        &[
+            "bus",
+            "store",
+            "agent",
+            "agent-infra",
+            "agent-desktop",
+            "orchestrator",
+            "arbiter-serve",
             "cli",
         ],
     ),

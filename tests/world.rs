@@ -253,6 +253,7 @@ impl World {
                 trust: Trust::Shipped,
             }],
             control: self.control.clone(),
+            authorizer: None,
             lifecycles: self.lifecycles.clone(),
             good_for_seconds: 3600,
             history_days: self.history_days,

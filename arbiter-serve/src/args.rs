@@ -78,7 +78,7 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
-    /// An audit file, or the folder of all
+    /// An audit file, the folder of all, or what `chiffon audit export` wrote
     #[arg(value_name = "FILE|DIR", value_hint = ValueHint::AnyPath)]
     pub(crate) path: PathBuf,
     /// Judge by this configuration instead of the recorded rules

@@ -17,8 +17,8 @@ use std::{
 };
 
 use chiffon_arbiter::Policy;
+use chiffon_authorizer::{Authorizer, ENDPOINT, Endpoint};
 use chiffon_common::{ErrorCode, Problem};
-use reqwest::Url;
 use serde_json::{Map, Value};
 
 use self::section::{Faults, Section};
@@ -66,19 +66,6 @@ pub(crate) enum Store {
 pub(crate) struct Audit {
     pub(crate) path: PathBuf,
     pub(crate) rotation: Rotation,
-}
-
-/// The external authoriser (section 11.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Authorizer {
-    pub(crate) endpoint: Url,
-    /// Shown to it as bearer token.
-    pub(crate) token: Option<String>,
-    pub(crate) timeout: Duration,
-    /// Questions of one tenant that may be under way at once.
-    pub(crate) in_flight: usize,
-    /// Answers that may be used again for as long as it said; 0 asks every time.
-    pub(crate) cached: usize,
 }
 
 /// Bounds of the server.
@@ -294,8 +281,6 @@ fn audit(whole: &mut Section, folder: &Path, faults: &mut Faults) -> Audit {
     }
 }
 
-const ENDPOINT: &str = "http://HOST/PATH without user or password (for one that speaks TLS, put a proxy on this machine in front of it)";
-
 /// Who answers what may be done, as far as the policy has to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Asked {
@@ -322,7 +307,9 @@ fn authz(whole: &mut Section, folder: &Path, faults: &mut Faults) -> (Asked, Opt
     let given: Vec<&str> = only_external.filter(|key| section.has(key)).collect();
     // A wrong one may hold a password.
     let address = section.secret("endpoint", faults);
-    let endpoint = address.as_deref().and_then(endpoint);
+    let endpoint = address
+        .as_deref()
+        .and_then(|text| text.parse::<Endpoint>().ok());
     if address.is_some() && endpoint.is_none() {
         faults.invalid("authz.endpoint", "no such address", ENDPOINT);
     }
@@ -376,13 +363,6 @@ fn authz(whole: &mut Section, folder: &Path, faults: &mut Faults) -> (Asked, Opt
         cached: count(cached),
     };
     (asked, Some(authorizer))
-}
-
-/// No user and password: they would stand in logs.
-fn endpoint(text: &str) -> Option<Url> {
-    let url = Url::parse(text).ok()?;
-    let is_bare = url.username().is_empty() && url.password().is_none();
-    (url.scheme() == "http" && url.has_host() && is_bare).then_some(url)
 }
 
 fn limits(whole: &mut Section, faults: &mut Faults) -> Limits {

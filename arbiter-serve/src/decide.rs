@@ -16,6 +16,7 @@ use std::{
 };
 
 use chiffon_arbiter::{Policy, Prior};
+use chiffon_authorizer::Asking;
 use chiffon_common::{
     Action, AuditId, CanonicalError, ContractError, Digest, ErrorCode, EventError, FieldError,
     PlanId, Problem, ReasonCode, ResponsePlan, RoomId, TenantId, TraceId,
@@ -32,7 +33,6 @@ use uuid::Uuid;
 
 use crate::{
     audit::{Audit, Durable, Place, Unwritten},
-    authz::Asking,
     record::{self, Kind, Record},
 };
 
@@ -217,7 +217,13 @@ impl Arbiter {
 
     /// A body that is no contract: recorded without it, for nobody knows what it holds.
     async fn unread(&self, kind: Kind, error: &ContractError, trace_id: Option<TraceId>) -> Said {
-        let problem = Problem::new(error.code(), error.to_string(), error.todo());
+        let mut problem = Problem::new(error.code(), error.to_string(), error.todo());
+        if matches!(
+            error,
+            ContractError::Version(_) | ContractError::Form { .. }
+        ) {
+            problem = problem.at(FieldError::body(error.pointer(), error.to_string()));
+        }
         let refused = Refused {
             problem: Box::new(problem),
             reason: Some(ReasonCode::SchemaInvalid),

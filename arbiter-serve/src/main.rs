@@ -2,7 +2,6 @@
 
 mod args;
 mod audit;
-mod authz;
 mod commands;
 mod config;
 mod decide;

@@ -5,6 +5,8 @@
 //! By the recorded rules, the stages and the states that were left behind must come out identical too. By other rules
 //! the plan alone is held: decisions that only leave other states behind are counted.
 
+mod export;
+
 use std::{
     borrow::Cow,
     collections::HashMap,
@@ -72,6 +74,9 @@ pub(crate) fn replay(path: &Path, policy: Option<&Policy>) -> Result<Replayed, U
         let path = path.to_owned();
         move |source| Unproven::Unreadable { path, source }
     };
+    if export::is_export(path).map_err(unreadable(path))? {
+        return export::replay(path, policy);
+    }
     let mut replayed = Replayed::default();
     let mut head: Option<Head> = None;
     let mut rules: HashMap<Digest, Rules> = HashMap::new();

@@ -3,6 +3,7 @@
 
 use std::{fs, io::Write, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use chiffon_authorizer::Asking;
 use chiffon_common::{AuditId, Digest, ErrorCode, Problem, ReasonCode};
 use chiffon_store::{
     ControlStore, MemoryControl, MemoryLimits, Options, PostgresControl, PostgresOptions,
@@ -18,7 +19,6 @@ use uuid::Uuid;
 
 use crate::{
     audit::{self, Audit, OpenError, Torn, Writing},
-    authz::Asking,
     config::{self, Config, Store},
     decide::{Arbiter, Confirm, Turns, store_problem},
     http::{Api, Server, bind},
@@ -45,13 +45,8 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
     let mut ended = Signals::new()?;
     let (listener, address) = bind(config.listen).await?;
     let authorizer = config.authorizer.clone().map(Asking::new).transpose();
-    let authorizer = authorizer.map_err(|error| {
-        fault(
-            ErrorCode::Internal,
-            format!("no HTTP client: {error}"),
-            "please report this",
-        )
-    })?;
+    let authorizer = authorizer
+        .map_err(|error| fault(ErrorCode::Internal, error.to_string(), "please report this"))?;
     let rules = Digest::of_value(&config.policy)
         .map_err(|error| fault(ErrorCode::Internal, error.to_string(), "please report this"))?;
     beginning(&config.audit)?;

@@ -12,10 +12,11 @@ mod schedule;
 pub use agent::{Agent, AgentEffect, AgentEvent, AgentMoved, AgentState, advance_agent};
 pub use control::{
     ActionCase, AnswerTo, Answering, Authorisation, Authz, AuthzMode, Bucket, Case, Closing,
-    FailMode, Gates, Generating, GenerationCase, Grant, Judgement, Noting, Pattern, Planner,
-    Policy, PolicyFault, Prior, Probability, ProbabilityError, Rate, ReplyPolicy, RoomState, Span,
-    Stage, StageRecord, TenantState, Word, answering_plan, generated, plan_id_of, process,
-    process_answer, reported,
+    FailMode, Gates, Generating, GenerationCase, Grant, Judged, Judgement, Led, Noting, Pattern,
+    Planner, Policy, PolicyFault, Prior, Probability, ProbabilityError, Rate, Recorded,
+    ReplyPolicy, RoomState, Span, Stage, StageRecord, TenantState, Word, answering_plan, generated,
+    plan_id_of, process, process_answer, reported, wordless_action, wordless_event,
+    wordless_generation, wordless_plan,
 };
 pub use rules::rules_digest;
 pub use run::{

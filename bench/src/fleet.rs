@@ -243,6 +243,7 @@ fn config(home: &Path) -> anyhow::Result<Config> {
             trust: Trust::Shipped,
         }],
         control: chiffon_orchestrator::usual_control(),
+        authorizer: None,
         lifecycles: RunPolicy::default(),
         good_for_seconds: 3_600,
         history_days: 0,

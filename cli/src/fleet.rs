@@ -18,7 +18,7 @@ use chiffon_arbiter::RunPolicy;
 use chiffon_bus::{Bus, MemoryBus};
 use chiffon_common::{ErrorCode, Principal, Problem, TenantId};
 use chiffon_orchestrator::{
-    Config, Orchestrator, Parts, SystemClock,
+    Authorizer, Config, Orchestrator, Parts, SystemClock,
     catalogue::{Root, Trust},
 };
 use chiffon_store::{Sqlite, Store};
@@ -135,6 +135,7 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
         user_home: user::home().unwrap_or_else(|| PathBuf::from("/")),
         catalogue_roots: roots(home, settings),
         control: settings.control.clone(),
+        authorizer: authorizer(settings)?,
         lifecycles: RunPolicy {
             question,
             attempts: settings.attempts,
@@ -154,6 +155,30 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
         ledger_key: Some(ledger_signer(home)?),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
+}
+
+/// The external authoriser, with the token that it is shown.
+fn authorizer(settings: &Settings) -> Result<Option<Authorizer>, Problem> {
+    let Some((authorizer, token_file)) = &settings.authorizer else {
+        return Ok(None);
+    };
+    let Some(path) = token_file else {
+        return Ok(Some(authorizer.clone()));
+    };
+    let unfit = |why: String| {
+        let detail = format!("control.authz.token_file is {}: {why}.", path.display());
+        let todo = "Put the token into that file: at least 16 characters of ASCII without spaces.";
+        Problem::new(ErrorCode::InvalidValue, detail, todo)
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| unfit(error.to_string()))?;
+    let token = text.trim();
+    if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(unfit("it holds no such token".to_owned()));
+    }
+    Ok(Some(Authorizer {
+        token: Some(token.to_owned()),
+        ..authorizer.clone()
+    }))
 }
 
 fn roots(home: &Home, settings: &Settings) -> Vec<Root> {

@@ -23,6 +23,7 @@ use chiffon_common::{ErrorCode, Problem};
 use chiffon_orchestrator::HttpLimits;
 
 use crate::env::Env;
+use control::External;
 pub use keys::commented_defaults;
 #[cfg(test)]
 pub use keys::variable;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub limits: HttpLimits,
     /// `control.*`: who may ask and approve, what is answered, how much is let through.
     pub control: Policy,
+    /// `control.authz.*`: the external authoriser, where one is asked, and the file with its token.
+    pub authorizer: Option<External>,
     /// `decisions.timeout`: how long a question to a person stays open, in minutes.
     pub question_minutes: u32,
     /// `approvals.good_for_minutes`: how long an approval may wait for its first step.
@@ -144,6 +147,7 @@ impl Settings {
                 streams: sources.count("http.streams", 65_536)?,
             },
             control: control::policy(sources)?,
+            authorizer: control::authorizer(sources)?,
             question_minutes: sources.parsed("decisions.timeout", minutes)?,
             good_for_minutes: sources.number("approvals.good_for_minutes", 1..=10_080)?,
             history_days: sources.number("retention.history_days", 0..=36_500)?,

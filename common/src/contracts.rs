@@ -7,14 +7,18 @@ mod document;
 mod read;
 #[cfg(feature = "openapi")]
 mod schema;
+mod values;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use document::{CONTRACT_SCHEMAS, ContractActions, Contracts, contracts};
-pub use read::{ContractError, MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH, read};
+pub use read::{ContractError, MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH, path_pointer, read};
 #[cfg(feature = "openapi")]
 pub use schema::contract_schemas;
+pub(crate) use values::{time, whole};
+
+use values::whole_if_there;
 
 use crate::{
     ActionId, Actor, EventError, EventId, PlanId, ReasonCode, RoomId, TenantId,
@@ -28,6 +32,7 @@ use crate::{
 pub struct GenerationResult {
     /// Version of this form; 0.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 0))]
+    #[serde(deserialize_with = "whole")]
     pub v: u32,
     /// The owner.
     pub tenant_id: TenantId,
@@ -44,6 +49,7 @@ pub struct GenerationResult {
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     pub error: Option<String>,
     /// When it ended, by the generator's clock.
+    #[serde(deserialize_with = "time")]
     pub ts: Timestamp,
 }
 
@@ -67,6 +73,7 @@ pub enum GenerationStatus {
 pub struct ActionResult {
     /// Version of this form; 0.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 0))]
+    #[serde(deserialize_with = "whole")]
     pub v: u32,
     /// The owner.
     pub tenant_id: TenantId,
@@ -81,6 +88,7 @@ pub struct ActionResult {
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     pub error: Option<String>,
     /// When it ended, by the adapter's clock.
+    #[serde(deserialize_with = "time")]
     pub ts: Timestamp,
 }
 
@@ -102,6 +110,7 @@ pub enum ActionStatus {
 pub struct ActionReceipt {
     /// Version of this form; 0.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 0))]
+    #[serde(deserialize_with = "whole")]
     pub v: u32,
     /// The owner.
     pub tenant_id: TenantId,
@@ -122,6 +131,7 @@ pub struct ActionReceipt {
 pub struct AuthZRequest {
     /// Version of this form; 0.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 0))]
+    #[serde(deserialize_with = "whole")]
     pub v: u32,
     /// UUIDv5 of tenant and event: the same question has the same id.
     pub request_id: ActionId,
@@ -141,6 +151,7 @@ pub struct AuthZRequest {
     /// What the audit records of all that follows are found by: the id of the plan that the event gets.
     pub correlation_id: PlanId,
     /// The event's own time.
+    #[serde(deserialize_with = "time")]
     pub ts: Timestamp,
 }
 
@@ -166,6 +177,7 @@ pub enum Permission {
 pub struct AuthZDecision {
     /// Version of this form; 0.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 0))]
+    #[serde(deserialize_with = "whole")]
     pub v: u32,
     /// The word.
     pub decision: AuthZWord,
@@ -178,7 +190,11 @@ pub struct AuthZDecision {
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     pub policy_version: Option<String>,
     /// For how many milliseconds the answer may be used again for the same actor, room and action.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "whole_if_there"
+    )]
     pub cache_ttl_ms: Option<u64>,
 }
 

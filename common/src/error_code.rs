@@ -173,6 +173,7 @@ codes! {
     // 56xx bus
     BusUnavailable = 5601, 503, MayHelp, "the message bus does not answer";
     Overloaded = 5602, 503, MayHelp, "too much is waiting; nothing was taken";
+    AuthorizerSilent = 5610, 503, MayHelp, "the external authoriser gives no decision";
     // 57xx vault
     KeyFault = 5701, 500, AfterChange, "a key file is missing, malformed or too open";
     // 58xx configuration

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     DecisionId, EntryId, ErrorCode, EventId, HostName, Parameters, ProjectId, RequestId, RoomId,
     TenantId,
+    contracts::{time, whole},
 };
 
 /// Longest sentence in characters. Long enough for a pasted log with a question below it, short
@@ -22,6 +23,7 @@ pub const MAX_TEXT_CHARS: usize = 8_000;
 pub struct Event {
     /// Version of this form; 0.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 0))]
+    #[serde(deserialize_with = "whole")]
     pub v: u32,
     /// Unique within the tenant; the idempotency key (section 8 of the document).
     pub event_id: EventId,
@@ -40,6 +42,7 @@ pub struct Event {
     /// What was said.
     pub content: Content,
     /// When it happened, by the clock of its source.
+    #[serde(deserialize_with = "time")]
     pub ts: Timestamp,
 }
 

@@ -40,7 +40,7 @@ pub use contracts::contract_schemas;
 pub use contracts::{
     ActionReceipt, ActionResult, ActionStatus, AuthZDecision, AuthZRequest, AuthZWord,
     CONTRACT_SCHEMAS, ContractActions, ContractError, Contracts, GenerationResult,
-    GenerationStatus, MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH, Permission, contracts,
+    GenerationStatus, MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH, Permission, contracts, path_pointer,
     read as read_contract,
 };
 pub use digest::{Digest, DigestError};

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{ActionId, DecisionId, ErrorCode, EventId, PlanId, RoomId, TenantId};
+use crate::{ActionId, DecisionId, ErrorCode, EventId, PlanId, RoomId, TenantId, contracts::whole};
 
 /// What is to happen next. Holds no minted id and no time, so the same input gives the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,7 @@ use crate::{ActionId, DecisionId, ErrorCode, EventId, PlanId, RoomId, TenantId};
 pub struct ResponsePlan {
     /// Version of this form; 0.
     #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 0))]
+    #[serde(deserialize_with = "whole")]
     pub v: u32,
     /// UUIDv5 of tenant and event id; of the answered plan, where a generation's result is answered.
     pub plan_id: PlanId,

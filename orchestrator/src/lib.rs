@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod planner;
 mod start;
 
+pub use chiffon_authorizer::{Authorizer, Endpoint};
 pub use clock::{Clock, SystemClock};
 pub use http::{HttpLimits, openapi};
 pub use start::{Board, Config, Orchestrator, Parts, start, usual_control};

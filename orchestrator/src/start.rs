@@ -8,9 +8,10 @@ use std::{
 };
 
 use chiffon_arbiter::{Authz, Grant, Pattern, Policy, RunPolicy, rules_digest};
+use chiffon_authorizer::{Asking, Authorizer};
 use chiffon_bus::{Bus, QueueName};
 use chiffon_common::{
-    AgentId, ErrorCode, Permission, Principal, Problem, Signer, SshSigner, TenantId,
+    AgentId, Digest, ErrorCode, Permission, Principal, Problem, Signer, SshSigner, TenantId,
 };
 use chiffon_store::Store;
 use jiff::SignedDuration;
@@ -48,6 +49,8 @@ pub struct Config {
     pub catalogue_roots: Vec<Root>,
     /// The rules of the control plane.
     pub control: Policy,
+    /// The external authoriser, where those rules ask one.
+    pub authorizer: Option<Authorizer>,
     /// Limits of the lifecycles.
     pub lifecycles: RunPolicy,
     /// How long an approval may wait for its first step, in seconds. Default 3600.
@@ -122,6 +125,9 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
     let rules = rules_digest(&policy, &config.lifecycles, good_for).map_err(|error| {
         Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
     })?;
+    let policy_digest = Digest::of_value(&policy).map_err(|error| {
+        Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
+    })?;
     let limits = Limits::of(&config.lifecycles).map_err(|error| {
         Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
     })?;
@@ -147,6 +153,10 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         hostname: config.hostname,
         home: config.user_home,
     };
+    let authorizer = config.authorizer.map(Asking::new).transpose();
+    let authorizer = authorizer.map_err(|error| {
+        Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
+    })?;
     let library = Library::new(config.catalogue_roots, config.home.join("inventory"), here);
     let shared = Shared::new(
         parts.store,
@@ -155,6 +165,8 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         parts.signer,
         settings,
         library,
+        authorizer,
+        policy_digest,
     );
     let shared = Arc::new(shared);
     shared.declare_topology().await;

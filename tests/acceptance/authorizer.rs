@@ -24,7 +24,7 @@ pub(crate) enum Word {
     Silent,
     /// It closes the connection.
     HangsUp,
-    /// As `Silent` to this tenant, and allows all others.
+    /// As `Silent` to this tenant or room, and allows all others.
     SilentTo(String),
 }
 
@@ -84,12 +84,16 @@ impl Authorizer {
         }
     }
 
-    /// The section of a configuration that asks this one; `more` are further keys.
+    /// The section of a configuration of `arbiter serve` that asks this one; `more` are further keys.
     pub(crate) fn config(&self, more: &str) -> String {
-        format!(
-            "authz: {{mode: external_http, endpoint: \"http://{}/v0/authorize\"{more}}}\n",
-            self.address
-        )
+        let url = self.url();
+        format!("authz: {{mode: external_http, endpoint: \"{url}\"{more}}}\n")
+    }
+
+    /// The same for the orchestrator, which takes `more` keys of `control` too, and asks for texts only.
+    pub(crate) fn control(&self, more: &str, control: &str) -> String {
+        let url = self.url();
+        format!("control:\n  authz: {{endpoint: \"{url}\"{more}}}\n{control}")
     }
 
     pub(crate) fn url(&self) -> String {
@@ -128,14 +132,12 @@ impl Shared {
         loop {
             let body = body(&mut input)?;
             let question: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let tenant = question["tenant_id"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned();
+            let of = |field: &str| question[field].as_str().unwrap_or_default().to_owned();
+            let places = [of("tenant_id"), of("room_id")];
             self.asked.lock().ok()?.push(question);
             let word = self.word.lock().ok()?.clone();
             let word = match word {
-                Word::SilentTo(silent) if silent == tenant => Word::Silent,
+                Word::SilentTo(silent) if places.contains(&silent) => Word::Silent,
                 Word::SilentTo(_) => Word::allows(),
                 other => other,
             };

@@ -9,6 +9,29 @@ use crate::{
     target::{Target, action_of, fresh, nothing_because, with},
 };
 
+/// An answer may take its time here, however busy the machine is.
+const PATIENT: &str = ", timeout_ms: 60000";
+
+/// Which control plane asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plane {
+    Serve,
+    Orchestrator,
+}
+
+impl Plane {
+    /// Started, and asking this authoriser; `more` are further keys of `authz`.
+    async fn asking(self, what: &str, authorizer: &Authorizer, more: &str) -> Option<Target> {
+        match self {
+            Self::Serve => Target::own(what, &authorizer.config(more)).await,
+            Self::Orchestrator => {
+                let config = authorizer.control(more, "  jobs: false\n");
+                Target::orchestrator(what, &config).await
+            }
+        }
+    }
+}
+
 /// builtin: roles permit, by tenant, room, actor and kind; nobody else may.
 #[tokio::test]
 async fn builtin_permits_by_its_grants_alone() {
@@ -67,8 +90,18 @@ async fn builtin_without_grants_permits_nobody() {
 /// external_http: decision=deny MUST give do_nothing, decision=allow goes on.
 #[tokio::test]
 async fn the_external_word_is_applied() {
+    external_word(Plane::Serve).await;
+}
+
+#[tokio::test]
+async fn the_external_word_is_applied_by_the_orchestrator() {
+    external_word(Plane::Orchestrator).await;
+}
+
+async fn external_word(plane: Plane) {
     let authorizer = Authorizer::start(Word::denies());
-    let Some(target) = Target::own("external authorisation", &authorizer.config("")).await else {
+    let asking = plane.asking("external authorisation", &authorizer, PATIENT);
+    let Some(target) = asking.await else {
         return;
     };
     let room = fresh("room");
@@ -130,13 +163,14 @@ fn no_decisions(elsewhere: &str) -> Vec<Word> {
     ]
 }
 
-async fn every_fault(fail_mode: &str, expected: impl Fn(&Value)) {
+async fn every_fault(plane: Plane, fail_mode: &str, expected: impl Fn(&Value)) {
     let (authorizer, tempter) = (
         Authorizer::start(Word::allows()),
         Authorizer::start(Word::allows()),
     );
-    let config = authorizer.config(&format!(", timeout_ms: 400{fail_mode}"));
-    let Some(target) = Target::own("faults of the authoriser", &config).await else {
+    let more = format!(", timeout_ms: 400{fail_mode}");
+    let asking = plane.asking("faults of the authoriser", &authorizer, &more);
+    let Some(target) = asking.await else {
         return;
     };
     for word in no_decisions(&tempter.url()) {
@@ -154,18 +188,34 @@ async fn every_fault(fail_mode: &str, expected: impl Fn(&Value)) {
     expected(&target.ask(&fresh("room")).await);
 }
 
+fn denied(plan: &Value) {
+    assert_eq!(nothing_because(plan), "authz_unavailable");
+}
+
+fn goes_on(plan: &Value) {
+    assert_eq!(action_of(plan).0, "request_generation");
+}
+
 /// fail_mode: deny, which is the default: no word, no permission.
 #[tokio::test]
 async fn fail_mode_is_deny_by_default() {
-    let denied = |plan: &Value| assert_eq!(nothing_because(plan), "authz_unavailable");
-    every_fault("", denied).await;
+    every_fault(Plane::Serve, "", denied).await;
+}
+
+#[tokio::test]
+async fn fail_mode_is_deny_by_default_in_the_orchestrator() {
+    every_fault(Plane::Orchestrator, "", denied).await;
 }
 
 /// fail_mode: allow goes on without a word, and says so in the record.
 #[tokio::test]
 async fn fail_mode_allow_goes_on() {
-    let goes_on = |plan: &Value| assert_eq!(action_of(plan).0, "request_generation");
-    every_fault(", fail_mode: allow", goes_on).await;
+    every_fault(Plane::Serve, ", fail_mode: allow", goes_on).await;
+}
+
+#[tokio::test]
+async fn fail_mode_allow_goes_on_in_the_orchestrator() {
+    every_fault(Plane::Orchestrator, ", fail_mode: allow", goes_on).await;
 }
 
 /// One tenant's silent authoriser holds up nobody else: all of the other's events are answered while it still waits.
@@ -197,6 +247,83 @@ async fn a_slow_authoriser_stalls_no_other_tenant() {
             action_of(&target.ask(&fresh("room")).await).0,
             "request_generation"
         );
+    }
+    assert!(
+        waiting.try_join_next().is_none(),
+        "the slow ones still wait"
+    );
+    waiting.abort_all();
+}
+
+/// Work that is asked for over HTTP passes the same authoriser. One that gives no decision has stored nothing, so the same
+/// key is good once it answers; a denial is an answer.
+#[tokio::test]
+async fn work_is_asked_for_through_the_same_authoriser() {
+    let authorizer = Authorizer::start(Word::Says(500, String::new()));
+    let config = authorizer.control(PATIENT, "");
+    let Some(target) = Target::orchestrator("work and the authoriser", &config).await else {
+        return;
+    };
+    let ask = |key: &'static str| {
+        let request = target
+            .request("POST", "/api/v1/requests")
+            .header("idempotency-key", key)
+            .json(&json!({"text": "ping localhost"}));
+        target.sent(request)
+    };
+    assert_eq!(ask("work").await.problem(503), 5610);
+    authorizer.says(Word::allows());
+    let taken = ask("work").await;
+    assert_eq!(taken.status.as_u16(), 202, "{taken:?}");
+    authorizer.says(Word::denies());
+    assert_eq!(ask("work").await.json(), taken.json(), "the same again");
+    assert_eq!(ask("more").await.problem(403), 5202);
+    let asked = authorizer.asked();
+    for question in &asked {
+        assert_eq!(question["action"], "start_agent_job", "{question}");
+        assert_eq!(question["source"], "http", "{question}");
+    }
+    assert_eq!(asked.len(), 3, "decided is decided: {asked:?}");
+}
+
+/// While some wait for a silent authoriser, the orchestrator goes on: others are answered, though gates that count are
+/// passed one after the other, and so are results, reads and what was decided before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_authoriser_stalls_nothing_of_the_orchestrator() {
+    let quiet = fresh("quiet");
+    let authorizer = Authorizer::start(Word::SilentTo(quiet.clone()));
+    let more = format!("{PATIENT}, max_in_flight: 4");
+    let control = "  jobs: false\n  generation_timeout_ms: 3600000\n  max_queue: 1000\n";
+    let config = authorizer.control(&more, control);
+    let Some(target) = Target::orchestrator("a slow authoriser", &config).await else {
+        return;
+    };
+    let target = Arc::new(target);
+    let before = target.event(&fresh("room"), true);
+    let decided = target.decide(&before).await;
+    let asked_before = authorizer.asked().len();
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let target = target.clone();
+        let event = target.event(&quiet, true);
+        waiting.spawn(async move { target.post("/v0/events", &event).await.status });
+    }
+    let began = std::time::Instant::now();
+    while authorizer.asked().len() < asked_before + 3 {
+        assert!(began.elapsed() < crate::target::LONG, "it is asked");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    for _ in 0..20 {
+        assert_eq!(
+            action_of(&target.ask(&fresh("room")).await).0,
+            "request_generation"
+        );
+    }
+    assert_eq!(target.decide(&before).await, decided);
+    target.answer(&decided).await;
+    for path in ["/v0/healthz", "/api/v1/requests", "/health"] {
+        let reply = target.get(path).await;
+        assert_eq!(reply.status.as_u16(), 200, "{path}: {reply:?}");
     }
     assert!(
         waiting.try_join_next().is_none(),

@@ -18,6 +18,8 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
+use crate::orchestrator::{self, Up};
+
 /// The longest that a start, an answer or an end may take.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
@@ -167,6 +169,30 @@ impl Target {
             return None;
         }
         Some(Self::start(config).await)
+    }
+
+    /// The orchestrator with this configuration; nothing, and said so, where another control plane is under test.
+    pub(crate) async fn orchestrator(what: &str, config: &str) -> Option<Self> {
+        if given().is_some() {
+            not_run(
+                what,
+                "it needs a configuration of its own, and another control plane was named",
+            );
+            return None;
+        }
+        let config = config.to_owned();
+        let up = spawn_blocking(move || orchestrator::up(&config)).await;
+        let Up {
+            home,
+            running,
+            base,
+            token,
+        } = up.expect("it starts");
+        let own = Some(Own { running, home });
+        Some(Self {
+            own,
+            ..Self::at(base, Some(token)).of_tenant("default")
+        })
     }
 
     fn at(base: String, token: Option<String>) -> Self {

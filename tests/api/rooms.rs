@@ -228,6 +228,16 @@ async fn a_yes_under_other_rules_is_told_so_instead_of_approved() {
     let text = said["actions"][0]["text"].as_str().unwrap();
     assert!(text.contains("rules have changed"), "{text}");
     assert_eq!(state(&world, &asked).await, "awaiting_approval");
+    // Over HTTP too it is said at once, and not after an "approved".
+    let id = asked["request_id"].as_str().unwrap();
+    let reply = world.approve(id).await;
+    assert_eq!(
+        (reply.0, &reply.1["code"]),
+        (409, &json!(5209)),
+        "{}",
+        reply.1
+    );
+    assert_eq!(state(&world, &asked).await, "awaiting_approval");
     let no = by("chat:anna", "2", "no");
     assert_eq!(reason(&world, &no).await, "rejected");
     world.holds_together().await;

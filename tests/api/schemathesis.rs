@@ -126,6 +126,8 @@ async fn known(world: &World) -> String {
         ("catalogue", "host_report"),
         ("inventory", "nas"),
         ("projects", "default"),
+        ("rooms", "api"),
+        ("tenants", "default"),
     ] {
         ids.entry(noun).or_default().push(id.to_owned());
     }
@@ -135,11 +137,16 @@ async fn known(world: &World) -> String {
         text += &format!("[dictionaries.{noun}]\nvalues = {ids:?}\n");
     }
     for operation in operations() {
-        let noun = operation.template.split('/').nth(3).unwrap_or("requests");
+        let noun = match operation.template.as_str() {
+            template if template.starts_with("/v0/rooms/") => "rooms",
+            template if template.starts_with("/v0/") => "tenants",
+            template => template.split('/').nth(3).unwrap_or("requests"),
+        };
         let binding = format!("{{ dictionary = {noun:?}, probability = 0.7 }}");
         let parameter = match operation.template.as_str() {
             "/approve" => "body.request_id",
             template if template.contains("{id}") => "path.id",
+            "/v0/events" | "/v0/generations" | "/v0/action-results" => "body.tenant_id",
             _ => continue,
         };
         let name = format!("{} {}", operation.method, operation.template);

@@ -31,6 +31,8 @@ fn everything() -> Vec<(String, String, bool)> {
     let pages = PAGES.map(|page| ("GET".to_owned(), page.to_owned(), true));
     let operations = operations()
         .into_iter()
+        // Said to need none.
+        .filter(|one| one.path != "/v0/healthz")
         .map(|one| (one.method, one.path, false));
     operations.chain(pages).collect()
 }

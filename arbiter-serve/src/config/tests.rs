@@ -41,7 +41,7 @@ fn the_file_of_section_14_means_what_it_says() {
     assert_eq!(policy.planner.reply_probability.millionths(), 300_000);
     let authorizer = config.authorizer.as_ref().expect("one is asked");
     assert_eq!(
-        authorizer.endpoint.as_str(),
+        authorizer.endpoint.to_string(),
         "http://authz:8081/v0/authorize"
     );
     assert!(matches!(config.store, Store::Memory { .. }));

@@ -10,6 +10,7 @@ mod gate;
 mod pipeline;
 mod planner;
 mod policy;
+mod recorded;
 mod state;
 
 pub use authz::Authorisation;
@@ -23,6 +24,9 @@ pub use pipeline::{
 pub use policy::{
     Authz, AuthzMode, FailMode, Gates, Grant, Pattern, Planner, Policy, PolicyFault, Probability,
     ProbabilityError, Rate, ReplyPolicy,
+};
+pub use recorded::{
+    Judged, Led, Recorded, wordless_action, wordless_event, wordless_generation, wordless_plan,
 };
 pub use state::{Bucket, Generating, RoomState, Span, TenantState};
 

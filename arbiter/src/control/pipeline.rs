@@ -107,7 +107,7 @@ pub enum Judgement {
 }
 
 /// A word that answers what the room is asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answering {
     /// Yes or no.
     pub word: Word,
@@ -116,7 +116,8 @@ pub struct Answering {
 }
 
 /// What a word answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum AnswerTo {
     /// The question that waits in the room.
     Question,
@@ -134,7 +135,8 @@ impl AnswerTo {
 }
 
 /// Yes or no.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Word {
     /// It may be done.
     Yes,

@@ -1,7 +1,12 @@
 //! `control.*`: the rules of the control plane, from the flat keys of the configuration to the values that are judged by.
 
-use chiffon_arbiter::{Authz, Gates, Grant, Pattern, Planner, Policy, Rate, ReplyPolicy};
+use std::{path::PathBuf, time::Duration};
+
+use chiffon_arbiter::{
+    Authz, AuthzMode, FailMode, Gates, Grant, Pattern, Planner, Policy, Rate, ReplyPolicy,
+};
 use chiffon_common::{Permission, Problem};
+use chiffon_orchestrator::{Authorizer, Endpoint};
 
 use super::{invalid, sources::Sources};
 
@@ -13,7 +18,14 @@ pub(super) fn policy(sources: &Sources) -> Result<Policy, Problem> {
     let policy = Policy {
         jobs: sources.parsed("control.jobs", |text| text.parse().ok())?,
         gate: gates(sources)?,
-        authz: authz(sources)?,
+        authz: match endpoint(sources)? {
+            None => authz(sources)?,
+            Some(_) => Authz {
+                mode: AuthzMode::ExternalHttp,
+                fail_mode: sources.parsed("control.authz.fail_mode", fail_mode)?,
+                ..Authz::default()
+            },
+        },
         planner: Planner {
             reply_policy: sources.parsed("control.reply_policy", |text| match text {
                 "mention_first" => Some(ReplyPolicy::MentionFirst),
@@ -50,6 +62,51 @@ fn gates(sources: &Sources) -> Result<Gates, Problem> {
         max_queue: sources.number("control.max_queue", 0..=10_000)?,
         tenant_rate: (events > 0).then_some(rate),
     })
+}
+
+/// An external authoriser that is asked, and the file with the token that it is shown.
+pub type External = (Authorizer, Option<PathBuf>);
+
+/// The external authoriser, where one is to be asked.
+pub(super) fn authorizer(sources: &Sources) -> Result<Option<External>, Problem> {
+    // Read in any case, so that what is not permitted is told in any case.
+    sources.parsed("control.authz.fail_mode", fail_mode)?;
+    let timeout = sources.number("control.authz.timeout_ms", 1..=60_000)?;
+    let in_flight = sources.number("control.authz.max_in_flight", 1..=10_000)?;
+    let cached = sources.number("control.authz.cache", 0..=1_000_000)?;
+    let token_file = sources.parsed("control.authz.token_file", |text| {
+        let path = PathBuf::from(text);
+        let is_fit = text.is_empty() || path.is_absolute();
+        is_fit.then_some((!text.is_empty()).then_some(path))
+    })?;
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let endpoint = endpoint(sources)?;
+    Ok(endpoint.map(|endpoint| {
+        let authorizer = Authorizer {
+            endpoint,
+            token: None,
+            timeout: Duration::from_millis(timeout.into()),
+            in_flight: count(in_flight),
+            cached: count(cached),
+        };
+        (authorizer, token_file)
+    }))
+}
+
+/// Where it is asked; without it nobody is, and the roles hold.
+fn endpoint(sources: &Sources) -> Result<Option<Endpoint>, Problem> {
+    sources.parsed("control.authz.endpoint", |text| match text {
+        "" => Some(None),
+        text => text.parse().ok().map(Some),
+    })
+}
+
+fn fail_mode(text: &str) -> Option<FailMode> {
+    match text {
+        "deny" => Some(FailMode::Deny),
+        "allow" => Some(FailMode::Allow),
+        _ => None,
+    }
 }
 
 fn authz(sources: &Sources) -> Result<Authz, Problem> {

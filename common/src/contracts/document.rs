@@ -8,24 +8,28 @@ use crate::MAX_TEXT_CHARS;
 
 /// Which contracts are spoken here.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Contracts {
     /// Versions that are understood.
     pub versions: Vec<u32>,
     /// Actions that a plan can hold, and those that are reserved.
     pub actions: ContractActions,
     /// Bounds of what is read.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub limits: Map<String, Value>,
     /// JSON Schemas (2020-12) by the name of the contract.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub schemas: Map<String, Value>,
 }
 
 /// The actions of section 6.3.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ContractActions {
     /// A plan can hold these.
-    pub active: Vec<&'static str>,
+    pub active: Vec<String>,
     /// No plan holds these.
-    pub reserved: Vec<&'static str>,
+    pub reserved: Vec<String>,
 }
 
 macro_rules! schemas {
@@ -64,6 +68,7 @@ pub fn contracts(jobs: bool) -> Result<Contracts, serde_json::Error> {
     if jobs {
         active.append(&mut reserved);
     }
+    let named = |actions: Vec<&str>| actions.into_iter().map(str::to_owned).collect();
     let mut schemas = Map::new();
     for (name, text) in CONTRACT_SCHEMAS {
         schemas.insert((*name).to_owned(), serde_json::from_str(text)?);
@@ -75,7 +80,10 @@ pub fn contracts(jobs: bool) -> Result<Contracts, serde_json::Error> {
     ]);
     Ok(Contracts {
         versions: vec![0],
-        actions: ContractActions { active, reserved },
+        actions: ContractActions {
+            active: named(active),
+            reserved: named(reserved),
+        },
         limits,
         schemas,
     })

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::ErrorCode;
+use crate::{ErrorCode, pointer_part, visible};
 
 /// Most bytes of one contract document.
 pub const MAX_CONTRACT_BYTES: usize = 256 * 1024;
@@ -26,8 +26,13 @@ pub enum ContractError {
     #[error("version {0} is not understood; this program understands 0")]
     Version(String),
     /// Not JSON, or not this form.
-    #[error("{0}")]
-    Form(#[from] serde_json::Error),
+    #[error("{why}")]
+    Form {
+        /// Where: a JSON pointer (RFC 6901), empty for the whole.
+        pointer: String,
+        /// What is wrong there.
+        why: serde_json::Error,
+    },
 }
 
 impl ContractError {
@@ -36,7 +41,16 @@ impl ContractError {
         match self {
             Self::TooLarge(_) => ErrorCode::TooLarge,
             Self::Version(_) => ErrorCode::UnknownVersion,
-            Self::NotUtf8(_) | Self::TooDeep | Self::Form(_) => ErrorCode::MalformedMessage,
+            Self::NotUtf8(_) | Self::TooDeep | Self::Form { .. } => ErrorCode::MalformedMessage,
+        }
+    }
+
+    /// The place that it is about: a JSON pointer, empty for the whole document.
+    pub fn pointer(&self) -> &str {
+        match self {
+            Self::Version(_) => "/v",
+            Self::Form { pointer, .. } => pointer,
+            Self::TooLarge(_) | Self::NotUtf8(_) | Self::TooDeep => "",
         }
     }
 
@@ -47,7 +61,7 @@ impl ContractError {
             Self::NotUtf8(_) => "send JSON in UTF-8",
             Self::TooDeep => "send it flatter; no contract needs that depth",
             Self::Version(_) => "send \"v\": 0, or ask /v0/contracts what is understood",
-            Self::Form(_) => "send what the schema in /v0/contracts permits",
+            Self::Form { .. } => "send what the schema in /v0/contracts permits",
         }
     }
 }
@@ -71,15 +85,42 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ContractError> {
     if depth(text) > MAX_CONTRACT_DEPTH {
         return Err(ContractError::TooDeep);
     }
-    serde_json::from_str(text).map_err(|error| {
-        // A later version has another form, so the version is what is wrong with it.
-        match serde_json::from_str::<Versioned>(text).map(|read| read.v) {
-            Ok(Some(v)) if v != 0 => {
-                ContractError::Version(v.to_string().chars().take(40).collect())
-            }
-            _ => error.into(),
+    // With a place where there is a fault, which costs more than most documents are read for.
+    serde_json::from_str(text).map_err(|error| unread::<T>(text, error))
+}
+
+fn unread<T: DeserializeOwned>(text: &str, error: serde_json::Error) -> ContractError {
+    // A later version has another form, so the version is what is wrong with it.
+    match serde_json::from_str::<Versioned>(text).map(|read| read.v) {
+        Ok(Some(v)) if v.as_f64() != Some(0.0) => {
+            return ContractError::Version(v.to_string().chars().take(40).collect());
         }
-    })
+        _ => {}
+    }
+    let mut reader = serde_json::Deserializer::from_str(text);
+    match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+        Err(error) => ContractError::Form {
+            pointer: path_pointer(error.path()),
+            why: error.into_inner(),
+        },
+        // What comes behind it is wrong.
+        Ok(_) => ContractError::Form {
+            pointer: String::new(),
+            why: error,
+        },
+    }
+}
+
+/// A path of a reader as a JSON pointer.
+pub fn path_pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let part = |segment: &Segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", pointer_part(&visible(key))),
+        Segment::Enum { variant } => format!("/{}", pointer_part(variant)),
+        Segment::Unknown => String::new(),
+    };
+    path.iter().map(part).collect()
 }
 
 /// The deepest nesting, counted without a stack of our own: brackets within strings are none.
@@ -124,8 +165,26 @@ mod tests {
         ));
         assert!(matches!(code(br#"{"v":1}"#), ContractError::Version(_)));
         assert!(matches!(code(br#"{"v":"0"}"#), ContractError::Version(_)));
-        assert!(matches!(code(br#"{"v":0}"#), ContractError::Form(_)));
-        assert!(matches!(code(b"{"), ContractError::Form(_)));
+        assert!(matches!(code(br#"{"v":0.0}"#), ContractError::Form { .. }));
+        assert!(matches!(code(b"{"), ContractError::Form { .. }));
+    }
+
+    #[test]
+    fn a_fault_of_the_form_has_its_place() {
+        let event = r#"{"v":0,"event_id":"e","tenant_id":"t","source":"s","room_id":"r","actor":{"id":"a","kind":"k"},"content":{"type":"text","text":"hi"},"ts":"2026-01-02T03:04:05Z"}"#;
+        assert!(read::<Event>(event.as_bytes()).is_ok());
+        for (was, is, pointer) in [
+            ("\"text\":\"hi\"", "\"text\":7", "/content/text"),
+            ("\"kind\":\"k\"", "\"kin/d\":\"k\"", "/actor/kin~1d"),
+            ("2026-01", "9999-13", "/ts"),
+            ("\"v\":0", "\"v\":1", "/v"),
+            (",\"actor\":{\"id\":\"a\",\"kind\":\"k\"}", "", ""),
+            ("05Z\"}", "05Z\"} {}", ""),
+        ] {
+            let text = event.replacen(was, is, 1);
+            let error = read::<Event>(text.as_bytes()).unwrap_err();
+            assert_eq!(error.pointer(), pointer, "{text}: {error}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
+use super::values::TIME;
 use crate::{
     Action, ActionReceipt, ActionResult, AuthZDecision, AuthZRequest, Event, GenerationResult,
     ResponsePlan,
@@ -78,6 +79,12 @@ fn rewrite(value: &mut Value) {
             };
             if let Some(pattern) = pattern.filter(|_| !map.contains_key("pattern")) {
                 map.insert("pattern".to_owned(), json!(pattern));
+            }
+            if map
+                .get("format")
+                .is_some_and(|format| format == "date-time")
+            {
+                map.insert("pattern".to_owned(), json!(TIME));
             }
             // Widths of numbers of this program are no business of others.
             if map

@@ -1,7 +1,10 @@
 //! The way back of what the control plane asked for (RFC-ARB-0001, section 13): results of generations and of actions.
 //! Judged by the arbiter, durable before they are answered, and answered the same whenever they come again.
 
-use chiffon_arbiter::{ActionCase, Closing, GenerationCase, Noting, generated, reported};
+use chiffon_arbiter::{
+    ActionCase, Closing, GenerationCase, Judged, Led, Noting, generated, reported, wordless_action,
+    wordless_generation, wordless_plan,
+};
 use chiffon_common::{
     Action, ActionReceipt, ActionResult, AuditEntry, Digest, Event, EventId, GenerationResult,
     PlanId, Principal, ReasonCode, ResponsePlan, Subject, TraceId,
@@ -13,6 +16,7 @@ use serde_json::{Value, json};
 use super::{
     AdvanceError, IntakeError, Shared,
     intake::{in_words, prior},
+    judged::answer,
     places::Places,
     told::told_as,
 };
@@ -32,6 +36,8 @@ struct KeptResult<'a> {
     action: &'a str,
     code: ReasonCode,
     correlation: PlanId,
+    /// The judgement as its record keeps it.
+    recorded: Value,
 }
 
 /// The plan that a result names, with the event it belongs to.
@@ -54,6 +60,7 @@ impl Shared {
             let prior = stored.as_ref().map(prior).transpose()?;
             let named = self.named(&result.tenant_id, result.plan_id).await?;
             let places = self.places_of_plan(named.as_ref()).await?;
+            let now = self.clock.now();
             let judged = generated(&GenerationCase {
                 result,
                 plan: named.as_ref().map(|named| &named.plan),
@@ -61,7 +68,7 @@ impl Shared {
                 room: &places.room_state,
                 tenant: &places.tenant_state,
                 policy: &self.settings.policy,
-                now: self.clock.now(),
+                now,
             })?;
             let (plan, room, tenant) = match judged {
                 Closing::Malformed(error) => return Err(IntakeError::Malformed(error)),
@@ -72,10 +79,25 @@ impl Shared {
             let Some(named) = named else {
                 return Err(IntakeError::Unasked(ReasonCode::UnknownPlan));
             };
+            let body = Digest::of_value(result)?;
+            let judged = Judged::Generation {
+                result: wordless_generation(result),
+                body,
+                asked: wordless_plan(&named.plan),
+                room: places.room_state.clone(),
+                tenant: places.tenant_state.clone(),
+            };
+            let led_to = Led {
+                answer: answer(&wordless_plan(&plan))?,
+                room: room.clone(),
+                tenant: tenant.clone(),
+                ..Led::default()
+            };
             let writes = self.moves_of(&named.event, &places, room, tenant)?;
             let kept = KeptResult {
+                recorded: self.recorded(judged, led_to, now)?,
                 key: key.clone(),
-                body: Digest::of_value(result)?,
+                body,
                 result: serde_json::to_value(result)?,
                 plan: serde_json::to_value(&plan)?,
                 action: "generation.judged",
@@ -108,13 +130,14 @@ impl Shared {
                 named.plan.actions.extend(told);
             }
             let places = self.places_of_plan(named.as_ref()).await?;
+            let now = self.clock.now();
             let judged = reported(&ActionCase {
                 result,
                 plan: named.as_ref().map(|named| &named.plan),
                 prior: stored.map(|row| row.body),
                 room: &places.room_state,
                 policy: &self.settings.policy,
-                now: self.clock.now(),
+                now,
             })?;
             let (receipt, room) = match judged {
                 Noting::Malformed(error) => return Err(IntakeError::Malformed(error)),
@@ -125,10 +148,23 @@ impl Shared {
             let Some(named) = named else {
                 return Err(IntakeError::Unasked(ReasonCode::UnknownPlan));
             };
+            let body = Digest::of_value(result)?;
+            let judged = Judged::Action {
+                result: wordless_action(result),
+                body,
+                asked: wordless_plan(&named.plan),
+                room: places.room_state.clone(),
+            };
+            let led_to = Led {
+                answer: answer(&receipt)?,
+                room: room.clone(),
+                ..Led::default()
+            };
             let writes = self.moves_of(&named.event, &places, room, None)?;
             let kept = KeptResult {
+                recorded: self.recorded(judged, led_to, now)?,
                 key: key.clone(),
-                body: Digest::of_value(result)?,
+                body,
                 result: serde_json::to_value(result)?,
                 // Not found by the plan's id, which is that of the plan itself.
                 plan: json!({ "receipt": receipt }),
@@ -200,7 +236,11 @@ impl Shared {
             id: event.event_id.to_string(),
         };
         let code = in_words(&kept.code)?;
-        let data = json!({ "result": kept.key, "response_plan": kept.correlation });
+        let data = json!({
+            "result": kept.key,
+            "response_plan": kept.correlation,
+            "judgement": kept.recorded,
+        });
         let entry = self.audit_of_fleet(kept.action, target, &code, Vec::new(), data);
         let audit = AuditEntry {
             actor: by.clone(),
@@ -224,7 +264,10 @@ impl Shared {
             ..Commit::default()
         };
         match self.commit(commit).await {
-            Ok(_) => Ok(true),
+            Ok(_) => {
+                self.policy_is_told();
+                Ok(true)
+            }
             Err(Error::Conflict { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }

@@ -2,20 +2,22 @@
 //! answered (DESIGN sections 4.1 and 4.2).
 
 use chiffon_arbiter::{
-    Case, Judgement, NewRun, Prior, ProofError, Refusal, Run, StageRecord, process, process_answer,
+    Answering, Case, Judged, Judgement, Led, NewRun, Prior, ProofError, Refusal, Run, StageRecord,
+    process, process_answer, wordless_event,
 };
+use chiffon_authorizer::Crowded;
 use chiffon_common::{
-    Action, AuditEntry, CanonicalError, Digest, Event, EventError, MoveRecord, PlanId, Principal,
-    ReasonCode, RequestId, ResponsePlan, Subject, TraceId, api::RequestAccepted,
+    Action, AuditEntry, AuthZRequest, CanonicalError, Digest, Event, EventError, MoveRecord,
+    PlanId, Principal, ReasonCode, RequestId, ResponsePlan, Subject, TraceId, api::RequestAccepted,
 };
 use chiffon_store::{Commit, Error, EventRow, Expected, ProjectRow, Write};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::closing::RESULT;
 use super::{
-    AdvanceError, Advanced, Along, Cause, Fate, Fired, KeptAnswer, KeyClaim, Shared, room::Open,
-    rows,
+    AdvanceError, Advanced, Along, Cause, Fate, Fired, KeptAnswer, KeyClaim, Shared,
+    authorise::Word, judged::answer, room::Open, rows,
 };
 
 /// Rounds against others who bring the same event or open the same room at the same time.
@@ -41,10 +43,21 @@ pub(crate) struct Incoming {
     pub(crate) trace: TraceId,
     /// The key under which the answer is kept.
     pub(crate) claim: Option<KeyClaim>,
-    /// Whether an adapter brought it, whose clock its time is and who says who the actor is.
-    pub(crate) by_adapter: bool,
+    /// Who brought it.
+    pub(crate) way: Way,
     /// The schedule that asks, where nobody does by hand.
     pub(crate) schedule: Option<Box<Fired>>,
+}
+
+/// Who brings an event, and what follows from that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// This program, for a principal that it knows, by its own clock.
+    Own,
+    /// An adapter of a room, whose clock the event's time is, and who says who the actor is.
+    Adapter,
+    /// The same from the bus, by which nothing is approved or stopped.
+    Bus,
 }
 
 impl Incoming {
@@ -52,8 +65,35 @@ impl Incoming {
     /// adapter, which says what its answer was, and a schedule, whose time has passed then.
     fn comes_again(&self) -> bool {
         let is_due = |fired: &Fired| fired.scheduled().due_at.is_some();
-        !self.by_adapter && !self.schedule.as_deref().is_some_and(is_due)
+        self.way == Way::Own && !self.schedule.as_deref().is_some_and(is_due)
     }
+}
+
+/// What one judgement of an event came to.
+enum Round {
+    Over(Intake),
+    /// The authoriser is to be asked, and the event judged again with its word.
+    Ask(Box<AuthZRequest>),
+    /// Somebody else was faster; the answer that was refused, where one was.
+    Again(Option<Refusal>),
+}
+
+/// A judgement, and what it went by.
+struct Verdict<'w> {
+    judged: Judgement,
+    answering: Option<Answering>,
+    /// The authoriser's word, where it was needed.
+    by: Option<&'w Word>,
+    /// The question that is answered.
+    open: Option<Open>,
+}
+
+/// A new answer.
+struct Answer<'a> {
+    plan: &'a ResponsePlan,
+    stages: &'a [StageRecord],
+    /// The judgement as its record keeps it.
+    recorded: Value,
 }
 
 /// Why an event was not taken. Nothing was stored.
@@ -71,8 +111,8 @@ pub(crate) enum IntakeError {
     Shut(ReasonCode),
     #[error("nothing waits for this result")]
     Unasked(ReasonCode),
-    #[error("there is no external authoriser here")]
-    NoAuthoriser,
+    #[error(transparent)]
+    Crowded(#[from] Crowded),
     #[error(transparent)]
     Proof(#[from] ProofError),
     #[error("event has no canonical form")]
@@ -89,70 +129,12 @@ impl Shared {
         if incoming.event.event_id.as_str().starts_with(RESULT) {
             return Err(IntakeError::Malformed(EventError::Field("event_id")));
         }
-        let _turn = match self.settings.policy.counts() {
-            true => Some(self.gate_turn.lock().await),
-            false => None,
-        };
-        let mut refused = None;
+        let (mut word, mut refused) = (None, None);
         for _round in 0..ROUNDS {
-            let event = &mut incoming.event;
-            let stored = self.store.event(&event.tenant_id, &event.event_id).await?;
-            if let Some(stored) = &stored {
-                // The time is our own clock's, not part of what was asked.
-                if !incoming.by_adapter {
-                    event.ts = serde_json::from_value::<Event>(stored.event.clone())?.ts;
-                }
-            }
-            let prior = stored.as_ref().map(prior).transpose()?;
-            let places = self.places(&event.tenant_id, &event.room_id).await?;
-            let case = Case {
-                event,
-                prior: prior.as_ref(),
-                room: &places.room_state,
-                tenant: &places.tenant_state,
-                policy: &self.settings.policy,
-                authorisation: None,
-                now: self.clock.now(),
-            };
-            let (judged, open) = self.judged(&case, incoming.by_adapter).await?;
-            match judged {
-                Judgement::NeedsAuthorisation(_) => return Err(IntakeError::NoAuthoriser),
-                Judgement::Malformed(error) => return Err(IntakeError::Malformed(error)),
-                Judgement::Conflict => return Err(IntakeError::Conflict),
-                Judgement::Repeated { plan } => {
-                    return Ok(Intake {
-                        request: stored.and_then(|stored| stored.request_id),
-                        plan,
-                        is_repeated: true,
-                    });
-                }
-                Judgement::Fresh {
-                    plan,
-                    stages,
-                    room,
-                    tenant,
-                } => {
-                    if incoming.comes_again() && is_gate(plan.reason_code) {
-                        return Err(IntakeError::Shut(plan.reason_code));
-                    }
-                    let moved = self.moves_of(&incoming.event, &places, room, tenant)?;
-                    let judged = (&plan, stages.as_slice());
-                    let stored = self.store_answer(&incoming, judged, moved, open).await;
-                    match stored {
-                        // Answered by somebody else meanwhile, or by this very event: it is looked at again.
-                        Err(IntakeError::Refused(refusal)) => refused = Some(refusal),
-                        Ok(request) => {
-                            self.nudges.asked.notify_one();
-                            return Ok(Intake {
-                                request,
-                                plan,
-                                is_repeated: false,
-                            });
-                        }
-                        Err(IntakeError::Store(Error::Conflict { .. })) => {}
-                        Err(error) => return Err(error),
-                    }
-                }
+            match self.round(&mut incoming, word.as_ref()).await? {
+                Round::Over(intake) => return Ok(intake),
+                Round::Ask(question) => word = Some(self.word_on(*question).await?),
+                Round::Again(refusal) => refused = refusal.or(refused),
             }
         }
         Err(match refused {
@@ -163,37 +145,153 @@ impl Shared {
         })
     }
 
-    /// What becomes of an event, and the question that it answers, where it does.
-    async fn judged(
+    /// Judges an event once, by what is stored now. No authoriser is waited for here: others wait for this turn.
+    async fn round(
         &self,
-        case: &Case<'_>,
-        by_adapter: bool,
-    ) -> Result<(Judgement, Option<Open>), IntakeError> {
-        let asked = match by_adapter && case.prior.is_none() {
-            true => self.asked_in_room(case.event).await?,
+        incoming: &mut Incoming,
+        word: Option<&Word>,
+    ) -> Result<Round, IntakeError> {
+        let _turn = match self.settings.policy.counts() {
+            true => Some(self.gate_turn.lock().await),
             false => None,
         };
-        let Some(asked) = asked else {
-            return Ok((process(case)?, None));
+        let event = &mut incoming.event;
+        let stored = self.store.event(&event.tenant_id, &event.event_id).await?;
+        if let Some(stored) = &stored {
+            // The time is our own clock's, not part of what was asked.
+            if incoming.way == Way::Own {
+                event.ts = serde_json::from_value::<Event>(stored.event.clone())?.ts;
+            }
+        }
+        let prior = stored.as_ref().map(prior).transpose()?;
+        let places = self.places(&event.tenant_id, &event.room_id).await?;
+        let now = self.clock.now();
+        let case = Case {
+            event,
+            prior: prior.as_ref(),
+            room: &places.room_state,
+            tenant: &places.tenant_state,
+            policy: &self.settings.policy,
+            authorisation: None,
+            now,
         };
-        let judged = process_answer(case, &asked.answering)?;
+        let Verdict {
+            judged,
+            answering,
+            by,
+            open,
+        } = self.judged(&case, incoming.way, word).await?;
+        let (plan, stages, room, tenant) = match judged {
+            Judgement::NeedsAuthorisation(question) => return Ok(Round::Ask(question)),
+            Judgement::Malformed(error) => return Err(IntakeError::Malformed(error)),
+            Judgement::Conflict => return Err(IntakeError::Conflict),
+            Judgement::Repeated { plan } => {
+                return Ok(Round::Over(Intake {
+                    request: stored.and_then(|stored| stored.request_id),
+                    plan,
+                    is_repeated: true,
+                }));
+            }
+            Judgement::Fresh {
+                plan,
+                stages,
+                room,
+                tenant,
+            } => (plan, stages, room, tenant),
+        };
+        if incoming.comes_again() && opens_again(plan.reason_code) {
+            return Err(IntakeError::Shut(plan.reason_code));
+        }
+        let judged = Judged::Event {
+            event: Box::new(wordless_event(&incoming.event)),
+            body: Digest::of_value(&incoming.event)?,
+            room: places.room_state.clone(),
+            tenant: places.tenant_state.clone(),
+            authorisation: by.map(|word| word.said.clone()),
+            answering,
+        };
+        let led_to = Led {
+            answer: answer(&plan)?,
+            room: room.clone(),
+            tenant: tenant.clone(),
+            ..Led::default()
+        };
+        let fresh = Answer {
+            plan: &plan,
+            stages: &stages,
+            recorded: self.recorded(judged, led_to, now)?,
+        };
+        let moved = self.moves_of(&incoming.event, &places, room, tenant)?;
+        let stored = self.store_answer(incoming, fresh, moved, open).await;
+        match stored {
+            // Answered by somebody else meanwhile, or by this very event: it is looked at again.
+            Err(IntakeError::Refused(refusal)) => Ok(Round::Again(Some(refusal))),
+            Err(IntakeError::Store(Error::Conflict { .. })) => Ok(Round::Again(None)),
+            Err(error) => Err(error),
+            Ok(request) => {
+                self.policy_is_told();
+                self.nudges.asked.notify_one();
+                Ok(Round::Over(Intake {
+                    request,
+                    plan,
+                    is_repeated: false,
+                }))
+            }
+        }
+    }
+
+    /// What becomes of an event, and the question that it answers, where it does.
+    async fn judged<'w>(
+        &self,
+        case: &Case<'_>,
+        way: Way,
+        word: Option<&'w Word>,
+    ) -> Result<Verdict<'w>, IntakeError> {
+        let asked = match way {
+            _ if case.prior.is_some() => None,
+            Way::Own => None,
+            Way::Adapter => self.asked_in_room(case.event).await?,
+            Way::Bus => self.said_on_bus(case.event),
+        };
+        let judge = |case: &Case<'_>| match &asked {
+            Some(asked) => process_answer(case, &asked.answering),
+            None => process(case),
+        };
+        let mut judged = judge(case)?;
+        let by = match &judged {
+            Judgement::NeedsAuthorisation(question) => word.filter(|word| word.is_on(question)),
+            _ => None,
+        };
+        if let Some(word) = by {
+            judged = judge(&Case {
+                authorisation: Some(&word.said),
+                ..*case
+            })?;
+        }
         let answers = |plan: &ResponsePlan| {
             let code = plan.reason_code;
             matches!(code, ReasonCode::Approved | ReasonCode::Rejected)
         };
         let is_answer = matches!(&judged, Judgement::Fresh { plan, .. } if answers(plan));
-        Ok((judged, asked.open.filter(|_| is_answer)))
+        let open = asked.as_ref().and_then(|asked| asked.open);
+        Ok(Verdict {
+            judged,
+            answering: asked.map(|asked| asked.answering),
+            by,
+            open: open.filter(|_| is_answer),
+        })
     }
 
     async fn store_answer(
         &self,
         incoming: &Incoming,
-        (plan, stages): (&ResponsePlan, &[StageRecord]),
+        fresh: Answer<'_>,
         moved: Vec<Write>,
         open: Option<Open>,
     ) -> Result<Option<RequestId>, IntakeError> {
         let now = self.clock.now();
         let event = &incoming.event;
+        let plan = fresh.plan;
         let wants_work = plan
             .actions
             .iter()
@@ -219,7 +317,7 @@ impl Shared {
         if let (Some(new), Some(run)) = (new, &run) {
             writes.push(self.told_of_new(new, run)?);
         }
-        let mut audit = vec![self.audit_of_answer(incoming, plan, stages, run.as_ref())?];
+        let mut audit = vec![self.audit_of_answer(incoming, fresh, run.as_ref())?];
         if let Some(fired) = &incoming.schedule {
             let fate = request.map_or(Fate::Refused, Fate::Asked);
             let (write, records) = self.schedule_parts(fired, fate)?;
@@ -277,13 +375,17 @@ impl Shared {
     fn audit_of_answer(
         &self,
         incoming: &Incoming,
-        plan: &ResponsePlan,
-        stages: &[StageRecord],
+        fresh: Answer<'_>,
         run: Option<&Run>,
     ) -> Result<AuditEntry, IntakeError> {
         let event = &incoming.event;
-        let data =
-            json!({ "stages": stages, "response_plan": plan.plan_id, "source": event.source });
+        let plan = fresh.plan;
+        let data = json!({
+            "stages": fresh.stages,
+            "response_plan": plan.plan_id,
+            "source": event.source,
+            "judgement": fresh.recorded,
+        });
         let Some(run) = run else {
             let target = Subject {
                 kind: "event".to_owned(),
@@ -325,10 +427,10 @@ impl Shared {
             trace_id: incoming.trace,
             requester: Principal {
                 id: event.actor.id.clone(),
-                kind: match incoming.by_adapter {
+                kind: match incoming.way {
                     // Named by the adapter, not authenticated here: no other person's eyes on what is asked so.
-                    true => "service".to_owned(),
-                    false => event.actor.kind.clone(),
+                    Way::Adapter | Way::Bus => "service".to_owned(),
+                    Way::Own => event.actor.kind.clone(),
                 },
             },
             text: event.content.text.clone(),
@@ -340,11 +442,12 @@ impl Shared {
     }
 }
 
-/// Whether it is a gate that is shut now and opens again.
-const fn is_gate(code: ReasonCode) -> bool {
+/// Whether it is a gate that is shut now and opens again, or an authoriser that will answer again.
+const fn opens_again(code: ReasonCode) -> bool {
     matches!(
         code,
-        ReasonCode::GeneratingLock
+        ReasonCode::AuthzUnavailable
+            | ReasonCode::GeneratingLock
             | ReasonCode::Cooldown
             | ReasonCode::Backpressure
             | ReasonCode::RateLimited

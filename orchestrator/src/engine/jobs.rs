@@ -22,6 +22,7 @@ impl Jobs {
                 jobs.spawn(async move { shared.$name().await });
             }};
         }
+        job!(hear_requests);
         job!(hear_results);
         job!(hear_heartbeats);
         job!(relay);

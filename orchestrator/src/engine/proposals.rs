@@ -17,7 +17,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    AdvanceError, Incoming, IntakeError, Shared, scribe::ScribeError, shared::nudged, undo_words,
+    AdvanceError, Incoming, IntakeError, Shared, Way, scribe::ScribeError, shared::nudged,
+    undo_words,
 };
 use crate::ledger::{
     CommitId, Ledger, Offered, Place, Proposal, REFUSED, TAKEN, may_have_proposals, refused,
@@ -252,7 +253,7 @@ impl Shared {
             event,
             trace: TraceId::from_uuid(self.clock.fresh_id()),
             claim: None,
-            by_adapter: false,
+            way: Way::Own,
             schedule: None,
         };
         let taken = self.intake(incoming).await?;

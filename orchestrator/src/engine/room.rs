@@ -84,6 +84,19 @@ impl Shared {
         Ok(Some(Asked { answering, open }))
     }
 
+    /// A yes or no that came over the bus answers nothing, and is no work either.
+    pub(super) fn said_on_bus(&self, event: &Event) -> Option<Asked> {
+        let word = Word::of(&event.content.text).filter(|_| self.settings.policy.jobs)?;
+        let text = "Nothing is answered over the bus. `chiffon decision list` shows what waits.";
+        Some(Asked {
+            answering: Answering {
+                word,
+                to: AnswerTo::Nothing(text.to_owned()),
+            },
+            open: None,
+        })
+    }
+
     async fn named_in_room(
         &self,
         event: &Event,
@@ -149,8 +162,7 @@ impl Shared {
             ));
         }
         // The gate before the start would turn it away for good: better said now than after an "approved".
-        let policy = run.plan.as_ref().and_then(|plan| plan.policy);
-        if policy != Some(self.settings.rules) {
+        if !self.is_under_rules(run) {
             return Some(format!(
                 "The rules have changed since this was planned, so it would not be started. Cancel it with `chiffon request cancel {id}` and ask again."
             ));

@@ -2,11 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
-use chiffon_arbiter::{Ids, Policy, RunPolicy};
+use chiffon_arbiter::{Ids, Policy, Run, RunPolicy};
+use chiffon_authorizer::Asking;
 use chiffon_bus::Bus;
 use chiffon_common::{AgentId, Digest, RequestId, Signer, TenantId};
 use chiffon_store::{Commit, Receipt, Store};
@@ -82,6 +83,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) signer: Signer,
     pub(crate) settings: Settings,
+    /// Where the policy asks one.
+    pub(crate) authorizer: Option<Asking>,
     pub(crate) library: Arc<Library>,
     pub(crate) registry: Registry,
     pub(crate) nudges: Nudges,
@@ -105,6 +108,10 @@ pub(crate) struct Shared {
     pub(crate) remote_fault: Mutex<Option<String>>,
     /// What people should know and nothing suffers from; told by `health`.
     pub(crate) notices: Mutex<Vec<String>>,
+    /// Digest of the control plane's policy.
+    pub(crate) policy_digest: Digest,
+    /// Whether a record of this process holds the policy: those after it name its digest only.
+    pub(crate) policy_told: AtomicBool,
     /// Held while an event passes gates that count: those of the same tenant would only make each other judge again.
     pub(crate) gate_turn: tokio::sync::Mutex<()>,
 }
@@ -117,6 +124,8 @@ impl Shared {
         signer: Signer,
         settings: Settings,
         library: Library,
+        authorizer: Option<Asking>,
+        policy_digest: Digest,
     ) -> Self {
         let started_at = clock.now();
         Self {
@@ -129,12 +138,15 @@ impl Shared {
             ledger_rounds: watch::Sender::new(0),
             remote_fault: Mutex::default(),
             notices: Mutex::default(),
+            policy_digest,
+            policy_told: AtomicBool::new(false),
             gate_turn: tokio::sync::Mutex::default(),
             store,
             bus,
             clock,
             signer,
             settings,
+            authorizer,
             library: Arc::new(library),
             registry: Registry::default(),
             nudges: Nudges::default(),
@@ -172,6 +184,12 @@ impl Shared {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         faults.get(&format!("agent {agent}")).cloned()
+    }
+
+    /// Whether a run's plan was made under the rules in force, without which nothing of it starts.
+    pub(crate) fn is_under_rules(&self, run: &Run) -> bool {
+        let made_under = run.plan.as_ref().and_then(|plan| plan.policy);
+        made_under == Some(self.settings.rules)
     }
 
     /// Tells followers. Nobody listening is no fault.

@@ -2,7 +2,9 @@
 //! `POST /api/v1/decisions/{id}/resolve` are the same step.
 
 use axum::{Json, extract::State as Extract, http::HeaderMap, response::Response};
-use chiffon_arbiter::{Answered, Decision, DecisionKind, Replied, Run, RunEvent, Said, Words};
+use chiffon_arbiter::{
+    Answered, Decision, DecisionKind, Refusal, Replied, Run, RunEvent, Said, Words,
+};
 use chiffon_common::{
     DecisionId, ErrorCode, FieldError, MAX_TEXT_CHARS, Principal, Problem, ProjectId, RequestId,
     api::{Answer, DECISION_STATES, DecisionView, Page, RequestView, Resolve},
@@ -273,14 +275,23 @@ async fn answer_of(
         }
         (_, Some(text)) => own_words(state, asked, &text, by, said.comment).await,
         (None, None) if is_question => Err(empty("/choice").into()),
-        _ => Ok(RunEvent::Answered(Answered {
-            decision,
-            choice: said.choice.unwrap_or_else(|| "approve".to_owned()),
-            by,
-            digest: said.digest,
-            confirm: said.confirm,
-            comment: said.comment,
-        })),
+        (choice, None) => {
+            let choice = choice.clone().unwrap_or_else(|| "approve".to_owned());
+            // The gate before the start would turn it away for good: better said now than after an "approved".
+            let is_approval = matches!(asked.kind, DecisionKind::Approval { .. });
+            let permits = is_approval && choice == "approve" && !asked.state.ended();
+            if permits && !state.shared.is_under_rules(run) {
+                return Err(Refusal::PolicyChanged.into());
+            }
+            Ok(RunEvent::Answered(Answered {
+                decision,
+                choice,
+                by,
+                digest: said.digest,
+                confirm: said.confirm,
+                comment: said.comment,
+            }))
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::{HeaderMap, header, request::Parts},
 };
-use chiffon_common::{ErrorCode, FieldError, Problem, pointer_part, visible};
+use chiffon_common::{ContractError, ErrorCode, FieldError, Problem, path_pointer, visible};
 use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
@@ -57,9 +57,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Contract<T> {
         }
         chiffon_common::read_contract(&bytes)
             .map(Self)
-            .map_err(|error| {
-                Problem::new(error.code(), visible(&error.to_string()), error.todo()).into()
-            })
+            .map_err(unread)
+    }
+}
+
+/// A document that is none of its contract, with the place where it is not.
+fn unread(error: ContractError) -> Refused {
+    let why = in_words(&visible(&error.to_string()));
+    let problem = Problem::new(error.code(), why.clone(), error.todo());
+    match error {
+        ContractError::Version(_) | ContractError::Form { .. } => {
+            problem.at(FieldError::body(error.pointer(), why)).into()
+        }
+        _ => problem.into(),
     }
 }
 
@@ -171,22 +181,11 @@ fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
     match (read, ended) {
         (Ok(value), Ok(())) => Ok(value),
         (Err(error), _) => {
-            let pointer = pointer(error.path());
+            let pointer = path_pointer(error.path());
             Err(unfit_body(&pointer, error.inner()))
         }
         (Ok(_), Err(error)) => Err(unfit_body("", &error)),
     }
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    use serde_path_to_error::Segment;
-    let part = |segment: &Segment| match segment {
-        Segment::Seq { index } => format!("/{index}"),
-        Segment::Map { key } => format!("/{}", pointer_part(&visible(key))),
-        Segment::Enum { variant } => format!("/{}", pointer_part(variant)),
-        Segment::Unknown => String::new(),
-    };
-    path.iter().map(part).collect()
 }
 
 fn unfit_body(pointer: &str, error: &serde_json::Error) -> Refused {

@@ -76,7 +76,6 @@ pub(crate) fn router(state: State) -> Router {
     let (routes, _) = openapi::routes();
     routes
         .merge(docs::routes())
-        .merge(v0::routes())
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(middleware::from_fn_with_state(state.clone(), guard::guard))

@@ -14,7 +14,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     State, agents, audit, catalogue, decisions, events, follow, freeze, health, inventory, ledger,
-    plans, projects, replay, requests, schedules, tasks,
+    plans, projects, replay, requests, rooms, schedules, tasks, v0,
 };
 
 #[derive(OpenApi)]
@@ -39,6 +39,7 @@ use super::{
         (name = "projects", description = "Groups of requests"),
         (name = "audit", description = "The record of every decision"),
         (name = "ledger", description = "The record of every outcome"),
+        (name = "control plane", description = "Events, texts and results of chat rooms (RFC-ARB-0001)"),
         (name = "short", description = "The short way in; the same handlers")
     )
 )]
@@ -93,6 +94,12 @@ pub(super) fn routes() -> (Router<State>, openapi::OpenApi) {
         .routes(routes!(audit::verify))
         .routes(routes!(audit::accept_key))
         .routes(routes!(ledger::list))
+        .routes(routes!(v0::events))
+        .routes(routes!(v0::generations))
+        .routes(routes!(v0::action_results))
+        .routes(routes!(v0::spoken))
+        .routes(routes!(v0::health))
+        .routes(routes!(rooms::messages))
         .routes(routes!(decisions::approve))
         .routes(routes!(health::health))
         .routes(routes!(health::alive))

@@ -243,25 +243,45 @@ impl From<IntakeError> for Refused {
             IntakeError::Malformed(why) => malformed_event(&why).into(),
             IntakeError::Conflict => key_reused().into(),
             IntakeError::Shut(reason) => shut(reason),
+            IntakeError::Crowded(crowded) => {
+                let todo = "send it again later; the authoriser is slow";
+                Self::Later(
+                    Box::new(Problem::new(
+                        ErrorCode::Overloaded,
+                        crowded.to_string(),
+                        todo,
+                    )),
+                    AFTER,
+                )
+            }
             IntakeError::Unasked(reason) => unasked(reason).into(),
             IntakeError::Unanswered(error) => (*error).into(),
             IntakeError::Refused(refusal) => refusal.into(),
             IntakeError::Store(error) => error.into(),
-            IntakeError::Canonical(_)
-            | IntakeError::Proof(_)
-            | IntakeError::Unwritable(_)
-            | IntakeError::NoAuthoriser => internal(&error).into(),
+            IntakeError::Canonical(_) | IntakeError::Proof(_) | IntakeError::Unwritable(_) => {
+                internal(&error).into()
+            }
         }
     }
 }
 
+/// Seconds until it is worth another try.
+const AFTER: u64 = 5;
+
 /// A gate that is shut for the moment.
 fn shut(reason: ReasonCode) -> Refused {
-    /// Seconds until it is worth another try.
-    const AFTER: u64 = 5;
     let detail = format!("nothing was taken: {}", why_not(reason));
-    let todo = "wait a little and send the same again; control.* in chiffon.yaml sets how much is let through";
-    let problem = Problem::new(ErrorCode::TooManyRequests, detail, todo);
+    let (code, todo) = match reason {
+        ReasonCode::AuthzUnavailable => (
+            ErrorCode::AuthorizerSilent,
+            "send the same again; the log says what the authoriser of control.authz.endpoint answered",
+        ),
+        _ => (
+            ErrorCode::TooManyRequests,
+            "wait a little and send the same again; control.* in chiffon.yaml sets how much is let through",
+        ),
+    };
+    let problem = Problem::new(code, detail, todo);
     Refused::Later(Box::new(problem), AFTER)
 }
 
@@ -279,6 +299,7 @@ fn why_not(reason: ReasonCode) -> &'static str {
     match reason {
         ReasonCode::Unauthorized => "no role of the control plane permits it to this principal",
         ReasonCode::AuthzDenied => "the external authoriser denies it",
+        ReasonCode::AuthzUnavailable => "the external authoriser gives no decision",
         ReasonCode::GeneratingLock => "a text for this room is being made",
         ReasonCode::Cooldown => "the room was answered a moment ago and rests",
         ReasonCode::Backpressure => "too much waits already",

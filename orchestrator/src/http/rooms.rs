@@ -10,6 +10,7 @@ use chiffon_common::{Action, ErrorCode, PlanId, Problem, RequestId, RoomId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     State,
@@ -27,36 +28,49 @@ const PAGE: u32 = 200;
 const LOOKED_AT: u32 = 2_000;
 
 /// Which part.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Query {
     /// Messages after this number of the event stream.
     #[serde(default)]
+    #[param(maximum = 9223372036854775807u64)]
     after: u64,
-    /// At most this many, 1 to 500.
+    /// At most this many.
+    #[param(minimum = 1, maximum = 500, default = 100)]
     limit: Option<u32>,
 }
 
 /// A part of what was said to a room.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Messages {
+    /// Lowest number first.
     items: Vec<Message>,
     /// Where to go on, also where nothing was for this room.
     next_after: u64,
 }
 
 /// One thing to be said.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 struct Message {
+    /// In the event stream.
     number: u64,
+    /// When it was.
     ts: Timestamp,
+    /// The work that it is about.
     request_id: RequestId,
     /// The plan that the result of the action names.
     plan_id: PlanId,
+    /// What is to be said.
     action: Action,
 }
 
-/// What the room is told, lowest number first.
+/// Lists what a room is told of the work that was asked for in it: what waits for a person, and how each request ended.
+#[utoipa::path(
+    get, path = "/v0/rooms/{id}/messages", tag = "control plane", operation_id = "v0_list_messages",
+    params(("id" = RoomId, Path), Query),
+    responses((status = 200, description = "What it is told after that number", body = Messages))
+)]
 pub(super) async fn messages(
     Extract(state): Extract<State>,
     Path(room): Path<String>,

@@ -15,7 +15,7 @@ use super::{
     idempotency::Held,
     problem::{Refused, internal, not_taken},
 };
-use crate::engine::{Incoming, accepted};
+use crate::engine::{Incoming, Way, accepted};
 
 /// The room of those who name none.
 const ROOM: &str = "api";
@@ -41,7 +41,7 @@ pub(super) async fn take(state: &State, asking: Asking) -> Result<Response, Refu
         event,
         trace: asking.trace.0,
         claim: asking.held.as_ref().map(|held| held.claim.clone()),
-        by_adapter: false,
+        way: Way::Own,
         schedule: None,
     };
     let taken = state.shared.intake(incoming).await?;

@@ -1,11 +1,7 @@
 //! The control plane's own addresses (RFC-ARB-0001, section 13), for adapters and generators. What they take and answer
-//! is told by `GET /v0/contracts`, so they stand beside the OpenAPI document, not in it.
+//! is told by `GET /v0/contracts` as JSON Schema, and by the OpenAPI document.
 
-use axum::{
-    Json, Router,
-    extract::State as Extract,
-    routing::{get, post},
-};
+use axum::{Json, extract::State as Extract};
 use chiffon_common::{
     ActionReceipt, ActionResult, Contracts, ErrorCode, Event, FieldError, GenerationResult,
     Problem, ReasonCode, ResponsePlan, TenantId, api::Alive, contracts,
@@ -16,25 +12,22 @@ use super::{
     frame::Trace,
     input::{Contract, NoQuery},
     problem::{Refused, internal},
-    rooms,
 };
-use crate::engine::{Incoming, IntakeError};
+use crate::engine::{Incoming, IntakeError, Way};
 
 /// Asked by whoever watches whether the process answers, and so without a token.
 pub(super) const HEALTH: &str = "/v0/healthz";
 
-pub(super) fn routes() -> Router<State> {
-    Router::new()
-        .route("/v0/events", post(events))
-        .route("/v0/generations", post(generations))
-        .route("/v0/action-results", post(action_results))
-        .route("/v0/contracts", get(spoken))
-        .route("/v0/rooms/{room}/messages", get(rooms::messages))
-        .route(HEALTH, get(health))
-}
-
-/// Takes an event; the plan is durable when this returns.
-async fn events(
+/// Takes an event, and answers it with a response plan, which is durable then.
+#[utoipa::path(
+    post, path = "/v0/events", tag = "control plane", operation_id = "v0_take_event",
+    request_body = Event,
+    responses(
+        (status = 200, description = "The plan; for an event that was taken before, the same again", body = ResponsePlan),
+        (status = 409, description = "Another event was taken under this id")
+    )
+)]
+pub(super) async fn events(
     Extract(state): Extract<State>,
     _: NoQuery,
     trace: Trace,
@@ -45,7 +38,7 @@ async fn events(
         event,
         trace: trace.0,
         claim: None,
-        by_adapter: true,
+        way: Way::Adapter,
         schedule: None,
     };
     match state.shared.intake(incoming).await {
@@ -55,8 +48,17 @@ async fn events(
     }
 }
 
-/// Takes a generation's result.
-async fn generations(
+/// Takes a text that was asked for, and answers with the plan that says it.
+#[utoipa::path(
+    post, path = "/v0/generations", tag = "control plane", operation_id = "v0_take_generation",
+    request_body = GenerationResult,
+    responses(
+        (status = 200, description = "The plan; for a result that was taken before, the same again", body = ResponsePlan),
+        (status = 404, description = "No plan of this tenant has this id, or no action of it"),
+        (status = 409, description = "Another result was taken under this id, or nothing waits for it")
+    )
+)]
+pub(super) async fn generations(
     Extract(state): Extract<State>,
     _: NoQuery,
     trace: Trace,
@@ -68,8 +70,17 @@ async fn generations(
     Ok(Json(taken.await?))
 }
 
-/// Takes an action's result.
-async fn action_results(
+/// Takes what became of an action.
+#[utoipa::path(
+    post, path = "/v0/action-results", tag = "control plane", operation_id = "v0_take_action_result",
+    request_body = ActionResult,
+    responses(
+        (status = 200, description = "A receipt; for a result that was taken before, the same again", body = ActionReceipt),
+        (status = 404, description = "No plan of this tenant has this id, or no action of it"),
+        (status = 409, description = "Another result was taken under this id, or nothing waits for it")
+    )
+)]
+pub(super) async fn action_results(
     Extract(state): Extract<State>,
     _: NoQuery,
     trace: Trace,
@@ -81,16 +92,32 @@ async fn action_results(
     Ok(Json(taken.await?))
 }
 
-/// Which contracts are spoken.
-async fn spoken(Extract(state): Extract<State>, _: NoQuery) -> Result<Json<Contracts>, Refused> {
+/// Tells which contracts are spoken: versions, actions, bounds, schemas.
+#[utoipa::path(
+    get, path = "/v0/contracts", tag = "control plane", operation_id = "v0_contracts",
+    responses(
+        (status = 200, description = "The contracts", body = Contracts)
+    )
+)]
+pub(super) async fn spoken(
+    Extract(state): Extract<State>,
+    _: NoQuery,
+) -> Result<Json<Contracts>, Refused> {
     let jobs = state.shared.settings.policy.jobs;
     contracts(jobs)
         .map(Json)
         .map_err(|error| internal(&error).into())
 }
 
-/// Tells that the process answers.
-async fn health() -> Json<Alive> {
+/// Tells that the process answers; needs no token.
+#[utoipa::path(
+    get, path = "/v0/healthz", tag = "control plane", operation_id = "v0_alive",
+    security(()),
+    responses(
+        (status = 200, description = "It answers", body = Alive)
+    )
+)]
+pub(super) async fn health() -> Json<Alive> {
     Json(Alive {
         status: "ok".to_owned(),
     })

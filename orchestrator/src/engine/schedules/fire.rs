@@ -10,16 +10,19 @@ use chiffon_common::{
     TraceId, When,
 };
 use chiffon_store::{Commit, Error, Expected, ScheduleRow, Write};
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{LastRun, Schedule, proof::of_edit};
 use crate::engine::{
-    Editor, Incoming, Intake, IntakeError, KeyClaim, Shared, audit::chiffon, nudged,
+    Editor, Incoming, Intake, IntakeError, KeyClaim, Shared, Way, audit::chiffon, nudged,
 };
 
 /// Schedules looked at in one round.
 const BATCH: u32 = 100;
+/// How many of them may wait for an external authoriser at once.
+const WAITING: usize = 16;
 /// Longest sleep; also how soon it is found that the clock was put.
 const LONGEST: Duration = Duration::from_secs(5);
 /// Shortest sleep, so that nothing can make a busy loop.
@@ -118,10 +121,16 @@ impl Shared {
         }
         self.follow_the_clock_back().await?;
         let due = self.store.due_schedules(self.clock.now(), BATCH).await?;
+        // One that cannot ask must not hold up the others, nor one whose authoriser is slow.
+        let at_once = match self.authorizer {
+            Some(_) => WAITING,
+            None => 1,
+        };
         let mut faults = 0;
-        for row in &due {
-            // One that cannot ask must not hold up the others.
-            if let Err(error) = self.fire_schedule(row).await {
+        for rows in due.chunks(at_once) {
+            let fired = join_all(rows.iter().map(|row| self.fire_schedule(row))).await;
+            for (row, fired) in rows.iter().zip(fired) {
+                let Err(error) = fired else { continue };
                 faults += 1;
                 tracing::error!(error = &error as &dyn std::error::Error, schedule.id = %row.schedule_id, "schedule cannot ask; trying again");
             }
@@ -240,7 +249,7 @@ impl Shared {
             event,
             trace,
             claim,
-            by_adapter: false,
+            way: Way::Own,
             schedule: Some(Box::new(fired)),
         };
         Ok(self.intake(incoming).await?)

@@ -1,11 +1,14 @@
 //! The external authoriser (RFC-ARB-0001, section 11.1): asked over HTTP, within a time, on kept connections. Whatever is
-//! not a decision is none ([`Authorisation::Unavailable`]); what that means is the policy's to say.
+//! not a decision is none ([`Authorisation::Unavailable`]); what that means is the policy's to say. When it is asked is left
+//! to the shells of the arbiter, which all ask it through here: `arbiter serve` and the orchestrator.
 //!
 //! The questions of one tenant have places of their own, so that nobody waits behind another tenant's slow answers.
 
 use std::{
     collections::HashMap,
     error::Error,
+    fmt,
+    str::FromStr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -15,14 +18,12 @@ use std::{
 
 use chiffon_arbiter::Authorisation;
 use chiffon_common::{AuthZDecision, AuthZRequest, Digest, TenantId, visible};
-use reqwest::{Client, Response, StatusCode, header, redirect};
+use reqwest::{Client, Response, StatusCode, Url, header, redirect};
 use serde::Deserialize;
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout},
 };
-
-use crate::config::Authorizer;
 
 /// Largest answer that is read; a decision has some hundred bytes.
 const MOST_BYTES: usize = 64 * 1024;
@@ -36,10 +37,72 @@ const TENANTS: usize = 4_096;
 /// Too many questions of this tenant wait already, or the places were taken for as long as an answer may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many events of this tenant wait for the authoriser")]
-pub(crate) struct Crowded;
+pub struct Crowded;
+
+/// Where it is, and how much is asked of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Authorizer {
+    /// Where it is asked.
+    pub endpoint: Endpoint,
+    /// Shown to it as bearer token.
+    pub token: Option<String>,
+    /// How long an answer may take, and how long a question waits for its place at most.
+    pub timeout: Duration,
+    /// Questions of one tenant that may be under way at once.
+    pub in_flight: usize,
+    /// Answers that may be used again for as long as it said; 0 asks every time.
+    pub cached: usize,
+}
+
+impl fmt::Debug for Authorizer {
+    /// Without the token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorizer")
+            .field("endpoint", &self.endpoint)
+            .field("has_token", &self.token.is_some())
+            .field("timeout", &self.timeout)
+            .field("in_flight", &self.in_flight)
+            .field("cached", &self.cached)
+            .finish()
+    }
+}
+
+/// An address over plain HTTP, without user and password: they would stand in logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint(Url);
+
+/// What an [`Endpoint`] has to look like.
+pub const ENDPOINT: &str = "http://HOST/PATH without user or password (for one that speaks TLS, put a proxy on this machine in front of it)";
+
+/// The text is no such address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no address of the form {ENDPOINT}")]
+pub struct NoEndpoint;
+
+impl FromStr for Endpoint {
+    type Err = NoEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, NoEndpoint> {
+        let url = Url::parse(text).map_err(|_| NoEndpoint)?;
+        let is_bare = url.username().is_empty() && url.password().is_none();
+        let is_fit = url.scheme() == "http" && url.has_host() && is_bare;
+        is_fit.then_some(Self(url)).ok_or(NoEndpoint)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// There is no HTTP client to ask with.
+#[derive(Debug, thiserror::Error)]
+#[error("no HTTP client")]
+pub struct NoClient(#[source] reqwest::Error);
 
 /// Asks the authoriser.
-pub(crate) struct Asking {
+pub struct Asking {
     http: Client,
     settings: Authorizer,
     places: Mutex<HashMap<TenantId, Arc<Places>>>,
@@ -66,7 +129,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Asking {
-    pub(crate) fn new(settings: Authorizer) -> Result<Self, reqwest::Error> {
+    /// One that asks, and keeps its connections.
+    ///
+    /// # Errors
+    /// Where the system gives no HTTP client.
+    pub fn new(settings: Authorizer) -> Result<Self, NoClient> {
         let http = Client::builder()
             // A redirect would be asked what only the configured place may be asked.
             .redirect(redirect::Policy::none())
@@ -75,7 +142,8 @@ impl Asking {
             .connect_timeout(settings.timeout)
             .pool_max_idle_per_host(settings.in_flight)
             .pool_idle_timeout(Duration::from_secs(20))
-            .build()?;
+            .build()
+            .map_err(NoClient)?;
         Ok(Self {
             http,
             settings,
@@ -86,7 +154,10 @@ impl Asking {
 
     /// Its word, within the configured time once it is asked. Waiting for a place is no word of the authoriser: whoever
     /// finds none within that time has to come again.
-    pub(crate) async fn ask(&self, question: &AuthZRequest) -> Result<Authorisation, Crowded> {
+    ///
+    /// # Errors
+    /// Where too many questions of the tenant wait, or none of its places came free in time.
+    pub async fn ask(&self, question: &AuthZRequest) -> Result<Authorisation, Crowded> {
         let same = (self.settings.cached > 0).then(|| same(question)).flatten();
         if let Some(kept) = same.and_then(|same| self.kept(same)) {
             return Ok(kept);
@@ -139,7 +210,7 @@ impl Asking {
     }
 
     async fn send(&self, question: &AuthZRequest) -> Result<Response, reqwest::Error> {
-        let mut call = self.http.post(self.settings.endpoint.clone());
+        let mut call = self.http.post(self.settings.endpoint.0.clone());
         if let Some(token) = &self.settings.token {
             call = call.bearer_auth(token);
         }
