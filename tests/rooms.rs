@@ -39,7 +39,7 @@ const IMPURE: [&str; 22] = [
 const BACKENDS: [&str; 5] = ["memory", "amqp", "kafka", "sqlite", "postgres"];
 
 /// A room, and the rooms it must not see, not even through others.
-const WALLS: [(&str, &[&str]); 12] = [
+const WALLS: [(&str, &[&str]); 13] = [
     (
         "chiffon-common",
         &[
@@ -64,6 +64,22 @@ const WALLS: [(&str, &[&str]); 12] = [
             "agent-infra",
             "agent-desktop",
             "orchestrator",
+            "cli",
+        ],
+    ),
+    // Whom a connection is trusted with is no business of what is said on it.
+    (
+        "chiffon-tls",
+        &[
+            "common",
+            "arbiter",
+            "bus",
+            "store",
+            "agent",
+            "agent-infra",
+            "agent-desktop",
+            "orchestrator",
+            "arbiter-serve",
             "cli",
         ],
     ),

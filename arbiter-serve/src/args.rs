@@ -71,9 +71,12 @@ pub(crate) struct Verify {
     /// A head that was noted elsewhere: shows whether the end was cut off
     #[arg(long, value_name = "NUMBER:HASH")]
     pub(crate) anchor: Vec<Anchor>,
-    /// Fail where the chain does not begin with record 1; for audits whose old files are kept
+    /// Fail where the chain does not begin with record 1, whatever audit.keep says
     #[arg(long)]
     pub(crate) whole: bool,
+    /// The configuration whose audit.keep may have removed the beginning; without it none is missing by right
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -15,5 +15,5 @@ pub(crate) use open::{OpenError, Opened, Torn, open};
 pub(crate) use scan::{Lines, files, first_of, follow};
 #[cfg(test)]
 pub(crate) use verify::Unverified;
-pub(crate) use verify::{Anchor, Verified, verify};
+pub(crate) use verify::{Anchor, Beginning, Verified, verify};
 pub(crate) use writer::{Audit, Durable, Place, Rotation, Unwritten, Writing, start};

@@ -12,7 +12,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::{
     args::{AuditCommand, Cli, Command, ConfigCommand, Configured, Replay, Serve, Verify},
-    audit,
+    audit::{self, Beginning},
     config::Config,
     replay, serve,
 };
@@ -90,6 +90,12 @@ fn configured(args: &Configured) -> Result<Config, Failure> {
     read.map_err(|problems| Failure::Problems(USAGE, problems))
 }
 
+/// The configuration that was named, where one was.
+fn named(path: Option<&Path>) -> Result<Option<Config>, Failure> {
+    let read = path.map(Config::read).transpose();
+    read.map_err(|problems| Failure::Problems(USAGE, problems))
+}
+
 fn serving(args: Serve, verbose: u8) -> Done {
     let level = match verbose {
         0 => LevelFilter::WARN,
@@ -134,7 +140,15 @@ fn check(args: &Configured) -> Done {
 }
 
 fn verify(args: &Verify) -> Done {
-    let verified = audit::verify(&args.path, &args.anchor, args.whole);
+    let config = named(args.config.as_deref())?;
+    let keep = config.map_or(0, |config| config.audit.rotation.keep);
+    let beginning = match keep {
+        _ if args.whole => Beginning::First,
+        // Nothing of ours removes files then.
+        0 => Beginning::FirstOfFolder,
+        _ => Beginning::Any,
+    };
+    let verified = audit::verify(&args.path, &args.anchor, beginning);
     let verified = verified.map_err(|error| Failure::Unfit(error.to_string()))?;
     let audit::Verified {
         files,
@@ -154,13 +168,7 @@ fn verify(args: &Verify) -> Done {
 }
 
 fn replaying(args: &Replay) -> Done {
-    let config = match &args.config {
-        Some(path) => {
-            let read = Config::read(path);
-            Some(read.map_err(|problems| Failure::Problems(USAGE, problems))?)
-        }
-        None => None,
-    };
+    let config = named(args.config.as_deref())?;
     let policy = config.as_ref().map(|config| &config.policy);
     let replayed = replay::replay(&args.path, policy);
     let replayed = replayed.map_err(|error| Failure::Unfit(error.to_string()))?;

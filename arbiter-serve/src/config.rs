@@ -19,6 +19,7 @@ use std::{
 use chiffon_arbiter::Policy;
 use chiffon_authorizer::{Authorizer, ENDPOINT, Endpoint};
 use chiffon_common::{ErrorCode, Problem};
+use chiffon_tls::Trust;
 use serde_json::{Map, Value};
 
 use self::section::{Faults, Section};
@@ -58,7 +59,12 @@ pub(crate) enum Store {
     /// In one file.
     Sqlite { path: PathBuf, keep: Duration },
     /// In a database that several replicas may share.
-    Postgres { url: String, keep: Duration },
+    Postgres {
+        url: String,
+        /// Whom its certificate may be from; TLS is spoken then.
+        ca_file: Option<PathBuf>,
+        keep: Duration,
+    },
 }
 
 /// Where and how audit files are written.
@@ -185,6 +191,7 @@ fn store(whole: &mut Section, folder: &Path, faults: &mut Faults) -> Store {
     let path = section.text("path", faults);
     // It may hold a password.
     let url = section.secret("url", faults);
+    let ca_file = authorities(&mut section, folder, faults);
     let has = |key: &str| section.has(key);
     let (for_memory, for_databases) = (
         ["remembered_plans", "rooms"].map(|key| has(key).then_some(key)),
@@ -208,6 +215,10 @@ fn store(whole: &mut Section, folder: &Path, faults: &mut Faults) -> Store {
     }
     if url.is_some() && kind != "postgres" {
         let (detail, todo) = only_for("postgres", "url");
+        faults.contradiction(detail, todo);
+    }
+    if ca_file.is_some() && kind != "postgres" {
+        let (detail, todo) = only_for("postgres", "ca_file");
         faults.contradiction(detail, todo);
     }
     if kind != "memory" {
@@ -244,7 +255,7 @@ fn store(whole: &mut Section, folder: &Path, faults: &mut Faults) -> Store {
                 Some(_) => {}
             }
             let url = url.unwrap_or_default();
-            Store::Postgres { url, keep }
+            Store::Postgres { url, ca_file, keep }
         }
         _ => Store::Memory {
             plans: count(plans),
@@ -301,7 +312,7 @@ fn authz(whole: &mut Section, folder: &Path, faults: &mut Faults) -> (Asked, Opt
         },
         faults,
     );
-    let only_external = ["endpoint", "fail_mode", "token", "token_file"]
+    let only_external = ["endpoint", "ca_file", "fail_mode", "token", "token_file"]
         .into_iter()
         .chain(["timeout_ms", "max_in_flight", "cache"]);
     let given: Vec<&str> = only_external.filter(|key| section.has(key)).collect();
@@ -313,6 +324,7 @@ fn authz(whole: &mut Section, folder: &Path, faults: &mut Faults) -> (Asked, Opt
     if address.is_some() && endpoint.is_none() {
         faults.invalid("authz.endpoint", "no such address", ENDPOINT);
     }
+    let ca_file = authorities(&mut section, folder, faults);
     let fail_mode = section.parsed(
         "fail_mode",
         "allow or deny",
@@ -355,14 +367,29 @@ fn authz(whole: &mut Section, folder: &Path, faults: &mut Faults) -> (Asked, Opt
     let asked = Asked::External {
         allows_on_failure: fail_mode.unwrap_or_default(),
     };
+    if ca_file.is_some() && !endpoint.is_https() {
+        let detail = "authz.ca_file is set, and authz.endpoint is plain http";
+        faults.contradiction(detail, "ask https://..., or take authz.ca_file away");
+    }
     let authorizer = Authorizer {
         endpoint,
+        ca_file,
         token,
         timeout: Duration::from_millis(timeout),
         in_flight: count(in_flight),
         cached: count(cached),
     };
     (asked, Some(authorizer))
+}
+
+/// The file of those whose word on a certificate is believed.
+fn authorities(section: &mut Section, folder: &Path, faults: &mut Faults) -> Option<PathBuf> {
+    let file = folder.join(section.text("ca_file", faults)?);
+    if let Err(error) = Trust::of(Some(&file)) {
+        let name = format!("{}.ca_file", section.name());
+        faults.invalid(&name, error, "a file of certificates in PEM");
+    }
+    Some(file)
 }
 
 fn limits(whole: &mut Section, faults: &mut Faults) -> Limits {

@@ -46,7 +46,10 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
     let (listener, address) = bind(config.listen).await?;
     let authorizer = config.authorizer.clone().map(Asking::new).transpose();
     let authorizer = authorizer
-        .map_err(|error| fault(ErrorCode::Internal, error.to_string(), "please report this"))?;
+        .map_err(|error| {
+            let todo = "name a file of authorities in authz.ca_file";
+            fault(ErrorCode::InvalidValue, error.to_string(), todo)
+        })?;
     let rules = Digest::of_value(&config.policy)
         .map_err(|error| fault(ErrorCode::Internal, error.to_string(), "please report this"))?;
     beginning(&config.audit)?;
@@ -253,8 +256,11 @@ async fn store(config: &Config) -> Result<Arc<dyn ControlStore>, Problem> {
             let store = SqliteControl::open(path, Options::default());
             Ok(Arc::new(store.map_err(|error| store_problem(&error))?))
         }
-        Store::Postgres { url, .. } => {
-            let options = PostgresOptions::new(url.clone());
+        Store::Postgres { url, ca_file, .. } => {
+            let options = PostgresOptions {
+                ca_file: ca_file.clone(),
+                ..PostgresOptions::new(url.clone())
+            };
             let store = PostgresControl::connect(&options).await;
             let store = store.map_err(|error| match error {
                 chiffon_store::Error::Malformed(why) => {

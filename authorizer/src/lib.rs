@@ -1,13 +1,15 @@
-//! The external authoriser (RFC-ARB-0001, section 11.1): asked over HTTP, within a time, on kept connections. Whatever is
+//! The external authoriser (RFC-ARB-0001, section 11.1): asked over HTTP or HTTPS, within a time, on kept connections. Whatever is
 //! not a decision is none ([`Authorisation::Unavailable`]); what that means is the policy's to say. When it is asked is left
 //! to the shells of the arbiter, which all ask it through here: `arbiter serve` and the orchestrator.
 //!
 //! The questions of one tenant have places of their own, so that nobody waits behind another tenant's slow answers.
 
+mod http;
+
 use std::{
     collections::HashMap,
-    error::Error,
     fmt,
+    path::PathBuf,
     str::FromStr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -18,12 +20,15 @@ use std::{
 
 use chiffon_arbiter::Authorisation;
 use chiffon_common::{AuthZDecision, AuthZRequest, Digest, TenantId, visible};
-use reqwest::{Client, Response, StatusCode, Url, header, redirect};
+use chiffon_tls::{Trust, TrustError};
+use hyper::{Request, StatusCode, Uri, header, http::uri::Scheme};
 use serde::Deserialize;
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout},
 };
+
+use self::http::{Client, Unanswered};
 
 /// Largest answer that is read; a decision has some hundred bytes.
 const MOST_BYTES: usize = 64 * 1024;
@@ -44,6 +49,9 @@ pub struct Crowded;
 pub struct Authorizer {
     /// Where it is asked.
     pub endpoint: Endpoint,
+    /// The authorities that its certificate may be from, in PEM, where it is asked over HTTPS; without it, those of the
+    /// system.
+    pub ca_file: Option<PathBuf>,
     /// Shown to it as bearer token.
     pub token: Option<String>,
     /// How long an answer may take, and how long a question waits for its place at most.
@@ -59,6 +67,7 @@ impl fmt::Debug for Authorizer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authorizer")
             .field("endpoint", &self.endpoint)
+            .field("ca_file", &self.ca_file)
             .field("has_token", &self.token.is_some())
             .field("timeout", &self.timeout)
             .field("in_flight", &self.in_flight)
@@ -67,12 +76,12 @@ impl fmt::Debug for Authorizer {
     }
 }
 
-/// An address over plain HTTP, without user and password: they would stand in logs.
+/// An address over HTTP or HTTPS, without user and password: they would stand in logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint(Url);
+pub struct Endpoint(Uri);
 
 /// What an [`Endpoint`] has to look like.
-pub const ENDPOINT: &str = "http://HOST/PATH without user or password (for one that speaks TLS, put a proxy on this machine in front of it)";
+pub const ENDPOINT: &str = "http://HOST/PATH or https://HOST/PATH without user or password";
 
 /// The text is no such address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -83,10 +92,19 @@ impl FromStr for Endpoint {
     type Err = NoEndpoint;
 
     fn from_str(text: &str) -> Result<Self, NoEndpoint> {
-        let url = Url::parse(text).map_err(|_| NoEndpoint)?;
-        let is_bare = url.username().is_empty() && url.password().is_none();
-        let is_fit = url.scheme() == "http" && url.has_host() && is_bare;
-        is_fit.then_some(Self(url)).ok_or(NoEndpoint)
+        let uri: Uri = text.parse().map_err(|_| NoEndpoint)?;
+        let is_known = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
+        let is_bare = uri.authority().is_some_and(|place| {
+            !place.host().is_empty() && !place.as_str().contains('@')
+        });
+        (is_known && is_bare).then_some(Self(uri)).ok_or(NoEndpoint)
+    }
+}
+
+impl Endpoint {
+    /// Whether TLS is spoken with it.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == Some(&Scheme::HTTPS)
     }
 }
 
@@ -96,10 +114,10 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// There is no HTTP client to ask with.
+/// It is to be asked over HTTPS, and nobody is trusted.
 #[derive(Debug, thiserror::Error)]
-#[error("no HTTP client")]
-pub struct NoClient(#[source] reqwest::Error);
+#[error("the authoriser is asked over HTTPS, and {0}")]
+pub struct NoClient(TrustError);
 
 /// Asks the authoriser.
 pub struct Asking {
@@ -132,18 +150,12 @@ impl Asking {
     /// One that asks, and keeps its connections.
     ///
     /// # Errors
-    /// Where the system gives no HTTP client.
+    /// Where it is asked over HTTPS, and no authority can be had.
     pub fn new(settings: Authorizer) -> Result<Self, NoClient> {
-        let http = Client::builder()
-            // A redirect would be asked what only the configured place may be asked.
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .tcp_nodelay(true)
-            .connect_timeout(settings.timeout)
-            .pool_max_idle_per_host(settings.in_flight)
-            .pool_idle_timeout(Duration::from_secs(20))
-            .build()
-            .map_err(NoClient)?;
+        let is_https = settings.endpoint.is_https();
+        let trust = is_https.then(|| Trust::of(settings.ca_file.as_deref()));
+        let trust = trust.transpose().map_err(NoClient)?;
+        let http = Client::new(trust, settings.timeout, settings.in_flight);
         Ok(Self {
             http,
             settings,
@@ -199,25 +211,33 @@ impl Asking {
     }
 
     async fn asked(&self, question: &AuthZRequest) -> Result<Said, String> {
-        match self.send(question).await {
+        let body = serde_json::to_string(question).map_err(|error| error.to_string())?;
+        let answered = match self.send(&body).await {
             // A kept connection that was closed at this moment: the question is the same when asked again.
-            Err(error) if !error.is_timeout() => self.send(question).await,
+            Err(Unanswered {
+                is_unreached: false,
+                ..
+            }) => self.send(&body).await,
             sent => sent,
-        }
-        .map_err(|error| causes(&error.without_url()))
-        .map(said)?
-        .await
+        };
+        let (status, bytes) = answered.map_err(|error| error.why)?;
+        let bytes = bytes.ok_or("its answer is larger than 64 KiB")?;
+        word(status, &bytes)
     }
 
-    async fn send(&self, question: &AuthZRequest) -> Result<Response, reqwest::Error> {
-        let mut call = self.http.post(self.settings.endpoint.0.clone());
+    async fn send(&self, body: &str) -> Result<(StatusCode, Option<Vec<u8>>), Unanswered> {
+        let mut call = Request::post(self.settings.endpoint.0.clone())
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONTENT_TYPE, "application/json");
         if let Some(token) = &self.settings.token {
-            call = call.bearer_auth(token);
+            call = call.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
-        call.header(header::ACCEPT, "application/json")
-            .json(question)
-            .send()
-            .await
+        // Its address was one before.
+        let call = call.body(body.to_owned()).map_err(|error| Unanswered {
+            why: error.to_string(),
+            is_unreached: true,
+        })?;
+        self.http.call(call, MOST_BYTES).await
     }
 
     fn kept(&self, same: Digest) -> Option<Authorisation> {
@@ -260,22 +280,6 @@ struct OnlyWord {
     decision: String,
 }
 
-async fn said(mut response: Response) -> Result<Said, String> {
-    let status = response.status();
-    let mut bytes = Vec::new();
-    loop {
-        let piece = response.chunk().await;
-        match piece.map_err(|error| causes(&error.without_url()))? {
-            Some(piece) if bytes.len() + piece.len() > MOST_BYTES => {
-                return Err("its answer is larger than 64 KiB".to_owned());
-            }
-            Some(piece) => bytes.extend_from_slice(&piece),
-            None => break,
-        }
-    }
-    word(status, &bytes)
-}
-
 /// What an answer says. A denial holds whatever else is wrong with its form: what it says must not be let through
 /// because of that. Everything else that is not the form is no decision.
 fn word(status: StatusCode, bytes: &[u8]) -> Result<Said, String> {
@@ -312,18 +316,6 @@ fn decision(status: StatusCode, bytes: &[u8]) -> Result<AuthZDecision, String> {
         .validate()
         .map_err(|error| format!("its answer is out of bounds: {error}"))?;
     Ok(decision)
-}
-
-/// An error with what lies behind it: the first words alone say only that it failed.
-fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 fn unavailable(question: &AuthZRequest, why: &str) -> Authorisation {

@@ -40,6 +40,7 @@ impl Fake {
             endpoint: format!("http://{}/v0/authorize", self.address)
                 .parse()
                 .expect("a URL"),
+            ca_file: None,
             token: None,
             timeout: Duration::from_secs(60),
             in_flight: 8,

@@ -1,83 +1,130 @@
-//! Events over HTTP: `arbiter serve` with the memory store and its audit on the disk, asked over kept connections at a
-//! fixed rate. A call's time is counted from the moment it was due, so that a slow answer counts for all behind it.
+//! Events over HTTP: `arbiter serve` with the memory store and its audit on the disk, and in the same run, at the same
+//! rate and by the same load, a policy server (OPA) with an equivalent rule, and the disk alone: as many bytes, written
+//! and synced by a loop that does nothing else.
+//!
+//! The load shares the two cores with what it measures; the server's own time of CPU for an event is told beside it.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    fs::{self, File},
+    io::{BufRead, BufReader, Write},
     path::Path,
     process::{Child, Command, Stdio},
-    thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::Context;
 
-use crate::table::{milliseconds, quantile, row};
+use crate::{
+    load::{Told, load},
+    opa,
+    table::{milliseconds, quantile, row},
+};
 
 const PROGRAM: &str = "target/release/arbiter";
-const CONNECTIONS: u32 = 32;
-const SECONDS: u32 = 10;
-const ROOMS: u32 = 100_000;
+const ROOMS: u64 = 100_000;
+const GOAL: &str = "10,000 a second, p99 under 5 ms";
 const CONFIG: &str = "listen: 127.0.0.1:0
 policy: {roles: {all: [request_generation]}, grants: [{role: all}]}
 planner: {reply_policy: always}
 gate: {generation_timeout_ms: 60000}
 ";
 
-/// Asks at this rate for ten seconds, behind two seconds that do not count.
+/// Asks at this rate.
 pub(crate) fn measure(rate: u32) -> anyhow::Result<()> {
     let folder = crate::on_disk()?;
-    let served = Served::start(folder.path())?;
-    let begun = Instant::now() + Duration::from_millis(200);
-    let asking = (0..CONNECTIONS).map(|connection| {
-        let address = served.address.clone();
-        thread::spawn(move || ask(&address, connection, rate, begun))
-    });
-    let asking: Vec<_> = asking.collect();
-    let mut times = Vec::new();
-    for one in asking {
-        let Ok(found) = one.join() else {
-            bail!("a connection panicked");
-        };
-        times.extend(found?);
-    }
-    let took = begun.elapsed().as_secs_f64();
-    let reached = times.len() as f64 / took;
-    let (p50, p99) = (quantile(&mut times, 0.5), quantile(&mut times, 0.99));
+    let (mut told, cpu) = {
+        let served = serve(folder.path())?;
+        let before = served.cpu()?;
+        let told = load(&served.address, "/v0/events", rate, event)?;
+        let cpu = served.cpu()?.saturating_sub(before);
+        (told, cpu)
+    };
+    let line = line_bytes(folder.path())?;
+    let mut disk = disk(folder.path(), rate, line)?;
+    let disk = (quantile(&mut disk, 0.5), quantile(&mut disk, 0.99));
+    let (p50, p99) = (
+        quantile(&mut told.times, 0.5),
+        quantile(&mut told.times, 0.99),
+    );
     row(
         "`arbiter serve`, events a second over HTTP, audit on",
-        &format!("{reached:.0} (p50 {p50:.2} ms, p99 {p99:.2} ms)"),
-        "the goal",
-        &format!("{:.2}", reached / f64::from(rate)),
-        "10,000 a second, p99 under 5 ms",
+        &format!("{:.0} (p50 {p50:.2} ms, p99 {p99:.2} ms)", told.reached),
+        &format!(
+            "the disk alone, {line} bytes an event at the same rate: p50 {:.2} ms, p99 {:.2} ms",
+            disk.0, disk.1
+        ),
+        &format!("{:.2}", told.reached / f64::from(rate)),
+        GOAL,
+    );
+    beside(rate, micros(cpu, &told))
+}
+
+/// The policy server, if there is one to be had.
+fn beside(rate: u32, ours: f64) -> anyhow::Result<()> {
+    let what = "`arbiter serve`, CPU of the server for an event, audit and all";
+    let ours_told = format!("{ours:.0} µs");
+    let program = match opa::program() {
+        Ok(program) => program,
+        Err(why) => {
+            eprintln!("bench: OPA was NOT RUN: {why:#}");
+            row(what, &ours_told, "OPA: NOT RUN, see the log", "-", "none");
+            return Ok(());
+        }
+    };
+    let folder = crate::on_disk()?;
+    let served = Served::new(opa::start(&program, folder.path())?)?;
+    let before = served.cpu()?;
+    let mut told = load(&served.address, opa::PATH, rate, |n| {
+        opa::question(&event(n))
+    })?;
+    let cpu = micros(served.cpu()?.saturating_sub(before), &told);
+    row(
+        what,
+        &ours_told,
+        &format!("OPA, one decision, nothing kept or logged: {cpu:.0} µs"),
+        &format!("{:.2}", ours / cpu),
+        "none",
+    );
+    let (p50, p99) = (
+        quantile(&mut told.times, 0.5),
+        quantile(&mut told.times, 0.99),
+    );
+    row(
+        "`arbiter serve` beside OPA at the same load",
+        "see above",
+        &format!(
+            "OPA: {:.0} a second (p50 {p50:.2} ms, p99 {p99:.2} ms)",
+            told.reached
+        ),
+        "-",
+        GOAL,
     );
     Ok(())
 }
 
-struct Served {
+fn micros(cpu: Duration, told: &Told) -> f64 {
+    cpu.as_secs_f64() * 1e6 / told.calls as f64
+}
+
+/// A server of this measure; dropped, it ends.
+pub(crate) struct Served {
     child: Child,
     address: String,
 }
 
 impl Served {
-    fn start(folder: &Path) -> anyhow::Result<Self> {
-        std::fs::write(folder.join("config.yaml"), CONFIG)?;
-        let program = std::env::current_dir()?.join(PROGRAM);
-        let mut child = Command::new(program)
-            .arg("serve")
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .context(PROGRAM)?;
-        let out = child.stdout.take().context("its output is piped")?;
-        let mut line = String::new();
-        BufReader::new(out).read_line(&mut line)?;
-        let address = line
-            .trim()
-            .rsplit_once('/')
-            .map(|(_, address)| address.to_owned());
-        let address = address.context("it does not listen")?;
+    /// `child` and where it listens.
+    fn new((child, address): (Child, String)) -> anyhow::Result<Self> {
         Ok(Self { child, address })
+    }
+
+    /// Time of CPU of all its threads so far (proc(5): fields 14 and 15 of `stat`, in hundredths of a second).
+    fn cpu(&self) -> anyhow::Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, after_name) = stat.rsplit_once(')').context("no such stat")?;
+        let ticks = after_name.split_whitespace().skip(11).take(2);
+        let ticks = ticks.map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        Ok(Duration::from_millis(ticks * 10))
     }
 }
 
@@ -89,56 +136,68 @@ impl Drop for Served {
     }
 }
 
-/// One connection's share of the rate; the times of its calls in milliseconds.
-fn ask(address: &str, connection: u32, rate: u32, begun: Instant) -> anyhow::Result<Vec<f64>> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    let mut answers = BufReader::with_capacity(1 << 14, stream.try_clone()?);
-    let between = Duration::from_secs(1) * CONNECTIONS / rate.max(1);
-    let calls = rate * (SECONDS + 2) / CONNECTIONS;
-    let uncounted = rate * 2 / CONNECTIONS;
-    let mut times = Vec::with_capacity(calls as usize);
-    // Not all at the same moment.
-    let first = begun + between * connection / CONNECTIONS;
-    for n in 0..calls {
-        let due = first + between * n;
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-        stream.write_all(request(address, connection, n).as_bytes())?;
-        read(&mut answers)?;
-        if n >= uncounted {
-            times.push(milliseconds(due.elapsed()));
-        }
-    }
-    Ok(times)
+fn serve(folder: &Path) -> anyhow::Result<Served> {
+    fs::write(folder.join("config.yaml"), CONFIG)?;
+    let program = std::env::current_dir()?.join(PROGRAM);
+    let mut child = Command::new(program)
+        .arg("serve")
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context(PROGRAM)?;
+    let out = child.stdout.take().context("its output is piped")?;
+    let mut line = String::new();
+    BufReader::new(out).read_line(&mut line)?;
+    let address = line.trim().rsplit_once('/');
+    let address = address.map(|(_, address)| address.to_owned());
+    let address = address.context("it does not listen")?;
+    Served::new((child, address))
 }
 
-fn request(address: &str, connection: u32, n: u32) -> String {
-    let room = (n * CONNECTIONS + connection) % ROOMS;
-    let body = format!(
-        r#"{{"v":0,"event_id":"e-{connection}-{n}","tenant_id":"tenant-{}","source":"bench","room_id":"room-{room}","actor":{{"id":"local:anna","kind":"person"}},"content":{{"type":"text","text":"How full are the disks on this machine?","mentions_chiffon":true}},"ts":"2026-01-02T03:04:05Z"}}"#,
-        connection % 8
-    );
-    let length = body.len();
+fn event(n: u64) -> String {
+    let (room, tenant) = (n % ROOMS, n % 8);
     format!(
-        "POST /v0/events HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        r#"{{"v":0,"event_id":"e-{n}","tenant_id":"tenant-{tenant}","source":"bench","room_id":"room-{room}","actor":{{"id":"local:anna","kind":"person"}},"content":{{"type":"text","text":"How full are the disks on this machine?","mentions_chiffon":true}},"ts":"2026-01-02T03:04:05Z"}}"#,
     )
 }
 
-fn read(answers: &mut BufReader<TcpStream>) -> anyhow::Result<()> {
-    let (mut line, mut length) = (String::new(), 0_usize);
-    answers.read_line(&mut line)?;
-    ensure!(line.starts_with("HTTP/1.1 200"), "answered {line:?}");
-    loop {
-        line.clear();
-        answers.read_line(&mut line)?;
-        if line.trim_end().is_empty() {
-            break;
-        }
-        if let Some(value) = line.strip_prefix("content-length: ") {
-            length = value.trim().parse()?;
+/// Bytes of one record, as they lie on the disk.
+fn line_bytes(folder: &Path) -> anyhow::Result<usize> {
+    let (mut bytes, mut lines) = (0, 0);
+    for file in fs::read_dir(folder.join("audit"))? {
+        let path = file?.path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "jsonl")
+        {
+            bytes += fs::metadata(&path)?.len() as usize;
+            lines += BufReader::new(File::open(&path)?).split(b'\n').count();
         }
     }
-    let mut body = vec![0; length];
-    answers.read_exact(&mut body)?;
-    Ok(())
+    Ok(bytes / lines.max(1))
+}
+
+/// Appends records as they are due and syncs all that are due at once, and does nothing else: how long each took from
+/// due to durable, in milliseconds. No server with this promise can be faster on this disk.
+fn disk(folder: &Path, rate: u32, line: usize) -> anyhow::Result<Vec<f64>> {
+    let mut file = File::options()
+        .create_new(true)
+        .append(true)
+        .open(folder.join("alone"))?;
+    let between = Duration::from_secs(1) / rate.max(1);
+    let calls = u64::from(rate) * 5;
+    let begun = Instant::now();
+    let due_of = |n: u64| begun + Duration::from_nanos(between.as_nanos() as u64 * n);
+    let mut times = Vec::with_capacity(calls as usize);
+    let mut done = 0;
+    while done < calls {
+        std::thread::sleep(due_of(done).saturating_duration_since(Instant::now()));
+        let now = Instant::now();
+        let due = (done..calls).take_while(|n| due_of(*n) <= now).count() as u64;
+        file.write_all(&vec![b'x'; line * due as usize])?;
+        file.sync_data()?;
+        times.extend((done..done + due).map(|n| milliseconds(due_of(n).elapsed())));
+        done += due;
+    }
+    Ok(times)
 }

@@ -71,7 +71,12 @@ fn a_chain_goes_on_over_restarts_and_verifies() {
     let (_held, folder) = folder();
     let first = write(&folder, ALL, 3);
     let second = write(&folder, ALL, 2);
-    let verified = verify(&folder, &[Anchor(first), Anchor(second)], false).expect("it verifies");
+    let verified = verify(
+        &folder,
+        &[Anchor(first), Anchor(second)],
+        Beginning::FirstOfFolder,
+    )
+    .expect("it verifies");
     // Each start has a record of the rules.
     assert_eq!(
         (verified.lines, verified.first, verified.head),
@@ -137,7 +142,7 @@ fn each_change_is_found_and_its_line_named() {
         let (_held, folder) = folder();
         write(&folder, ALL, 5);
         with_lines(&folder, change);
-        let error = verify(&folder, &[], false).expect_err(name);
+        let error = verify(&folder, &[], Beginning::FirstOfFolder).expect_err(name);
         let Unverified::Fault(fault) = &error else {
             panic!("{name}: {error}");
         };
@@ -190,26 +195,29 @@ fn a_beginning_that_was_removed_is_found() {
     write(&folder, small, 20);
     let all = files(&folder).unwrap();
     // The head of the first file, and one within it.
-    let end = verify(&all[0], &[], true).expect("it begins at 1").head;
+    let end = verify(&all[0], &[], Beginning::First)
+        .expect("it begins at 1")
+        .head;
     let text = fs::read_to_string(&all[0]).unwrap();
     let second = line::read(text.lines().nth(1).unwrap().as_bytes()).unwrap();
     let second = Head {
         seq: second.seq,
         hash: second.hash,
     };
-    verify(&folder, &[Anchor(second), Anchor(end)], true).expect("both are there");
+    verify(&folder, &[Anchor(second), Anchor(end)], Beginning::First).expect("both are there");
     // The first line of a file.
     fs::write(&all[0], text.split_once('\n').unwrap().1).unwrap();
-    let error = verify(&folder, &[], false).expect_err("a line is missing");
+    let error = verify(&folder, &[], Beginning::FirstOfFolder).expect_err("a line is missing");
     assert!(error.to_string().contains("named after"), "{error}");
     let opened = open(&folder);
     assert!(opened.is_ok(), "the end is whole: {opened:?}");
     drop(opened);
     // The whole file.
     fs::remove_file(&all[0]).unwrap();
-    let rest = verify(&folder, &[Anchor(end)], false).expect("the next record names that head");
+    let rest =
+        verify(&folder, &[Anchor(end)], Beginning::Any).expect("the next record names that head");
     assert_eq!(rest.first, end.seq + 1);
-    let cut = verify(&folder, &[Anchor(second)], false);
+    let cut = verify(&folder, &[Anchor(second)], Beginning::Any);
     assert!(
         matches!(cut, Err(Unverified::Removed { seq: 2, .. })),
         "{cut:?}"
@@ -218,13 +226,20 @@ fn a_beginning_that_was_removed_is_found() {
         seq: end.seq,
         ..second
     };
-    let other = verify(&folder, &[Anchor(other)], false);
+    let other = verify(&folder, &[Anchor(other)], Beginning::FirstOfFolder);
     assert!(
         matches!(other, Err(Unverified::OtherThanNoted { .. })),
         "{other:?}"
     );
-    let cut = verify(&folder, &[], true);
-    assert!(matches!(cut, Err(Unverified::NotWhole { .. })), "{cut:?}");
+    for wanted in [Beginning::First, Beginning::FirstOfFolder] {
+        let cut = verify(&folder, &[], wanted);
+        let Err(Unverified::NotWhole { first, file }) = cut else {
+            panic!("{wanted:?}: {cut:?}");
+        };
+        assert_eq!((first, &file), (end.seq + 1, &all[1]));
+    }
+    // A file alone is a part of a chain, and promises no more.
+    verify(&all[1], &[], Beginning::FirstOfFolder).expect("it begins where it says");
 }
 
 #[test]
@@ -242,7 +257,7 @@ fn files_of_others_are_left_alone() {
     assert_eq!((opened.head, &opened.torn), (head, &None));
     drop(opened);
     write(&folder, Rotation { bytes: 1, keep: 2 }, 4);
-    verify(&folder, &[], false).expect("it verifies");
+    verify(&folder, &[], Beginning::FirstOfFolder).expect("it verifies");
     let notes = fs::read_to_string(folder.join("audit-notes.jsonl"));
     assert_eq!(notes.unwrap(), "mine\n");
 }
@@ -272,7 +287,9 @@ fn a_file_that_was_moved_away_is_not_written_to() {
     });
     drop(audit);
     writing.join().expect("it ends");
-    let head = verify(&folder, &[], true).expect("it verifies").head;
+    let head = verify(&folder, &[], Beginning::First)
+        .expect("it verifies")
+        .head;
     assert_eq!(head.seq, 4, "rules twice, and both records");
 }
 
@@ -281,14 +298,14 @@ fn an_end_that_was_cut_off_is_found_by_an_anchor_alone() {
     let (_held, folder) = folder();
     let noted = write(&folder, ALL, 5);
     with_lines(&folder, |lines| lines.truncate(4));
-    verify(&folder, &[], false).expect("a chain cannot know its end");
-    let cut = verify(&folder, &[Anchor(noted)], false);
+    verify(&folder, &[], Beginning::FirstOfFolder).expect("a chain cannot know its end");
+    let cut = verify(&folder, &[Anchor(noted)], Beginning::FirstOfFolder);
     assert!(
         matches!(cut, Err(Unverified::CutOff { seq: 6, end: 4 })),
         "{cut:?}"
     );
     let other = Anchor(Head { seq: 2, ..noted });
-    let other = verify(&folder, &[other], false);
+    let other = verify(&folder, &[other], Beginning::FirstOfFolder);
     assert!(
         matches!(other, Err(Unverified::OtherThanNoted { seq: 2, .. })),
         "{other:?}"
@@ -308,7 +325,7 @@ fn a_torn_end_is_taken_off_kept_and_told_wherever_it_was_torn() {
         + 1;
     for cut in [last + 1, last + 40, whole.len() - 2, whole.len() - 1] {
         fs::write(&path, &whole[..cut]).unwrap();
-        let error = verify(&folder, &[], false)
+        let error = verify(&folder, &[], Beginning::FirstOfFolder)
             .expect_err("it is torn")
             .to_string();
         assert!(error.contains("in the middle"), "{error}");
@@ -325,7 +342,7 @@ fn a_torn_end_is_taken_off_kept_and_told_wherever_it_was_torn() {
     fs::write(&path, &holes).unwrap();
     assert!(open(&folder).expect("it opens").torn.is_some());
     write(&folder, ALL, 1);
-    verify(&folder, &[], false).expect("the chain goes on behind it");
+    verify(&folder, &[], Beginning::FirstOfFolder).expect("the chain goes on behind it");
 }
 
 #[test]
@@ -341,19 +358,19 @@ fn files_rotate_in_one_chain_and_old_ones_go() {
     for file in &all {
         let text = fs::read_to_string(file).unwrap();
         assert!(text.lines().next().unwrap().contains("\"kind\":\"rules\""));
-        verify(file, &[], false).expect("each file verifies by itself");
+        verify(file, &[], Beginning::FirstOfFolder).expect("each file verifies by itself");
     }
-    verify(&folder, &[], false).expect("so do all together");
+    verify(&folder, &[], Beginning::FirstOfFolder).expect("so do all together");
     let head = write(&folder, Rotation { keep: 2, ..small }, 12);
     let kept = files(&folder).unwrap();
     assert_eq!(kept.len(), 2);
-    let verified = verify(&folder, &[Anchor(head)], false).expect("what is kept verifies");
+    let verified = verify(&folder, &[Anchor(head)], Beginning::Any).expect("what is kept verifies");
     assert!(verified.first > 1);
     // A file in the middle that is missing is found.
     let (_held, folder) = self::folder();
     write(&folder, small, 20);
     fs::remove_file(&files(&folder).unwrap()[1]).unwrap();
-    let error = verify(&folder, &[], false)
+    let error = verify(&folder, &[], Beginning::FirstOfFolder)
         .expect_err("a file is missing")
         .to_string();
     assert!(error.contains("missing"), "{error}");
@@ -366,7 +383,12 @@ fn a_last_file_without_a_line_is_gone_on_with() {
     fs::write(folder.join(scan::file_name(head.seq + 1)), b"").unwrap();
     assert_eq!(open(&folder).expect("it opens").head, head);
     write(&folder, ALL, 1);
-    assert_eq!(verify(&folder, &[], false).expect("it verifies").lines, 6);
+    assert_eq!(
+        verify(&folder, &[], Beginning::FirstOfFolder)
+            .expect("it verifies")
+            .lines,
+        6
+    );
 }
 
 #[test]
@@ -403,7 +425,7 @@ fn what_cannot_be_written_is_kept_and_written_later_and_nothing_new_is_taken() {
     });
     drop(audit);
     writing.join().expect("it ends");
-    verify(&folder, &[], false).expect("it verifies");
+    verify(&folder, &[], Beginning::FirstOfFolder).expect("it verifies");
     let all = files(&folder).unwrap();
     let texts: String = all
         .iter()

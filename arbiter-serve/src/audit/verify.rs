@@ -64,18 +64,34 @@ pub(crate) enum Unverified {
         "record {seq} was noted, but the chain begins at {first}: what was before is not there; where audit.keep has removed it, give a later anchor"
     )]
     Removed { seq: u64, first: u64 },
-    #[error("the chain begins at {first}: what was before is not there")]
-    NotWhole { first: u64 },
+    #[error(
+        "the chain begins at record {first} in {}: what was before it is not there; where audit.keep has removed it, name that configuration with --config",
+        file.display()
+    )]
+    NotWhole { first: u64, file: PathBuf },
     #[error("there is no audit file in {}", .0.display())]
     Nothing(PathBuf),
     #[error("{} cannot be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
 }
 
+/// What is taken for a whole chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// It begins with the first record of all.
+    First,
+    /// So does a folder's; a file alone is a part of one.
+    FirstOfFolder,
+    /// Older files may have been removed by right.
+    Any,
+}
+
 /// Verifies a file or all files of a folder.
-///
-/// With `whole`, a chain that does not begin with the first record of all is refused.
-pub(crate) fn verify(path: &Path, anchors: &[Anchor], whole: bool) -> Result<Verified, Unverified> {
+pub(crate) fn verify(
+    path: &Path,
+    anchors: &[Anchor],
+    beginning: Beginning,
+) -> Result<Verified, Unverified> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| Unverified::Unreadable { path, source }
@@ -106,8 +122,14 @@ pub(crate) fn verify(path: &Path, anchors: &[Anchor], whole: bool) -> Result<Ver
         }
     }
     let head = head.ok_or_else(|| Unverified::Nothing(path.to_owned()))?;
-    if whole && first > 1 {
-        return Err(Unverified::NotWhole { first });
+    let wants_first = match beginning {
+        Beginning::First => true,
+        Beginning::FirstOfFolder => path.is_dir(),
+        Beginning::Any => false,
+    };
+    if wants_first && first > 1 {
+        let file = files.first().cloned().unwrap_or_default();
+        return Err(Unverified::NotWhole { first, file });
     }
     let beyond = anchors.iter().find(|anchor| anchor.0.seq > head.seq);
     if let Some(Anchor(noted)) = beyond {

@@ -157,6 +157,13 @@ fn roles(policy: &mut Section, faults: &mut Faults) -> BTreeMap<String, BTreeSet
         let mut permissions = BTreeSet::new();
         for one in may {
             match serde_json::from_value(one.clone()) {
+                // A role that permits what is never asked for promises something that does not come.
+                Ok(Permission::StartAgentJob | Permission::Approve) => {
+                    let detail =
+                        format!("policy.roles.{name} permits {one}, and arbiter starts no work");
+                    let todo = "take it away: jobs and approvals are those of a fleet, which the orchestrator's policy permits";
+                    faults.contradiction(detail, todo);
+                }
                 Ok(permission) => drop(permissions.insert(permission)),
                 Err(_) => faults.invalid(&format!("policy.roles.{name}"), one, PERMISSIONS),
             }
@@ -166,7 +173,7 @@ fn roles(policy: &mut Section, faults: &mut Faults) -> BTreeMap<String, BTreeSet
     roles
 }
 
-const PERMISSIONS: &str = "a list of request_generation, start_agent_job, approve or \"*\"";
+const PERMISSIONS: &str = "a list of request_generation or \"*\"";
 
 fn grants(policy: &mut Section, faults: &mut Faults) -> Vec<Grant> {
     let mut grants = Vec::new();

@@ -184,6 +184,16 @@ fn each_wrong_value_is_told_with_its_key_and_what_is_permitted() {
             "request_generation",
         ),
         (
+            "policy: {roles: {a: [request_generation, start_agent_job]}}",
+            "policy.roles.a permits \"start_agent_job\"",
+            "orchestrator",
+        ),
+        (
+            "policy: {roles: {a: [approve]}}",
+            "policy.roles.a permits \"approve\"",
+            "orchestrator",
+        ),
+        (
             "policy: {roles: {a: []}, grants: [{role: a, tenant: \"a*b\"}]}",
             "policy.grants[0].tenant",
             "one * at the end",

@@ -120,11 +120,18 @@ fn a_beginning_that_nothing_of_ours_removed_is_missed() {
         said.contains("5508") && said.contains("begins at"),
         "{said}"
     );
-    let said = place.refused(&["audit", "verify", "audit", "--whole"]);
-    assert!(said.contains("begins at"), "{said}");
-    let said = place.done(&["audit", "verify", "audit"]);
-    assert!(said.contains("begins at"), "{said}");
+    let verify = ["audit", "verify", "audit", "--config", "config.yaml"];
+    for refused in [
+        &verify[..3],
+        &verify,
+        &["audit", "verify", "audit", "--whole"],
+    ] {
+        let said = place.refused(refused);
+        assert!(said.contains("begins at record"), "{said}");
+    }
     // Where old files go by right, it starts.
     place.configure(&rotating.replace("65536", "65536, keep: 1000"));
+    let said = place.done(&verify);
+    assert!(said.contains("begins at record"), "{said}");
     drop(place.serve());
 }

@@ -4,17 +4,22 @@
 mod error;
 mod migrate;
 mod rows;
+mod tls;
 
-use std::{fmt, future::Future, time::Duration};
+use std::{fmt, future::Future, path::PathBuf, time::Duration};
 
 use async_trait::async_trait;
 use chiffon_common::{PlanId, RoomId, TenantId};
+use chiffon_tls::Trust;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use jiff::Timestamp;
 use tokio::time::timeout;
-use tokio_postgres::{Config, NoTls, config::SslMode};
+use tokio_postgres::{Config, NoTls};
 
-use self::error::{at_commit, of_pool};
+use self::{
+    error::{at_commit, of_pool},
+    tls::Tls,
+};
 use crate::{
     Error,
     control::{
@@ -30,7 +35,12 @@ const BOUND: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct PostgresOptions {
     /// `postgres://user:password@host:port/database`, or `host=/run/postgresql user=... dbname=...`.
+    /// TLS is spoken where it says `sslmode=require` or `verify-full`, which are the same here: the certificate is always
+    /// checked by authority and name.
     pub url: String,
+    /// The authorities that the database's certificate may be from, in PEM; with it, TLS is spoken. Without it, those of
+    /// the system.
+    pub ca_file: Option<PathBuf>,
     /// Connections at the same time; at least 1. Default 8.
     pub connections: usize,
     /// Longest time for one connection to be made. Default 5 s.
@@ -46,6 +56,7 @@ impl PostgresOptions {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
+            ca_file: None,
             connections: 8,
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(10),
@@ -53,17 +64,13 @@ impl PostgresOptions {
         }
     }
 
-    fn config(&self) -> Result<Config, Error> {
-        // The library's word on a malformed address does not repeat it, so no password gets into an error.
-        let parsed = self.url.parse::<Config>();
-        let mut config = parsed.map_err(|error| {
-            Error::Malformed(format!("the address of the database is no such: {error}"))
-        })?;
-        if config.get_ssl_mode() == SslMode::Require {
-            let text = "the address asks for TLS, which this program does not speak with Postgres; use a socket, or a \
-                        tunnel, and leave sslmode out";
-            return Err(Error::Malformed(text.to_owned()));
-        }
+    /// How it is reached, and who is trusted there, where TLS is spoken.
+    fn config(&self) -> Result<(Config, Option<Trust>), Error> {
+        let (mut config, is_tls) = tls::read(&self.url, self.ca_file.is_some())?;
+        let trust = is_tls
+            .then(|| Trust::of(self.ca_file.as_deref()))
+            .transpose();
+        let trust = trust.map_err(|error| Error::Malformed(error.to_string()))?;
         // What the rules of this room rest on is said for each connection, whatever the server's defaults are: a commit
         // is on disk when it returns, a statement sees what others committed before it, and nothing waits for ever.
         let options = format!(
@@ -82,7 +89,7 @@ impl PostgresOptions {
         if config.get_application_name().is_none() {
             config.application_name("chiffon-control");
         }
-        Ok(config)
+        Ok((config, trust))
     }
 }
 
@@ -121,7 +128,11 @@ impl PostgresControl {
             // A connection that broke is known to have; one that broke unseen is an error that passes.
             recycling_method: RecyclingMethod::Fast,
         };
-        let manager = Manager::from_config(options.config()?, NoTls, manager);
+        let (config, trust) = options.config()?;
+        let manager = match trust {
+            Some(trust) => Manager::from_config(config, Tls(trust), manager),
+            None => Manager::from_config(config, NoTls, manager),
+        };
         let pool = Pool::builder(manager)
             .max_size(options.connections.max(1))
             .runtime(Runtime::Tokio1)
