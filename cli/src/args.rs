@@ -26,7 +26,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 pub use self::config::Config;
 use crate::terminal::{Format, Wishes};
-pub use audit::{Anchor, Audit, Export, Verify};
+pub use audit::{AcceptKey, Anchor, Audit, Export, Verify};
 pub use catalogue::{Catalogue, RunEntry};
 pub use chat::Chat;
 pub use complaint::{failure, format_wished};

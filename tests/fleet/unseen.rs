@@ -15,6 +15,7 @@ async fn edits_beside_the_digests_are_named() {
     };
     let of_first = |set: &str| format!("UPDATE requests SET {set} WHERE request_id = '{first}'");
     let limits = "by which recorded events were judged,";
+    let mut missed = Vec::new();
     for (edit, words) in [
         (
             in_record("$.approved_by"),
@@ -44,7 +45,9 @@ async fn edits_beside_the_digests_are_named() {
     ] {
         let world = past.edited(&edit).await;
         let found = faults(&world, &[]).await;
-        assert!(found.contains(&words), "{edit}\n{words}\nfound: {found}");
-        assert!(!found.contains(second.as_str()), "{edit}\nfound: {found}");
+        if !found.contains(&words) || found.contains(second.as_str()) {
+            missed.push(format!("{edit}\n{words}\nfound: {found}"));
+        }
     }
+    assert!(missed.is_empty(), "{}", missed.join("\n\n"));
 }

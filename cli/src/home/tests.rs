@@ -116,6 +116,36 @@ fn secrets_that_others_can_read_or_that_are_none_are_refused() {
 }
 
 #[test]
+fn a_lost_key_is_drawn_anew_with_words_and_never_takes_the_place_of_another_unseen() {
+    let place = made();
+    let home = &place.home;
+    let main = home.path().join("ledger/refs/heads/main");
+    fs::create_dir_all(main.parent().unwrap()).unwrap();
+    fs::write(main, "").unwrap();
+    let old = ledger_signer(home).unwrap().public();
+    fs::remove_file(home.path().join("keys/ledger.key")).unwrap();
+    let said = std::cell::RefCell::new(Vec::new());
+    home.fill(&|line| said.borrow_mut().push(line.to_owned()))
+        .unwrap();
+    let words = said.borrow().join("\n");
+    assert!(words.contains("ledger.key is missing"), "{words}");
+    let signers = fs::read_to_string(home.path().join("keys/ledger.allowed_signers")).unwrap();
+    let new = ledger_signer(home).unwrap().public();
+    assert!(
+        signers.contains(&old) && signers.contains(&new),
+        "{signers}"
+    );
+
+    // The agents would refuse whatever another key has sealed.
+    fs::remove_file(home.path().join("keys/orchestrator.key")).unwrap();
+    let problem = home.fill(&|_| {}).unwrap_err();
+    assert_eq!(problem.code, ErrorCode::KeyFault);
+    assert!(problem.detail.contains("orchestrators.pub"), "{problem:?}");
+    fs::remove_file(home.trusted_keys()).unwrap();
+    home.fill(&|_| {}).unwrap();
+}
+
+#[test]
 fn the_second_learns_where_the_first_is_and_a_stale_word_is_not_believed() {
     let place = made();
     let home = &place.home;
