@@ -92,6 +92,10 @@ impl Authorizer {
         )
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}/v0/authorize", self.address)
     }
