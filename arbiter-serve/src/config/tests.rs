@@ -170,7 +170,7 @@ fn each_wrong_value_is_told_with_its_key_and_what_is_permitted() {
         ),
         (
             "authz: {mode: external_http, endpoint: \"https://a/b\", ca_file: nowhere.pem}",
-            "authz.ca_file is /etc/arbiter/nowhere.pem cannot be read",
+            "authz.ca_file is no file of authorities: /etc/arbiter/nowhere.pem cannot be read",
             "PEM",
         ),
         (
