@@ -21,6 +21,8 @@ mod orchestrator;
 mod postgres;
 #[path = "acceptance/target.rs"]
 mod target;
+#[path = "acceptance/tls.rs"]
+mod tls;
 
 #[path = "acceptance/section_06_contracts.rs"]
 mod section_06_contracts;

@@ -387,7 +387,8 @@ fn authorities(section: &mut Section, folder: &Path, faults: &mut Faults) -> Opt
     let file = folder.join(section.text("ca_file", faults)?);
     if let Err(error) = Trust::of(Some(&file)) {
         let name = format!("{}.ca_file", section.name());
-        faults.invalid(&name, error, "a file of certificates in PEM");
+        let found = format!("no file of authorities: {error}");
+        faults.invalid(&name, found, "a file of certificates in PEM");
     }
     Some(file)
 }

@@ -18,8 +18,8 @@ use std::{
 use chiffon_arbiter::{Policy, Prior};
 use chiffon_authorizer::Asking;
 use chiffon_common::{
-    Action, AuditId, CanonicalError, ContractError, Digest, ErrorCode, EventError, FieldError,
-    PlanId, Problem, ReasonCode, ResponsePlan, RoomId, TenantId, TraceId,
+    Action, CanonicalError, ContractError, Digest, ErrorCode, EventError, FieldError, PlanId,
+    Problem, ReasonCode, ResponsePlan, RoomId, TenantId, TraceId,
 };
 use chiffon_store::{AuditWrite, ControlCommit, ControlStore, Decided, Loaded, Outcome};
 use jiff::Timestamp;
@@ -29,7 +29,6 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::{
     audit::{Audit, Durable, Place, Unwritten},
@@ -119,10 +118,6 @@ impl Arbiter {
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 
-    fn fresh_id() -> AuditId {
-        AuditId::from_uuid(Uuid::now_v7())
-    }
-
     async fn place(&self) -> Result<Place<'_>, Refused> {
         Ok(self.audit.place().await?)
     }
@@ -165,8 +160,7 @@ impl Arbiter {
             }
             // The memory store, the one without an outbox, is no database that could be silent: it is full.
             Err(chiffon_store::Error::Unavailable(why)) if self.outbox.is_none() => {
-                let todo = "send it again once a room is free, or raise store.rooms";
-                return Err(Problem::new(ErrorCode::Overloaded, why, todo).into());
+                return Self::full(why, record, place).map(Some);
             }
             Err(error) => return Err(error.into()),
         };
@@ -181,6 +175,31 @@ impl Arbiter {
         }))
     }
 
+    /// No room more can be remembered. The decision is in force nowhere; that it was not taken is told and recorded.
+    fn full(
+        why: String,
+        record: &Record<'_>,
+        place: &mut Option<Place<'_>>,
+    ) -> Result<Turn, Refused> {
+        let reason = ReasonCode::Backpressure;
+        let record = Record {
+            action: About::nothing(record.kind).action.into(),
+            result: record::Outcome::Refused,
+            reason_code: reason,
+            detail: Some(Cow::Borrowed(&why)),
+            stages: Vec::new(),
+            judged: None,
+            ..record.clone()
+        };
+        let line = record.bytes();
+        let todo = "send it again once a room is free, or raise store.rooms";
+        let refused = Refused {
+            problem: Box::new(Problem::new(ErrorCode::Overloaded, why, todo)),
+            reason: Some(reason),
+        };
+        Ok(put(place, line)?.map(Err(refused)))
+    }
+
     /// A record of something that changes nothing: an answer given again, or a refusal.
     fn note(
         &self,
@@ -188,7 +207,8 @@ impl Arbiter {
         said: Said,
         place: &mut Option<Place<'_>>,
     ) -> Result<Turn, Refused> {
-        let audit_id = Self::fresh_id();
+        let now = Self::now();
+        let audit_id = record::fresh_id(now);
         let (result, reason_code, detail) = match &said {
             Ok(_) => (record::Outcome::Repeated, ReasonCode::Repeated, None),
             Err(refused) => (
@@ -210,7 +230,7 @@ impl Arbiter {
             trace_id: about.trace_id,
             room_id: about.room_id.map(Cow::Borrowed),
             detail,
-            ..record::noted(self.rules, audit_id, Self::now())
+            ..record::noted(self.rules, audit_id, now)
         };
         Ok(put(place, record.bytes())?.map(said))
     }

@@ -130,7 +130,7 @@ impl Api {
             }
             Route::Events | Route::Generations | Route::ActionResults => {
                 body::is_json(&parts.headers)?;
-                let bytes = body::whole(Body::new(incoming)).await?;
+                let bytes = body::whole(incoming).await?;
                 self.decided(route, bytes, trace).await.map(answered)
             }
         }

@@ -1,7 +1,14 @@
 //! What an audit record says (RFC-ARB-0001, section 12): the fields of the document, what each stage said, and all that
 //! the judgement was a function of, so that it can be judged again (`replay`) and brought back (`restore`).
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    hash::{BuildHasher, RandomState},
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use chiffon_arbiter::{Authorisation, Policy, RoomState, StageRecord, TenantState, answering_plan};
 use chiffon_common::{
@@ -10,6 +17,7 @@ use chiffon_common::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use uuid::Builder;
 
 /// Version of this form.
 pub(crate) const VERSION: u32 = 0;
@@ -197,6 +205,23 @@ impl Record<'_> {
             Err(_) => b"{}".to_vec(),
         }
     }
+}
+
+/// A new id, a UUIDv7. Its chance is drawn from keys of this process, and not of the system for each record.
+pub(crate) fn fresh_id(now: Timestamp) -> AuditId {
+    static KEYS: LazyLock<[RandomState; 2]> =
+        LazyLock::new(|| [RandomState::new(), RandomState::new()]);
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let drawn = KEYS
+        .each_ref()
+        .map(|key| key.hash_one(number).to_be_bytes());
+    let mut chance = [0; 10];
+    for (to, from) in chance.iter_mut().zip(drawn.as_flattened()) {
+        *to = *from;
+    }
+    let ms = u64::try_from(now.as_millisecond()).unwrap_or_default();
+    AuditId::from_uuid(Builder::from_unix_timestamp_millis(ms, &chance).into_uuid())
 }
 
 /// The record of the rules in force.

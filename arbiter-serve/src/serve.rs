@@ -4,7 +4,7 @@
 use std::{fs, io::Write, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use chiffon_authorizer::Asking;
-use chiffon_common::{AuditId, Digest, ErrorCode, Problem, ReasonCode};
+use chiffon_common::{Digest, ErrorCode, Problem, ReasonCode};
 use chiffon_store::{
     ControlStore, MemoryControl, MemoryLimits, Options, PostgresControl, PostgresOptions,
     SqliteControl,
@@ -45,11 +45,10 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
     let mut ended = Signals::new()?;
     let (listener, address) = bind(config.listen).await?;
     let authorizer = config.authorizer.clone().map(Asking::new).transpose();
-    let authorizer = authorizer
-        .map_err(|error| {
-            let todo = "name a file of authorities in authz.ca_file";
-            fault(ErrorCode::InvalidValue, error.to_string(), todo)
-        })?;
+    let authorizer = authorizer.map_err(|error| {
+        let todo = "name a file of authorities in authz.ca_file";
+        fault(ErrorCode::InvalidValue, error.to_string(), todo)
+    })?;
     let rules = Digest::of_value(&config.policy)
         .map_err(|error| fault(ErrorCode::Internal, error.to_string(), "please report this"))?;
     beginning(&config.audit)?;
@@ -198,8 +197,8 @@ fn start_audit(
 ) -> Result<(Audit, Writing), Problem> {
     let policy = config.policy.clone();
     let of_rules = move || {
-        let id = AuditId::from_uuid(Uuid::now_v7());
-        record::of_rules(&policy, rules, id, Timestamp::now()).bytes()
+        let now = Timestamp::now();
+        record::of_rules(&policy, rules, record::fresh_id(now), now).bytes()
     };
     audit::start(opened, config.audit.rotation, of_rules).map_err(|error| {
         let detail = format!("the audit cannot be written: {error}");
@@ -220,13 +219,13 @@ async fn tell(audit: &Audit, torn: &Torn, rules: Digest) -> Result<(), Problem> 
         torn.kept.display()
     );
     tracing::warn!("{detail}");
-    let id = AuditId::from_uuid(Uuid::now_v7());
+    let now = Timestamp::now();
     let record = Record {
         kind: Kind::Repair,
         action: "take_off_torn_end".into(),
         reason_code: ReasonCode::Pass,
         detail: Some(detail.into()),
-        ..record::noted(rules, id, Timestamp::now())
+        ..record::noted(rules, record::fresh_id(now), now)
     };
     let written = async { audit.place().await?.put(record.bytes()).wait().await };
     written.await.map_err(|error| {

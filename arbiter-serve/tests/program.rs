@@ -11,5 +11,7 @@ mod forged;
 mod http;
 #[path = "program/lasting.rs"]
 mod lasting;
+#[path = "program/rooms.rs"]
+mod rooms;
 #[path = "program/run.rs"]
 mod run;

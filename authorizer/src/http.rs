@@ -88,7 +88,9 @@ async fn read(mut body: Incoming, most: usize) -> Result<Option<Vec<u8>>, hyper:
     let mut bytes = Vec::new();
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         // What is no data is what follows a body, and nobody asks for it.
-        let Ok(piece) = frame?.into_data() else { continue };
+        let Ok(piece) = frame?.into_data() else {
+            continue;
+        };
         if bytes.len() + piece.remaining() > most {
             return Ok(None);
         }

@@ -94,9 +94,9 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self, NoEndpoint> {
         let uri: Uri = text.parse().map_err(|_| NoEndpoint)?;
         let is_known = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
-        let is_bare = uri.authority().is_some_and(|place| {
-            !place.host().is_empty() && !place.as_str().contains('@')
-        });
+        let is_bare = uri
+            .authority()
+            .is_some_and(|place| !place.host().is_empty() && !place.as_str().contains('@'));
         (is_known && is_bare).then_some(Self(uri)).ok_or(NoEndpoint)
     }
 }

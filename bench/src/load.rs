@@ -75,7 +75,9 @@ pub(crate) fn load(
             };
             let due = due_of(sent);
             connection.due = Some((due, due >= begun + UNCOUNTED));
-            connection.stream.write_all(request(address, path, &call(sent)).as_bytes())?;
+            connection
+                .stream
+                .write_all(request(address, path, &call(sent)).as_bytes())?;
             sent += 1;
         }
         // Where all connections are taken, an answer is what is waited for.
@@ -85,7 +87,11 @@ pub(crate) fn load(
         };
         let until = Timespec::try_from(until)?;
         ready.clear();
-        epoll::wait(&poll, rustix::buffer::spare_capacity(&mut ready), Some(&until))?;
+        epoll::wait(
+            &poll,
+            rustix::buffer::spare_capacity(&mut ready),
+            Some(&until),
+        )?;
         for event in &ready {
             let at = event.data.u64() as usize;
             let connection = all.get_mut(at).context("no such connection")?;
@@ -98,7 +104,11 @@ pub(crate) fn load(
                 }
             }
         }
-        ensure!(heard.elapsed() < SILENCE, "no answer for {} s", SILENCE.as_secs());
+        ensure!(
+            heard.elapsed() < SILENCE,
+            "no answer for {} s",
+            SILENCE.as_secs()
+        );
     }
     let reached = times.len() as f64 / (heard - begun - UNCOUNTED).as_secs_f64();
     Ok(Told {
@@ -114,7 +124,9 @@ impl Connection {
         let mut piece = [0; 8192];
         match self.stream.read(&mut piece) {
             Ok(0) => bail!("the server closed a connection"),
-            Ok(length) => self.answer.extend_from_slice(piece.get(..length).unwrap_or_default()),
+            Ok(length) => self
+                .answer
+                .extend_from_slice(piece.get(..length).unwrap_or_default()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error.into()),
         }
@@ -139,10 +151,15 @@ fn is_whole(answer: &[u8]) -> anyhow::Result<bool> {
     };
     let (head, body) = answer.split_at(head + 4);
     let head = std::str::from_utf8(head)?;
-    ensure!(head.starts_with("HTTP/1.1 200"), "answered {head:?} {:?}", String::from_utf8_lossy(body));
+    ensure!(
+        head.starts_with("HTTP/1.1 200"),
+        "answered {head:?} {:?}",
+        String::from_utf8_lossy(body)
+    );
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>())
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.trim().parse::<usize>())
     });
     let length = length.context("an answer without a length")??;
     Ok(body.len() >= length)

@@ -8,6 +8,8 @@ mod arbiter_http;
 mod fleet;
 mod history;
 mod ledger;
+mod load;
+mod opa;
 mod planner;
 mod store;
 mod table;

@@ -73,7 +73,12 @@ pub(crate) fn start(program: &Path, folder: &Path) -> anyhow::Result<(Child, Str
     // It cannot say which port it took of its own choice.
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let mut child = Command::new(program)
-        .args(["run", "--server", "--disable-telemetry", "--log-level=error"])
+        .args([
+            "run",
+            "--server",
+            "--disable-telemetry",
+            "--log-level=error",
+        ])
         .args(["--addr", &address, "rule.rego"])
         .current_dir(folder)
         .stdout(Stdio::null())

@@ -96,6 +96,10 @@ impl Authorizer {
         format!("control:\n  authz: {{endpoint: \"{url}\"{more}}}\n{control}")
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}/v0/authorize", self.address)
     }

@@ -306,7 +306,7 @@ async fn a_database_that_does_not_fit_is_refused() {
     let told = refused(url.replace("user=chiffon", "user=weak")).await;
     assert!(matches!(told, Error::ReadOnly(_)), "{told:?}");
     for (url, word) in [
-        ("postgres://h/x?sslmode=require", "TLS"),
+        ("postgres://h/x?sslmode=verify-ca", "verify-full"),
         ("no address", "address"),
     ] {
         let told = refused(url.to_owned()).await;

@@ -17,6 +17,7 @@ mod rot;
 mod source;
 mod sshd;
 mod suite;
+mod tls;
 mod wait;
 
 pub use binary::arbiter;
@@ -34,4 +35,5 @@ pub use source::{
 };
 pub use sshd::Sshd;
 pub use suite::Suite;
+pub use tls::{Authority, Certified, TlsFront};
 pub use wait::wait_for;

@@ -2,8 +2,12 @@
 //! rights, as the server insists. The system's own server, if there is one, is neither used nor touched.
 
 use std::{
-    fs::{self, File},
-    os::unix::{fs::chown, process::CommandExt},
+    fs::{self, File, Permissions},
+    net::TcpListener,
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -15,6 +19,7 @@ use tempfile::TempDir;
 use crate::{
     process::signal,
     report::not_run,
+    tls::Certified,
     wait::{poll, wait_for},
 };
 
@@ -35,6 +40,8 @@ pub struct Postgres {
     user: Option<(u32, u32)>,
     server: Option<Child>,
     starts: u32,
+    /// What it shows over TCP, and on which port of 127.0.0.1; without it there is only the socket.
+    tls: Option<(Certified, u16)>,
 }
 
 impl Postgres {
@@ -43,6 +50,18 @@ impl Postgres {
     /// # Panics
     /// When it does not get ready; the message holds its log.
     pub fn start_or_report(what: &str) -> Option<Self> {
+        Self::started(what, None)
+    }
+
+    /// One that is reached over TLS too, with this certificate, on a port of 127.0.0.1.
+    ///
+    /// # Panics
+    /// As for [`start_or_report`](Self::start_or_report).
+    pub fn start_with_tls_or_report(what: &str, certified: &Certified) -> Option<Self> {
+        Self::started(what, Some(certified))
+    }
+
+    fn started(what: &str, certified: Option<&Certified>) -> Option<Self> {
         let Some(programs) = programs() else {
             not_run(what, &format!("no Postgres below {VERSIONS}"));
             return None;
@@ -71,8 +90,10 @@ impl Postgres {
             user,
             server: None,
             starts: 0,
+            tls: None,
         };
         server.initialise();
+        server.tls = certified.map(|certified| (server.own(certified), 0));
         server.start();
         Some(server)
     }
@@ -90,6 +111,15 @@ impl Postgres {
     pub fn url(&self, database: &str) -> String {
         let folder = self.folder.path().display();
         format!("host={folder} user={USER} dbname={database}")
+    }
+
+    /// How to reach a database over TCP, where it speaks TLS; what is asked for is the caller's to add.
+    ///
+    /// # Panics
+    /// Where it was started without.
+    pub fn url_over_tcp(&self, database: &str) -> String {
+        let (_, port) = self.tls.as_ref().expect("it speaks TLS");
+        format!("postgres://{USER}@127.0.0.1:{port}/{database}")
     }
 
     /// Has statements run in a database, by `psql`; what they print, without any frame.
@@ -126,6 +156,9 @@ impl Postgres {
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", USER])
             .args(["-d", database, "-h"])
             .arg(self.folder.path());
+        if let Some((_, port)) = &self.tls {
+            psql.args(["-p", &port.to_string()]);
+        }
         psql
     }
 
@@ -147,9 +180,10 @@ impl Postgres {
         wait_for("Postgres to start", READY_WITHIN, || {
             self.starts += 1;
             let log = self.folder.path().join(format!("log.{}", self.starts));
-            let mut server = self
-                .program("postgres")
-                .args(["-c", "listen_addresses=", "-c", "max_connections=60"])
+            let mut program = self.program("postgres");
+            self.listening(&mut program);
+            let mut server = program
+                .args(["-c", "max_connections=60"])
                 .args(["-c", "shared_buffers=16MB", "-c", "autovacuum=off"])
                 // Every kill here is one of processes, and not of the machine: what the system was given is kept.
                 .args(["-c", "fsync=off", "-D"])
@@ -179,6 +213,43 @@ impl Postgres {
             }
             Some(())
         });
+    }
+
+    /// On which port, and what it shows there. Each try takes another port, for somebody else may have taken it meanwhile.
+    fn listening(&mut self, program: &mut Command) {
+        let Some((certified, port)) = &mut self.tls else {
+            program.args(["-c", "listen_addresses="]);
+            return;
+        };
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
+        *port = free.expect("a free port").port();
+        let (certificate, key) = (certified.certificate.display(), certified.key.display());
+        for setting in [
+            "listen_addresses=127.0.0.1".to_owned(),
+            format!("port={port}"),
+            "ssl=on".to_owned(),
+            format!("ssl_cert_file={certificate}"),
+            format!("ssl_key_file={key}"),
+        ] {
+            program.args(["-c", &setting]);
+        }
+    }
+
+    /// Copies that belong to whoever runs it, as it insists.
+    fn own(&self, certified: &Certified) -> Certified {
+        let copy = |from: &Path, name: &str| {
+            let to = self.folder.path().join(name);
+            fs::copy(from, &to).expect("a file can be copied");
+            fs::set_permissions(&to, Permissions::from_mode(0o600)).expect("it is ours");
+            if let Some((user, group)) = self.user {
+                chown(&to, Some(user), Some(group)).expect("root may give a file away");
+            }
+            to
+        };
+        Certified {
+            certificate: copy(&certified.certificate, "server.pem"),
+            key: copy(&certified.key, "server.key"),
+        }
     }
 
     /// What it has logged since it was started last.

@@ -154,9 +154,34 @@ fn each_wrong_value_is_told_with_its_key_and_what_is_permitted() {
             "external_http",
         ),
         (
-            "authz: {mode: external_http, endpoint: \"https://a/b\"}",
+            "authz: {mode: external_http, endpoint: \"ftp://a/b\"}",
             "authz.endpoint",
-            "http://HOST",
+            "https://HOST",
+        ),
+        (
+            "authz: {mode: external_http, endpoint: \"https:///b\"}",
+            "authz.endpoint",
+            "https://HOST",
+        ),
+        (
+            "authz: {mode: external_http, endpoint: \"https://u:p@a/b\"}",
+            "authz.endpoint",
+            "without user",
+        ),
+        (
+            "authz: {mode: external_http, endpoint: \"https://a/b\", ca_file: nowhere.pem}",
+            "authz.ca_file is no file of authorities: /etc/arbiter/nowhere.pem cannot be read",
+            "PEM",
+        ),
+        (
+            "authz: {mode: external_http, endpoint: \"http://a/b\", ca_file: nowhere.pem}",
+            "authz.ca_file is set, and authz.endpoint is plain",
+            "https",
+        ),
+        (
+            "store: {type: sqlite, ca_file: nowhere.pem}",
+            "store.ca_file is set",
+            "postgres",
         ),
         (
             "authz: {mode: external_http, endpoint: \"http://u:p@a/b\"}",
@@ -299,7 +324,7 @@ fn no_fault_shows_a_secret() {
 #[test]
 fn one_mistake_is_told_once() {
     for text in [
-        "authz: {mode: external_http, endpoint: \"https://a/b\"}",
+        "authz: {mode: external_http, endpoint: \"ftp://a/b\"}",
         "authz: {mode: externl, endpoint: \"http://a/b\", fail_mode: deny}",
         "policy: {roles: {a: []}, grants: [{role: a, tenant: \"a*b\"}]}",
         "policy: {roles: {a: []}, grants: [{role: a, kind: \"p*n\"}]}",

@@ -149,7 +149,7 @@ impl Arbiter {
                 receipt: Cow::Borrowed(&receipt),
                 next,
             }),
-            ..record::noted(self.rules, Self::fresh_id(), now)
+            ..record::noted(self.rules, record::fresh_id(now), now)
         };
         self.commit(commit, &record, place).await
     }

@@ -208,7 +208,7 @@ impl Arbiter {
             room_id: Some(Cow::Borrowed(&asked.event.room_id)),
             stages,
             judged: Some(judged),
-            ..record::noted(self.rules, Self::fresh_id(), now)
+            ..record::noted(self.rules, record::fresh_id(now), now)
         }
     }
 }

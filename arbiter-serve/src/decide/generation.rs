@@ -125,7 +125,7 @@ impl Arbiter {
                 plan: Cow::Borrowed(&plan),
                 next,
             }),
-            ..record::noted(self.rules, Self::fresh_id(), now)
+            ..record::noted(self.rules, record::fresh_id(now), now)
         };
         self.commit(commit, &record, place).await
     }

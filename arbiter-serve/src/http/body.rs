@@ -1,13 +1,10 @@
 //! Bodies read within bounds. What they say is left to the contracts.
 
-use std::time::Duration;
+use std::{future::poll_fn, pin::Pin, time::Duration};
 
-use axum::{
-    body::{Body, HttpBody},
-    http::{HeaderMap, header},
-};
+use axum::http::{HeaderMap, header};
 use chiffon_common::{ErrorCode, FieldError, MAX_CONTRACT_BYTES, Problem, visible};
-use futures_util::StreamExt;
+use hyper::body::{Body, Incoming};
 use tokio::time::{Instant, timeout_at};
 
 /// What is read of a body that is too large, so that its sender hears the answer instead of a cut line.
@@ -31,14 +28,18 @@ pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// A whole body; one byte more than a contract may have is enough to say that it is too large.
-pub(super) async fn whole(body: Body) -> Result<Vec<u8>, Problem> {
+pub(super) async fn whole(mut body: Incoming) -> Result<Vec<u8>, Problem> {
     let mut bytes = Vec::with_capacity(body.size_hint().lower().min(4_096) as usize);
     let mut length = 0;
-    let mut pieces = body.into_data_stream();
     let until = Instant::now() + ARRIVAL;
     loop {
-        let piece = match timeout_at(until, pieces.next()).await {
-            Ok(Some(Ok(piece))) => piece,
+        let next = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
+        let piece = match timeout_at(until, next).await {
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(piece) => piece,
+                // Fields behind the body, which say nothing here.
+                Err(_) => continue,
+            },
             Ok(None) if length > MAX_CONTRACT_BYTES => return Err(too_large()),
             Ok(None) => return Ok(bytes),
             // What is too large is too large, however it goes on.

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -61,13 +61,14 @@ struct State {
 #[derive(Debug, Default)]
 struct Rows {
     last: u64,
-    decided: HashMap<ControlKey, Decided>,
+    // Keys are texts, and each stands in several places.
+    decided: HashMap<Arc<ControlKey>, Decided>,
     /// Oldest first.
-    ages: BTreeMap<(Timestamp, u64), ControlKey>,
-    plans: HashMap<(TenantId, PlanId), ControlKey>,
-    states: HashMap<StateKey, State>,
+    ages: BTreeMap<(Timestamp, u64), Arc<ControlKey>>,
+    plans: HashMap<(TenantId, PlanId), Arc<ControlKey>>,
+    states: HashMap<Arc<StateKey>, State>,
     /// Those that mean nothing soonest first.
-    ends: BTreeSet<(Timestamp, StateKey)>,
+    ends: BTreeSet<(Timestamp, Arc<StateKey>)>,
     lines: BTreeMap<(String, u64), String>,
 }
 
@@ -184,10 +185,11 @@ impl Rows {
         }
         let tenant = commit.key.tenant_id.clone();
         let room = (tenant.clone(), Some(commit.room_id.clone()));
-        let states = [(room, commit.room), ((tenant, None), commit.tenant)];
-        let states: Vec<(StateKey, StateWrite)> = states
+        let whole = (tenant.clone(), None);
+        let states = [(room, commit.room), (whole, commit.tenant)];
+        let states: Vec<(Arc<StateKey>, StateWrite)> = states
             .into_iter()
-            .filter_map(|(key, write)| Some((key, write?)))
+            .filter_map(|(key, write)| Some((Arc::new(key), write?)))
             .collect();
         if !states.iter().all(|(key, write)| self.fits(key, write)) {
             return Ok(Outcome::Stale);
@@ -204,15 +206,14 @@ impl Rows {
         if let Some(AuditWrite { replica, line }) = commit.audit {
             self.lines.insert((replica, seq), line);
         }
+        let key = Arc::new(commit.key.clone());
         if let (ControlKind::Event, Some(plan)) = (commit.key.kind, commit.plan_id) {
-            let place = (commit.key.tenant_id.clone(), plan);
-            self.plans
-                .entry(place)
-                .or_insert_with(|| commit.key.clone());
+            let place = (tenant, plan);
+            self.plans.entry(place).or_insert_with(|| Arc::clone(&key));
         }
-        self.ages.insert((commit.at, seq), commit.key.clone());
+        self.ages.insert((commit.at, seq), Arc::clone(&key));
         let decided = Decided {
-            key: commit.key.clone(),
+            key: commit.key,
             seq,
             room_id: commit.room_id,
             plan_id: commit.plan_id,
@@ -220,7 +221,7 @@ impl Rows {
             answer: commit.answer,
             at: commit.at,
         };
-        self.decided.insert(commit.key, decided);
+        self.decided.insert(key, decided);
         while self.decided.len() > limits.decided.max(1) && self.forget_decided(None) {}
         Ok(Outcome::Committed { seq })
     }
@@ -245,11 +246,11 @@ impl Rows {
 
     fn room_for_states(
         &mut self,
-        states: &[(StateKey, StateWrite)],
+        states: &[(Arc<StateKey>, StateWrite)],
         now: Timestamp,
         limits: MemoryLimits,
     ) -> Result<(), Error> {
-        let is_new = |(key, write): &&(StateKey, StateWrite)| {
+        let is_new = |(key, write): &&(Arc<StateKey>, StateWrite)| {
             matches!(write.change, StateChange::Put { .. }) && !self.states.contains_key(key)
         };
         let new = states.iter().filter(is_new).count();
@@ -257,7 +258,7 @@ impl Rows {
             return Ok(());
         }
         // Those that this commit writes have been held against their versions already, and stay.
-        let ours: Vec<&StateKey> = states.iter().map(|(key, _)| key).collect();
+        let ours: Vec<&Arc<StateKey>> = states.iter().map(|(key, _)| key).collect();
         self.forget_states_but(now, 100, &ours);
         if self.states.len() + new <= limits.states {
             return Ok(());
@@ -269,13 +270,13 @@ impl Rows {
         Err(Error::Unavailable(text))
     }
 
-    fn write(&mut self, key: StateKey, change: StateChange, seq: u64) {
+    fn write(&mut self, key: Arc<StateKey>, change: StateChange, seq: u64) {
         if change == StateChange::Keep {
             return;
         }
         self.remove_state(&key);
         if let StateChange::Put { doc, keep_until } = change {
-            self.ends.insert((keep_until, key.clone()));
+            self.ends.insert((keep_until, Arc::clone(&key)));
             let state = State {
                 version: seq,
                 doc,
@@ -285,9 +286,9 @@ impl Rows {
         }
     }
 
-    fn remove_state(&mut self, key: &StateKey) {
+    fn remove_state(&mut self, key: &Arc<StateKey>) {
         if let Some(old) = self.states.remove(key) {
-            self.ends.remove(&(old.keep_until, key.clone()));
+            self.ends.remove(&(old.keep_until, Arc::clone(key)));
         }
     }
 
@@ -317,10 +318,10 @@ impl Rows {
         self.forget_states_but(now, limit, &[])
     }
 
-    fn forget_states_but(&mut self, now: Timestamp, limit: u32, but: &[&StateKey]) -> u64 {
+    fn forget_states_but(&mut self, now: Timestamp, limit: u32, but: &[&Arc<StateKey>]) -> u64 {
         let over = self.ends.iter().take_while(|(end, _)| *end <= now);
         let over = over.map(|(_, key)| key).filter(|key| !but.contains(key));
-        let over: Vec<StateKey> = over.take(limit as usize).cloned().collect();
+        let over: Vec<Arc<StateKey>> = over.take(limit as usize).cloned().collect();
         for key in &over {
             self.remove_state(key);
         }
