@@ -158,16 +158,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
     })?;
     let library = Library::new(config.catalogue_roots, config.home.join("inventory"), here);
-    let shared = Shared::new(
-        parts.store,
-        parts.bus,
-        parts.clock,
-        parts.signer,
-        settings,
-        library,
-        authorizer,
-        policy_digest,
-    );
+    let shared = Shared::new(parts, settings, library, authorizer, policy_digest);
     let shared = Arc::new(shared);
     shared.declare_topology().await;
     for agent in &config.agents {

@@ -1,11 +1,6 @@
 //! The key that signs the ledger is another one than before: nothing is signed by it, and it is named, until a person says
 //! that it takes the place of the other. What the other signed stays good.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a fixture that fails is a test that fails, and says where"
-)]
-
 use std::time::Duration;
 
 use chiffon_common::SshSigner;

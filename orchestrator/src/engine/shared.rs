@@ -16,7 +16,7 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use super::{Library, Limits, agents::Registry, heal::Turn};
 use crate::{
-    Clock,
+    Clock, Parts,
     events::Hub,
     ledger::{LedgerError, Place},
 };
@@ -118,10 +118,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(
-        store: Arc<dyn Store>,
-        bus: Arc<dyn Bus>,
-        clock: Arc<dyn Clock>,
-        signer: Signer,
+        Parts {
+            store,
+            bus,
+            clock,
+            signer,
+        }: Parts,
         settings: Settings,
         library: Library,
         authorizer: Option<Asking>,
