@@ -136,6 +136,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         tenant: TenantId::default(),
         replica: "local".to_owned(),
         policy,
+        policy_digest,
         rules,
         lifecycles: config.lifecycles,
         good_for_seconds: config.good_for_seconds,
@@ -166,7 +167,6 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         settings,
         library,
         authorizer,
-        policy_digest,
     );
     let shared = Arc::new(shared);
     shared.declare_topology().await;

@@ -22,7 +22,7 @@ impl Shared {
     ) -> Result<Value, serde_json::Error> {
         let is_told = self.policy_told.load(Ordering::Acquire);
         serde_json::to_value(Recorded {
-            rules: self.policy_digest,
+            rules: self.settings.policy_digest,
             policy: (!is_told).then(|| self.settings.policy.clone()),
             program: self.settings.version.clone(),
             now,
