@@ -21,7 +21,7 @@ use std::{
 
 use async_trait::async_trait;
 use chiffon_agent::{Agent, AgentConfig, AgentHandle, Ended, Progress, Swept, Work, Worker};
-use chiffon_arbiter::RunPolicy;
+use chiffon_arbiter::{Policy, Recorded, RunPolicy};
 use chiffon_bus::{Bus, MemoryBus};
 use chiffon_common::{
     AgentKind, AttemptRef, HostOutcome, HostSummary, Mode, Principal, ResourceMetrics,
@@ -396,8 +396,47 @@ impl World {
         );
     }
 
-    /// Chain, seals, rows and ledger hold together, and every request comes out the same when it is told again.
+    /// Judges again whatever the control plane has judged, from what stands in its records; how many there were.
+    pub async fn is_judged_the_same(&self) -> usize {
+        let (mut after, mut judged) = (0, 0);
+        let mut policies: BTreeMap<String, Policy> = BTreeMap::new();
+        loop {
+            let (_, page) = self
+                .get(&format!("/api/v1/audit?limit=500&after={after}"))
+                .await;
+            let items = page["items"].as_array().unwrap();
+            let Some(last) = items.last() else {
+                return judged;
+            };
+            after = last["seq"].as_u64().unwrap();
+            for item in items {
+                let data = &item["record"]["entry"]["data"];
+                if data["judgement"].is_null() {
+                    continue;
+                }
+                let recorded: Recorded = serde_json::from_value(data["judgement"].clone()).unwrap();
+                let rules = recorded.rules.to_string();
+                if let Some(policy) = &recorded.policy {
+                    policies.insert(rules.clone(), policy.clone());
+                }
+                let policy = &policies[&rules];
+                let again = recorded.again(policy).unwrap().unwrap();
+                assert_eq!(again.answer, recorded.led_to.answer, "{item:#}");
+                assert_eq!(again.room, recorded.led_to.room, "{item:#}");
+                assert_eq!(again.tenant, recorded.led_to.tenant, "{item:#}");
+                if let Some(stages) = data.get("stages") {
+                    let again = serde_json::to_value(&again.stages).unwrap();
+                    assert_eq!(&again, stages, "{item:#}");
+                }
+                judged += 1;
+            }
+        }
+    }
+
+    /// Chain, seals, rows and ledger hold together, and every request and judgement comes out the same when it is told
+    /// again.
     pub async fn holds_together(&self) {
+        self.is_judged_the_same().await;
         let (status, report) = self.post("/api/v1/audit/verify", json!({})).await;
         assert_eq!(status, 200, "{report}");
         assert_eq!(report["faults"], json!([]), "{report:#}");

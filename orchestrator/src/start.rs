@@ -136,6 +136,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         tenant: TenantId::default(),
         replica: "local".to_owned(),
         policy,
+        policy_digest,
         rules,
         lifecycles: config.lifecycles,
         good_for_seconds: config.good_for_seconds,
@@ -158,7 +159,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
     })?;
     let library = Library::new(config.catalogue_roots, config.home.join("inventory"), here);
-    let shared = Shared::new(parts, settings, library, authorizer, policy_digest);
+    let shared = Shared::new(parts, settings, library, authorizer);
     let shared = Arc::new(shared);
     shared.declare_topology().await;
     for agent in &config.agents {

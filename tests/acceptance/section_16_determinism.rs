@@ -1,13 +1,14 @@
 //! Section 16: the same Event, RoomState, Policy and AuthZDecision give the same ResponsePlan, byte by byte.
 
-use std::sync::Arc;
+use std::{fs, sync::Arc};
 
+use chiffon_tests::Chiffon;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 
 use crate::{
     authorizer::{Authorizer, Word},
-    target::{Target, fresh, run, with},
+    target::{Target, action_of, fresh, run, with},
 };
 
 const POLICY: &str = "
@@ -157,4 +158,76 @@ gate: {generation_timeout_ms: 0}
     for (place, text) in all {
         assert_eq!(serial.post("/v0/events", &events[place]).await.text, text);
     }
+}
+
+/// The record of the orchestrator is a table, and what is exported of it is judged again as the files of `arbiter serve`
+/// are: every plan comes out identical; by other rules, and after an edit, the first line that does not fit is named.
+#[tokio::test]
+async fn an_export_of_the_orchestrator_is_judged_again() {
+    let authorizer = Authorizer::start(Word::allows());
+    let config = authorizer.control(
+        ", timeout_ms: 60000",
+        "  jobs: false\n  generation_timeout_ms: 3600000\n  cooldown_ms: 1\n  max_queue: 50\n  reply_probability: 0.3\n",
+    );
+    let Some(target) = Target::orchestrator("an export of the orchestrator", &config).await else {
+        return;
+    };
+    let room = fresh("room");
+    let first = target.event(&room, true);
+    let asked = target.decide(&first).await;
+    target.decide(&target.event(&room, true)).await;
+    target.answer(&asked).await;
+    for n in 0..6 {
+        target.decide(&target.event(&fresh("talk"), n == 0)).await;
+    }
+    assert_eq!(target.decide(&first).await, asked, "no record of its own");
+    authorizer.says(Word::denies());
+    target.ask(&fresh("room")).await;
+    authorizer.says(Word::Says(500, String::new()));
+    target.ask(&fresh("room")).await;
+    authorizer.says(Word::allows());
+    let failed = target.ask(&fresh("room")).await;
+    assert_eq!(action_of(&failed).0, "request_generation");
+    let result = with(&target.generated(&failed), "/text", None);
+    let result = with(&result, "/status", Some(json!("failed")));
+    let result = with(&result, "/error", Some(json!("a secret of the generator")));
+    target.post("/v0/generations", &result).await.plan();
+    let home = target.ended().await;
+    let exported = spawn_blocking(move || {
+        let path = home.scratch().join("export.jsonl");
+        let args = ["audit", "export", "--out", path.to_str().expect("UTF-8")];
+        Chiffon::new(&home).run(&args).expect_code(0);
+        (home, path)
+    });
+    let (home, path) = exported.await.expect("it ends");
+    let text = fs::read_to_string(&path).expect("an export");
+    for words in ["How are you?", "I am well.", "a secret of the generator"] {
+        assert!(!text.contains(words), "no words of others are kept");
+    }
+    let at = path.to_str().expect("UTF-8");
+    let (home, output) = run(home, &["replay", at]).await;
+    let output = output.expect_code(0);
+    // Eleven events, two results of generators and one of an adapter.
+    assert!(
+        output.stdout.starts_with("14 decisions in 1 files"),
+        "{}",
+        output.stdout
+    );
+    let other = home.scratch().join("other.yaml");
+    fs::write(&other, "planner: {reply_policy: never}\n").expect("a file can be written");
+    let other = other.to_str().expect("UTF-8").to_owned();
+    let (home, output) = run(home, &["replay", at, "--config", &other]).await;
+    let output = output.expect_code(1);
+    assert!(
+        output.stderr.contains("The policy has changed"),
+        "{}",
+        output.stderr
+    );
+    // One letter of a room, in a record that is judged.
+    let edited = text.replacen(&room, &format!("x{}", &room[1..]), 1);
+    assert_ne!(edited, text);
+    fs::write(&path, edited).expect("a file can be written");
+    let (_home, output) = run(home, &["replay", at]).await;
+    let output = output.expect_code(1);
+    assert!(output.stderr.contains("its hash"), "{}", output.stderr);
 }

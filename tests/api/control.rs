@@ -9,7 +9,7 @@ use chiffon_common::Permission;
 use serde_json::{Value, json};
 
 use super::{
-    client::problem,
+    client::{places, problem},
     world::{Act, World},
 };
 
@@ -228,6 +228,21 @@ async fn what_an_adapter_gets_wrong_is_told_and_takes_nothing() {
     for (body, status, code) in wrong {
         let reply = world.call("POST", "/v0/events").raw(body).send().await;
         problem(&world, &reply, status, code, "/v0/events").await;
+    }
+    // The place of what does not fit is named.
+    for (pointer, value) in [
+        ("/v", json!(1)),
+        ("/ts", json!("9999-12-31T23:59:59Z")),
+        ("/room_id", json!("a b")),
+        ("/actor/kind", json!(7)),
+        ("/content/text", json!([])),
+        ("/content/text", json!(" ")),
+        ("/content/mentions_chiffon", json!("yes")),
+    ] {
+        let body = with(pointer, value);
+        let reply = world.call("POST", "/v0/events").raw(body).send().await;
+        let named = [format!("body {pointer}")];
+        assert_eq!(places(&reply.json()), named, "{:#}", reply.json());
     }
     // Nothing of it was taken: the id is free.
     assert_eq!(plan(&world, &whole).await["reason_code"], "mentioned");

@@ -98,7 +98,7 @@ async fn audit(world: &World, action: &str) -> Vec<Value> {
     let (status, page) = world.get("/api/v1/audit?limit=500").await;
     assert_eq!(status, 200, "{page}");
     let records = page["items"].as_array().unwrap().iter();
-    let records = records.map(|item| item["record"].clone());
+    let records = records.map(|item| item["record"]["entry"].clone());
     records.filter(|one| one["action"] == action).collect()
 }
 
@@ -143,10 +143,15 @@ async fn an_event_of_the_bus_is_one_request_however_often_it_comes() {
     assert_eq!(found.len(), 1, "{found:#?}");
     let id = found[0]["request_id"].as_str().unwrap();
     let ended = world.until(id, &["completed"]).await;
-    assert_eq!(ended["requester"], "ci:deploy", "{ended:#}");
+    assert_eq!(ended["room_id"], "team", "{ended:#}");
+    let [record] = &audit(&world, "request.received").await[..] else {
+        panic!("it came once");
+    };
+    assert_eq!(record["actor"]["id"], "ci:deploy", "{record:#}");
+    assert_eq!(record["data"]["source"], "bus", "{record:#}");
     // The trace goes on from the message that was heard first.
     let traces = [&asked["trace_id"], &again["trace_id"]];
-    assert!(traces.contains(&&ended["trace_id"]), "{ended:#}");
+    assert!(traces.contains(&&record["trace_id"]), "{record:#}");
     dead(&world, 0).await;
     world.holds_together().await;
 }

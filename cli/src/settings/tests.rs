@@ -303,3 +303,47 @@ fn the_rules_of_the_control_plane_are_read_and_held_against_each_other() {
         assert!(problem.detail.contains(key), "{yaml}: {problem:?}");
     }
 }
+
+#[test]
+fn an_external_authoriser_takes_the_place_of_the_roles() {
+    use chiffon_arbiter::{AuthzMode, FailMode};
+    let read = |yaml: &str| load(&format!("control:\n  {yaml}\n"), &Env::default(), &[]);
+    let usual = load("", &Env::default(), &[]).unwrap();
+    assert_eq!(usual.authorizer, None);
+    assert_eq!(usual.control.authz.mode, AuthzMode::Builtin);
+    let endpoint = "http://authz:8081/v0/authorize";
+    let yaml = format!(
+        "may_approve: [\"chat:anna\"]\n  authz:\n    endpoint: {endpoint}\n    timeout_ms: 500\n    cache: 9\n    token_file: /etc/token"
+    );
+    let settings = read(&yaml).unwrap();
+    let authz = &settings.control.authz;
+    assert_eq!(authz.mode, AuthzMode::ExternalHttp);
+    assert_eq!(authz.fail_mode, FailMode::Deny);
+    assert!(authz.grants.is_empty(), "nobody may by a role: {authz:?}");
+    let (authorizer, token_file) = settings.authorizer.unwrap();
+    assert_eq!(authorizer.endpoint.to_string(), endpoint);
+    assert_eq!(authorizer.timeout.as_millis(), 500);
+    assert_eq!((authorizer.in_flight, authorizer.cached), (32, 9));
+    assert_eq!(token_file, Some(PathBuf::from("/etc/token")));
+    let open = format!("authz:\n    endpoint: {endpoint}\n    fail_mode: allow");
+    assert_eq!(
+        read(&open).unwrap().control.authz.fail_mode,
+        FailMode::Allow
+    );
+    for (yaml, key) in [
+        ("endpoint: \"https://a/b\"", "endpoint"),
+        ("endpoint: \"http://u:hidden@a/b\"", "endpoint"),
+        ("endpoint: here", "endpoint"),
+        ("fail_mode: open", "fail_mode"),
+        ("token_file: token", "token_file"),
+        ("timeout_ms: 0", "timeout_ms"),
+        ("max_in_flight: 0", "max_in_flight"),
+        ("cache: -1", "cache"),
+    ] {
+        let problem = read(&format!("authz:\n    {yaml}")).unwrap_err();
+        assert_eq!(problem.code, ErrorCode::InvalidValue, "{yaml}");
+        let named = format!("control.authz.{key}");
+        assert!(problem.detail.contains(&named), "{yaml}: {problem:?}");
+        assert!(!problem.detail.contains("hidden"), "{problem:?}");
+    }
+}

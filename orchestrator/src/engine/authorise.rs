@@ -33,3 +33,33 @@ impl Shared {
         Ok(Word { question, said })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chiffon_common::Permission;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_word_is_good_for_what_was_asked_and_for_nothing_else() {
+        let id = "0199e2f4-77a1-7c40-8000-000000000001";
+        let question: AuthZRequest = serde_json::from_value(json!({
+            "v": 0, "request_id": id, "tenant_id": "default", "room_id": "team",
+            "actor": {"id": "chat:anna", "kind": "person"}, "action": "start_agent_job",
+            "source": "chat", "event_id": "e", "correlation_id": id, "ts": "2026-01-02T03:04:05Z",
+        }))
+        .unwrap();
+        let word = Word {
+            question: question.clone(),
+            said: Authorisation::Unavailable,
+        };
+        assert!(word.is_on(&question));
+        // A question to the room came while this was asked: the same words would approve it now.
+        let other = AuthZRequest {
+            action: Permission::Approve,
+            ..question
+        };
+        assert!(!word.is_on(&other));
+    }
+}

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::{
     AdvanceError, IntakeError, Shared,
-    intake::{in_words, prior},
-    judged::answer,
+    intake::in_words,
+    judged::{answer, prior},
     places::Places,
     told::told_as,
 };

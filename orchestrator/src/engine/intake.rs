@@ -2,22 +2,24 @@
 //! answered (DESIGN sections 4.1 and 4.2).
 
 use chiffon_arbiter::{
-    Answering, Case, Judged, Judgement, Led, NewRun, Prior, ProofError, Refusal, Run, StageRecord,
+    Answering, Case, Judged, Judgement, Led, NewRun, ProofError, Refusal, Run, StageRecord,
     process, process_answer, wordless_event,
 };
 use chiffon_authorizer::Crowded;
 use chiffon_common::{
     Action, AuditEntry, AuthZRequest, CanonicalError, Digest, Event, EventError, MoveRecord,
-    PlanId, Principal, ReasonCode, RequestId, ResponsePlan, Subject, TraceId, api::RequestAccepted,
+    Principal, ReasonCode, RequestId, ResponsePlan, Subject, TraceId, api::RequestAccepted,
 };
 use chiffon_store::{Commit, Error, EventRow, Expected, ProjectRow, Write};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::closing::RESULT;
 use super::{
     AdvanceError, Advanced, Along, Cause, Fate, Fired, KeptAnswer, KeyClaim, Shared,
-    authorise::Word, judged::answer, room::Open, rows,
+    authorise::Word,
+    judged::{answer, prior},
+    room::Open,
+    rows,
 };
 
 /// Rounds against others who bring the same event or open the same room at the same time.
@@ -482,23 +484,5 @@ pub(crate) fn accepted(request_id: RequestId) -> Result<KeptAnswer, serde_json::
     Ok(KeptAnswer {
         status: 202,
         body: serde_json::to_value(body)?,
-    })
-}
-
-/// The stored answer. One of a version before the actions had ids is given them: they follow from the plan.
-pub(super) fn prior(row: &EventRow) -> Result<Prior, serde_json::Error> {
-    let mut plan = row.plan.clone();
-    let id = PlanId::deserialize(&plan["plan_id"])?;
-    let actions = plan["actions"].as_array_mut().into_iter().flatten();
-    for (position, action) in actions.enumerate() {
-        if let Some(action) = action.as_object_mut() {
-            action
-                .entry("action_id")
-                .or_insert_with(|| json!(Action::id(id, position)));
-        }
-    }
-    Ok(Prior {
-        body: row.body,
-        plan: serde_json::from_value(plan)?,
     })
 }

@@ -1,13 +1,14 @@
-//! What the audit keeps of a judgement of the control plane, so that an export of it can be judged again by
-//! `arbiter replay`. What it is, and judging it again, is left to the arbiter.
+//! What is kept of a judgement of the control plane: the answer, by which the same is answered again, and in the audit
+//! what it was a function of, so that an export can be judged again by `arbiter replay`. What it is, and judging it again, is left to the arbiter.
 
 use std::sync::atomic::Ordering;
 
-use chiffon_arbiter::{Judged, Led, Recorded};
-use chiffon_common::CanonicalError;
+use chiffon_arbiter::{Judged, Led, Prior, Recorded};
+use chiffon_common::{Action, CanonicalError, PlanId};
+use chiffon_store::EventRow;
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::Shared;
 
@@ -21,7 +22,7 @@ impl Shared {
     ) -> Result<Value, serde_json::Error> {
         let is_told = self.policy_told.load(Ordering::Acquire);
         serde_json::to_value(Recorded {
-            rules: self.policy_digest,
+            rules: self.settings.policy_digest,
             policy: (!is_told).then(|| self.settings.policy.clone()),
             program: self.settings.version.clone(),
             now,
@@ -40,4 +41,22 @@ impl Shared {
 pub(super) fn answer<T: Serialize>(answer: &T) -> Result<Value, CanonicalError> {
     let bytes = chiffon_common::to_canonical(answer)?;
     Ok(serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+/// The stored answer. One of a version before the actions had ids is given them: they follow from the plan.
+pub(super) fn prior(row: &EventRow) -> Result<Prior, serde_json::Error> {
+    let mut plan = row.plan.clone();
+    let id = PlanId::deserialize(&plan["plan_id"])?;
+    let actions = plan["actions"].as_array_mut().into_iter().flatten();
+    for (position, action) in actions.enumerate() {
+        if let Some(action) = action.as_object_mut() {
+            action
+                .entry("action_id")
+                .or_insert_with(|| json!(Action::id(id, position)));
+        }
+    }
+    Ok(Prior {
+        body: row.body,
+        plan: serde_json::from_value(plan)?,
+    })
 }

@@ -36,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) replica: String,
     /// The control plane's policy.
     pub(crate) policy: Policy,
+    /// Its digest.
+    pub(crate) policy_digest: Digest,
     /// Digest of the rules in force, bound into every plan.
     pub(crate) rules: Digest,
     /// Limits of the lifecycles.
@@ -108,8 +110,6 @@ pub(crate) struct Shared {
     pub(crate) remote_fault: Mutex<Option<String>>,
     /// What people should know and nothing suffers from; told by `health`.
     pub(crate) notices: Mutex<Vec<String>>,
-    /// Digest of the control plane's policy.
-    pub(crate) policy_digest: Digest,
     /// Whether a record of this process holds the policy: those after it name its digest only.
     pub(crate) policy_told: AtomicBool,
     /// Held while an event passes gates that count: those of the same tenant would only make each other judge again.
@@ -127,7 +127,6 @@ impl Shared {
         settings: Settings,
         library: Library,
         authorizer: Option<Asking>,
-        policy_digest: Digest,
     ) -> Self {
         let started_at = clock.now();
         Self {
@@ -140,7 +139,6 @@ impl Shared {
             ledger_rounds: watch::Sender::new(0),
             remote_fault: Mutex::default(),
             notices: Mutex::default(),
-            policy_digest,
             policy_told: AtomicBool::new(false),
             gate_turn: tokio::sync::Mutex::default(),
             store,

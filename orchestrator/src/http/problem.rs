@@ -240,7 +240,7 @@ impl From<FireError> for Refused {
 impl From<IntakeError> for Refused {
     fn from(error: IntakeError) -> Self {
         match error {
-            IntakeError::Malformed(why) => malformed_event(&why).into(),
+            IntakeError::Malformed(why) => malformed_event(&why, "/text").into(),
             IntakeError::Conflict => key_reused().into(),
             IntakeError::Shut(reason) => shut(reason),
             IntakeError::Crowded(crowded) => {
@@ -313,10 +313,19 @@ fn why_not(reason: ReasonCode) -> &'static str {
 fn unasked(reason: ReasonCode) -> Problem {
     let code = reason.error_code().unwrap_or(ErrorCode::Conflict);
     let todo = "send the ids as they stand in the plan; the page of the code says more";
-    Problem::new(code, code.title(), todo)
+    let problem = Problem::new(code, code.title(), todo);
+    let pointer = match reason {
+        ReasonCode::UnknownPlan | ReasonCode::NotGenerating | ReasonCode::GenerationLate => {
+            "/plan_id"
+        }
+        ReasonCode::UnknownAction => "/action_id",
+        _ => return problem,
+    };
+    problem.at(FieldError::body(pointer, code.title()))
 }
 
-fn malformed_event(why: &EventError) -> Problem {
+/// An event that does not hold its bounds; its text stands at `text_at`.
+pub(super) fn malformed_event(why: &EventError, text_at: &str) -> Problem {
     let (code, todo) = (why.code(), why.todo());
     let pointer = match why {
         EventError::Version(_) => "/v".to_owned(),
@@ -324,7 +333,7 @@ fn malformed_event(why: &EventError) -> Problem {
             format!("/{}", name.replace('.', "/"))
         }
         EventError::Empty | EventError::Binary(_) | EventError::TooLong { .. } => {
-            "/text".to_owned()
+            text_at.to_owned()
         }
     };
     let field = FieldError::body(&pointer, why.to_string());

@@ -11,7 +11,7 @@ use super::{
     State,
     frame::Trace,
     input::{Contract, NoQuery},
-    problem::{Refused, internal},
+    problem::{Refused, internal, malformed_event},
 };
 use crate::engine::{Incoming, IntakeError, Way};
 
@@ -44,6 +44,7 @@ pub(super) async fn events(
     match state.shared.intake(incoming).await {
         Ok(taken) => Ok(Json(taken.plan)),
         Err(IntakeError::Conflict) => Err(IntakeError::Unasked(ReasonCode::IdConflict).into()),
+        Err(IntakeError::Malformed(why)) => Err(malformed_event(&why, "/content/text").into()),
         Err(error) => Err(error.into()),
     }
 }
