@@ -235,33 +235,39 @@ fn store(whole: &mut Section, folder: &Path, faults: &mut Faults) -> Store {
             path: folder.join(path.unwrap_or_else(|| "arbiter.db".to_owned())),
             keep,
         },
-        ("postgres", _, url) => {
-            // `host=... user=...` is an address too, which the database's own reader judges.
-            let is_postgres = |url: &String| match url.split_once("://") {
-                Some((scheme, _)) if scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
-                    matches!(scheme, "postgres" | "postgresql")
-                }
-                _ => true,
-            };
-            match &url {
-                None => {
-                    let todo = "set store.url, such as postgres://arbiter@127.0.0.1/arbiter";
-                    faults.contradiction("store.type is postgres, and store.url is missing", todo);
-                }
-                Some(url) if !is_postgres(url) => {
-                    let permitted = "such as postgres://arbiter@127.0.0.1/arbiter";
-                    faults.invalid("store.url", "no address of a Postgres database", permitted);
-                }
-                Some(_) => {}
-            }
-            let url = url.unwrap_or_default();
-            Store::Postgres { url, ca_file, keep }
-        }
+        ("postgres", _, url) => Store::Postgres {
+            url: database(url, faults),
+            ca_file,
+            keep,
+        },
         _ => Store::Memory {
             plans: count(plans),
             rooms: count(rooms),
         },
     }
+}
+
+/// The address of a database.
+fn database(url: Option<String>, faults: &mut Faults) -> String {
+    // `host=... user=...` is an address too, which the database's own reader judges.
+    let is_postgres = |url: &String| match url.split_once("://") {
+        Some((scheme, _)) if scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+            matches!(scheme, "postgres" | "postgresql")
+        }
+        _ => true,
+    };
+    match &url {
+        None => {
+            let todo = "set store.url, such as postgres://arbiter@127.0.0.1/arbiter";
+            faults.contradiction("store.type is postgres, and store.url is missing", todo);
+        }
+        Some(url) if !is_postgres(url) => {
+            let permitted = "such as postgres://arbiter@127.0.0.1/arbiter";
+            faults.invalid("store.url", "no address of a Postgres database", permitted);
+        }
+        Some(_) => {}
+    }
+    url.unwrap_or_default()
 }
 
 fn count(number: u64) -> usize {
@@ -325,16 +331,7 @@ fn authz(whole: &mut Section, folder: &Path, faults: &mut Faults) -> (Asked, Opt
         faults.invalid("authz.endpoint", "no such address", ENDPOINT);
     }
     let ca_file = authorities(&mut section, folder, faults);
-    let fail_mode = section.parsed(
-        "fail_mode",
-        "allow or deny",
-        |text| match text {
-            "allow" => Some(true),
-            "deny" => Some(false),
-            _ => None,
-        },
-        faults,
-    );
+    let fail_mode = fail_mode(&mut section, faults);
     let plain = section.secret("token", faults);
     let token_file = section.text("token_file", faults);
     let timeout = section.number("timeout_ms", 1..=60_000, 2_000, faults);
@@ -380,6 +377,20 @@ fn authz(whole: &mut Section, folder: &Path, faults: &mut Faults) -> (Asked, Opt
         cached: count(cached),
     };
     (asked, Some(authorizer))
+}
+
+/// Whether what nobody decides is allowed.
+fn fail_mode(section: &mut Section, faults: &mut Faults) -> Option<bool> {
+    section.parsed(
+        "fail_mode",
+        "allow or deny",
+        |text| match text {
+            "allow" => Some(true),
+            "deny" => Some(false),
+            _ => None,
+        },
+        faults,
+    )
 }
 
 /// The file of those whose word on a certificate is believed.

@@ -17,7 +17,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::{
-    process::signal,
+    process::{children_of, has_ended, signal},
     report::not_run,
     tls::Certified,
     wait::{poll, wait_for},
@@ -165,9 +165,19 @@ impl Postgres {
     /// Ends the server at once, as SIGKILL or a loss of power would: nothing is written any more, nobody is told.
     pub fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
-            // Its children see the end of their parent, and end as well.
+            // It starts no more of them meanwhile.
+            signal(server.id(), Signal::STOP);
+            let children = children_of(server.id());
             let _ended = server.kill();
             let _reaped = server.wait();
+            // They would see the end of their parent and end as well, but answer until then.
+            for child in &children {
+                signal(child.pid, Signal::KILL);
+            }
+            wait_for("Postgres to be gone", READY_WITHIN, || {
+                let are_gone = children.iter().all(|child| has_ended(child.pid));
+                are_gone.then_some(())
+            });
         }
     }
 

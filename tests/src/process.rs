@@ -48,6 +48,15 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     }
 }
 
+/// Whether it is gone, or only waits for its parent to look: everything that it held is closed then.
+pub(crate) fn has_ended(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit_once(") ")
+        .and_then(|(_, rest)| rest.chars().next());
+    matches!(state, None | Some('Z' | 'X'))
+}
+
 /// The name of its program, cut to 15 bytes by the kernel.
 pub(crate) fn name_of(pid: u32) -> Option<String> {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
