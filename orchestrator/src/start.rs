@@ -156,7 +156,9 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
     };
     let authorizer = config.authorizer.map(Asking::new).transpose();
     let authorizer = authorizer.map_err(|error| {
-        Problem::new(ErrorCode::Internal, error.to_string(), "please report this")
+        let detail = format!("the external authoriser cannot be asked: {error}");
+        let todo = "Correct control.authz.ca_file, or ask one over plain HTTP on this machine.";
+        Problem::new(ErrorCode::InvalidValue, detail, todo)
     })?;
     let library = Library::new(config.catalogue_roots, config.home.join("inventory"), here);
     let shared = Shared::new(parts, settings, library, authorizer);

@@ -87,9 +87,16 @@ pub(super) const KEYS: &[Key] = &[
     Key {
         name: "control.authz.endpoint",
         default: "\"\"",
-        permitted: "http://HOST/PATH without user or password (for one that speaks TLS, put a proxy on this machine in front of it), or nothing",
+        permitted: "http://HOST/PATH or https://HOST/PATH without user or password, or nothing",
         meaning: "An external authoriser, which is asked who may ask, have texts made and approve in rooms, in place of control.may_ask and control.may_approve.",
         secret: true,
+    },
+    Key {
+        name: "control.authz.ca_file",
+        default: "\"\"",
+        permitted: "an absolute path of a file of certificates in PEM, or nothing",
+        meaning: "The authorities that its certificate may be from, with https; without it, those of the system.",
+        secret: false,
     },
     Key {
         name: "control.authz.fail_mode",

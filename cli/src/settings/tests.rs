@@ -313,7 +313,7 @@ fn an_external_authoriser_takes_the_place_of_the_roles() {
     assert_eq!(usual.control.authz.mode, AuthzMode::Builtin);
     let endpoint = "http://authz:8081/v0/authorize";
     let yaml = format!(
-        "may_approve: [\"chat:anna\"]\n  authz:\n    endpoint: {endpoint}\n    timeout_ms: 500\n    cache: 9\n    token_file: /etc/token"
+        "may_approve: [\"chat:anna\"]\n  authz:\n    endpoint: {endpoint}\n    timeout_ms: 500\n    cache: 9\n    token_file: /etc/token\n    ca_file: /etc/ca.pem"
     );
     let settings = read(&yaml).unwrap();
     let authz = &settings.control.authz;
@@ -325,17 +325,19 @@ fn an_external_authoriser_takes_the_place_of_the_roles() {
     assert_eq!(authorizer.timeout.as_millis(), 500);
     assert_eq!((authorizer.in_flight, authorizer.cached), (32, 9));
     assert_eq!(token_file, Some(PathBuf::from("/etc/token")));
+    assert_eq!(authorizer.ca_file, Some(PathBuf::from("/etc/ca.pem")));
     let open = format!("authz:\n    endpoint: {endpoint}\n    fail_mode: allow");
     assert_eq!(
         read(&open).unwrap().control.authz.fail_mode,
         FailMode::Allow
     );
     for (yaml, key) in [
-        ("endpoint: \"https://a/b\"", "endpoint"),
+        ("endpoint: \"ftp://a/b\"", "endpoint"),
         ("endpoint: \"http://u:hidden@a/b\"", "endpoint"),
         ("endpoint: here", "endpoint"),
         ("fail_mode: open", "fail_mode"),
         ("token_file: token", "token_file"),
+        ("ca_file: ca.pem", "ca_file"),
         ("timeout_ms: 0", "timeout_ms"),
         ("max_in_flight: 0", "max_in_flight"),
         ("cache: -1", "cache"),
