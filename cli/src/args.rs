@@ -37,7 +37,7 @@ pub use fleet::{Change, Fleet};
 pub use freeze::{Freeze, Thaw};
 pub use inventory::{Clear, Inventory, Trust};
 pub use man::Man;
-pub use plan::{Plan, ShowPlan};
+pub use plan::{Plan, ShowPlan, TryPlan};
 pub use replay::Replay;
 pub use request::{Ending, Request, Resolve, Retry, RetryNow};
 pub use run::{Ask, Run};

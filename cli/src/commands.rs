@@ -36,6 +36,7 @@ mod status;
 mod telling;
 mod through;
 mod trust;
+mod try_plan;
 mod undo;
 mod up;
 mod version;

@@ -133,7 +133,7 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
         },
         hostname: hostname(),
         user_home: user::home().unwrap_or_else(|| PathBuf::from("/")),
-        catalogue_roots: roots(home, settings),
+        catalogue_roots: roots(home.shipped_catalogue(), settings),
         control: settings.control.clone(),
         authorizer: authorizer(settings)?,
         lifecycles: RunPolicy {
@@ -181,10 +181,11 @@ fn authorizer(settings: &Settings) -> Result<Option<Authorizer>, Problem> {
     }))
 }
 
-fn roots(home: &Home, settings: &Settings) -> Vec<Root> {
+/// The catalogues in the order in which they are looked through; `shipped` is where the copy of the shipped one lies.
+pub fn roots(shipped: PathBuf, settings: &Settings) -> Vec<Root> {
     let shipped = Root {
         name: "shipped".to_owned(),
-        path: home.shipped_catalogue(),
+        path: shipped,
         trust: Trust::Shipped,
     };
     let added = settings.catalogue_folders.iter().map(|path| Root {

@@ -1,8 +1,8 @@
-//! `chiffon plan show`.
+//! `chiffon plan show`. Trying a sentence is left to `try_plan`.
 
 use chiffon_common::{Digest, ErrorCode, Plan, RequestId, api::RequestView};
 
-use super::{Context, read, sealed};
+use super::{Context, read, sealed, try_plan::try_plan};
 use crate::{
     args::{self, ShowPlan},
     client::Client,
@@ -16,7 +16,10 @@ use crate::{
 const TRIES: u32 = 3;
 
 pub async fn plan(context: &mut Context<'_>, args: &args::Plan) -> Result<Exit, Failure> {
-    let args::Plan::Show(args) = args;
+    let args = match args {
+        args::Plan::Show(args) => args,
+        args::Plan::Try(args) => return try_plan(context, args).await,
+    };
     match args.bytes {
         true => bytes(context, args).await,
         false => show(context, args).await,

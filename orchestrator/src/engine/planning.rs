@@ -122,7 +122,7 @@ impl Shared {
             What::Sentence(text) => loaded.planner.plan_with(text, &given, inventory),
         };
         match proposal {
-            Proposal::Ask(question) => Ok(RunEvent::AskedBack {
+            Proposal::Ask(question) | Proposal::Nothing(question) => Ok(RunEvent::AskedBack {
                 question: question.problem.detail.clone(),
                 wants: wants(&question),
                 nearest: question.nearest,
@@ -146,8 +146,11 @@ impl Shared {
         secrets: &[String],
     ) -> Result<Plan, Problem> {
         let mut steps: Vec<Step> = Vec::new();
+        // The last step of each that was proposed: itself, or the last check of its work.
+        let mut ends: Vec<StepNo> = Vec::new();
         for proposed in &planned.steps {
             let mut step = self.step_of(loaded, next_no(&steps), proposed)?;
+            step.depends_on = waits_for(&planned.steps, ends.len(), &ends);
             hide(&mut step, secrets);
             let entry = loaded.catalogue.find(proposed.entry.as_str())?;
             let known = secret_values(&step);
@@ -164,6 +167,7 @@ impl Shared {
                 hide(&mut step, &known);
                 steps.push(step);
             }
+            ends.push(next_no(&steps).saturating_sub(1));
         }
         let tier = steps
             .iter()
@@ -228,8 +232,10 @@ impl Shared {
             entry: entry.id.clone(),
             hosts: of.hosts.clone(),
             parameters,
+            after: Vec::new(),
         };
         let mut step = self.step_of(loaded, no, &proposed)?;
+        step.depends_on = no.checked_sub(1).into_iter().collect();
         step.title = format!("Check afterwards: {}", step.title);
         if let Some(within) = within.filter(|_| check.short) {
             step.timeout_seconds = within.saturating_add(CHECK_GRACE).min(step.timeout_seconds);
@@ -264,8 +270,7 @@ impl Shared {
             title: entry.title_with(&proposed.parameters),
             hosts: proposed.hosts.clone(),
             parameters: proposed.parameters.clone(),
-            // One after the other, as the sentence says them.
-            depends_on: no.checked_sub(1).into_iter().collect(),
+            depends_on: Vec::new(),
             tier: entry.tier.max(least_tier(inventory.fidelity)),
             fidelity: entry.preview.max(inventory.fidelity),
             fidelity_because: (!because.is_empty()).then(|| because.join("; ")),
@@ -278,6 +283,20 @@ impl Shared {
             verifies: None,
         })
     }
+}
+
+/// The steps that one waits for: those that the sentence names, and those before it on the same hosts, since a person
+/// says them in the order in which they are to happen.
+fn waits_for(steps: &[Proposed], at: usize, ends: &[StepNo]) -> Vec<StepNo> {
+    let Some(step) = steps.get(at) else {
+        return Vec::new();
+    };
+    let shares = |other: &Proposed| other.hosts.iter().any(|host| step.hosts.contains(host));
+    let before = steps.iter().zip(ends).enumerate();
+    before
+        .filter(|(n, (other, _))| step.after.contains(n) || shares(other))
+        .map(|(_, (_, end))| *end)
+        .collect()
 }
 
 /// What acts where Ansible runs is not run unasked, however little the entry itself does.

@@ -66,7 +66,11 @@ impl Shared {
         let (able, left) = with_a_way_back(changed, left, undoing, &titles)?;
         let backwards = able.iter().rev();
         let steps = backwards.map(|one| way_back(loaded, one, &titles));
-        let steps = steps.collect::<Result<Vec<_>, _>>()?;
+        let mut steps = steps.collect::<Result<Vec<_>, _>>()?;
+        // The last one first, each after the one before it.
+        for (at, step) in steps.iter_mut().enumerate() {
+            step.after = at.checked_sub(1).into_iter().collect();
+        }
         let mut because = format!("takes back request {id}: {}", in_words(&able));
         // What a person has to know first stands first.
         let mut said = self.changed_since(loaded, id, &able).await?;
@@ -362,6 +366,7 @@ fn way_back(loaded: &Loaded, one: &Changed<'_>, titles: &Titles) -> Result<Propo
         entry: undo.id.clone(),
         hosts: one.hosts.clone(),
         parameters,
+        after: Vec::new(),
     })
 }
 

@@ -128,7 +128,9 @@ pub(super) fn called(
     };
     let proposed = match planner.plan_call(&call, inventory) {
         Proposal::Plan(planned) => planned.steps.into_iter().next(),
-        Proposal::Ask(question) => return Err(question.problem.into()),
+        Proposal::Ask(question) | Proposal::Nothing(question) => {
+            return Err(question.problem.into());
+        }
     };
     let call = match proposed {
         Some(step) => EntryCall {

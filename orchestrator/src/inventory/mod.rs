@@ -84,6 +84,12 @@ impl Inventory {
         self.spoken.get(phrase)
     }
 
+    /// The same without regard to endings ("den Webservern") and to which word for a machine is used ("jellyfin box",
+    /// "Jellyfin-Rechner").
+    pub(crate) fn meant_loosely(&self, phrase: &str) -> Option<&[HostName]> {
+        self.spoken.loosely(phrase)
+    }
+
     /// How many words the longest name has.
     pub(crate) fn longest_name(&self) -> usize {
         self.spoken.longest()

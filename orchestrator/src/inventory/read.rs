@@ -48,6 +48,16 @@ impl Inventory {
         Self::assemble(written, keys, here).map_err(|fault| problem(&path, &fault))
     }
 
+    /// Reads a file by itself, wherever it lies: without pinned keys, so for looking things up only.
+    ///
+    /// # Errors
+    /// 5109 with file, line and what to do.
+    pub fn load_file(path: &Path, here: &Here) -> Result<Self, Problem> {
+        let text = read_text(path)?;
+        let written = read(&text).map_err(|fault| problem(path, &fault))?;
+        Self::assemble(written, HostKeys::default(), here).map_err(|fault| problem(path, &fault))
+    }
+
     fn assemble(written: Written, keys: HostKeys, here: &Here) -> Result<Self, Fault> {
         let merged = groups::merge(&written)?;
         let mut hosts = BTreeMap::new();

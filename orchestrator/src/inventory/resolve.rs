@@ -139,7 +139,7 @@ impl Host {
     }
 
     /// Where SSH reaches it; nothing where it is not reached by SSH.
-    fn address(&self) -> Result<Option<Address>, Problem> {
+    pub(super) fn address(&self) -> Result<Option<Address>, Problem> {
         let connection = self.var("ansible_connection").unwrap_or("ssh");
         let is_ssh = [
             "ssh",

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use chiffon_common::HostName;
 
 use super::Host;
+use crate::planner::is_machine_word;
 use crate::planner::text;
 
 /// Names of the machine itself, folded.
@@ -47,6 +48,12 @@ const HERE: [&str; 36] = [
     "ici",
 ];
 
+/// Words that tell nothing beside the word for a machine.
+const SMALL: [&str; 24] = [
+    "the", "this", "my", "our", "local", "that", "all", "every", "der", "die", "das", "dem", "den",
+    "diesem", "dieser", "mein", "meinem", "alle", "allen", "le", "la", "cette", "ce", "ma",
+];
+
 /// Whether a folded phrase means the machine itself.
 pub(crate) fn is_here(phrase: &str) -> bool {
     phrase == "localhost" || HERE.contains(&phrase)
@@ -56,6 +63,8 @@ pub(crate) fn is_here(phrase: &str) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Spoken {
     phrases: HashMap<String, Vec<HostName>>,
+    /// The same without regard to endings and to which word for a machine was used; nothing where two would be meant.
+    loose: HashMap<String, Option<Vec<HostName>>>,
     longest: usize,
 }
 
@@ -79,6 +88,11 @@ impl Spoken {
         for (group, hosts) in groups {
             spoken.add(group, hosts.clone());
             spoken.add(&group.replace(['_', '-'], " "), hosts.clone());
+        }
+        for host in hosts.values() {
+            if let Ok(Some(address)) = host.address() {
+                spoken.add(&address.name, vec![host.name.clone()]);
+            }
         }
         for (short, name) in short_names(hosts) {
             spoken.add(short, vec![name.clone()]);
@@ -114,7 +128,33 @@ impl Spoken {
             return;
         }
         self.longest = self.longest.max(words.len());
-        self.phrases.entry(words.join(" ")).or_insert(hosts);
+        let phrase = words.join(" ");
+        if let Some(loose) = loosely(&phrase) {
+            let known = self
+                .loose
+                .entry(loose)
+                .or_insert_with(|| Some(hosts.clone()));
+            if known.as_ref().is_some_and(|known| *known != hosts) {
+                *known = None;
+            }
+        }
+        self.phrases.entry(phrase).or_insert(hosts);
+    }
+
+    /// "den Webservern" is the group `webservers`, "der Jellyfin-Rechner" the "jellyfin box".
+    pub(super) fn loosely(&self, phrase: &str) -> Option<&[HostName]> {
+        let joined = || {
+            self.phrases
+                .get(&phrase.replace(' ', ""))
+                .map(Vec::as_slice)
+        };
+        let loose = loosely(phrase).and_then(|phrase| self.loose.get(&phrase));
+        match loose {
+            Some(found) => found.as_deref(),
+            // "The web servers" are the group `webservers`.
+            None if phrase.contains(' ') => joined(),
+            None => None,
+        }
     }
 
     pub(super) fn get(&self, phrase: &str) -> Option<&[HostName]> {
@@ -123,6 +163,33 @@ impl Spoken {
 
     pub(super) fn longest(&self) -> usize {
         self.longest
+    }
+}
+
+/// Nothing where only the word for a machine is left: "the server" is no name.
+fn loosely(phrase: &str) -> Option<String> {
+    let words = phrase
+        .split([' ', '-', '_'])
+        .filter(|word| !word.is_empty());
+    let mut says = false;
+    let words = words.map(|word| match is_machine_word(word) {
+        true => "machine",
+        false => {
+            says |= !SMALL.contains(&word);
+            without_ending(word)
+        }
+    });
+    let joined = words.collect::<Vec<_>>().join(" ");
+    says.then_some(joined)
+}
+
+/// Without the ending of a plural or of a case, where enough of the word is left.
+fn without_ending(word: &str) -> &str {
+    let is_plain = word.len() > 5 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    let mut endings = ["en", "n", "s"].iter();
+    match endings.find_map(|ending| word.strip_suffix(ending)) {
+        Some(stem) if is_plain => stem,
+        _ => word,
     }
 }
 

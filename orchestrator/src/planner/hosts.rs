@@ -1,221 +1,323 @@
-//! Finding hosts in a sentence: names, nicknames and groups of the inventory, and words that stand where a
-//! host would stand but are none.
+//! Finding hosts in a sentence: names, nicknames, groups and addresses of the inventory, "all of them", and those that are
+//! left out. What stands where a host would stand without being one is left to the matching.
 
 use std::collections::BTreeSet;
 
 use chiffon_common::HostName;
 
 use super::{
-    index::Index,
-    lexicon,
     sentence::{Shape, Token},
+    words::{self, Kind, Language},
 };
 use crate::inventory::Inventory;
 
-/// Comparing with every host of a large inventory would cost more than the hint is worth.
-const MOST_COMPARED: usize = 500;
+/// Words between a host and what happens to it.
+const PREPOSITIONS: &str = " on auf sur at to onto of von from vom in im dans for fur pour du de des d' chez aus unter zu zum aufs within inside ";
+const ARTICLES: &str = " the der die das dem den le la les l' my mein meinem meinen meine mon ma mes our unser unserem just only nur \
+    ce cette diesem both deux seulement ";
+const JOINERS: &str = " and und et or oder ou plus sowie & ";
+/// Whoever comes after is left out.
+const EXCEPT: &str =
+    " except excluding ausser ausgenommen sauf excepte but not nicht pas minus without ohne sans ";
+const SMALL: &str = " for but aber mais sondern et und and jedoch nur everything anything ";
 
-/// What a sentence says about where.
-#[derive(Debug, Default)]
-pub(super) struct Mentions {
-    /// The hosts it names, each once.
+/// Hosts that a sentence names in one place.
+#[derive(Debug, Clone)]
+pub(super) struct Mention {
+    /// The tokens that say it, prepositions and "all" included.
+    pub(super) from: usize,
+    pub(super) to: usize,
+    /// The tokens of the name itself.
+    pub(super) name: (usize, usize),
     pub(super) hosts: BTreeSet<HostName>,
-    /// Which tokens named them, prepositions included: they say nothing about what.
-    pub(super) spent: Vec<bool>,
-    /// Which tokens stand where a host would stand, without being a known one.
-    pub(super) host_like: Vec<bool>,
+    /// Whether a preposition says that it is the place, not the thing itself.
+    pub(super) is_place: bool,
+    /// Whether it says where not.
+    pub(super) is_excluded: bool,
+    /// Whether it names exactly one host, in one word, by itself.
+    pub(super) is_word: bool,
 }
 
-impl Mentions {
-    /// Where it is to be done was asked and answered: what the sentence says about it counts no more.
-    pub(super) fn answered(&mut self, hosts: &[HostName]) {
-        if hosts.is_empty() {
-            return;
-        }
-        self.hosts = hosts.iter().cloned().collect();
-        for (spent, host_like) in self.spent.iter_mut().zip(&mut self.host_like) {
-            *spent |= std::mem::take(host_like);
-        }
-    }
+fn is_in(list: &str, word: &str) -> bool {
+    let mut words = list.split(' ');
+    !word.is_empty() && words.any(|known| known == word)
 }
 
-struct Mention {
-    from: usize,
-    to: usize,
-    marked: bool,
-    hosts: Vec<HostName>,
+pub(super) fn is_preposition(word: &str) -> bool {
+    is_in(" on auf sur at onto from von vom to of ", word)
 }
 
-/// Where a sentence wants something done.
-pub(super) fn mentions(tokens: &[Token<'_>], index: &Index, inventory: &Inventory) -> Mentions {
-    let mut found = find(tokens, inventory);
-    // "install docker on docker": where a preposition marks the host, an unmarked name is something else.
-    if found.iter().any(|mention| mention.marked) {
-        found.retain(|mention| mention.marked);
-    }
-    let mut mentions = Mentions {
-        spent: vec![false; tokens.len()],
-        host_like: vec![false; tokens.len()],
-        ..Mentions::default()
-    };
-    for mention in found {
-        mentions.hosts.extend(mention.hosts);
-        mentions.spent[mention.from..mention.to].fill(true);
-    }
-    for at in 0..tokens.len() {
-        mentions.host_like[at] = !mentions.spent[at]
-            && (is_host_like(tokens, at)
-                || is_misspelt(&tokens[at], inventory)
-                || stands_for_host(tokens, at, index));
-    }
-    mentions
+pub(super) fn is_article(word: &str) -> bool {
+    is_in(ARTICLES, word)
 }
 
-fn find(tokens: &[Token<'_>], inventory: &Inventory) -> Vec<Mention> {
+/// Whether the word before a word for a machine says that it is a machine of this fleet.
+pub(super) fn leads_to_machine(word: &str) -> bool {
+    is_article(word)
+        || is_in(
+            " whole entire ganze ganzen komplette gesamte gesamten ",
+            word,
+        )
+}
+
+/// Where a sentence names hosts, in its order.
+pub(super) fn mentions(
+    tokens: &[Token<'_>],
+    inventory: &Inventory,
+    language: Option<Language>,
+) -> Vec<Mention> {
     let mut found: Vec<Mention> = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
-        let Some((len, hosts)) = longest(&tokens[at..], inventory) else {
+        let least = found.last().map_or(0, |last| last.to);
+        let Some((len, hosts, is_exact)) = longest(&tokens[at..], inventory, language) else {
             at += 1;
             continue;
         };
-        let preposition = before(tokens, at);
-        let joined = found
-            .last()
-            .is_some_and(|last| last.marked && joins(tokens, last.to, at));
-        found.push(Mention {
-            from: match (preposition, found.last()) {
-                (Some(from), _) => from,
-                (None, Some(last)) if joined => last.to,
-                _ => at,
-            },
+        let mut mention = Mention {
+            from: at,
             to: at + len,
-            marked: preposition.is_some() || joined,
-            hosts: hosts.to_vec(),
-        });
-        at += len;
+            name: (at, at + len),
+            is_word: len == 1 && hosts.len() == 1 && is_exact,
+            hosts: hosts.iter().cloned().collect(),
+            is_place: false,
+            is_excluded: false,
+        };
+        reach_out(&mut mention, tokens, least, language);
+        at = mention.to;
+        if let Some(last) = found.last_mut() {
+            // "all hosts in the homelab" are those of the homelab.
+            let is_within =
+                last.to == mention.from && is_everything(last, inventory) && mention.is_place;
+            if is_within {
+                last.hosts = mention.hosts;
+                last.to = mention.to;
+                continue;
+            }
+            if !mention.is_excluded && joins(tokens, last.to, mention.from) {
+                mention.is_excluded = last.is_excluded;
+                mention.is_place |= last.is_place;
+                mention.from = last.to;
+            }
+        }
+        found.push(mention);
     }
     found
 }
 
-/// The longest name that begins here.
-fn longest<'i>(tokens: &[Token<'_>], inventory: &'i Inventory) -> Option<(usize, &'i [HostName])> {
-    let is_word = |token: &&Token<'_>| token.shape == Shape::Word;
+fn is_everything(mention: &Mention, inventory: &Inventory) -> bool {
+    mention.hosts.len() == inventory.hosts().count() && !mention.is_excluded
+}
+
+/// The longest name that begins here: how many words, whom it means, and whether it is written exactly so.
+fn longest(
+    tokens: &[Token<'_>],
+    inventory: &Inventory,
+    language: Option<Language>,
+) -> Option<(usize, Vec<HostName>, bool)> {
     let most = tokens
         .iter()
-        .take(inventory.longest_name())
-        .take_while(is_word)
+        .take(inventory.longest_name().max(4))
+        .take_while(|token| token.shape == Shape::Word)
         .count();
-    (1..=most).rev().find_map(|len| {
-        let words: Vec<&str> = tokens[..len]
-            .iter()
-            .map(|token| token.folded.as_str())
-            .collect();
-        let phrase = words.join(" ");
-        let hosts = inventory
+    // Nothing is called across a comma.
+    let inner = tokens[..most]
+        .iter()
+        .position(Token::ends_part)
+        .map_or(most, |at| at + 1);
+    let words: Vec<&str> = tokens[..inner]
+        .iter()
+        .map(|token| token.folded.as_str())
+        .collect();
+    // "Here is a file" and the French word for yesterday name no machine.
+    let is_elsewhere = match words.first() {
+        Some(&"here") => matches!(words.get(1), Some(&"is" | &"are")),
+        Some(&"hier") => language == Some(Language::French) || words.get(1) == Some(&"steht"),
+        _ => false,
+    };
+    if is_elsewhere {
+        return None;
+    }
+    for len in (1..=inner).rev() {
+        let phrase = words[..len].join(" ");
+        let exact = inventory
             .meant(&phrase)
-            .or_else(|| inventory.meant(phrase.strip_suffix("'s")?))?;
-        Some((len, hosts))
+            .or_else(|| inventory.meant(phrase.strip_suffix("'s")?));
+        if let Some(hosts) = exact {
+            return Some((len, hosts.to_vec(), true));
+        }
+        if let Some(hosts) = inventory.meant_loosely(&phrase) {
+            return Some((len, hosts.to_vec(), false));
+        }
+    }
+    everything(&words).map(|len| {
+        let all = inventory.hosts().map(|host| host.name.clone()).collect();
+        (len, all, false)
     })
 }
 
-/// Where the preposition stands that belongs to the token here, across articles.
-pub(super) fn before(tokens: &[Token<'_>], at: usize) -> Option<usize> {
-    let mut from = at;
-    while from > 0 && tokens[from - 1].shape == Shape::Word {
-        from -= 1;
-        let word = tokens[from].folded.as_str();
-        if lexicon::is_host_preposition(word) {
-            return Some(from);
-        }
-        if !lexicon::is_article(word) {
-            return None;
-        }
+/// "every single host", "everywhere", "alle meine Server".
+fn everything(words: &[&str]) -> Option<usize> {
+    if matches!(words.first(), Some(&("everywhere" | "uberall" | "partout"))) {
+        return Some(1);
     }
-    None
+    let is_all = |word: &str| {
+        matches!(
+            word,
+            "all"
+                | "every"
+                | "each"
+                | "alle"
+                | "allen"
+                | "tous"
+                | "toutes"
+                | "jedem"
+                | "jeder"
+                | "jeden"
+                | "aller"
+        )
+    };
+    words.first().filter(|word| is_all(word))?;
+    let between = words[1..]
+        .iter()
+        .take_while(|word| is_article(word) || matches!(**word, "of" | "single"))
+        .count();
+    let noun = words.get(1 + between)?;
+    is_machine(noun).then_some(between + 2)
+}
+
+pub(crate) fn is_machine(word: &str) -> bool {
+    words::meaning(word, None).is_some_and(|meaning| meaning.name == "machine")
+}
+
+/// Takes in what belongs to a name: "all", articles, the preposition, "except" on the left; "hosts" on the right.
+fn reach_out(
+    mention: &mut Mention,
+    tokens: &[Token<'_>],
+    least: usize,
+    language: Option<Language>,
+) {
+    if let Some(next) = tokens.get(mention.to)
+        && !tokens[mention.to - 1].ends_part()
+        && next.shape == Shape::Word
+        && (is_machine(&next.folded) || matches!(next.folded.as_str(), "group" | "gruppe"))
+    {
+        mention.to += 1;
+        mention.is_word = false;
+    }
+    let word = |at: usize| match tokens.get(at) {
+        Some(token) if token.shape == Shape::Word && !token.ends_part() => token.folded.as_str(),
+        _ => "",
+    };
+    let is_all =
+        |word: &str| words::meaning(word, language).is_some_and(|meaning| meaning.name == "all");
+    let mut from = mention.from;
+    let mut taken = mention.from;
+    let mut has_preposition = false;
+    while from > least {
+        let before = word(from - 1);
+        // "Bevor du nas neu startest" speaks to somebody.
+        let is_you = before == "du" && language == Some(Language::German);
+        if is_in(PREPOSITIONS, before) && !is_you && !has_preposition {
+            has_preposition = true;
+            mention.is_place = true;
+            taken = from - 1;
+        } else if is_all(before)
+            || has_preposition && is_in(" everything anything alles tout ", before)
+        {
+            taken = from - 1;
+            // "Reboot everything in the homelab" is said of the machines.
+            mention.is_place &= !has_preposition;
+        } else if is_machine(before)
+            && from > least + 1
+            && (is_all(word(from - 2)) || is_article(word(from - 2)))
+        {
+            // "the host nas", "die Maschine tower", "all hosts in".
+            taken = from - 1;
+        } else if !is_article(before) {
+            break;
+        }
+        from -= 1;
+    }
+    // "the server web1" without a preposition, "le serveur web1".
+    if taken == mention.from && from > least && is_machine(word(from - 1)) {
+        taken = from - 1;
+        from -= 1;
+    }
+    mention.from = taken;
+    if let Some(start) = excluded(&word, from, least) {
+        mention.is_excluded = true;
+        mention.from = start;
+    }
+}
+
+/// Where the words begin that leave out what follows.
+fn excluded<'t>(word: &impl Fn(usize) -> &'t str, from: usize, least: usize) -> Option<usize> {
+    let before = |n: usize| {
+        if from >= least + n {
+            word(from - n)
+        } else {
+            ""
+        }
+    };
+    let phrase = (before(2), before(1));
+    let two = matches!(
+        phrase,
+        ("apart", "from")
+            | ("other", "than")
+            | ("bis", "auf")
+            | ("a", "part")
+            | ("except", "for")
+            | ("but", "not")
+            | ("but", "for")
+            | ("aber", "nicht")
+            | ("mais", "pas")
+            | ("nur", "nicht")
+    ) || (before(1) == "apart" || before(1) == "bis" || before(1) == "part");
+    let one = is_in(EXCEPT, before(1));
+    if !two && !one {
+        return None;
+    }
+    // "not web1 but web2" does not leave out web2; "everything but web2" does.
+    if before(1) == "but"
+        && !matches!(
+            before(2),
+            "everything" | "everywhere" | "all" | "anything" | "hosts" | "host" | "machines"
+        )
+    {
+        return None;
+    }
+    let mut start = from - 1;
+    while start > least
+        && (is_in(EXCEPT, word(start - 1))
+            || is_in(SMALL, word(start - 1))
+            || matches!(word(start - 1), "apart" | "other" | "a"))
+    {
+        start -= 1;
+    }
+    Some(start)
 }
 
 /// Whether what stands between two names only joins them: a comma, "and", an article.
 fn joins(tokens: &[Token<'_>], from: usize, to: usize) -> bool {
     let between = &tokens[from..to];
-    let after_comma = from > 0 && tokens[from - 1].comma;
-    let joined = between
-        .iter()
-        .any(|token| lexicon::is_joiner(&token.folded));
-    let is_small =
-        |token: &Token<'_>| lexicon::is_joiner(&token.folded) || lexicon::is_article(&token.folded);
-    (after_comma || joined) && between.iter().all(is_small)
+    let after_comma = from > 0 && tokens[from - 1].after == Some(',');
+    let joined = between.iter().any(|token| is_in(JOINERS, &token.folded));
+    (after_comma || joined)
+        && between
+            .iter()
+            .all(|token| is_in(JOINERS, &token.folded) || is_article(&token.folded))
+        && between.len() <= 3
 }
 
-/// Whether the word is one slip away from the name of a host.
-fn is_misspelt(token: &Token<'_>, inventory: &Inventory) -> bool {
-    let word = token.folded.as_str();
-    let is_name =
-        token.shape == Shape::Word && lexicon::class(&token.canonical) == lexicon::Class::Content;
-    is_name
-        && word.len() >= 3
-        && inventory.hosts().take(MOST_COMPARED).any(|host| {
-            let name = host.name.as_str();
-            name.len() >= 3
-                && name.len().abs_diff(word.len()) <= 1
-                && strsim::osa_distance(name, word) == 1
-        })
-}
-
-/// Whether the word stands where an example names a host: "ping toaster", "is toaster up".
-fn stands_for_host(tokens: &[Token<'_>], at: usize, index: &Index) -> bool {
-    if !could_be_host(&tokens[at], index) {
-        return false;
-    }
-    let matters = |token: &&Token<'_>| {
-        token.shape != Shape::Word
-            || lexicon::class(&token.canonical) != lexicon::Class::Stop
-                && !could_be_host(token, index)
-    };
-    let before = tokens[..at].iter().rev().find(matters);
-    let after = tokens[at + 1..].iter().find(matters);
-    let is = |token: Option<&Token<'_>>, wanted: &Option<String>| match wanted {
-        Some(wanted) => token.is_some_and(|token| token.canonical == *wanted),
-        None => true,
-    };
-    let mut places = index.host_places.iter();
-    places.any(|place| is(before, &place.before) && is(after, &place.after))
-}
-
-/// A word that no entry knows, that has no part in grammar, and that a host could be called.
-fn could_be_host(token: &Token<'_>, index: &Index) -> bool {
-    let word = token.folded.as_str();
+/// Whether a word could be the name of a host that nobody knows.
+pub(super) fn could_be_name(token: &Token<'_>) -> bool {
+    let has_letter_or_dot = token
+        .folded
+        .contains(|c: char| c.is_ascii_alphabetic() || c == '.');
     token.shape == Shape::Word
-        && lexicon::class(&token.canonical) == lexicon::Class::Content
-        && !index.knows(&token.canonical)
-        && !lexicon::is_machine(&token.canonical)
-        && !lexicon::is_change(&token.canonical)
-        && !lexicon::is_elsewhen(word)
-        && !lexicon::is_question(word)
-        && !lexicon::is_negation(word)
-        && !lexicon::is_pronoun(word)
-        && !lexicon::begins_statement(word)
-        && !lexicon::is_wish(word)
-        && !lexicon::is_polite(word)
-        && word.parse::<HostName>().is_ok()
-}
-
-/// Whether the word means a machine, and no preposition says that it is only the place.
-pub(super) fn is_machine_itself(tokens: &[Token<'_>], at: usize) -> bool {
-    let is_place = |token: &Token<'_>| lexicon::is_host_preposition(&token.folded);
-    tokens[at].shape == Shape::Word
-        && lexicon::is_machine(&tokens[at].canonical)
-        && !tokens[at.saturating_sub(3)..at].iter().any(is_place)
-}
-
-fn is_host_like(tokens: &[Token<'_>], at: usize) -> bool {
-    let token = &tokens[at];
-    let is_last = tokens
-        .get(at + 1)
-        .is_none_or(|next| token.comma || lexicon::class(&next.canonical) == lexicon::Class::Stop);
-    token.shape == Shape::Word
-        && lexicon::class(&token.canonical) == lexicon::Class::Content
+        && has_letter_or_dot
         && token.folded.parse::<HostName>().is_ok()
-        && is_last
-        && before(tokens, at).is_some()
+        && words::meaning(&token.folded, None)
+            .is_none_or(|meaning| matches!(meaning.kind, Kind::Noun))
 }

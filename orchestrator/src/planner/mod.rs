@@ -4,21 +4,31 @@
 //! and approvals are left to the engine, and whether the values fit to `Entry::check`. Where it is not
 //! sure, it asks: a wrong question costs a moment, a wrong change a machine.
 
-mod align;
 mod answer;
-mod bag;
-mod complete;
+mod calendar;
+mod clause;
 mod explicit;
+mod fit;
 mod hosts;
 mod index;
-mod lexicon;
-mod mood;
+mod naming;
+mod place;
 mod propose;
+mod read;
 mod sentence;
+mod slots;
+mod statement;
+mod step;
 mod suggest;
 pub(crate) mod text;
-pub(crate) use explicit::written as explicit_form;
+mod tried;
 mod value;
+mod when;
+mod words;
+
+pub(crate) use explicit::written as explicit_form;
+pub(crate) use hosts::is_machine as is_machine_word;
+pub use tried::{Tried, TriedQuestion, TriedStep};
 
 #[cfg(test)]
 mod tests;
@@ -35,8 +45,11 @@ use crate::{catalogue::Catalogue, inventory::Inventory};
 pub enum Proposal {
     /// What would be done.
     Plan(Planned),
-    /// A question; nothing is done.
+    /// A question, whose answer goes on with it; nothing is done.
     Ask(Question),
+    /// Nothing is to be done: no entry does it, or the words ask for nothing. What is said of it is in the form of a
+    /// question, since another sentence may follow.
+    Nothing(Question),
 }
 
 /// What would be done.
@@ -59,6 +72,8 @@ pub struct Proposed {
     pub hosts: Vec<HostName>,
     /// Checked against the entry's declaration.
     pub parameters: Parameters,
+    /// Positions of the steps that it waits for, because the sentence says so; each lower than its own.
+    pub after: Vec<usize>,
 }
 
 /// What the planner asks back.
@@ -110,13 +125,13 @@ impl Planner {
     /// What a sentence asks for, with what was said to the questions about it.
     pub fn plan_with(&self, sentence: &str, given: &Given, inventory: &Inventory) -> Proposal {
         let proposed = propose::propose(self, sentence, given, inventory);
-        proposed.map_or_else(|question| Proposal::Ask(*question), Proposal::Plan)
+        proposed.map_or_else(|refusal| Proposal::from(*refusal), Proposal::Plan)
     }
 
     /// What an entry that was named, with hosts and parameters, comes to: no sentence has to be understood.
     pub fn plan_call(&self, call: &EntryCall, inventory: &Inventory) -> Proposal {
         let proposed = propose::called(self, call, inventory);
-        proposed.map_or_else(|question| Proposal::Ask(*question), Proposal::Plan)
+        proposed.map_or_else(|refusal| Proposal::from(*refusal), Proposal::Plan)
     }
 
     /// What an answer in own words comes to.

@@ -1,46 +1,33 @@
-//! From a sentence to a proposal: the steps in their order, each of which may end in a question.
+//! From a sentence to a proposal: read it, cut it into clauses, find for each what is meant and where, and put the steps in
+//! order. Each stage may end in a question, or in the honest word that nothing is to be done.
 
-use chiffon_common::{
-    EntryCall, ErrorCode, HostName, Parameters, Problem, Tier, api::Nearest, visible,
-};
+use chiffon_common::{EntryCall, ErrorCode, HostName, Parameters, Problem, api::Nearest};
 
 use super::{
-    Given, Planned, Planner, Proposed, Question,
-    align::{self, Fit, Words},
-    complete,
+    Given, Planned, Planner, Proposal, Proposed, Question,
+    clause::clauses,
     explicit::{self, Explicit},
-    hosts::{self, Mentions},
-    lexicon,
-    mood::{self, Mood},
-    sentence::{self, Shape, Token},
-    suggest,
+    read, step, suggest,
 };
 use crate::{catalogue::Entry, inventory::Inventory};
 
-/// From here on a report is what was asked for.
-const SURE_OF_REPORT: f32 = 0.52;
-/// From here on a change is what was asked for.
-const SURE_OF_CHANGE: f32 = 0.72;
-/// Two entries closer than this are asked about.
-const MARGIN: f32 = 0.08;
-const NEAREST_SHOWN: usize = 3;
+pub(super) type Asked<T> = Result<T, Box<Refusal>>;
 
-pub(super) type Asked<T> = Result<T, Box<Question>>;
-
-/// The best entry and what runs it up.
-struct Best<'p> {
-    entry: &'p Entry,
-    fit: Fit,
+/// A question, or the word that nothing is to be done.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    Ask(Question),
+    Nothing(Question),
 }
 
-/// What a question about an entry says beside itself.
-pub(super) struct Answer {
-    pub(super) how_to_say: String,
-    pub(super) nearest: Vec<Nearest>,
+impl From<Refusal> for Proposal {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Ask(question) => Self::Ask(question),
+            Refusal::Nothing(question) => Self::Nothing(question),
+        }
+    }
 }
-
-/// What suggestions are made from.
-type Known<'k> = (&'k Planner, &'k Inventory);
 
 pub(super) fn propose(
     planner: &Planner,
@@ -53,71 +40,67 @@ pub(super) fn propose(
     {
         return planned;
     }
-    let Some(mut tokens) = sentence::tokens(sentence) else {
-        return Err(nothing(
-            (planner, inventory),
-            &[],
-            "that is too long for one request; say it in a sentence, with longer texts in quotes",
-        ));
+    let known = step::Known {
+        planner,
+        inventory,
+        given,
     };
-    correct(planner, &mut tokens);
-    let mut mentions = hosts::mentions(&tokens, &planner.index, inventory);
-    mentions.answered(&given.hosts);
-    let words = words(sentence, &tokens, &mentions);
-    let ranked = rank(planner, &words);
-    let best = choose((planner, inventory), &ranked)?;
-    let answer = Answer {
-        how_to_say: suggest::how_to_say(best.entry, &planner.index, inventory),
-        nearest: nearest((planner, inventory), &ranked),
+    let Some(read) = read::read(sentence, &planner.index, inventory) else {
+        let detail =
+            "that is too long for one request; say it in a sentence, with longer texts in quotes";
+        return Err(known.nothing(&[], detail));
     };
-    judge_mood(sentence, &tokens, best, &answer)?;
-    let parameters =
-        complete::parameters(best.entry, &best.fit, &words, inventory, &answer, given)?;
-    let nearest = answer.nearest;
-    let hosts = where_to(&mentions, inventory, best.entry, &nearest)?;
-    let parameters = checked(best.entry, &parameters, &nearest)?;
-    Ok(Planned {
-        confidence: confidence(best.fit.score),
-        because: because(best, &hosts),
-        steps: vec![Proposed {
-            entry: best.entry.id.clone(),
-            hosts,
-            parameters,
-        }],
-    })
+    let clauses = clauses(&read, &planner.index);
+    step::planned(&known, &read, &clauses)
 }
 
 /// An entry that was named: the catalogue and the inventory may have changed since.
 pub(super) fn called(planner: &Planner, call: &EntryCall, inventory: &Inventory) -> Asked<Planned> {
-    let asked = |problem: Problem| {
-        Box::new(Question {
-            problem,
-            nearest: Vec::new(),
-            missing: Vec::new(),
-            about: None,
-        })
-    };
     let entry = planner
         .catalogue
         .find_asked(call.entry.as_str())
         .map_err(asked)?;
-    let mut mentions = Mentions::default();
+    let mut named: Vec<HostName> = Vec::new();
     for host in &call.hosts {
         let meant = inventory.meant(host.as_str());
         let hosts = meant.ok_or_else(|| asked(inventory.unknown_host(host.as_str())))?;
-        mentions.hosts.extend(hosts.iter().cloned());
+        named.extend(hosts.iter().cloned());
     }
     let parameters = checked(entry, &call.parameters, &[])?;
-    let hosts = where_to(&mentions, inventory, entry, &[])?;
-    Ok(Planned {
+    let hosts = where_to(named, inventory, entry, &[])?;
+    Ok(exactly(
+        entry,
+        hosts,
+        parameters,
+        format!("{} was named", entry.id),
+    ))
+}
+
+fn asked(problem: Problem) -> Box<Refusal> {
+    Box::new(Refusal::Ask(Question {
+        problem,
+        nearest: Vec::new(),
+        missing: Vec::new(),
+        about: None,
+    }))
+}
+
+fn exactly(
+    entry: &Entry,
+    hosts: Vec<HostName>,
+    parameters: Parameters,
+    because: String,
+) -> Planned {
+    Planned {
         confidence: 100,
-        because: format!("{} was named", entry.id),
+        because,
         steps: vec![Proposed {
             entry: entry.id.clone(),
             hosts,
             parameters,
+            after: Vec::new(),
         }],
-    })
+    }
 }
 
 /// The explicit form; nothing where the first word is an ordinary one.
@@ -127,14 +110,6 @@ fn explicitly(
     given: &Given,
     inventory: &Inventory,
 ) -> Option<Asked<Planned>> {
-    let asked = |problem: Problem| {
-        Box::new(Question {
-            problem,
-            nearest: Vec::new(),
-            missing: Vec::new(),
-            about: None,
-        })
-    };
     let mut form = match read {
         Ok(form) => form,
         Err(problem) => return Some(Err(asked(problem))),
@@ -145,157 +120,40 @@ fn explicitly(
     };
     form.parameters.extend(given.parameters.clone());
     // "ping on this machine" is a sentence.
-    let mut mentions = Mentions::default();
-    if !given.hosts.is_empty() {
+    let mut named = given.hosts.clone();
+    if !named.is_empty() {
         form.hosts.clear();
-        mentions.answered(&given.hosts);
     }
     for name in &form.hosts {
         match inventory.meant(&super::text::fold(name)) {
-            Some(hosts) => mentions.hosts.extend(hosts.iter().cloned()),
+            Some(hosts) => named.extend(hosts.iter().cloned()),
             None if form.parameters.is_empty() && form.hosts.len() > 1 => return None,
             None => return Some(Err(asked(inventory.unknown_host(name)))),
         }
     }
     let planned = checked(entry, &form.parameters, &[]).and_then(|parameters| {
-        let hosts = where_to(&mentions, inventory, entry, &[])?;
-        Ok(Planned {
-            confidence: 100,
-            because: format!("the explicit form of {}", entry.id),
-            steps: vec![Proposed {
-                entry: entry.id.clone(),
-                hosts,
-                parameters,
-            }],
-        })
+        let hosts = where_to(named, inventory, entry, &[])?;
+        Ok(exactly(
+            entry,
+            hosts,
+            parameters,
+            format!("the explicit form of {}", entry.id),
+        ))
     });
     Some(planned)
 }
 
-/// A word with one slip that only one letter keeps from a word of the catalogue is that word.
-fn correct(planner: &Planner, tokens: &mut [Token<'_>]) {
-    for token in tokens.iter_mut().filter(|token| token.shape == Shape::Word) {
-        let is_content = lexicon::class(&token.canonical) == lexicon::Class::Content;
-        if is_content && token.canonical.len() >= 5 && !planner.index.knows(&token.canonical) {
-            let meant = planner
-                .index
-                .one_slip_away(&token.canonical)
-                .map(str::to_owned);
-            token.canonical = meant.unwrap_or(std::mem::take(&mut token.canonical));
-        }
-    }
-}
-
-fn words<'s, 't>(sentence: &'s str, tokens: &'s [Token<'t>], mentions: &Mentions) -> Words<'s, 't> {
-    let mut words = Words {
-        sentence,
-        tokens: Vec::new(),
-        host_like: Vec::new(),
-        after_preposition: Vec::new(),
-        of_machine: false,
-    };
-    for (at, token) in tokens.iter().enumerate() {
-        words.of_machine |= hosts::is_machine_itself(tokens, at);
-        if !mentions.spent[at] {
-            words.tokens.push(token);
-            words.host_like.push(mentions.host_like[at]);
-            words
-                .after_preposition
-                .push(hosts::before(tokens, at).is_some());
-        }
-    }
-    words
-}
-
-/// The entries that share words with the sentence, best first.
-fn rank<'p>(planner: &'p Planner, words: &Words<'_, '_>) -> Vec<Best<'p>> {
-    let plain = words
-        .tokens
-        .iter()
-        .filter(|token| token.shape == Shape::Word);
-    let candidates = planner
-        .index
-        .candidates(plain.map(|token| token.canonical.as_str()));
-    let fitted = candidates.into_iter().filter_map(|(at, _)| {
-        let indexed = &planner.index.entries[at];
-        let entry = planner.catalogue.get(&indexed.id)?;
-        Some(Best {
-            entry,
-            fit: align::fit(words, entry, indexed, &planner.index),
-        })
-    });
-    let mut ranked: Vec<Best<'p>> = fitted.collect();
-    ranked.sort_by(|a, b| b.fit.score.total_cmp(&a.fit.score));
-    ranked
-}
-
-fn choose<'r, 'p>(known: Known<'_>, ranked: &'r [Best<'p>]) -> Asked<&'r Best<'p>> {
-    let unsure = "I do not know what to do with that; nothing in the catalogue fits it well enough";
-    let Some(best) = ranked.first() else {
-        return Err(nothing(known, &[], unsure));
-    };
-    let enough = match best.entry.tier {
-        Tier::Zero => SURE_OF_REPORT,
-        _ => SURE_OF_CHANGE,
-    };
-    if best.fit.score < enough {
-        return Err(nothing(known, ranked, unsure));
-    }
-    match ranked.get(1) {
-        Some(second) if best.fit.score - second.fit.score < MARGIN => {
-            let question = format!(
-                "that could be {} or {}; which one?",
-                best.entry.id, second.entry.id
-            );
-            Err(nothing(known, ranked, &question))
-        }
-        _ => Ok(best),
-    }
-}
-
-fn judge_mood(sentence: &str, tokens: &[Token<'_>], best: &Best<'_>, answer: &Answer) -> Asked<()> {
-    let mood = mood::mood(sentence, tokens);
-    let is_question = mood::is_question(sentence, tokens);
-    let refusal = if best.entry.tier == Tier::Zero {
-        let first = tokens.first().map_or("", |token| token.canonical.as_str());
-        let asks_change = lexicon::is_change(first) && !tokens[0].folded.ends_with("updates");
-        match mood {
-            Mood::Negated if !is_question => "that says what is not to be done, so nothing is done",
-            Mood::Several => "one thing at a time, please: what first?",
-            _ if asks_change && !is_question => {
-                "that asks for a change which no entry makes; there is only a report that is near to it"
-            }
-            _ => return Ok(()),
-        }
-    } else {
-        match mood {
-            Mood::Request => return Ok(()),
-            Mood::Negated => "that says what is not to be done, so nothing is done",
-            Mood::Talk => {
-                "that is a question or a story, so nothing is changed; say it as a request if it is one"
-            }
-            Mood::Elsewhen => {
-                "that names a condition or another time, which comes later; say it as a request for now if it is one"
-            }
-            Mood::Several => "one thing at a time, please: what first?",
-        }
-    };
-    Err(ask(
-        ErrorCode::NothingMatches,
-        refusal,
-        &answer.how_to_say,
-        &answer.nearest,
-    ))
-}
-
-fn where_to(
-    mentions: &Mentions,
+/// The hosts, sorted, each once; the only one where there is one; a question otherwise.
+pub(super) fn where_to(
+    mut named: Vec<HostName>,
     inventory: &Inventory,
     entry: &Entry,
     nearest: &[Nearest],
 ) -> Asked<Vec<HostName>> {
-    if !mentions.hosts.is_empty() {
-        return Ok(mentions.hosts.iter().cloned().collect());
+    if !named.is_empty() {
+        named.sort();
+        named.dedup();
+        return Ok(named);
     }
     let mut all = inventory.hosts().map(|host| host.name.clone());
     match (all.next(), all.next()) {
@@ -324,7 +182,8 @@ fn where_to(
     }
 }
 
-fn checked(entry: &Entry, given: &Parameters, nearest: &[Nearest]) -> Asked<Parameters> {
+/// The parameters as the entry's declaration permits them.
+pub(super) fn checked(entry: &Entry, given: &Parameters, nearest: &[Nearest]) -> Asked<Parameters> {
     entry.check(given).map_err(|problems| {
         let missing = wanted(entry, given, &problems);
         let mut problems = problems.into_iter();
@@ -336,12 +195,12 @@ fn checked(entry: &Entry, given: &Parameters, nearest: &[Nearest]) -> Asked<Para
             problem.detail = format!("{}; {}", problem.detail, more.detail);
             problem.errors.extend(more.errors);
         }
-        Box::new(Question {
+        Box::new(Refusal::Ask(Question {
             problem,
             nearest: nearest.to_vec(),
             missing,
             about: Some(entry.id.clone()),
-        })
+        }))
     })
 }
 
@@ -357,54 +216,32 @@ fn wanted(entry: &Entry, given: &Parameters, problems: &[Problem]) -> Vec<String
     wanted
 }
 
-pub(super) fn ask(code: ErrorCode, detail: &str, todo: &str, nearest: &[Nearest]) -> Box<Question> {
-    Box::new(Question {
+pub(super) fn ask(code: ErrorCode, detail: &str, todo: &str, nearest: &[Nearest]) -> Box<Refusal> {
+    Box::new(Refusal::Ask(question(code, detail, todo, nearest)))
+}
+
+pub(super) fn question(code: ErrorCode, detail: &str, todo: &str, nearest: &[Nearest]) -> Question {
+    Question {
         problem: Problem::new(code, detail, todo),
         nearest: nearest.to_vec(),
         missing: Vec::new(),
         about: None,
-    })
+    }
 }
 
-fn nothing(known: Known<'_>, ranked: &[Best<'_>], detail: &str) -> Box<Question> {
-    let mut near = nearest(known, ranked);
-    let (planner, inventory) = known;
+/// Three entries: those that come near, and then the first of the catalogue.
+pub(super) fn filled_up(
+    mut near: Vec<Nearest>,
+    planner: &Planner,
+    inventory: &Inventory,
+) -> Vec<Nearest> {
     for entry in planner.catalogue.entries().filter(|entry| entry.listed) {
-        if near.len() < NEAREST_SHOWN && near.iter().all(|shown| shown.entry != entry.id) {
-            near.push(suggest::nearest(entry, &planner.index, inventory));
+        if near.len() >= suggest::SHOWN {
+            break;
+        }
+        if near.iter().all(|shown| shown.entry != entry.id) {
+            near.push(suggest::nearest(entry, inventory));
         }
     }
-    let todo = "say it like one of the examples, or see `chiffon catalogue list`";
-    ask(ErrorCode::NothingMatches, detail, todo, &near)
-}
-
-fn nearest((planner, inventory): Known<'_>, ranked: &[Best<'_>]) -> Vec<Nearest> {
-    ranked
-        .iter()
-        .take(NEAREST_SHOWN)
-        .map(|best| suggest::nearest(best.entry, &planner.index, inventory))
-        .collect()
-}
-
-/// A sentence is never as sure as the explicit form.
-fn confidence(score: f32) -> u8 {
-    // Between 0 and 99, so the conversion loses nothing.
-    (score.clamp(0.0, 1.0) * 99.0).round() as u8
-}
-
-fn because(best: &Best<'_>, hosts: &[HostName]) -> String {
-    let words: Vec<String> = best
-        .fit
-        .words
-        .iter()
-        .map(|word| format!("\"{}\"", visible(word)))
-        .collect();
-    let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
-    format!(
-        "{} fits {} (\"{}\"), on {}",
-        words.join(", "),
-        best.entry.id,
-        best.fit.example,
-        hosts.join(", ")
-    )
+    near
 }

@@ -1,9 +1,7 @@
-//! A sentence as tokens: plain words, quoted texts, paths and templates, each with its place. Quoted texts
-//! and templates are data: no word in them decides anything.
+//! A sentence as tokens: plain words, quoted texts, paths, addresses, keys and templates, each with its place. Quoted
+//! texts and templates are data: no word in them decides anything.
 
-use std::borrow::Cow;
-
-use super::{lexicon, text};
+use super::{text, words};
 
 /// More words than this are no request but a text.
 pub(super) const MAX_TOKENS: usize = 120;
@@ -14,6 +12,10 @@ pub(super) enum Shape {
     Word,
     /// Begins with `/` or `~/`.
     Path,
+    /// Begins with `http://` or `https://`.
+    Url,
+    /// A public SSH key: kind, key, and perhaps a comment.
+    Key,
     /// Stood in quotes, or is a `{{ template }}`: verbatim data.
     Quoted,
 }
@@ -25,14 +27,36 @@ pub(super) struct Token<'t> {
     /// What it says, without quotes and punctuation around it.
     pub(super) written: &'t str,
     pub(super) folded: String,
-    /// The form that is compared; empty for quoted ones.
-    pub(super) canonical: String,
     /// Where it begins and ends, quotes included, in bytes.
     pub(super) start: usize,
     pub(super) end: usize,
-    /// Whether a comma or the like follows it.
-    pub(super) comma: bool,
+    /// The punctuation that follows it.
+    pub(super) after: Option<char>,
 }
+
+impl Token<'_> {
+    pub(super) fn is_word(&self) -> bool {
+        self.shape == Shape::Word
+    }
+
+    /// Whether a part of the sentence ends here.
+    pub(super) fn ends_part(&self) -> bool {
+        self.after.is_some()
+    }
+
+    /// Whether a sentence ends here.
+    pub(super) fn ends_sentence(&self) -> bool {
+        matches!(self.after, Some('.' | '!' | '?' | ';'))
+    }
+}
+
+/// What French puts behind a verb with a hyphen.
+const BEHIND: [&str; 17] = [
+    "-t-il", "-t-elle", "-t-on", "-moi", "-toi", "-nous", "-vous", "-les", "-le", "-la", "-lui",
+    "-tu", "-il", "-elle", "-on", "-ce", "-y",
+];
+/// What French puts before a word with an apostrophe.
+const ELIDED: [&str; 9] = ["l", "d", "j", "n", "s", "c", "m", "t", "qu"];
 
 /// The tokens of a sentence; nothing where there are more than [`MAX_TOKENS`].
 pub(super) fn tokens(sentence: &str) -> Option<Vec<Token<'_>>> {
@@ -49,6 +73,8 @@ pub(super) fn tokens(sentence: &str) -> Option<Vec<Token<'_>>> {
         }
         at = end.max(start);
     }
+    join_keys(sentence, &mut tokens);
+    punctuate(sentence, &mut tokens);
     Some(tokens)
 }
 
@@ -106,36 +132,134 @@ fn quoted(sentence: &str, start: usize, end: usize) -> Token<'_> {
     } else {
         chars.next();
         chars.next_back();
-        chars.as_str()
+        // French puts a blank inside of its quotes.
+        match whole.starts_with('\u{ab}') {
+            true => chars.as_str().trim(),
+            false => chars.as_str(),
+        }
     };
     Token {
         shape: Shape::Quoted,
         written,
         folded: String::new(),
-        canonical: String::new(),
         start,
         end,
-        comma: false,
+        after: None,
     }
 }
 
 fn push_words<'t>(piece: &'t str, base: usize, tokens: &mut Vec<Token<'t>>) {
     for word in text::words(piece) {
-        let is_path = word.written.starts_with('/') || word.written.starts_with("~/");
-        let canonical = match lexicon::canonical(&word.folded) {
-            Cow::Borrowed(canonical) => canonical.to_owned(),
-            Cow::Owned(canonical) => canonical,
+        let start = base + word.start;
+        for (at, written) in pieces(word.written, &word.folded) {
+            let is_path = written.starts_with('/') || written.starts_with("~/");
+            let shape = match is_path {
+                true => Shape::Path,
+                false if is_url(written) => Shape::Url,
+                false => Shape::Word,
+            };
+            tokens.push(Token {
+                shape,
+                written,
+                folded: text::fold(written),
+                start: start + at,
+                end: start + at + written.len(),
+                after: None,
+            });
+        }
+    }
+}
+
+fn is_url(written: &str) -> bool {
+    let rest = written
+        .strip_prefix("http://")
+        .or_else(|| written.strip_prefix("https://"));
+    rest.is_some_and(|rest| !rest.is_empty())
+}
+
+/// A word, or its parts where French joins two: `d'installer`, `relance-le`.
+fn pieces<'t>(written: &'t str, folded: &str) -> Vec<(usize, &'t str)> {
+    if words::meaning(folded, None).is_some() {
+        return vec![(0, written)];
+    }
+    if let Some((before, _)) = folded.split_once('\'')
+        && ELIDED.contains(&before)
+        && let Some((at, c)) = written
+            .char_indices()
+            .find(|(_, c)| matches!(c, '\'' | '\u{2019}'))
+        && at + c.len_utf8() < written.len()
+    {
+        let at = at + c.len_utf8();
+        let mut all = vec![(0, &written[..at])];
+        let rest = pieces(&written[at..], &text::fold(&written[at..]));
+        all.extend(rest.into_iter().map(|(n, piece)| (n + at, piece)));
+        return all;
+    }
+    let behind = BEHIND.iter().find(|end| {
+        let stem = folded.strip_suffix(**end).unwrap_or_default();
+        let is_verb = |meaning: words::Meaning| !meaning.is_name;
+        written.ends_with(**end) && words::meaning(stem, None).is_some_and(is_verb)
+    });
+    match behind {
+        Some(end) => {
+            let at = written.len() - end.len();
+            vec![(0, &written[..at]), (at, &written[at..])]
+        }
+        None => vec![(0, written)],
+    }
+}
+
+/// A kind of key with the key, and its comment, are one token.
+fn join_keys<'t>(sentence: &'t str, tokens: &mut Vec<Token<'t>>) {
+    let is_kind = |word: &str| {
+        ["ssh-", "ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-"]
+            .iter()
+            .any(|kind| word.starts_with(kind))
+    };
+    let mut at = 0;
+    while at + 1 < tokens.len() {
+        let (kind, key) = (&tokens[at], &tokens[at + 1]);
+        if kind.is_word()
+            && key.is_word()
+            && is_kind(kind.written)
+            && key.written.starts_with("AAAA")
+        {
+            let comment = tokens
+                .get(at + 2)
+                .filter(|next| next.is_word() && next.written.contains('@'));
+            let to = if comment.is_some() { at + 3 } else { at + 2 };
+            let (start, end) = (tokens[at].start, tokens[to - 1].end);
+            let whole = Token {
+                shape: Shape::Key,
+                written: &sentence[start..end],
+                folded: String::new(),
+                start,
+                end,
+                after: None,
+            };
+            tokens.splice(at..to, [whole]);
+        }
+        at += 1;
+    }
+}
+
+fn punctuate(sentence: &str, tokens: &mut [Token<'_>]) {
+    for n in 0..tokens.len() {
+        let until = tokens.get(n + 1).map_or(sentence.len(), |next| next.start);
+        let Some(between) = sentence.get(tokens[n].end..until) else {
+            continue;
         };
-        let after = piece[word.end..].chars().next();
-        tokens.push(Token {
-            shape: if is_path { Shape::Path } else { Shape::Word },
-            written: word.written,
-            canonical: if is_path { String::new() } else { canonical },
-            folded: word.folded,
-            start: base + word.start,
-            end: base + word.end,
-            comma: after.is_some_and(|c| matches!(c, ',' | ';')),
-        });
+        let strongest = |c: &char| match c {
+            '.' | '!' | '?' | ';' => 2,
+            _ => 1,
+        };
+        let signs = between
+            .chars()
+            .filter(|c| ",;:.!?\u{2013}\u{2014}".contains(*c));
+        tokens[n].after = match signs.max_by_key(strongest) {
+            None if between.trim() == "-" => Some(','),
+            sign => sign,
+        };
     }
 }
 

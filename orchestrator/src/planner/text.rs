@@ -67,3 +67,16 @@ pub(crate) fn fold(text: &str) -> String {
     }
     folded
 }
+
+/// Without the ending of an English plural or possessive; more would join words that mean different things.
+pub(crate) fn singular(word: &str) -> String {
+    let word = word.strip_suffix("'s").unwrap_or(word);
+    let is_plain = word.len() > 3 && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    if !is_plain || ["ss", "us", "is"].iter().any(|end| word.ends_with(end)) {
+        return word.to_owned();
+    }
+    match word.strip_suffix("ies") {
+        Some(stem) => format!("{stem}y"),
+        None => word.strip_suffix('s').unwrap_or(word).to_owned(),
+    }
+}

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{lexicon, text};
+use super::{index::canonical, text};
 use crate::catalogue::{Kind, Parameter};
 
 /// The value, where the piece could be one of this parameter.
@@ -54,11 +54,11 @@ fn fitting(parameter: &Parameter, piece: &str) -> Option<String> {
 
 fn choice(parameter: &Parameter, piece: &str) -> Option<Value> {
     let folded = text::fold(piece);
-    let meant = lexicon::canonical(&folded);
+    let meant = canonical(&folded);
     let same = |choice: &&Value| match choice.as_str() {
         Some(choice) => {
             let choice = text::fold(choice);
-            choice == folded || lexicon::canonical(&choice) == meant
+            choice == folded || canonical(&choice) == meant
         }
         None => serde_json::from_str::<Value>(piece).is_ok_and(|given| given == **choice),
     };

@@ -190,6 +190,8 @@ async fn of_sentence(state: &State, text: String) -> Result<Content, Refused> {
         .plan(&event.content.text, loaded.inventory()?)
     {
         Proposal::Plan(_) => Ok(event.content),
-        Proposal::Ask(question) => Err(pointing("/text")(question.problem).into()),
+        Proposal::Ask(question) | Proposal::Nothing(question) => {
+            Err(pointing("/text")(question.problem).into())
+        }
     }
 }

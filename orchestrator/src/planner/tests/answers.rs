@@ -87,13 +87,10 @@ fn an_answer_is_a_value_a_host_or_a_sentence() {
 
 fn planned_with(sentence: &str, given: &Given) -> String {
     match planner().plan_with(sentence, given, &fleet()) {
-        Proposal::Plan(planned) => {
-            let step = &planned.steps[0];
-            let hosts: Vec<&str> = step.hosts.iter().map(HostName::as_str).collect();
-            let parameters = Value::Object(step.parameters.clone());
-            format!("{} {parameters} @{}", step.entry, hosts.join(","))
+        Proposal::Plan(planned) => said(&planned),
+        Proposal::Ask(question) | Proposal::Nothing(question) => {
+            format!("ask {}", question.problem.code)
         }
-        Proposal::Ask(question) => format!("ask {}", question.problem.code),
     }
 }
 
@@ -160,7 +157,7 @@ fn an_answer_fills_what_was_missing() {
 #[test]
 fn a_question_knows_which_entry_it_is_about() {
     let ask = |sentence: &str| match planner().plan(sentence, &fleet()) {
-        Proposal::Ask(question) => question,
+        Proposal::Ask(question) | Proposal::Nothing(question) => question,
         Proposal::Plan(planned) => panic!("{planned:?}"),
     };
     let question = ask("package_install on nas");

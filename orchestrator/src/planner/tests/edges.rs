@@ -13,7 +13,7 @@ fn what_is_missing_is_named() {
         ("write something to /tmp/x", vec!["content"]),
     ] {
         match planner.plan(sentence, &alone()) {
-            Proposal::Ask(question) => {
+            Proposal::Ask(question) | Proposal::Nothing(question) => {
                 assert_eq!(
                     question.missing, missing,
                     "{sentence}: {}",
@@ -31,7 +31,9 @@ fn what_is_missing_is_named() {
 fn a_value_that_does_not_fit_is_wanted_again() {
     let said = "write_file path=relative content=hello on localhost";
     match planner().plan(said, &alone()) {
-        Proposal::Ask(question) => assert_eq!(question.missing, ["path"], "{}", question.problem),
+        Proposal::Ask(question) | Proposal::Nothing(question) => {
+            assert_eq!(question.missing, ["path"], "{}", question.problem)
+        }
         Proposal::Plan(planned) => panic!("{planned:?}"),
     }
 }
@@ -74,7 +76,8 @@ fn the_explicit_form_is_exact() {
 
 #[test]
 fn an_ask_for_nothing_still_shows_what_there_is() {
-    let Proposal::Ask(question) = planner().plan("what is the meaning of life", &alone()) else {
+    let Proposal::Nothing(question) = planner().plan("what is the meaning of life", &alone())
+    else {
         panic!("nobody knows");
     };
     assert_eq!(question.nearest.len(), 3);

@@ -1,0 +1,98 @@
+//! `chiffon plan try`: what sentences would come to, one JSON document a line. It needs no fleet and leaves nothing behind.
+
+use std::{path::Path, sync::Arc};
+
+use chiffon_orchestrator::{
+    catalogue::{Catalogue, extract_shipped},
+    inventory::{Here, Inventory, write_default},
+    planner::Planner,
+};
+
+use super::Context;
+use crate::{
+    args::TryPlan,
+    exit::Exit,
+    failure::Failure,
+    fleet::roots,
+    home::hostname,
+    session::interrupted,
+    terminal::{Lines, Typed},
+};
+
+pub async fn try_plan(context: &mut Context<'_>, args: &TryPlan) -> Result<Exit, Failure> {
+    let planner = planner(context)?;
+    let inventory = inventory(context, args)?;
+    if let Some(sentence) = &args.sentence {
+        return tell(context, &planner, &inventory, sentence);
+    }
+    let mut lines = Lines::of_input();
+    loop {
+        let typed = tokio::select! {
+            typed = lines.next() => typed,
+            () = context.interrupt.wait() => return Err(interrupted()),
+        };
+        match typed {
+            Typed::Line(line) if line.trim().is_empty() => {}
+            Typed::Line(line) => drop(tell(context, &planner, &inventory, line.trim())?),
+            Typed::NoText => {
+                return Err(Failure::usage(
+                    "Standard input is no UTF-8 text.",
+                    "Give UTF-8, one sentence a line.",
+                ));
+            }
+            Typed::NoMore => return Ok(Exit::Ok),
+            Typed::Interrupted => return Err(interrupted()),
+        }
+    }
+}
+
+fn tell(
+    context: &Context<'_>,
+    planner: &Planner,
+    inventory: &Inventory,
+    sentence: &str,
+) -> Result<Exit, Failure> {
+    let tried = planner.tried(sentence, inventory);
+    let line =
+        serde_json::to_string(&tried).map_err(|error| Failure::internal(error.to_string()))?;
+    context.terminal.data(&line);
+    Ok(Exit::Ok)
+}
+
+/// The catalogue of this program, unpacked beside the data folder, and those of the configuration.
+fn planner(context: &Context<'_>) -> Result<Planner, Failure> {
+    let settings = context.settings(&[])?;
+    let folder = scratch()?;
+    let path = folder.path().join("shipped");
+    extract_shipped(&path).map_err(|error| {
+        Failure::internal(format!("the shipped catalogue cannot be unpacked: {error}"))
+    })?;
+    let catalogue = Catalogue::load(&roots(path, &settings));
+    Ok(Planner::new(Arc::new(catalogue)))
+}
+
+/// The file that is named, the inventory of the data folder, or that of a machine by itself.
+fn inventory(context: &Context<'_>, args: &TryPlan) -> Result<Inventory, Failure> {
+    let here = Here {
+        hostname: hostname(),
+        home: context
+            .env
+            .absolute("HOME")
+            .unwrap_or_else(|| Path::new("/").to_owned()),
+    };
+    if let Some(path) = &args.inventory {
+        return Ok(Inventory::load_file(path, &here)?);
+    }
+    let folder = context.home.inventory();
+    if folder.join("hosts.yml").exists() {
+        return Ok(Inventory::load(&folder, &here)?);
+    }
+    let alone = scratch()?;
+    write_default(alone.path(), &here.hostname)?;
+    Ok(Inventory::load(alone.path(), &here)?)
+}
+
+fn scratch() -> Result<tempfile::TempDir, Failure> {
+    tempfile::tempdir()
+        .map_err(|error| Failure::internal(format!("no folder for a moment can be made: {error}")))
+}

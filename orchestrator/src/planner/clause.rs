@@ -1,0 +1,361 @@
+//! A sentence cut into clauses, each of which asks for one thing, with their order, and what speaks against doing it: a
+//! negation, a question, a story of the past, a condition, another time.
+
+use super::{
+    index::Index,
+    read::{Read, Sense},
+    statement::{WISHES, begins_reason, states, tells_what_happens},
+    words::Kind,
+};
+
+/// Why a clause starts no change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stance {
+    /// It asks for something to be done.
+    Request,
+    /// It says what is not to be done.
+    Negated,
+    /// It asks for knowledge: a report may answer it.
+    Question,
+    /// It asks why, or how to do it oneself.
+    Talk,
+    /// It tells of the past, or what somebody else said.
+    Story,
+    /// It puts a condition.
+    Condition,
+}
+
+/// A part of a sentence that asks for one thing.
+#[derive(Debug, Clone)]
+pub(super) struct Clause {
+    /// Its tokens.
+    pub(super) from: usize,
+    pub(super) to: usize,
+    /// Positions of the actions that count: those of a story do not.
+    pub(super) verbs: Vec<usize>,
+    /// Whether its action is that of the clause before it: "restart nginx on web1 and smbd on nas".
+    pub(super) is_shared: bool,
+    /// Parts that only say why: "nginx on web1 seems to have crashed, ...", "..., it has been up for 300 days".
+    pub(super) asides: Vec<(usize, usize)>,
+    /// Whether it is said to come after the clause before it.
+    pub(super) is_next: bool,
+    pub(super) stance: Stance,
+}
+
+impl Clause {
+    pub(super) fn is_aside(&self, at: usize) -> bool {
+        self.asides
+            .iter()
+            .any(|(from, to)| (*from..*to).contains(&at))
+    }
+}
+
+struct Segment {
+    from: usize,
+    to: usize,
+    verbs: Vec<usize>,
+    /// It begins with one of the words that order clauses.
+    lead: Lead,
+    is_told: bool,
+    asks: bool,
+    /// It makes a statement: it has a subject that comes first, and says how it is.
+    states: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lead {
+    None,
+    And,
+    Then,
+    Before,
+    After,
+}
+
+/// The clauses in the order in which they are to be done.
+pub(super) fn clauses(read: &Read<'_>, index: &Index) -> Vec<Clause> {
+    let segments: Vec<Segment> = cut(read)
+        .into_iter()
+        .map(|(from, to)| segment(read, index, from, to))
+        .collect();
+    let mut clauses: Vec<(Clause, Lead)> = Vec::new();
+    let mut pending: Option<usize> = None;
+    let mut asides: Vec<(usize, usize)> = Vec::new();
+    for segment in segments {
+        let begins = begins_clause(read, &segment, clauses.last().map(|(clause, _)| clause));
+        match clauses.last_mut() {
+            Some((last, _)) if begins == Begins::Nothing => {
+                last.to = segment.to;
+                // What names a value is no mere reason.
+                let gives = (segment.from..segment.to).any(|at| {
+                    matches!(read.senses[at], Sense::Data | Sense::When)
+                        || read.tokens[at]
+                            .folded
+                            .starts_with(|c: char| c.is_ascii_digit())
+                });
+                let is_reason =
+                    begins_reason(read, segment.from) && read.tokens[segment.from - 1].ends_part();
+                if segment.states && is_reason && !gives {
+                    last.asides.push((segment.from, segment.to));
+                }
+                continue;
+            }
+            None if begins == Begins::Nothing => {
+                pending.get_or_insert(segment.from);
+                if segment.states && read.tokens[segment.to - 1].ends_part() {
+                    asides.push((segment.from, segment.to));
+                }
+                continue;
+            }
+            _ => {}
+        }
+        let is_shared = begins == Begins::Shared;
+        let verbs = match clauses.last() {
+            Some((last, _)) if is_shared => last.verbs.clone(),
+            _ => segment.verbs.clone(),
+        };
+        let clause = Clause {
+            from: pending.take().unwrap_or(segment.from),
+            to: segment.to,
+            verbs,
+            is_shared,
+            asides: std::mem::take(&mut asides),
+            is_next: false,
+            stance: Stance::Request,
+        };
+        clauses.push((clause, segment.lead));
+    }
+    if let (Some(from), true) = (pending, clauses.is_empty()) {
+        let clause = Clause {
+            from,
+            to: read.tokens.len(),
+            verbs: Vec::new(),
+            is_shared: false,
+            asides: Vec::new(),
+            is_next: false,
+            stance: Stance::Request,
+        };
+        clauses.push((clause, Lead::None));
+    }
+    for (clause, _) in &mut clauses {
+        clause.stance = stance(read, clause);
+    }
+    in_order(read, clauses)
+}
+
+/// Where the segments begin and end.
+fn cut(read: &Read<'_>) -> Vec<(usize, usize)> {
+    let mut cuts = vec![0];
+    for at in 1..read.tokens.len() {
+        let same_hosts = matches!((read.senses[at - 1], read.senses[at]), (Sense::Host(a), Sense::Host(b)) if a == b);
+        let goes_on = matches!(read.senses[at], Sense::Part) && !read.tokens[at - 1].ends_part();
+        if same_hosts || goes_on {
+            continue;
+        }
+        let is_mark = |name| read.is_mark(at, name);
+        let after_joint = read.is_mark(at - 1, "and") || read.tokens[at - 1].ends_part();
+        let orders = ["and", "before", "after", "but"].into_iter().any(is_mark);
+        let then = is_mark("then") && (after_joint || leads_to_action(read, at + 1));
+        if read.tokens[at - 1].ends_part() || (orders || then) && !read.is_mark(at - 1, "and") {
+            cuts.push(at);
+        }
+    }
+    cuts.push(read.tokens.len());
+    cuts.windows(2)
+        .map(|pair| (pair[0], pair[1]))
+        .filter(|(from, to)| from < to)
+        .collect()
+}
+
+/// Whether the next word that is no grammar is an action.
+fn leads_to_action(read: &Read<'_>, from: usize) -> bool {
+    let mut rest = from..read.tokens.len();
+    let next = rest
+        .find(|at| !matches!(read.senses[*at], Sense::Part) && read.kind(*at) != Some(Kind::Stop));
+    next.is_some_and(|at| {
+        matches!(read.kind(at), Some(Kind::Verb | Kind::Weak))
+            || read.is_mark(at, "show")
+            || read.is_mark(at, "ask")
+    })
+}
+
+fn segment(read: &Read<'_>, index: &Index, from: usize, to: usize) -> Segment {
+    let has = |name: &str| (from..to).any(|at| read.is_mark(at, name));
+    let first_content = (from..to).find(|at| {
+        !matches!(read.senses[*at], Sense::Part)
+            && read.kind(*at) != Some(Kind::Stop)
+            && !["and", "then", "but", "first"]
+                .iter()
+                .any(|name| read.is_mark(*at, name))
+    });
+    let mut verbs: Vec<usize> = (from..to)
+        .filter(|at| read.kind(*at) == Some(Kind::Verb))
+        .collect();
+    // A word that only somebody's own entry knows may be its action.
+    if let (true, Some(at)) = (verbs.is_empty(), first_content)
+        && read.senses[at] == Sense::Unknown
+        && index.knows(&read.canonical[at])
+    {
+        verbs.push(at);
+    }
+    let is_story = first_content.is_some_and(|at| read.is_mark(at, "story")) && {
+        let until = verbs.first().copied().unwrap_or(to);
+        !(from..until).any(|at| WISHES.contains(&read.tokens[at].folded.as_str()))
+    };
+    let is_story =
+        is_story || !has("after") && !has("before") && tells_what_happens(read, from, to, &verbs);
+    let is_told = !verbs.is_empty() && (is_story || has("past")) && !has("polite");
+    let lead = [
+        ("before", Lead::Before),
+        ("after", Lead::After),
+        ("then", Lead::Then),
+    ]
+    .into_iter()
+    .find(|(name, _)| has(name))
+    .map(|(_, lead)| lead);
+    let is_joined = read.is_mark(from, "and") || from > 0 && read.tokens[from - 1].ends_part();
+    Segment {
+        from,
+        to,
+        verbs: if is_told { Vec::new() } else { verbs },
+        lead: lead.unwrap_or(if is_joined { Lead::And } else { Lead::None }),
+        is_told,
+        states: states(read, from, to),
+        asks: first_content.is_some_and(|at| read.is_mark(at, "ask") || read.is_mark(at, "show"))
+            && (from..to).any(|at| matches!(read.kind(at), Some(Kind::Noun))),
+    }
+}
+
+#[derive(PartialEq, Eq, Clone, Copy)]
+enum Begins {
+    Nothing,
+    Clause,
+    /// A clause with the action of the one before it.
+    Shared,
+}
+
+fn begins_clause(read: &Read<'_>, segment: &Segment, last: Option<&Clause>) -> Begins {
+    if segment.is_told {
+        return Begins::Nothing;
+    }
+    if !segment.verbs.is_empty() || segment.asks {
+        return Begins::Clause;
+    }
+    let Some(last) = last else {
+        return Begins::Nothing;
+    };
+    let names_hosts = |from: usize, to: usize| {
+        (from..to)
+            .any(|at| matches!(read.senses[at], Sense::Host(n) if !read.mentions[n].is_excluded))
+    };
+    let names_thing = (segment.from..segment.to).any(|at| match read.senses[at] {
+        Sense::Known(meaning) => meaning.is_name,
+        sense => sense == Sense::Unknown,
+    });
+    let is_joined = matches!(segment.lead, Lead::And | Lead::Then);
+    let shares = is_joined
+        && names_thing
+        && !last.verbs.is_empty()
+        && names_hosts(segment.from, segment.to)
+        && names_hosts(last.from, last.to);
+    if shares {
+        Begins::Shared
+    } else {
+        Begins::Nothing
+    }
+}
+
+/// What a clause is for.
+fn stance(read: &Read<'_>, clause: &Clause) -> Stance {
+    let range = clause.from..clause.to;
+    let has = |name: &str| range.clone().any(|at| read.is_mark(at, name));
+    if has("why") || has("howto") {
+        return Stance::Talk;
+    }
+    if is_negated(read, clause) {
+        return Stance::Negated;
+    }
+    let is_polite = has("polite");
+    if !is_polite && clause.verbs.is_empty() && has("past") {
+        return Stance::Story;
+    }
+    let first = range.clone().filter(|at| !clause.is_aside(*at)).find(|at| {
+        !read.is_small(*at)
+            || matches!(read.kind(*at), Some(Kind::Mark)) && !read.is_mark(*at, "first")
+    });
+    let asks = first.is_some_and(|at| read.is_mark(at, "ask"));
+    let ends_asking = read.tokens[clause.to - 1].after == Some('?');
+    if has("log") || has("doubt") {
+        return Stance::Story;
+    }
+    if has("condition") {
+        return Stance::Condition;
+    }
+    if !is_polite && (asks || ends_asking) {
+        return Stance::Question;
+    }
+    Stance::Request
+}
+
+/// Whether a negation says that the thing is not to be done. "I don't need it any more" and "not the volumes" say
+/// something else.
+fn is_negated(read: &Read<'_>, clause: &Clause) -> bool {
+    let is_not = |at: &usize| read.is_mark(*at, "not");
+    let range = clause.from..clause.to;
+    let harmless = range.clone().any(|at| read.is_mark(at, "harmless"));
+    let mut negations = range
+        .clone()
+        .filter(is_not)
+        .filter(|at| !clause.is_aside(*at));
+    negations.any(|at| {
+        let mut rest = at + 1..clause.to;
+        let next = rest.find(|at| {
+            !matches!(read.senses[*at], Sense::Part)
+                && !matches!(read.kind(*at), Some(Kind::Stop))
+                && !read.is_mark(*at, "all")
+                && !read.is_mark(*at, "any")
+        });
+        let is_wish = next.is_some_and(|at| read.canonical[at] == "want");
+        let is_thing = next.is_some_and(|at| {
+            matches!(read.canonical[at].as_str(), "volumes" | "existing_portals")
+        });
+        let wished = harmless && (clause.from..at).any(|at| read.canonical[at] == "want");
+        !(is_wish || is_thing || wished)
+    })
+}
+
+/// Puts the clauses in the order in which they are to be done.
+fn in_order(read: &Read<'_>, clauses: Vec<(Clause, Lead)>) -> Vec<Clause> {
+    let mut ordered: Vec<Clause> = Vec::new();
+    let mut held: Option<Clause> = None;
+    let count = clauses.len();
+    for (n, (mut clause, lead)) in clauses.into_iter().enumerate() {
+        match lead {
+            // "Before you reboot tower, back up ...": what comes next is done first.
+            Lead::Before if n == 0 && count > 1 => {
+                clause.is_next = true;
+                held = Some(clause);
+                continue;
+            }
+            // "Start prometheus, but only once node_exporter is started".
+            Lead::After if n > 0 && ordered.len() == 1 => {
+                if let Some(mut later) = ordered.pop() {
+                    later.is_next = true;
+                    ordered.push(clause);
+                    ordered.push(later);
+                }
+                continue;
+            }
+            Lead::Then | Lead::Before => clause.is_next = n > 0,
+            Lead::After | Lead::And | Lead::None => {}
+        }
+        // "After restoring it, restart haproxy": the second waits for the first.
+        let follows = ordered
+            .last()
+            .is_some_and(|last| read.is_mark(last.from, "after"));
+        clause.is_next |= follows;
+        ordered.push(clause);
+        ordered.extend(held.take());
+    }
+    ordered.extend(held);
+    ordered
+}

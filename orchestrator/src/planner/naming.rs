@@ -1,0 +1,234 @@
+//! Names: which words of a clause can be the name of a thing, and which of them is meant. Values of a form of their own are
+//! left to `slots`.
+
+use chiffon_common::{Parameters, Tier};
+use serde_json::Value;
+
+use super::{
+    index::takes_schedule,
+    read::Sense,
+    sentence::Shape,
+    slots::{Filler, stands_for_host},
+    value,
+    words::{self, Kind},
+};
+use crate::catalogue::{Kind as Type, Parameter};
+
+impl Filler<'_, '_> {
+    /// Whether a token can be the name of a thing: a word that this entry does not know, or a quoted one.
+    pub(super) fn is_name(&self, at: usize) -> bool {
+        let token = &self.read.tokens[at];
+        if !self.is_free(at) {
+            return false;
+        }
+        match self.read.senses[at] {
+            Sense::Unknown => {
+                token.is_word() && !self.indexed.vocabulary.contains(&self.read.canonical[at])
+            }
+            Sense::Known(meaning) => {
+                // "The cron job" is no package "cron".
+                let next = self.read.tokens.get(at + 1).filter(|_| !token.ends_part());
+                let goes_on =
+                    next.is_some_and(|next| words::begins_phrase(&token.folded, &next.folded));
+                let is_thing = meaning.is_name && !goes_on
+                    || meaning.kind == Kind::Noun && self.read.slipped[at];
+                is_thing
+                    && token.is_word()
+                    && !self.indexed.vocabulary.contains(&self.read.canonical[at])
+            }
+            Sense::Data => token.shape == Shape::Quoted,
+            Sense::Part | Sense::Host(_) | Sense::When => false,
+        }
+    }
+
+    /// Whether a host would stand here: right behind "on".
+    fn is_place(&self, at: usize) -> bool {
+        stands_for_host(self.read, at)
+    }
+
+    /// "A browser" is no name.
+    fn is_any(&self, at: usize) -> bool {
+        let before = at
+            .checked_sub(1)
+            .filter(|before| self.read.tokens[*before].is_word());
+        let is_article = |before: usize| {
+            [
+                "a", "an", "any", "some", "ein", "eine", "einen", "einem", "einer", "un", "une",
+            ]
+            .contains(&self.read.tokens[before].folded.as_str())
+        };
+        before.is_some_and(is_article)
+    }
+
+    /// "Security updates": a word that says which of a thing is no name, where something would be changed.
+    fn describes(&self, n: usize, at: usize) -> bool {
+        let next = at + 1;
+        self.entry.tier > Tier::Zero
+            && next < self.clause.to
+            && !self.read.tokens[at].ends_part()
+            && self.read.tokens[at].is_word()
+            && !self.indexed.cues[n].contains(&self.read.canonical[next])
+            && match self.read.senses[next] {
+                Sense::Known(meaning) => meaning.kind == Kind::Noun && !meaning.is_name,
+                // "install * updates" is a phrase as a whole.
+                Sense::Part => self.read.canonical[next].starts_with("update"),
+                _ => false,
+            }
+    }
+
+    /// "The databases group" are machines.
+    fn is_group(&self, at: usize) -> bool {
+        at + 1 < self.clause.to
+            && !self.read.tokens[at].ends_part()
+            && self.read.canonical[at + 1] == "group"
+            && self.read.tokens[at].is_word()
+    }
+
+    /// What is left is the name of the thing.
+    pub(super) fn names(&mut self, before: &Parameters) {
+        for n in 0..self.entry.parameters.len() {
+            let parameter = &self.entry.parameters[n];
+            let is_name = parameter.kind == Type::Str
+                && parameter.choices.is_empty()
+                && !value::is_path(parameter)
+                && !takes_schedule(parameter)
+                && !value::takes_several_words(parameter);
+            let wanted = parameter.required || self.entry.parameters.len() == 1;
+            if !is_name || !wanted || !self.is_open(parameter) {
+                continue;
+            }
+            let mut groups = self.groups(n, self.range());
+            let told: Vec<Vec<usize>> = groups
+                .extract_if(.., |group| self.clause.is_aside(group[0]))
+                .collect();
+            if groups.is_empty() {
+                let only = told.len() == 1;
+                groups = told
+                    .into_iter()
+                    .filter(|group| only || self.is_subject(group[0], n))
+                    .take(1)
+                    .collect();
+            }
+            let name = parameter.name.to_string();
+            if let Some(group) = self.pick(n, &groups) {
+                let values: Vec<Value> = group
+                    .iter()
+                    .filter_map(|at| self.named(parameter, *at))
+                    .collect();
+                self.filled.used.extend(group.iter().copied());
+                let is_doubtful = group
+                    .iter()
+                    .any(|at| self.read.kind(*at) == Some(Kind::Noun) && !self.read.slipped[*at]);
+                self.filled.doubtful = is_doubtful.then_some(n);
+                match &values[..] {
+                    [one] => {
+                        self.filled.parameters.insert(name, one.clone());
+                    }
+                    _ => self.filled.several = Some((name, values)),
+                }
+                continue;
+            }
+            let says_it = self.range().any(|at| {
+                self.read.is_mark(at, "it")
+                    || ["again", "it's"].contains(&self.read.tokens[at].folded.as_str())
+            });
+            if !says_it {
+                continue;
+            }
+            let known = before.get(&name).cloned();
+            let earlier = self.groups(n, 0..self.clause.from).pop();
+            let earlier = earlier
+                .filter(|group| group.len() == 1)
+                .and_then(|group| self.named(parameter, group[0]));
+            if let Some(value) = known.or(earlier) {
+                self.filled.parameters.insert(name, value);
+            }
+        }
+    }
+
+    /// A name as a value. Sentences write "Jellyfin" and "SSH" where machines say `jellyfin` and `ssh`; what is in quotes, or
+    /// in both cases like `pihole-FTL`, is meant as it stands.
+    fn named(&self, parameter: &Parameter, at: usize) -> Option<Value> {
+        let token = &self.read.tokens[at];
+        let rest = token.written.chars().skip(1);
+        let is_title =
+            token.written.starts_with(char::is_uppercase) && !rest.clone().any(char::is_uppercase);
+        let is_loud = token.written.chars().any(char::is_uppercase)
+            && !token.written.chars().any(char::is_lowercase);
+        let lower =
+            (token.is_word() && (is_title || is_loud)).then(|| token.written.to_lowercase());
+        lower
+            .and_then(|lower| value::of(parameter, &lower))
+            .or_else(|| value::of(parameter, token.written))
+    }
+
+    /// Whether a word is what a statement is about: its first, or beside a word that announces the parameter.
+    fn is_subject(&self, at: usize, n: usize) -> bool {
+        let begin = self
+            .clause
+            .asides
+            .iter()
+            .find(|(from, to)| (*from..*to).contains(&at))
+            .map_or(at, |(from, _)| *from);
+        let is_cue = |at: usize| self.indexed.cues[n].contains(&self.read.canonical[at]);
+        (begin..at).all(|before| self.read.is_small(before) || is_cue(before))
+    }
+
+    /// Words that could be the value, those that are joined together.
+    fn groups(&self, n: usize, range: std::ops::Range<usize>) -> Vec<Vec<usize>> {
+        let parameter = &self.entry.parameters[n];
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for at in range {
+            let token = &self.read.tokens[at];
+            let fits = self.is_name(at)
+                && !self.is_place(at)
+                && !self.is_any(at)
+                && !self.is_group(at)
+                && !self.describes(n, at)
+                && value::of(parameter, token.written).is_some();
+            // A size or a number by itself names nothing.
+            let is_number = token.is_word() && !token.folded.contains(|c: char| c.is_alphabetic());
+            if !fits || is_number {
+                continue;
+            }
+            let joins = groups
+                .last()
+                .and_then(|group| group.last())
+                .is_some_and(|last| {
+                    let between = last + 1..at;
+                    let comma = self.read.tokens[*last].after == Some(',');
+                    let joined = between.clone().any(|at| self.read.is_mark(at, "and"));
+                    between.clone().all(|at| self.read.is_mark(at, "and"))
+                        && (joined || comma && between.is_empty())
+                });
+            match groups.last_mut() {
+                Some(group) if joins => group.push(at),
+                _ => groups.push(vec![at]),
+            }
+        }
+        groups
+    }
+
+    /// The group beside a word that announces the parameter, or the first behind the action, or the nearest before it.
+    fn pick<'g>(&self, n: usize, groups: &'g [Vec<usize>]) -> Option<&'g Vec<usize>> {
+        let cues = &self.indexed.cues[n];
+        let is_cue = |at: Option<usize>| {
+            at.is_some_and(|at| {
+                self.range().contains(&at) && cues.contains(&self.read.canonical[at])
+            })
+        };
+        let mut beside = groups.iter().filter(|group| {
+            let (first, last) = (group[0], group[group.len() - 1]);
+            is_cue(first.checked_sub(1))
+                || is_cue(Some(last + 1)) && !self.read.tokens[last].ends_part()
+        });
+        let quoted = groups
+            .iter()
+            .find(|group| self.read.tokens[group[0]].shape == Shape::Quoted);
+        let verb = self.clause.verbs.first().copied();
+        let behind = groups
+            .iter()
+            .find(|group| verb.is_none_or(|verb| group[0] > verb));
+        beside.next().or(quoted).or(behind).or(groups.last())
+    }
+}

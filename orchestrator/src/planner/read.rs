@@ -1,0 +1,314 @@
+//! A sentence with what each of its words means: hosts, times, phrases and words of the list, words of the catalogue, slips
+//! of the keyboard, and what nobody knows. What follows from it is left to the stages after.
+
+use super::{
+    hosts::{self, Mention},
+    index::Index,
+    sentence::{self, Shape, Token},
+    text,
+    when::{self, When},
+    words::{self, Kind, Language, Meaning},
+};
+use crate::inventory::Inventory;
+
+/// What one token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sense {
+    /// A word of the list, or the first of a phrase.
+    Known(Meaning),
+    /// Goes on with a phrase.
+    Part,
+    /// A word that the list does not know.
+    Unknown,
+    /// A path, an address, a key, or a quoted text.
+    Data,
+    /// Names hosts: the mention of this number.
+    Host(usize),
+    /// Says when.
+    When,
+}
+
+/// A sentence that was read.
+#[derive(Debug)]
+pub(super) struct Read<'t> {
+    pub(super) text: &'t str,
+    pub(super) tokens: Vec<Token<'t>>,
+    pub(super) language: Option<Language>,
+    pub(super) senses: Vec<Sense>,
+    /// The name of a meaning, or the word itself, without the ending of a plural.
+    pub(super) canonical: Vec<String>,
+    /// Which words were taken for a slip of the keyboard.
+    pub(super) slipped: Vec<bool>,
+    pub(super) mentions: Vec<Mention>,
+    pub(super) when: When,
+}
+
+impl Read<'_> {
+    pub(super) fn is_mark(&self, at: usize, name: &str) -> bool {
+        matches!(self.senses.get(at), Some(Sense::Known(meaning)) if meaning.kind == Kind::Mark && meaning.name == name)
+    }
+
+    pub(super) fn kind(&self, at: usize) -> Option<Kind> {
+        match self.senses.get(at) {
+            Some(Sense::Known(meaning)) => Some(meaning.kind),
+            _ => None,
+        }
+    }
+
+    /// Whether the token is grammar, a reason, or something that the planner itself understands.
+    pub(super) fn is_small(&self, at: usize) -> bool {
+        match self.senses.get(at) {
+            Some(Sense::Known(meaning)) => {
+                matches!(meaning.kind, Kind::Stop | Kind::Filler | Kind::Mark)
+            }
+            Some(Sense::Part | Sense::Host(_) | Sense::When) | None => true,
+            Some(Sense::Unknown | Sense::Data) => false,
+        }
+    }
+}
+
+/// Reads a sentence; nothing where it has too many words.
+pub(super) fn read<'t>(text: &'t str, index: &Index, inventory: &Inventory) -> Option<Read<'t>> {
+    let tokens = sentence::tokens(text)?;
+    let language = language(&tokens);
+    let mentions = hosts::mentions(&tokens, inventory, language);
+    let mut senses = vec![Sense::Unknown; tokens.len()];
+    for (n, mention) in mentions.iter().enumerate() {
+        senses[mention.from..mention.to].fill(Sense::Host(n));
+    }
+    let free: Vec<bool> = senses
+        .iter()
+        .map(|sense| *sense == Sense::Unknown)
+        .collect();
+    let when = when::when(&tokens, &free);
+    for (sense, spent) in senses.iter_mut().zip(&when.spent) {
+        if *spent {
+            *sense = Sense::When;
+        }
+    }
+    // "su web2": what stands before a name without a preposition may be a mistyped one.
+    let before_name = |at: usize| {
+        mentions
+            .iter()
+            .any(|mention| mention.from == at + 1 && mention.name.0 == at + 1)
+    };
+    let understood = understand(
+        &tokens,
+        &mut senses,
+        language,
+        |word| index.knows(word),
+        before_name,
+    );
+    Some(Read {
+        text,
+        tokens,
+        language,
+        senses,
+        canonical: understood.canonical,
+        slipped: understood.slipped,
+        mentions,
+        when,
+    })
+}
+
+/// The language of the sentence.
+pub(super) fn language(tokens: &[Token<'_>]) -> Option<Language> {
+    words::language(
+        tokens
+            .iter()
+            .filter(|token| token.is_word())
+            .map(|token| token.folded.as_str()),
+    )
+}
+
+/// What came of the words.
+pub(super) struct Understood {
+    pub(super) canonical: Vec<String>,
+    pub(super) slipped: Vec<bool>,
+}
+
+/// Gives the tokens that have no sense yet one: phrases before words, and slips last. `is_known` are the words of the
+/// catalogue.
+pub(super) fn understand(
+    tokens: &[Token<'_>],
+    senses: &mut [Sense],
+    language: Option<Language>,
+    is_known: impl Fn(&str) -> bool,
+    stands_before_name: impl Fn(usize) -> bool,
+) -> Understood {
+    for (sense, token) in senses.iter_mut().zip(tokens) {
+        if *sense == Sense::Unknown && !token.is_word() {
+            *sense = Sense::Data;
+        }
+    }
+    for at in 0..tokens.len() {
+        if senses[at] == Sense::Unknown {
+            phrase(at, tokens, senses, language);
+        }
+    }
+    for (sense, token) in senses.iter_mut().zip(tokens) {
+        if *sense == Sense::Unknown
+            && let Some(meaning) = words::meaning(&token.folded, language)
+        {
+            *sense = Sense::Known(meaning);
+        }
+    }
+    name_users(senses);
+    let mut slipped = vec![false; tokens.len()];
+    for at in 0..tokens.len() {
+        if matches!(senses[at], Sense::Known(meaning) if meaning.name == "instead") {
+            put_aside(at, tokens, senses);
+        }
+    }
+    for (at, token) in tokens.iter().enumerate() {
+        if senses[at] != Sense::Unknown || is_known(&text::singular(&token.folded)) {
+            continue;
+        }
+        let before_host = token.folded.len() == 2 && stands_before_name(at);
+        let slip = match before_host {
+            // "su web2": nothing else stands there.
+            true => Some(Meaning {
+                name: "small",
+                kind: Kind::Stop,
+                is_name: false,
+            }),
+            false => words::slip(&token.folded),
+        };
+        match slip {
+            Some(meaning) if meaning.kind == Kind::Verb && has_verb(at, tokens, senses) => {}
+            Some(meaning) => {
+                slipped[at] = true;
+                senses[at] = Sense::Known(meaning);
+            }
+            None => {}
+        }
+    }
+    let named = senses.iter().zip(tokens).map(|(sense, token)| match sense {
+        Sense::Known(meaning) => meaning.name.to_owned(),
+        _ => text::singular(&token.folded),
+    });
+    Understood {
+        canonical: named.collect(),
+        slipped,
+    }
+}
+
+/// A user may be called like an action: "for the user backup".
+fn name_users(senses: &mut [Sense]) {
+    for at in 1..senses.len() {
+        let follows_user =
+            matches!(senses[at - 1], Sense::Known(meaning) if meaning.name == "user");
+        let is_action = matches!(senses[at], Sense::Known(meaning) if meaning.kind == Kind::Verb);
+        if follows_user && is_action {
+            senses[at] = Sense::Unknown;
+        }
+    }
+}
+
+/// "Not just the service": what follows up to the end of the part is not what is wanted.
+fn put_aside(at: usize, tokens: &[Token<'_>], senses: &mut [Sense]) {
+    let to = (at..tokens.len())
+        .find(|at| tokens[*at].ends_part())
+        .map_or(tokens.len(), |at| at + 1);
+    let is_action =
+        |sense: &Sense| matches!(sense, Sense::Known(meaning) if meaning.kind == Kind::Verb);
+    if senses[at + 1..to].iter().any(is_action) {
+        return;
+    }
+    for sense in &mut senses[at + 1..to] {
+        if !matches!(sense, Sense::Host(_) | Sense::When) {
+            *sense = Sense::Part;
+        }
+    }
+}
+
+/// Whether the part of the sentence around a word has an action already.
+fn has_verb(at: usize, tokens: &[Token<'_>], senses: &[Sense]) -> bool {
+    let is_border = |at: usize| matches!(senses[at], Sense::Known(meaning) if matches!(meaning.name, "and" | "then" | "but"));
+    let from = (0..at)
+        .rev()
+        .find(|before| tokens[*before].ends_part() || is_border(*before))
+        .map_or(0, |before| before + 1);
+    let to = (at..tokens.len())
+        .find(|at| tokens[*at].ends_part() || is_border(*at))
+        .unwrap_or(tokens.len() - 1);
+    senses[from..=to]
+        .iter()
+        .any(|sense| matches!(sense, Sense::Known(meaning) if meaning.kind == Kind::Verb))
+}
+
+/// Marks the longest phrase that begins here.
+fn phrase(at: usize, tokens: &[Token<'_>], senses: &mut [Sense], language: Option<Language>) {
+    for phrase in words::phrases(&tokens[at].folded) {
+        let mut places = Vec::new();
+        let mut from = at;
+        let mut found = true;
+        for (n, part) in phrase.parts.iter().enumerate() {
+            let place = match n {
+                0 => stands(part, at, tokens, senses).then_some(at),
+                _ => after_gap(part, from, tokens, senses, language),
+            };
+            let Some(place) = place else {
+                found = false;
+                break;
+            };
+            places.push((place, part.len()));
+            from = place + part.len();
+        }
+        if !found {
+            continue;
+        }
+        for (place, len) in places {
+            senses[place..place + len].fill(Sense::Part);
+        }
+        senses[at] = Sense::Known(phrase.meaning);
+        return;
+    }
+}
+
+/// Whether these words stand here, with no punctuation between them.
+fn stands(part: &[String], at: usize, tokens: &[Token<'_>], senses: &[Sense]) -> bool {
+    let Some(here) = tokens.get(at..at + part.len()) else {
+        return false;
+    };
+    let words = here.iter().zip(&senses[at..]).zip(part);
+    let mut alike =
+        words.map(|((token, sense), word)| *sense == Sense::Unknown && token.folded == *word);
+    alike.all(|alike| alike)
+        && here[..part.len() - 1]
+            .iter()
+            .all(|token| !token.ends_part())
+}
+
+/// Where these words stand behind a gap, which holds no end of a sentence and no action.
+fn after_gap(
+    part: &[String],
+    from: usize,
+    tokens: &[Token<'_>],
+    senses: &[Sense],
+    language: Option<Language>,
+) -> Option<usize> {
+    let longest = 12;
+    for place in from..tokens.len().min(from + longest) {
+        if place > 0 && tokens[place - 1].ends_sentence() {
+            return None;
+        }
+        if stands(part, place, tokens, senses) {
+            return Some(place);
+        }
+        // "aus der Sicherung" is a thing.
+        let is_thing = place > 0
+            && words::meaning(&tokens[place - 1].folded, language)
+                .is_some_and(|before| before.kind == Kind::Stop);
+        let is_action = !is_thing
+            && senses[place] == Sense::Unknown
+            && tokens[place].shape == Shape::Word
+            && words::meaning(&tokens[place].folded, language).is_some_and(|meaning| {
+                meaning.kind == Kind::Verb || matches!(meaning.name, "before" | "after")
+            });
+        if is_action {
+            return None;
+        }
+    }
+    None
+}

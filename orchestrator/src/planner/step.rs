@@ -1,0 +1,488 @@
+//! One clause as steps: the entry, its values and its hosts, with what was said before carried over; and the steps of all
+//! clauses with what waits for what. Where something is not said, or says what no entry understands, it asks.
+
+use chiffon_common::{ErrorCode, HostName, Parameters, Problem, Tier, api::Nearest, visible};
+
+use super::{
+    Given, Planned, Planner, Proposed, Question,
+    clause::{Clause, Stance},
+    fit::{self, Fit},
+    place::{is_beside_host, named, named_where, sole_hosts, stands_for_host},
+    propose::{self, Asked, Refusal, ask, checked, question, where_to},
+    read::{Read, Sense},
+    slots, suggest, value,
+    words::Kind,
+};
+use crate::{
+    catalogue::{Entry, UndoRule},
+    inventory::Inventory,
+};
+
+/// From here on a report is what was asked for.
+const SURE_OF_REPORT: f32 = 0.42;
+/// From here on a change is what was asked for.
+const SURE_OF_CHANGE: f32 = 0.55;
+/// From here on an entry is near enough to be asked about.
+const NEAR: f32 = 0.5;
+/// Two entries closer than this are asked about.
+const MARGIN: f32 = 0.04;
+
+const OR: [&str; 3] = ["or", "oder", "ou"];
+
+/// What a plan is made from.
+pub(super) struct Known<'k> {
+    pub(super) planner: &'k Planner,
+    pub(super) inventory: &'k Inventory,
+    pub(super) given: &'k Given,
+}
+
+/// What later clauses may refer to.
+#[derive(Default)]
+struct Context {
+    hosts: Vec<HostName>,
+    parameters: Parameters,
+}
+
+/// The steps of all clauses.
+pub(super) fn planned(known: &Known<'_>, read: &Read<'_>, clauses: &[Clause]) -> Asked<Planned> {
+    let is_off = (0..read.tokens.len()).any(|at| read.is_mark(at, "forget"));
+    if is_off {
+        return Err(known.nothing(&[], "that takes the request back, so nothing is done"));
+    }
+    let mut steps: Vec<Proposed> = Vec::new();
+    let mut reasons = Vec::new();
+    let mut confidence = 1.0_f32;
+    let mut context = Context::default();
+    let mut last: Vec<usize> = Vec::new();
+    let mut last_entry: Option<(&Entry, bool)> = None;
+    let mut refused: Option<Box<Refusal>> = None;
+    let sole = sole_hosts(read, clauses);
+    for clause in clauses {
+        let ranked = fit::rank(
+            known.planner,
+            read,
+            clause,
+            (&context.parameters, !context.hosts.is_empty()),
+        );
+        if clause.stance == Stance::Negated {
+            remember(known, read, clause, &mut context);
+            refused.get_or_insert_with(|| {
+                known.nothing(
+                    &ranked,
+                    "that says what is not to be done, so nothing is done",
+                )
+            });
+            continue;
+        }
+        let best = known.choose(read, clause, &ranked)?;
+        let made = known.steps(read, clause, best, &ranked, &mut context, &sole)?;
+        let is_change = best.entry.tier > Tier::Zero;
+        // On one host, a person tells a change and what follows in the order in which they are to happen.
+        let same = last_entry.is_some_and(|(entry, _)| entry.id == best.entry.id);
+        let after_change =
+            last_entry.is_some_and(|(_, changes)| changes) && !same && !clause.is_shared;
+        let shares = last.iter().any(|n| {
+            steps[*n]
+                .hosts
+                .iter()
+                .any(|host| made.iter().any(|step| step.hosts.contains(host)))
+        });
+        let follows = clause.is_next || after_change && shares;
+        let first = steps.len();
+        for mut step in made {
+            if clause
+                .verbs
+                .iter()
+                .any(|at| read.canonical[*at] == "restart")
+            {
+                known.start_what_was_stopped(&mut step, &steps);
+            }
+            step.after = if follows { last.clone() } else { Vec::new() };
+            steps.push(step);
+        }
+        last = (first..steps.len()).collect();
+        last_entry = Some((best.entry, is_change));
+        confidence = confidence.min(best.score);
+        reasons.push(because(read, best, &steps[first..]));
+    }
+    match (steps.is_empty(), refused) {
+        (true, Some(refusal)) => Err(refusal),
+        (true, None) => Err(known.nothing(&[], "there is nothing to do in that")),
+        (false, _) => Ok(Planned {
+            steps,
+            confidence: percent(confidence),
+            because: reasons.join("; "),
+        }),
+    }
+}
+
+/// What a clause speaks of can be meant by the next one, also where it is not to be done.
+fn remember(known: &Known<'_>, read: &Read<'_>, clause: &Clause, context: &mut Context) {
+    let hosts = named(read, clause);
+    if !hosts.is_empty() {
+        context.hosts = hosts;
+    }
+    let request = Clause {
+        stance: Stance::Request,
+        ..clause.clone()
+    };
+    if let Some(best) = fit::rank(known.planner, read, &request, (&context.parameters, true))
+        .into_iter()
+        .next()
+    {
+        context.parameters.extend(best.filled.parameters);
+    }
+}
+
+impl Known<'_> {
+    /// Nothing is to be done, or nothing fits.
+    pub(super) fn nothing(&self, ranked: &[Fit<'_>], detail: &str) -> Box<Refusal> {
+        let near = propose::filled_up(self.nearest(ranked), self.planner, self.inventory);
+        let todo = "say it like one of the examples, or see `chiffon catalogue list`";
+        Box::new(Refusal::Nothing(question(
+            ErrorCode::NothingMatches,
+            detail,
+            todo,
+            &near,
+        )))
+    }
+
+    /// Which entry is meant has to be asked.
+    fn which(&self, ranked: &[Fit<'_>], detail: &str) -> Box<Refusal> {
+        let near = propose::filled_up(self.nearest(ranked), self.planner, self.inventory);
+        let todo = "say it like one of the examples, or see `chiffon catalogue list`";
+        ask(ErrorCode::NothingMatches, detail, todo, &near)
+    }
+
+    fn nearest(&self, ranked: &[Fit<'_>]) -> Vec<Nearest> {
+        let best = ranked.iter().take(suggest::SHOWN);
+        best.map(|fit| suggest::nearest(fit.entry, self.inventory))
+            .collect()
+    }
+
+    /// The entry that a clause means.
+    fn choose<'r, 'p>(
+        &self,
+        read: &Read<'_>,
+        clause: &Clause,
+        ranked: &'r [Fit<'p>],
+    ) -> Asked<&'r Fit<'p>> {
+        let has = |name: &str| (clause.from..clause.to).any(|at| read.is_mark(at, name));
+        let unsure =
+            "I do not know what to do with that; nothing in the catalogue fits it well enough";
+        if clause.stance == Stance::Talk {
+            return Err(self.nothing(
+                ranked,
+                "that asks for knowledge, which no entry has; nothing is changed",
+            ));
+        }
+        if has("vague") && clause.verbs.is_empty() {
+            return Err(self.which(ranked, "what exactly should be done?"));
+        }
+        let Some(best) = ranked.first() else {
+            return Err(self.nothing(ranked, unsure));
+        };
+        let is_report = best.entry.tier == Tier::Zero;
+        if !is_report && best.lacks_all() {
+            return Err(self.not_understood(read, best, ranked));
+        }
+        let is_open = !best.filled.missing.is_empty()
+            || !best.unexplained.is_empty()
+            || best.host_like.is_some();
+        if !best.filled.missing.is_empty() && best.lacks_thing && !is_report {
+            return Err(self.nothing(ranked, unsure));
+        }
+        if has("chat") && is_open {
+            return Err(self.nothing(ranked, unsure));
+        }
+        self.judge(read, clause, best, ranked)?;
+        // One of two is for a person to say; a report may tell of both.
+        let is_or = |at: usize| {
+            read.is_mark(at, "or")
+                || matches!(read.senses[at], Sense::Host(_))
+                    && OR.contains(&read.tokens[at].folded.as_str())
+        };
+        if !is_report && (clause.from..clause.to).any(|at| is_or(at) && !clause.is_aside(at)) {
+            return Err(self.which(ranked, "that leaves open which of two; which one?"));
+        }
+        let enough = if is_report {
+            SURE_OF_REPORT
+        } else {
+            SURE_OF_CHANGE
+        };
+        if best.score < enough || !is_report && !best.has_action {
+            let is_near =
+                best.said >= NEAR && best.has_action && !is_report && best.score >= NEAR - 0.12;
+            return Err(match is_near {
+                true => self.not_understood(read, best, ranked),
+                false => self.nothing(ranked, unsure),
+            });
+        }
+        let rival = ranked.get(1).filter(|second| {
+            best.score - second.score < MARGIN
+                && !second.lacks_all()
+                && second.unexplained.len() <= best.unexplained.len()
+                && second.filled.missing.len() <= best.filled.missing.len()
+        });
+        match rival {
+            Some(second) => {
+                let detail = format!(
+                    "that could be {} or {}; which one?",
+                    best.entry.id, second.entry.id
+                );
+                Err(self.which(ranked, &detail))
+            }
+            None => Ok(best),
+        }
+    }
+
+    /// What speaks against doing it.
+    fn judge(
+        &self,
+        read: &Read<'_>,
+        clause: &Clause,
+        best: &Fit<'_>,
+        ranked: &[Fit<'_>],
+    ) -> Asked<()> {
+        let is_report = best.entry.tier == Tier::Zero;
+        let has = |name: &str| (clause.from..clause.to).any(|at| read.is_mark(at, name));
+        let takes_time = best
+            .entry
+            .parameters
+            .iter()
+            .any(super::index::takes_schedule);
+        let detail = match clause.stance {
+            Stance::Story => {
+                "that tells what was or what somebody said, so nothing is done; say it as a request if it is one"
+            }
+            Stance::Question if !is_report => {
+                "that is a question, so nothing is changed; say it as a request if it is one"
+            }
+            Stance::Condition if !is_report => {
+                "that puts a condition, which nobody watches; say it as a request for now if it is one"
+            }
+            _ if has("later") || read.when.is_said && !takes_time && !is_report => {
+                "that names another time; say it as a request for now, or see `chiffon schedule add --help`"
+            }
+            _ => return Ok(()),
+        };
+        Err(self.nothing(ranked, detail))
+    }
+
+    fn not_understood(&self, read: &Read<'_>, best: &Fit<'_>, ranked: &[Fit<'_>]) -> Box<Refusal> {
+        let nearest = self.nearest(ranked);
+        let how = suggest::how_to_say(best.entry, self.inventory);
+        let detail = match best.unexplained.first() {
+            Some(at) => format!(
+                "{} fits, but I do not know what \"{}\" is to mean in it",
+                best.entry.id,
+                visible(read.tokens[*at].written)
+            ),
+            None => format!("do you mean {} ({})?", best.entry.id, best.entry.title),
+        };
+        ask(ErrorCode::NothingMatches, &detail, &how, &nearest)
+    }
+
+    /// The steps of a clause: several where it names several things.
+    fn steps(
+        &self,
+        read: &Read<'_>,
+        clause: &Clause,
+        best: &Fit<'_>,
+        ranked: &[Fit<'_>],
+        context: &mut Context,
+        sole: &[HostName],
+    ) -> Asked<Vec<Proposed>> {
+        let entry = best.entry;
+        let nearest = self.nearest(ranked);
+        let hosts = self.hosts(read, (clause, best), context, sole);
+        self.unknown_host(read, best, &nearest)?;
+        let mut parameters = best.filled.parameters.clone();
+        let mut several = best.filled.several.clone();
+        for (name, value) in &self.given.parameters {
+            if entry.parameter(name).is_some() {
+                parameters.insert(name.clone(), value.clone());
+                several = several.filter(|(known, _)| known != name);
+            }
+        }
+        let missing: Vec<String> = entry
+            .missing(&parameters)
+            .map(|parameter| parameter.name.to_string())
+            .filter(|name| several.as_ref().is_none_or(|(known, _)| known != name))
+            .collect();
+        let is_thing = |name: &String| entry.parameter(name).is_some_and(|p| !value::is_path(p));
+        if !missing.is_empty()
+            && best.is_beside
+            && missing.iter().all(is_thing)
+            && !says_it(read, clause)
+        {
+            let detail = format!(
+                "that is said of the machine itself; the nearest is {}, which needs: {}",
+                entry.id,
+                missing.join(", ")
+            );
+            return Err(self.nothing(ranked, &detail));
+        }
+        if !missing.is_empty() {
+            return Err(self.missing(entry, missing, &nearest));
+        }
+        // Where it is to be done was answered: what the sentence says of it counts no more.
+        let answered = !self.given.hosts.is_empty();
+        let is_open = |at: &usize| {
+            !(answered && (stands_for_host(read, *at) || slots::stands_for_host(read, *at)))
+        };
+        if entry.tier > Tier::Zero && best.unexplained.iter().any(is_open) {
+            return Err(self.not_understood(read, best, ranked));
+        }
+        let hosts = where_to(hosts, self.inventory, entry, &nearest)?;
+        let sets: Vec<Parameters> = match several {
+            None => vec![parameters.clone()],
+            Some((name, values)) => values
+                .into_iter()
+                .map(|value| {
+                    let mut one = parameters.clone();
+                    one.insert(name.clone(), value);
+                    one
+                })
+                .collect(),
+        };
+        let mut steps = Vec::new();
+        for set in sets {
+            let parameters = checked(entry, &set, &nearest)?;
+            context.parameters.extend(parameters.clone());
+            steps.push(Proposed {
+                entry: entry.id.clone(),
+                hosts: hosts.clone(),
+                parameters,
+                after: Vec::new(),
+            });
+        }
+        context.hosts = hosts;
+        Ok(steps)
+    }
+
+    /// Where a clause is to be done: what it names, what was answered, what was said before, or the only place named.
+    fn hosts(
+        &self,
+        read: &Read<'_>,
+        (clause, best): (&Clause, &Fit<'_>),
+        context: &Context,
+        sole: &[HostName],
+    ) -> Vec<HostName> {
+        if !self.given.hosts.is_empty() && (sole.is_empty() || named(read, clause).is_empty()) {
+            return self.given.hosts.clone();
+        }
+        // "The disks of nas are full, restart cron" does not say where; "restart it" does.
+        let outside = |at: usize| !clause.is_aside(at);
+        let refers = best
+            .words
+            .iter()
+            .chain(&best.filled.used)
+            .any(|at| clause.is_aside(*at))
+            || (clause.from..clause.to)
+                .any(|at| outside(at) && (read.is_mark(at, "it") || read.is_mark(at, "there")));
+        let own = match refers {
+            true => named(read, clause),
+            false => named_where(read, clause, outside),
+        };
+        if !own.is_empty() {
+            return own;
+        }
+        let excludes = (clause.from..clause.to)
+            .any(|at| matches!(read.senses[at], Sense::Host(n) if read.mentions[n].is_excluded));
+        let says_all = (clause.from..clause.to).any(|at| read.is_mark(at, "all"));
+        if excludes {
+            let base: Vec<HostName> = match says_all {
+                true => self
+                    .inventory
+                    .hosts()
+                    .map(|host| host.name.clone())
+                    .collect(),
+                false => context.hosts.clone(),
+            };
+            let left_out = |host: &HostName| {
+                read.mentions
+                    .iter()
+                    .any(|mention| mention.is_excluded && mention.hosts.contains(host))
+            };
+            return base.into_iter().filter(|host| !left_out(host)).collect();
+        }
+        match context.hosts.is_empty() {
+            false => context.hosts.clone(),
+            true => sole.to_vec(),
+        }
+    }
+
+    /// A word where a host would stand, that is none.
+    fn unknown_host(&self, read: &Read<'_>, best: &Fit<'_>, nearest: &[Nearest]) -> Asked<()> {
+        if !self.given.hosts.is_empty() {
+            return Ok(());
+        }
+        let left = best
+            .unexplained
+            .iter()
+            .copied()
+            .find(|at| stands_for_host(read, *at) || is_beside_host(read, *at));
+        let Some(at) = best.host_like.or(left) else {
+            return Ok(());
+        };
+        Err(Box::new(Refusal::Ask(Question {
+            problem: self.inventory.unknown_host(read.tokens[at].written),
+            nearest: nearest.to_vec(),
+            missing: Vec::new(),
+            about: Some(best.entry.id.clone()),
+        })))
+    }
+
+    /// "Stop it, back it up and relaunch it": what an earlier step takes away is brought back by that step's own way back.
+    fn start_what_was_stopped(&self, step: &mut Proposed, before: &[Proposed]) {
+        let stopped = before
+            .iter()
+            .find(|other| other.hosts == step.hosts && other.parameters == step.parameters);
+        let entry = stopped.and_then(|other| self.planner.catalogue.get(other.entry.as_str()));
+        if let Some(UndoRule::Entry(call)) = entry.map(|entry| &entry.undo)
+            && call.filled(&step.parameters) == step.parameters
+        {
+            step.entry = call.entry.clone();
+        }
+    }
+
+    fn missing(&self, entry: &Entry, missing: Vec<String>, nearest: &[Nearest]) -> Box<Refusal> {
+        let detail = format!("{}: which {}?", entry.title, missing.join(" and which "));
+        let how = suggest::how_to_say(entry, self.inventory);
+        Box::new(Refusal::Ask(Question {
+            problem: Problem::new(ErrorCode::ParameterMissing, detail, how),
+            nearest: nearest.to_vec(),
+            missing,
+            about: Some(entry.id.clone()),
+        }))
+    }
+}
+
+fn says_it(read: &Read<'_>, clause: &Clause) -> bool {
+    (clause.from..clause.to).any(|at| read.is_mark(at, "it"))
+}
+
+/// Between 0 and 99: a sentence is never as sure as the explicit form.
+fn percent(score: f32) -> u8 {
+    (score.clamp(0.0, 1.0) * 99.0).round() as u8
+}
+
+fn because(read: &Read<'_>, best: &Fit<'_>, steps: &[Proposed]) -> String {
+    let decided = best
+        .words
+        .iter()
+        .filter(|at| read.kind(**at) != Some(Kind::Weak) || best.words.len() == 1);
+    let words: Vec<String> = decided
+        .map(|at| format!("\"{}\"", visible(read.tokens[*at].written)))
+        .collect();
+    let hosts = steps.first().map_or(&[][..], |step| &step.hosts[..]);
+    let hosts: Vec<&str> = hosts.iter().map(HostName::as_str).collect();
+    format!(
+        "{} fits {} (\"{}\"), on {}",
+        words.join(", "),
+        best.entry.id,
+        best.example,
+        hosts.join(", ")
+    )
+}

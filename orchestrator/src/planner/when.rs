@@ -1,0 +1,441 @@
+//! Times in words, in English, German and French: "every night at three", "jeden Sonntag um 4:15 Uhr", "tous les jours à
+//! 5 h 30", as the five fields of cron. What is said once ("at eleven") is told apart from what is said for ever.
+
+use super::{
+    calendar::{Half, half, number, weekday},
+    sentence::{Shape, Token},
+};
+
+/// What a sentence says about when.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct When {
+    /// Which tokens say it.
+    pub(super) spent: Vec<bool>,
+    /// The five fields of cron; nothing where it is not said exactly enough.
+    pub(super) cron: Option<String>,
+    /// Whether any time is said.
+    pub(super) is_said: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Each day; what it is called without a time is midnight.
+    Daily,
+    /// Each morning, evening: a time must be said.
+    Within(Half),
+    Weekly,
+    Monthly,
+    Minutes(u32),
+    Hours(u32),
+    /// 0 is Sunday.
+    Weekday(u32),
+    Weekdays,
+    OfMonth(u32),
+    Time(u32, u32),
+    Half(Half),
+}
+
+const EVERY: [&str; 7] = ["every", "each", "jeden", "jede", "jedes", "alle", "chaque"];
+const AT: [&str; 4] = ["at", "um", "a", "gegen"];
+/// What the tokens say about when; `free` are those that may say it.
+pub(super) fn when(tokens: &[Token<'_>], free: &[bool]) -> When {
+    let mut when = When {
+        spent: vec![false; tokens.len()],
+        ..When::default()
+    };
+    let words: Vec<&str> = tokens
+        .iter()
+        .zip(free)
+        .map(|(token, free)| match *free && token.shape == Shape::Word {
+            true => corrected(&token.folded),
+            false => "",
+        })
+        .collect();
+    if let Some((at, cron)) = fields(&words) {
+        when.spent[at..at + cron.split(' ').count()].fill(true);
+        when.cron = Some(cron);
+        when.is_said = true;
+        return when;
+    }
+    let mut parts = Vec::new();
+    let mut at = 0;
+    while at < words.len() {
+        match part(&words[at..], &parts) {
+            Some((len, part)) => {
+                when.spent[at..at + len].fill(true);
+                parts.push(part);
+                at += len;
+            }
+            None => at += 1,
+        }
+    }
+    // "in the morning" alone, or "twice", is no time.
+    let says = |part: &Part| !matches!(part, Part::Half(_));
+    if !parts.iter().any(says) {
+        when.spent.fill(false);
+        return when;
+    }
+    when.is_said = true;
+    when.cron = cron(&parts);
+    when
+}
+
+/// Five fields of cron as they are written, or a word such as `@daily`.
+fn fields(words: &[&str]) -> Option<(usize, String)> {
+    let is_field = |word: &&str, letters: bool| {
+        !word.is_empty()
+            && word.chars().all(|c| {
+                c.is_ascii_digit() || "*,/-".contains(c) || (letters && c.is_ascii_alphabetic())
+            })
+            && word.contains(|c: char| c.is_ascii_digit() || c == '*' || letters)
+    };
+    let named = words
+        .iter()
+        .position(|word| word.starts_with('@') && word.len() > 4);
+    if let Some(at) = named {
+        return Some((at, words[at].to_owned()));
+    }
+    let at = words.windows(5).position(|five| {
+        five[..3].iter().all(|word| is_field(word, false))
+            && five[3..].iter().all(|word| is_field(word, word.len() == 3))
+    })?;
+    Some((at, words[at..at + 5].join(" ")))
+}
+
+/// "evry night" is every night.
+fn corrected(word: &str) -> &str {
+    let mut near = EVERY.iter().filter(|every| {
+        every.len() >= 5 && word.len() >= 4 && strsim::osa_distance(every, word) == 1
+    });
+    near.next().copied().unwrap_or(word)
+}
+
+/// The part that begins here, and how many words it has.
+fn part(words: &[&str], before: &[Part]) -> Option<(usize, Part)> {
+    let word = |n: usize| words.get(n).copied().unwrap_or_default();
+    let every = match (word(0), word(1)) {
+        ("tous" | "toutes", "les") => 2,
+        (first, _) if EVERY.contains(&first) => 1,
+        _ => 0,
+    };
+    if every > 0 {
+        let (n, count) = match number(word(every)) {
+            Some(n) => (n, every + 1),
+            None if word(every) == "single" => (1, every + 1),
+            None => (1, every),
+        };
+        return unit(word(count), n).map(|part| (count + 1, part));
+    }
+    if let Some(found) = of_month(words) {
+        return Some(found);
+    }
+    let single = match word(0) {
+        "daily" | "taglich" | "nightly" | "quotidiennement" => Some(Part::Daily),
+        "hourly" | "stundlich" => Some(Part::Hours(1)),
+        "weekly" | "wochentlich" => Some(Part::Weekly),
+        "monthly" | "monatlich" => Some(Part::Monthly),
+        "weekdays" | "werktags" => Some(Part::Weekdays),
+        plural if plural.ends_with('s') => weekday(plural).map(Part::Weekday),
+        _ => None,
+    };
+    if let Some(part) = single {
+        return Some((1, part));
+    }
+    match (word(0), word(1), word(2)) {
+        ("on", day, _) if day.ends_with('s') && day != "weekdays" => {
+            if let Some(day) = weekday(day) {
+                return Some((2, Part::Weekday(day)));
+            }
+        }
+        ("on", "weekdays", _) => return Some((2, Part::Weekdays)),
+        ("le", day, _) => {
+            if let Some(day) = weekday(day) {
+                return Some((2, Part::Weekday(day)));
+            }
+        }
+        ("twice" | "once" | "thrice", "a", "day") => return Some((3, Part::Daily)),
+        ("zweimal" | "einmal", "am", "tag") => return Some((3, Part::Daily)),
+        ("deux", "fois", "par") if word(3) == "jour" => return Some((4, Part::Daily)),
+        ("in", "the", part) => {
+            if let Some(half) = half(part).filter(|_| has_time(before)) {
+                return Some((3, Part::Half(half)));
+            }
+        }
+        ("at", "night", _) if has_time(before) => return Some((2, Part::Half(Half::Night))),
+        ("du", part, _) => {
+            if let Some(half) = half(part).filter(|_| has_time(before)) {
+                return Some((2, Part::Half(half)));
+            }
+        }
+        (part, ..) => {
+            if let Some(half) = half(part).filter(|_| has_time(before) && part.ends_with('s')) {
+                return Some((1, Part::Half(half)));
+            }
+        }
+    }
+    time(words, before)
+}
+
+fn has_time(parts: &[Part]) -> bool {
+    parts.iter().any(|part| matches!(part, Part::Time(..)))
+}
+
+fn unit(word: &str, n: u32) -> Option<Part> {
+    Some(match word {
+        "minute" | "minutes" | "min" | "mins" | "minuten" => Part::Minutes(n),
+        "hour" | "hours" | "stunde" | "stunden" | "heure" | "heures" => Part::Hours(n),
+        _ if n != 1 => return None,
+        "day" | "tag" | "tage" | "jour" | "jours" => Part::Daily,
+        "night" | "nacht" | "nuit" | "nuits" => Part::Within(Half::Night),
+        "week" | "woche" | "semaine" | "semaines" => Part::Weekly,
+        "month" | "monat" | "mois" => Part::Monthly,
+        "weekday" | "werktag" => Part::Weekdays,
+        other => match (weekday(other), half(other)) {
+            (Some(day), _) => Part::Weekday(day),
+            (None, Some(half)) => Part::Within(half),
+            (None, None) => return None,
+        },
+    })
+}
+
+/// "on the first of each month", "am ersten jedes Monats", "le premier de chaque mois".
+fn of_month(words: &[&str]) -> Option<(usize, Part)> {
+    let filler = [
+        "on", "the", "am", "le", "of", "de", "du", "day", "tag", "jour", "des", "a", "eines",
+    ];
+    let mut at = words
+        .iter()
+        .take_while(|word| filler.contains(word))
+        .count();
+    let day = number(words.get(at)?)?;
+    at += 1;
+    at += words[at..]
+        .iter()
+        .take_while(|word| filler.contains(word))
+        .count();
+    let each = [
+        "each", "every", "jedes", "jeden", "monats", "chaque", "tous",
+    ];
+    if each.contains(words.get(at)?) && *words.get(at)? != "monats" {
+        at += 1;
+    }
+    let is_month = ["month", "monats", "monat", "mois"].contains(words.get(at)?);
+    (is_month && (1..=31).contains(&day)).then_some((at + 1, Part::OfMonth(day)))
+}
+
+/// A time of day, with the word before it.
+fn time(words: &[&str], before: &[Part]) -> Option<(usize, Part)> {
+    let word = |n: usize| words.get(n).copied().unwrap_or_default();
+    let lead = usize::from(AT.contains(&word(0)));
+    let lead = match (word(0), word(1)) {
+        ("and" | "und" | "et", next) if AT.contains(&next) && has_time(before) => 2,
+        ("and" | "und" | "et", _) if has_time(before) => 1,
+        _ => lead,
+    };
+    let rest = &words[lead..];
+    let word = |n: usize| rest.get(n).copied().unwrap_or_default();
+    let noon = |hour| Some((lead + 1, Part::Time(hour, 0)));
+    match word(0) {
+        "midnight" | "mitternacht" | "minuit" => return noon(0),
+        "noon" | "mittag" | "mittags" | "midi" => return noon(12),
+        _ => {}
+    }
+    let (mut len, mut hour, minute, is_clear) = clock(rest)?;
+    match word(len) {
+        "am" | "a.m" | "a.m." => len += 1,
+        "pm" | "p.m" | "p.m." => {
+            hour = hour % 12 + 12;
+            len += 1;
+        }
+        _ => {}
+    }
+    let is_clear = is_clear || len > 1 && !rest[..len].iter().all(|word| number(word).is_some());
+    // "A 4 TB disk" names no hour.
+    let is_led = lead > 0 && words.first() != Some(&"a");
+    (hour < 24 && minute < 60 && (is_led || is_clear))
+        .then_some((lead + len, Part::Time(hour, minute)))
+}
+
+/// Words, hour, minute, and whether nothing else could be meant.
+fn clock(words: &[&str]) -> Option<(usize, u32, u32, bool)> {
+    let word = |n: usize| words.get(n).copied().unwrap_or_default();
+    let (first, second) = (word(0), word(1));
+    match (first, second) {
+        ("half", "past") => return Some((3, number(word(2))?, 30, true)),
+        ("quarter", "past") => return Some((3, number(word(2))?, 15, true)),
+        ("quarter", "to") => return Some((3, (number(word(2))? + 23) % 24, 45, true)),
+        ("halb", _) => return Some((2, (number(second)? + 23) % 24, 30, true)),
+        ("viertel", "nach") => return Some((3, number(word(2))?, 15, true)),
+        ("viertel", "vor") => return Some((3, (number(word(2))? + 23) % 24, 45, true)),
+        _ => {}
+    }
+    for (end, add) in [("am", 0), ("pm", 12)] {
+        if let Some((hour, minute)) = first.strip_suffix(end).and_then(digits) {
+            return Some((1, hour % 12 + add, minute, true));
+        }
+    }
+    if let Some((hour, minute)) = first.contains([':', 'h']).then(|| digits(first)).flatten() {
+        let len = 1 + usize::from(["uhr", "o'clock", "heures"].contains(&second));
+        return Some((len, hour, minute, true));
+    }
+    let hour = number(first)?;
+    match second {
+        "h" | "heures" | "heure" | "uhr" => {
+            let minute = number(word(2)).filter(|_| word(2).len() == 2 || second == "uhr");
+            match (minute, word(2), word(3)) {
+                (Some(minute), ..) => Some((3, hour, minute, true)),
+                (None, "et", "demie") => Some((4, hour, 30, true)),
+                _ => Some((2, hour, 0, true)),
+            }
+        }
+        "o'clock" => Some((2, hour, 0, true)),
+        _ => Some((1, hour, 0, false)),
+    }
+}
+
+/// `7:30`, `7h30`, `7h`, `7`.
+fn digits(text: &str) -> Option<(u32, u32)> {
+    let is_number = |text: &str| {
+        (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let (hour, minute) = text.split_once([':', 'h']).unwrap_or((text, "0"));
+    let minute = if minute.is_empty() { "0" } else { minute };
+    (is_number(hour) && is_number(minute))
+        .then(|| Some((hour.parse().ok()?, minute.parse().ok()?)))?
+}
+
+/// The five fields; nothing where cron cannot say it, or a person has not said enough.
+fn cron(parts: &[Part]) -> Option<String> {
+    let has = |wanted: Part| parts.contains(&wanted);
+    let step = |limit: u32, n: u32| (n > 0 && n < limit && limit.is_multiple_of(n)).then_some(n);
+    for part in parts {
+        match *part {
+            Part::Minutes(1) => return Some("* * * * *".to_owned()),
+            Part::Minutes(n) => return step(60, n).map(|n| format!("*/{n} * * * *")),
+            Part::Hours(1) => return Some("0 * * * *".to_owned()),
+            Part::Hours(n) => return step(24, n).map(|n| format!("0 */{n} * * *")),
+            _ => {}
+        }
+    }
+    let days: Vec<String> = parts
+        .iter()
+        .filter_map(|part| match part {
+            Part::Weekday(day) => Some(day.to_string()),
+            Part::Weekdays => Some("1-5".to_owned()),
+            _ => None,
+        })
+        .collect();
+    let of_month = parts.iter().find_map(|part| match part {
+        Part::OfMonth(day) => Some(*day),
+        _ => None,
+    });
+    let day_part = parts.iter().find_map(|part| match part {
+        Part::Within(half) => Some(*half),
+        _ => None,
+    });
+    let recurs = has(Part::Daily)
+        || has(Part::Weekly)
+        || has(Part::Monthly)
+        || !days.is_empty()
+        || of_month.is_some()
+        || day_part.is_some();
+    if !recurs {
+        return None;
+    }
+    let late = parts
+        .iter()
+        .any(|part| matches!(part, Part::Half(Half::Evening)))
+        || day_part == Some(Half::Evening);
+    let mut times: Vec<(u32, u32)> = parts
+        .iter()
+        .filter_map(|part| match *part {
+            Part::Time(hour, minute) if late && (1..12).contains(&hour) => {
+                Some((hour + 12, minute))
+            }
+            Part::Time(hour, minute) => Some((hour, minute)),
+            _ => None,
+        })
+        .collect();
+    times.sort_unstable();
+    times.dedup();
+    if times.is_empty() {
+        // A morning or an evening has no hour of its own.
+        if matches!(day_part, Some(Half::Morning | Half::Evening)) {
+            return None;
+        }
+        times.push((0, 0));
+    }
+    let minute = times[0].1;
+    if times.iter().any(|time| time.1 != minute) {
+        return None;
+    }
+    let hours: Vec<String> = times.iter().map(|time| time.0.to_string()).collect();
+    let day_of_month = match of_month {
+        Some(day) => day.to_string(),
+        None if has(Part::Monthly) => "1".to_owned(),
+        None => "*".to_owned(),
+    };
+    let weekday = match days.is_empty() {
+        false => days.join(","),
+        true if has(Part::Weekly) => "0".to_owned(),
+        true => "*".to_owned(),
+    };
+    Some(format!(
+        "{minute} {} {day_of_month} * {weekday}",
+        hours.join(",")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::planner::sentence;
+
+    fn read(text: &str) -> (bool, Option<String>) {
+        let tokens = sentence::tokens(text).unwrap();
+        let found = when(&tokens, &vec![true; tokens.len()]);
+        (found.is_said, found.cron)
+    }
+
+    #[test]
+    fn times_in_words_are_fields_of_cron() {
+        for (text, expected) in [
+            ("every night at three", "0 3 * * *"),
+            ("jeden Samstag um halb vier", "30 3 * * 6"),
+            ("tous les jours à 5 h 30", "30 5 * * *"),
+            ("toutes les vingt minutes", "*/20 * * * *"),
+            ("every 6 hours", "0 */6 * * *"),
+            ("on weekdays at 6 pm", "0 18 * * 1-5"),
+            ("on the first of each month at noon", "0 12 1 * *"),
+            ("le mardi à 14h05", "5 14 * * 2"),
+            ("jeden Tag um 7 Uhr abends", "0 19 * * *"),
+            ("daily", "0 0 * * *"),
+            ("twice a day, at 6 and at 18 o'clock", "0 6,18 * * *"),
+            ("on Mondays and Fridays at quarter to nine", "45 8 * * 1,5"),
+            ("with 5 4 * * 1-5 please", "5 4 * * 1-5"),
+        ] {
+            assert_eq!(read(text), (true, Some(expected.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_exactly_is_no_time() {
+        for text in [
+            "every morning",
+            "every 7 minutes",
+            "at eleven",
+            "daily at 6:10 and at 7:20",
+        ] {
+            assert_eq!(read(text), (true, None), "{text}");
+        }
+        for text in [
+            "install two packages",
+            "all 3 hosts",
+            "4 TB on nas",
+            "every host",
+            "port 8080",
+        ] {
+            assert_eq!(read(text), (false, None), "{text}");
+        }
+    }
+}

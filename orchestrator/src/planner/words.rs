@@ -1,0 +1,287 @@
+//! The words that the planner knows: `playbooks/words/words.txt`, read once. A word or a phrase has one meaning, which is
+//! found as it stands, by its plural, or by one slip of the keyboard. What a meaning is good for is left to the others.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use super::text::{self, fold};
+
+#[cfg(not(test))]
+const SOURCE: &str = include_str!("../../../playbooks/words/words.txt");
+/// Shorter words are too near to others to be taken for a slip, except for two letters that changed places.
+const SHORTEST_SLIP: usize = 5;
+
+/// What part a word has in a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// An action.
+    Verb,
+    /// An action that stands for a better one.
+    Weak,
+    /// A thing or a state.
+    Noun,
+    /// Grammar and politeness.
+    Stop,
+    /// Why somebody asks.
+    Filler,
+    /// What the planner itself understands.
+    Mark,
+}
+
+/// One meaning of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Meaning {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    /// Whether something may be called so: "restart docker".
+    pub(super) is_name: bool,
+}
+
+/// The languages that the list knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Language {
+    English,
+    German,
+    French,
+}
+
+/// Words in a row, or several such rows with gaps between them.
+#[derive(Debug)]
+pub(super) struct Phrase {
+    pub(super) parts: Vec<Vec<String>>,
+    pub(super) meaning: Meaning,
+}
+
+#[derive(Debug, Default)]
+struct Lists {
+    /// Phrases of several words by their first one, longest first.
+    phrases: HashMap<String, Vec<Phrase>>,
+    singles: HashMap<String, Meaning>,
+    /// A meaning that a word has only in one language.
+    within: HashMap<String, (Language, Meaning)>,
+    /// Words that tell the language.
+    languages: HashMap<String, Vec<Language>>,
+    /// Words by what is left of them without one letter.
+    near: HashMap<String, Vec<String>>,
+}
+
+static LISTS: LazyLock<Lists> = LazyLock::new(|| Lists::read(source()));
+
+#[cfg(not(test))]
+fn source() -> &'static str {
+    SOURCE
+}
+
+/// The file as it is now, so that a word that is added needs no new build of the tests.
+#[cfg(test)]
+fn source() -> &'static str {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../playbooks/words/words.txt");
+    std::fs::read_to_string(path).unwrap().leak()
+}
+
+impl Lists {
+    fn read(source: &'static str) -> Self {
+        let mut lists = Self::default();
+        let mut meaning = None;
+        for line in source.lines().filter(|line| !line.starts_with('#')) {
+            let phrases = match line.starts_with(' ') {
+                true => line,
+                false => {
+                    let Some((head, rest)) = line.split_once(':') else {
+                        continue;
+                    };
+                    meaning = read_head(head);
+                    rest
+                }
+            };
+            if let Some((meaning, language)) = meaning {
+                for phrase in phrases.split(',') {
+                    lists.add(phrase.trim(), meaning, language);
+                }
+            }
+        }
+        for phrases in lists.phrases.values_mut() {
+            phrases.sort_by_key(|phrase| {
+                let words = phrase.parts.iter().map(Vec::len).sum::<usize>();
+                (std::cmp::Reverse(words), phrase.parts.len())
+            });
+        }
+        let known: Vec<String> = lists.singles.keys().cloned().collect();
+        for word in known {
+            if word.len() >= 3 && word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+                for shorter in without_one(&word).chain([word.clone()]) {
+                    lists.near.entry(shorter).or_default().push(word.clone());
+                }
+            }
+        }
+        lists
+    }
+
+    fn add(&mut self, phrase: &str, meaning: Meaning, language: Option<Language>) {
+        let phrase = fold(phrase);
+        let words = |part: &str| part.split_whitespace().map(str::to_owned).collect();
+        let parts: Vec<Vec<String>> = phrase.split('*').map(words).collect();
+        let Some(first) = parts.first().and_then(|part| part.first()).cloned() else {
+            return;
+        };
+        if let ([only], Some(language)) = (&parts[..], language)
+            && only.len() == 1
+            && meaning.kind == Kind::Stop
+        {
+            self.languages
+                .entry(first.clone())
+                .or_default()
+                .push(language);
+        }
+        match &parts[..] {
+            [only] if only.len() == 1 => match (language, meaning.kind) {
+                (Some(language), Kind::Mark) => {
+                    self.within.insert(first, (language, meaning));
+                }
+                _ => {
+                    self.singles.entry(first).or_insert(meaning);
+                }
+            },
+            _ => {
+                let phrases = self.phrases.entry(first).or_default();
+                if phrases.iter().all(|known| known.parts != parts) {
+                    phrases.push(Phrase { parts, meaning });
+                }
+            }
+        }
+    }
+}
+
+/// `name.lang kind`.
+fn read_head(head: &'static str) -> Option<(Meaning, Option<Language>)> {
+    let (name, kind) = head.trim().split_once(' ')?;
+    let (kind, of_kind) = kind.split_once('.').unwrap_or((kind, ""));
+    let (name, of_name) = name.split_once('.').unwrap_or((name, ""));
+    let kind = match kind {
+        "verb" => Kind::Verb,
+        "weak" => Kind::Weak,
+        "noun" => Kind::Noun,
+        "stop" => Kind::Stop,
+        "filler" => Kind::Filler,
+        "mark" => Kind::Mark,
+        _ => return None,
+    };
+    let language = match [of_name, of_kind].concat().get(..2) {
+        Some("en") => Some(Language::English),
+        Some("de") => Some(Language::German),
+        Some("fr") => Some(Language::French),
+        _ => None,
+    };
+    let is_name = of_kind == "name";
+    Some((
+        Meaning {
+            name,
+            kind,
+            is_name,
+        },
+        language,
+    ))
+}
+
+fn without_one(word: &str) -> impl Iterator<Item = String> {
+    (0..word.len()).map(|at| [&word[..at], &word[at + 1..]].concat())
+}
+
+/// Phrases of several words that begin with this one, longest first.
+pub(super) fn phrases(first: &str) -> &'static [Phrase] {
+    LISTS.phrases.get(first).map_or(&[], Vec::as_slice)
+}
+
+/// Whether a phrase of the list begins with these two words.
+pub(super) fn begins_phrase(first: &str, second: &str) -> bool {
+    let is_it = |phrase: &Phrase| {
+        phrase
+            .parts
+            .first()
+            .and_then(|part| part.get(1))
+            .is_some_and(|word| word == second)
+    };
+    phrases(first).iter().any(is_it)
+}
+
+/// The meaning of a folded word, in this language.
+pub(super) fn meaning(folded: &str, language: Option<Language>) -> Option<Meaning> {
+    if let Some((of, meaning)) = LISTS.within.get(folded)
+        && language.unwrap_or(Language::English) == *of
+    {
+        return Some(*meaning);
+    }
+    let known = LISTS.singles.get(folded);
+    known
+        .or_else(|| LISTS.singles.get(&text::singular(folded)))
+        .copied()
+}
+
+/// The language that most of these words belong to; nothing where none does, or two alike.
+pub(super) fn language<'w>(words: impl Iterator<Item = &'w str>) -> Option<Language> {
+    let mut counts = [0_usize; 3];
+    for of in words.filter_map(|word| LISTS.languages.get(word)) {
+        for language in of {
+            counts[*language as usize] += 1;
+        }
+    }
+    let most = counts.iter().max().copied().unwrap_or_default();
+    let mut best = [Language::English, Language::German, Language::French]
+        .into_iter()
+        .filter(|language| counts[*language as usize] == most);
+    match (most, best.next(), best.next()) {
+        (0, ..) | (_, _, Some(_)) => None,
+        (_, best, None) => best,
+    }
+}
+
+/// The known word that one slip made of this one: a letter too many, too few, wrong, or two that changed places. Nothing
+/// where two different meanings are as near.
+pub(super) fn slip(folded: &str) -> Option<Meaning> {
+    if folded.len() < 3 || !folded.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return None;
+    }
+    let mut found: Vec<Meaning> = Vec::new();
+    for shorter in without_one(folded).chain([folded.to_owned()]) {
+        for word in LISTS.near.get(&shorter).into_iter().flatten() {
+            if let Some(meaning) = LISTS.singles.get(word)
+                && is_slip(
+                    folded,
+                    word,
+                    matches!(meaning.kind, Kind::Verb | Kind::Weak | Kind::Noun),
+                )
+                && !found.contains(meaning)
+            {
+                found.push(*meaning);
+            }
+        }
+    }
+    match found[..] {
+        [one] => Some(one),
+        // An action is what people mistype most.
+        _ => {
+            let mut verbs = found.iter().filter(|meaning| meaning.kind == Kind::Verb);
+            match (verbs.next(), verbs.next()) {
+                (Some(one), None) => Some(*one),
+                _ => None,
+            }
+        }
+    }
+}
+
+/// A wrong letter makes too many words of grammar.
+fn is_slip(said: &str, known: &str, wrong_letter: bool) -> bool {
+    let swapped = said.len() == known.len() && {
+        let (mut a, mut b): (Vec<u8>, Vec<u8>) = (said.into(), known.into());
+        a.sort_unstable();
+        b.sort_unstable();
+        a == b
+    };
+    if swapped {
+        return strsim::osa_distance(said, known) == 1;
+    }
+    (wrong_letter || said.len() != known.len())
+        && said.as_bytes().first() == known.as_bytes().first()
+        && said.len().max(known.len()) >= SHORTEST_SLIP
+        && said.len().min(known.len()) >= SHORTEST_SLIP - 1
+        && strsim::osa_distance(said, known) == 1
+}
