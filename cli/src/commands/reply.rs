@@ -130,6 +130,10 @@ pub fn asks_back(request: &RequestView) -> Failure {
     let mut todo = other_question(request, question).todo;
     if !question.options.is_empty() && question.missing.is_empty() {
         todo += &format!("\nOr with one of those that come near: chiffon answer {id} 1");
+        // Entries come near where nobody knows which is meant: perhaps none of them.
+        if !question.nearest.is_empty() {
+            todo += "\nSee all that may be asked: chiffon catalogue list";
+        }
     }
     if !question.missing.is_empty() {
         let missing: Vec<String> = question

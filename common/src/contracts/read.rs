@@ -177,7 +177,8 @@ mod tests {
             ("\"text\":\"hi\"", "\"text\":7", "/content/text"),
             ("\"kind\":\"k\"", "\"kin/d\":\"k\"", "/actor/kin~1d"),
             ("2026-01", "9999-13", "/ts"),
-            ("\"v\":0", "\"v\":1", "/v"),
+            // Another form, and a version that may have it.
+            ("\"v\":0,\"event_id\":\"e\"", "\"v\":1", "/v"),
             (",\"actor\":{\"id\":\"a\",\"kind\":\"k\"}", "", ""),
             ("05Z\"}", "05Z\"} {}", ""),
         ] {
