@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de};
 
 /// The times that the contracts know, beside what `format: date-time` says: no leap second, at most nanoseconds, and a
-/// year that no offset brings beyond what can be counted with.
+/// year from 0000 to 9998 also in UTC, in which it is written: the first and the last year are taken without an offset.
 #[cfg(feature = "openapi")]
-pub(super) const TIME: &str = r"^([0-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$";
+pub(super) const TIME: &str = r"^((000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-7])-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})|(0000|9998)-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-5][0-9](\.[0-9]{1,9})?[Zz])$";
 
 /// A whole number that is not negative: the schemas know no other.
 pub(crate) fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(from: D) -> Result<T, D::Error> {
@@ -73,8 +73,11 @@ fn is_time(text: &[u8]) -> bool {
             (Some(digits), &rest[digits..])
         }
     };
+    // An offset could bring it into a year that is not taken when what was written is read again.
+    let is_edge = matches!(&date[..4], b"0000" | b"9998");
     let is_offset = match offset {
         b"Z" | b"z" => true,
+        _ if is_edge => false,
         [b'+' | b'-', time @ ..] => {
             fits(time, b"##:##") && time[..2] <= b"23"[..] && time[3..] <= b"59"[..]
         }
@@ -131,10 +134,14 @@ mod tests {
         for text in [
             "2026-01-02T03:04:05Z",
             "2026-01-02t03:04:05.123456789z",
-            "0000-01-01T00:00:00+23:59",
-            "9998-12-31T23:59:59-23:59",
+            "0000-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+23:59",
+            "9997-12-31T23:59:59-23:59",
+            "9998-12-31T23:59:59.999999999Z",
         ] {
-            assert!(read(text).is_ok(), "{text}");
+            let taken = read(text).unwrap();
+            let written = serde_json::to_value(taken).unwrap();
+            assert_eq!(read(written.as_str().unwrap()), Ok(taken), "{text}");
         }
         for text in [
             "",
@@ -151,6 +158,8 @@ mod tests {
             "2026-01-02T03:04:05+0100",
             "2026-01-02T03:04:05Z[UTC]",
             "9999-12-31T23:59:59Z",
+            "9998-12-31T23:59:59-00:01",
+            "0000-01-01T00:00:00+00:01",
             "-000001-01-02T03:04:05Z",
             "2026-01-0\u{663}T03:04:05Z",
         ] {
