@@ -225,6 +225,14 @@ impl Shared {
         };
         let moved = self.moves_of(&incoming.event, &places, room, tenant)?;
         let stored = self.store_answer(incoming, fresh, moved, open).await;
+        self.after_storing(stored, plan)
+    }
+
+    fn after_storing(
+        &self,
+        stored: Result<Option<RequestId>, IntakeError>,
+        plan: ResponsePlan,
+    ) -> Result<Round, IntakeError> {
         match stored {
             // Answered by somebody else meanwhile, or by this very event: it is looked at again.
             Err(IntakeError::Refused(refusal)) => Ok(Round::Again(Some(refusal))),

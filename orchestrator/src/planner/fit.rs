@@ -183,19 +183,11 @@ fn fit<'p>(
                     && matches!(read.senses[*at], Sense::Unknown))
     });
     let is_of_host = said.is_of_host || host_like.is_some() && said.names_no_host;
-    let mut best: Option<(f32, &'p Pattern, bool)> = None;
-    for pattern in &indexed.patterns {
+    let scored = indexed.patterns.iter().map(|pattern| {
         let (score, lacks_thing) = along(pattern, entry, read, (said, is_of_host), &filled);
-        let literal = || literally(pattern, read, clause);
-        let is_better = best.is_none_or(|(known, other, _)| {
-            score > known + 0.001
-                || (score > known - 0.001 && literal() > literally(other, read, clause))
-        });
-        if is_better {
-            best = Some((score, pattern, lacks_thing));
-        }
-    }
-    let (base, pattern, lacks_thing) = best?;
+        (score, pattern, lacks_thing)
+    });
+    let (base, pattern, lacks_thing) = best_of(scored, read, clause)?;
     let mut unexplained = Vec::new();
     let (mut known, mut unknown) = (0.1, 0.0);
     let mut words = Vec::new();
@@ -218,15 +210,8 @@ fn fit<'p>(
     }
     words.sort_unstable();
     // An example without an action is one as a whole, and so is a time for what is done at times.
-    let is_whole = pattern.is_example
-        && base > 0.9
-        && !pattern.holes.is_empty()
-        && !pattern
-            .words
-            .iter()
-            .any(|word| matches!(word.kind, Some(Kind::Verb | Kind::Weak)));
     let is_timed = read.when.is_said && entry.parameters.iter().any(super::index::takes_schedule);
-    let has_action = is_whole
+    let has_action = is_whole(pattern, base)
         || is_timed
         || said
             .content
@@ -255,6 +240,32 @@ fn fit<'p>(
         host_like,
         is_beside: said.is_of_host && !indexed.takes_machine,
     })
+}
+
+/// The pattern that is said best; of those that are said alike, the one that is said most literally.
+fn best_of<'p>(
+    scored: impl Iterator<Item = (f32, &'p Pattern, bool)>,
+    read: &Read<'_>,
+    clause: &Clause,
+) -> Option<(f32, &'p Pattern, bool)> {
+    scored.fold(None, |best, one| {
+        let (score, pattern, _) = one;
+        let is_better = best.is_none_or(|(known, other, _): (f32, &Pattern, bool)| {
+            score > known + 0.001
+                || (score > known - 0.001
+                    && literally(pattern, read, clause) > literally(other, read, clause))
+        });
+        if is_better { Some(one) } else { best }
+    })
+}
+
+/// Whether an example that names no action is said as a whole.
+fn is_whole(pattern: &Pattern, said: f32) -> bool {
+    let is_action = |kind: Option<Kind>| matches!(kind, Some(Kind::Verb | Kind::Weak));
+    pattern.is_example
+        && said > 0.9
+        && !pattern.holes.is_empty()
+        && !pattern.words.iter().any(|word| is_action(word.kind))
 }
 
 fn weight(planner: &Planner, read: &Read<'_>, at: usize) -> f32 {
