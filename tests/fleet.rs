@@ -5,6 +5,8 @@
 mod again;
 #[path = "fleet/approval.rs"]
 mod approval;
+#[path = "fleet/columns.rs"]
+mod columns;
 #[path = "fleet/crew.rs"]
 mod crew;
 #[path = "fleet/edits.rs"]

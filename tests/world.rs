@@ -262,6 +262,7 @@ impl World {
             agents: Vec::new(),
             ledger_remote: self.remote.clone(),
             ledger_key: Some(SshSigner::from_secret(self.ledger_secret)),
+            ledger_key_fault: None,
             version: "test".to_owned(),
         };
         let parts = Parts {

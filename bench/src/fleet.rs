@@ -252,6 +252,7 @@ fn config(home: &Path) -> anyhow::Result<Config> {
         agents: Vec::new(),
         ledger_remote: None,
         ledger_key: Some(SshSigner::from_secret(SECRET)),
+        ledger_key_fault: None,
         version: "bench".to_owned(),
     })
 }

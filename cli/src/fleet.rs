@@ -121,6 +121,10 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
         Ports::Configured => settings.listen,
         Ports::Ephemeral => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
     };
+    let (ledger_key, ledger_key_fault) = match ledger_signer(home) {
+        Ok(key) => (Some(key), None),
+        Err(fault) => (None, Some(fault.detail)),
+    };
     Ok(Config {
         home: home.path().to_owned(),
         listen,
@@ -152,7 +156,8 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
             .filter_map(|name| name.parse().ok())
             .collect(),
         ledger_remote: settings.ledger_remote.clone(),
-        ledger_key: Some(ledger_signer(home)?),
+        ledger_key,
+        ledger_key_fault,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
 }

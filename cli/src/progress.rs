@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, collections::BTreeMap, time::Duration};
 
-use chiffon_common::{TaskId, api::TaskView};
+use chiffon_common::{TaskId, api::TaskView, visible};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::{render::one_line, terminal::Terminal};
@@ -79,6 +79,8 @@ pub struct Live<'a> {
     bars: Option<Bars>,
     /// What was said last of each step, and of the whole where none runs.
     told: BTreeMap<Option<TaskId>, String>,
+    /// What is broken, as it was said last.
+    trouble: String,
 }
 
 impl<'a> Live<'a> {
@@ -87,6 +89,24 @@ impl<'a> Live<'a> {
             terminal,
             bars: terminal.animate.then(Bars::default),
             told: BTreeMap::new(),
+            trouble: String::new(),
+        }
+    }
+
+    /// What is broken, where that has changed; nothing once it is mended.
+    pub fn trouble(&mut self, words: &str) {
+        if self.trouble == words {
+            return;
+        }
+        self.trouble = words.to_owned();
+        let paint = self.terminal.err;
+        match words.is_empty() {
+            true => self.line(&format!("  {} it goes on", paint.good("!"))),
+            false => {
+                let words = one_line(&visible(words), MOST);
+                let mark = paint.bad("!");
+                self.line(&format!("  {mark} waits, nothing is lost: {words}"));
+            }
         }
     }
 

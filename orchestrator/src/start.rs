@@ -66,6 +66,8 @@ pub struct Config {
     pub agents: Vec<AgentId>,
     /// The key that signs the ledger's commits; without it they are not signed.
     pub ledger_key: Option<SshSigner>,
+    /// Why there is no key though there should be one: nothing is written to the ledger until there is.
+    pub ledger_key_fault: Option<String>,
     /// The repository that ledger and audit heads are pushed to, as git takes it.
     pub ledger_remote: Option<String>,
     /// Version of the program.
@@ -147,6 +149,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         ledger: Place {
             path: config.home.join("ledger"),
             key: config.ledger_key,
+            key_fault: config.ledger_key_fault,
         },
         version: config.version,
     };

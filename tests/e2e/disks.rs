@@ -229,6 +229,61 @@ fn a_full_disk_of_the_agents_begins_nothing_and_goes_on_without_a_restart() {
     ends(running);
 }
 
+/// A command with its own fleet, whose disk fills while its run is at work: it says what it waits for, and ends when it
+/// is told to. What it had begun is cut off, which the record of the next attempt says.
+#[test]
+fn a_command_on_a_full_disk_says_what_it_waits_for_and_can_be_ended() {
+    let fresh = Fresh::bare();
+    let Some(disk) = Disk::at(fresh.home.path(), 8, "a full disk under a command") else {
+        return;
+    };
+    fresh.link_ansible();
+    let chiffon = fresh.chiffon();
+    chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    let (begun, go_on) = (
+        fresh.home.scratch().join("begun"),
+        fresh.home.scratch().join("go_on"),
+    );
+    let tasks = format!(
+        "- name: Begin\n  ansible.builtin.copy: {{content: x, dest: '{}'}}\n- name: Wait\n  ansible.builtin.wait_for: {{path: '{}', timeout: 300}}\n",
+        begun.display(),
+        go_on.display()
+    );
+    fresh.entry("slow", &crate::fresh::metadata(400, "retry"), &tasks);
+    let mut run = chiffon.spawn(&["run", "slow on localhost", "--yes=2", "--confirm", "localhost"]);
+    wait_for("its begin", LIMIT, || begun.exists().then_some(()));
+    disk.fill();
+    fs::write(&go_on, "").unwrap();
+    run.wait_for_error("waits, nothing is lost", LIMIT);
+    // Whoever looks sees it too.
+    let status = chiffon.run(&["status"]);
+    assert!(status.stdout.contains("full") || status.stdout.contains("No space left"), "{}", status.stdout);
+    run.interrupt();
+    let ended = run.wait(LIMIT);
+    assert!(
+        ended.stderr.contains("That you stopped it is not recorded"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(ended.code(), Some(1), "{}", ended.stderr);
+    disk.free();
+    let id = id_of(&newest(&fresh));
+    let watched = chiffon.run(&["watch", &id]);
+    assert_eq!(watched.code(), Some(0), "{}{}", watched.stdout, watched.stderr);
+    let shown = json(&chiffon.run(&["request", "show", &id, "--json"]).stdout);
+    assert_eq!(shown["state"], "completed", "{shown:#}");
+    assert_eq!(shown["tasks"][0]["cut_off_before"], true, "{shown:#}");
+    let log = Command::new("git")
+        .arg("-C")
+        .arg(fresh.home.path().join("ledger"))
+        .args(["log", "-1", "--format=%B"])
+        .output()
+        .unwrap();
+    let log = String::from_utf8(log.stdout).unwrap();
+    assert!(log.contains("not known what it changed"), "{log}");
+    chiffon.run(&["audit", "verify"]).expect_code(0);
+}
+
 fn private(folder: &Path) {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().mode(0o700).create(folder).unwrap();

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::{
     WRITE,
-    proof::{Past, copy, faults, git, opened, unguarded},
+    proof::{self, Past, copy, faults, git, opened},
     restored::told_once,
     schedules::records,
     world::{Act, Clock, PATIENCE, World},
@@ -117,12 +117,13 @@ async fn a_row_that_was_made_old_or_does_not_fit_is_not_forgotten_but_named() {
     world.crash_orchestrator().await;
     world.store = Arc::new(chiffon_store::Sqlite::in_memory().unwrap());
     let path = world.home.path().join("edited.db");
-    unguarded(&path)
-        .execute_batch(&format!(
+    proof::edit(
+        &path,
+        &format!(
             "UPDATE requests SET updated_at = 0 WHERE request_id = '{young}';
              UPDATE requests SET doc = json_set(doc, '$.text', 'Say hello') WHERE request_id = '{altered}'"
-        ))
-        .unwrap();
+        ),
+    );
     world.store = opened(&path);
     world.history_days = 10;
     world.start_orchestrator().await;
@@ -139,7 +140,7 @@ async fn a_row_that_was_made_old_or_does_not_fit_is_not_forgotten_but_named() {
     }
     let found = faults(&world, &[]).await;
     assert!(
-        found.contains(&format!("request {young} is listed as last changed")),
+        found.contains(&format!("request {young} has 1970-01-01T00:00:00Z in its column updated_at")),
         "{found}"
     );
     assert!(
@@ -226,7 +227,7 @@ async fn a_freeze_that_no_record_led_to_is_named() {
         world.crash_orchestrator().await;
         world.store = Arc::new(chiffon_store::Sqlite::in_memory().unwrap());
         let path = world.home.path().join("edited.db");
-        unguarded(&path).execute_batch(edit).unwrap();
+        proof::edit(&path, edit);
         world.store = opened(&path);
         world.start_orchestrator().await;
         let found = faults(&world, &[]).await;

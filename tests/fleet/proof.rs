@@ -72,7 +72,7 @@ impl Past {
         let conn = Connection::open(self.folder.path().join("past.db")).unwrap();
         conn.execute("VACUUM INTO ?1", [path.to_str().unwrap()])
             .unwrap();
-        unguarded(&path).execute_batch(sql).unwrap();
+        edit(&path, sql);
         world.store = opened(&path);
         copy(
             &self.folder.path().join("ledger"),
@@ -91,24 +91,27 @@ pub(super) fn copy(from: &Path, to: &Path) {
     assert!(copied.unwrap().success());
 }
 
-/// What a person with the file can do: no trigger, key or check holds them back.
-pub(super) fn unguarded(path: &Path) -> Connection {
+/// What a person with the file can do: no trigger, key or check holds them back, and none shows that it was gone.
+pub(super) fn edit(path: &Path, sql: &str) {
     let conn = Connection::open(path).unwrap();
     conn.pragma_update(None, "foreign_keys", false).unwrap();
     conn.pragma_update(None, "ignore_check_constraints", true)
         .unwrap();
-    let sql = "SELECT name FROM sqlite_schema WHERE type = 'trigger'";
-    let names: Vec<String> = conn
-        .prepare(sql)
+    let guards = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'";
+    let guards: Vec<(String, String)> = conn
+        .prepare(guards)
         .unwrap()
-        .query_map([], |row| row.get(0))
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    for name in names {
+    for (name, _) in &guards {
         conn.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
     }
-    conn
+    conn.execute_batch(sql).unwrap();
+    for (_, guard) in &guards {
+        conn.execute_batch(guard).unwrap();
+    }
 }
 
 pub(super) async fn faults(world: &World, anchors: &[&Value]) -> String {
@@ -212,6 +215,8 @@ async fn what_was_cut_off_at_the_end_is_found_by_an_anchor_alone() {
          UPDATE audit_streams SET (position, hash) =
              (SELECT position, hash FROM audit_log l WHERE l.stream = audit_streams.stream ORDER BY position DESC LIMIT 1);
          DELETE FROM run_events WHERE request_id = '{second}';
+         DELETE FROM execution_logs WHERE request_id = '{second}';
+         DELETE FROM events WHERE request_id = '{second}';
          DELETE FROM ledger_entries WHERE request_id = '{second}';
          DELETE FROM ledger_batches WHERE batch_no = 2;
          DELETE FROM timers WHERE slice = 'request:{second}';

@@ -160,7 +160,7 @@ impl Desk<'_> {
         match choice {
             "retry" => {
                 self.extend_deadline();
-                self.wait_again(task, because);
+                self.run_again(task, because);
             }
             // Somebody looked, and it was done all the same.
             "completed" => self.move_task(task, TaskState::Completed, because),
@@ -180,7 +180,7 @@ impl Desk<'_> {
             "completed" => self.move_task(task, TaskState::Completed, because),
             "retry" => {
                 self.extend_deadline();
-                self.wait_again(task, because);
+                self.run_again(task, because);
             }
             _ => {
                 let problem = Problem::new(

@@ -306,6 +306,7 @@ impl<'a> Desk<'a> {
             outcome: None,
             started_at: None,
             probes,
+            cut_off_before: false,
         };
         self.run.tasks.insert(task_id, task);
         self.arm_task(task_id);

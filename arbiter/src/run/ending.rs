@@ -135,7 +135,7 @@ impl Desk<'_> {
         }
         match on_interrupt {
             OnInterrupt::Retry if attempt < self.policy.attempts => {
-                self.wait_again(
+                self.run_again(
                     id,
                     "cut off; the catalogue says that running it again is harmless",
                 );

@@ -245,6 +245,9 @@ pub struct Task {
     /// The task whose open end it looks at, where it is a probe: then it is not its step's turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<TaskId>,
+    /// An attempt before the one in hand had begun and was cut off or lost: what that one changed, nobody has counted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_off_before: bool,
 }
 
 impl Task {

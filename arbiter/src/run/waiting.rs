@@ -50,6 +50,15 @@ impl Desk<'_> {
         self.put_back(task, WaitingOn::Agent { words }, because);
     }
 
+    /// The same after an attempt that had begun and did not come to an end of its own: the next one counts only what it
+    /// finds left to do, so it is remembered that there was another before.
+    pub(super) fn run_again(&mut self, task: TaskId, because: &str) {
+        if let Some(task) = self.run.tasks.get_mut(&task) {
+            task.cut_off_before = true;
+        }
+        self.wait_again(task, because);
+    }
+
     /// The leases go: whoever waits holds nothing up.
     pub(super) fn put_back(&mut self, task: TaskId, on: WaitingOn, because: &str) {
         if self.run.request.cancelling.is_some() {

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use chiffon_common::{
     ErrorCode, RequestId, TaskId,
-    api::{Follow, RequestView, TaskView},
+    api::{Follow, Health, RequestView, TaskView},
     visible,
 };
 use tokio::time::{Instant, sleep, timeout_at};
@@ -36,6 +36,9 @@ const LEDGER: Duration = Duration::from_secs(15);
 
 /// After how long it is asked whether it can be written at all.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// After how long without news it is asked whether something is broken, and how often again.
+const TROUBLE: Duration = Duration::from_secs(5);
 
 /// Why following stopped.
 pub enum Stopped {
@@ -91,7 +94,7 @@ impl<'a> Follower<'a> {
         let mut live = Live::new(self.terminal);
         loop {
             let follow = tokio::select! {
-                follow = self.next() => follow?,
+                follow = self.next_or_why_not(&mut live) => follow?,
                 () = interrupt.wait() => return Ok(Stopped::Interrupted),
             };
             if let Some(stopped) = self.take(follow, Questions::Stop, &mut live) {
@@ -104,7 +107,7 @@ impl<'a> Follower<'a> {
     pub async fn end_of_it(&mut self) -> Result<RequestView, Failure> {
         let mut live = Live::new(self.terminal);
         loop {
-            let follow = self.next().await?;
+            let follow = self.next_or_why_not(&mut live).await?;
             if let Some(Stopped::Ended(request)) = self.take(follow, Questions::WaitOut, &mut live)
             {
                 return Ok(*request);
@@ -133,6 +136,20 @@ impl<'a> Follower<'a> {
     async fn ledger_is_out(&self) -> bool {
         let health = self.session.client.health().await;
         health.is_ok_and(|health| health.components.get("ledger").is_some_and(|it| it != "ok"))
+    }
+
+    /// What is new. As long as nothing is, it is told what is broken: nobody waits without knowing what for.
+    async fn next_or_why_not(&mut self, live: &mut Live<'_>) -> Result<Follow, Failure> {
+        let session = self.session;
+        let mut next = std::pin::pin!(self.next());
+        loop {
+            tokio::select! {
+                follow = &mut next => return follow,
+                () = sleep(TROUBLE) => if let Ok(health) = session.client.health().await {
+                    live.trouble(&broken(&health));
+                },
+            }
+        }
     }
 
     async fn next(&mut self) -> Result<Follow, Failure> {
@@ -230,6 +247,16 @@ impl<'a> Follower<'a> {
             }
         }
     }
+}
+
+/// What of the fleet is broken that a run cannot do without, in words; empty where nothing is. What is only told or
+/// recorded comes later by itself.
+fn broken(health: &Health) -> String {
+    let needed = |name: &str| name == "store" || name == "bus" || name.starts_with("agent ");
+    let components = health.components.iter();
+    let out = components.filter(|(name, how)| needed(name) && *how != "ok");
+    let words: Vec<_> = out.map(|(name, how)| format!("{name}: {how}")).collect();
+    words.join("; ")
 }
 
 /// Whether the server was not reached, or did not say all that it had to say.

@@ -216,16 +216,40 @@ async fn cancel(
     context
         .terminal
         .say("\nCancelling, and waiting for its end. Ctrl-C once more ends at once.");
-    // An error here is its own honest end: it had just ended.
     let cancelled = session.client.cancel(id).await;
     let request = match cancelled {
         Ok(request) if request.ended => request,
+        // Its end could not be recorded either, so there is nothing to wait for.
+        Err(failure) if failure.code.is_some_and(is_of_store) => return Err(not_recorded(id, failure)),
+        // Any other error is its own honest end: it had just ended.
         Ok(_) | Err(_) => follower.end_of_it().await?,
     };
     let request = follower.recorded(request).await?;
     show(context, &request);
     tell_unrecorded(context, &session.client, &request).await;
     Ok(request)
+}
+
+fn is_of_store(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::StoreFull
+            | ErrorCode::StoreReadOnly
+            | ErrorCode::StoreUnavailable
+            | ErrorCode::StoreCorrupt
+    )
+}
+
+/// The database could not be written when somebody wanted the request to end.
+fn not_recorded(id: RequestId, failure: Failure) -> Failure {
+    Failure {
+        todo: format!(
+            "That you stopped it is not recorded: {}. What runs is ended now; the next start takes request {id} up where it \
+             is recorded, and `chiffon request cancel {id}` ends it then.",
+            failure.todo
+        ),
+        ..failure
+    }
 }
 
 #[cfg(test)]

@@ -85,13 +85,10 @@ pub(super) fn make_missing(home: &Home, progress: &dyn Fn(&str)) -> Result<(), P
             write_private(&key, format!("{drawn}\n").as_bytes())?;
         }
     }
-    let signers = home.path().join(LEDGER_SIGNERS);
-    let public = ledger_signer(home)?.public();
-    let line = format!("{LEDGER_AUTHOR} namespaces=\"git\" {public}\n");
-    // Lines that somebody added stay, and those of keys that were replaced: what they signed is still good.
-    let known = fs::read_to_string(&signers).unwrap_or_default();
-    if !known.contains(&public) {
-        write_private(&signers, format!("{known}{line}").as_bytes())?;
+    match ledger_signer(home) {
+        Ok(key) => name_signer(home, &key)?,
+        // The ledger waits until it is put right; nothing else has to.
+        Err(fault) => progress(&fault.detail),
     }
     let signer = signer(home)?;
     let trusted = home.trusted_keys();
@@ -115,6 +112,19 @@ pub(super) fn make_missing(home: &Home, progress: &dyn Fn(&str)) -> Result<(), P
         )?;
     }
     read_token(home).map(drop)
+}
+
+/// Has `git verify-commit` trust the ledger's key.
+fn name_signer(home: &Home, key: &SshSigner) -> Result<(), Problem> {
+    let signers = home.path().join(LEDGER_SIGNERS);
+    let public = key.public();
+    let line = format!("{LEDGER_AUTHOR} namespaces=\"git\" {public}\n");
+    // Lines that somebody added stay, and those of keys that were replaced: what they signed is still good.
+    let known = fs::read_to_string(&signers).unwrap_or_default();
+    if !known.contains(&public) {
+        write_private(&signers, format!("{known}{line}").as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Every start would be refused, one by one, by agents that know another key.

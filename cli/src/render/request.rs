@@ -166,6 +166,12 @@ pub fn task_ended(paint: Paint, task: &TaskView, title: Option<&str>) -> String 
         title.unwrap_or_default(),
         state(paint, &task.state),
     );
+    if task.cut_off_before {
+        let attempt = task.attempt;
+        text += &format!(
+            "\n  This was attempt {attempt}: one before it was cut off, and what that changed is not counted here."
+        );
+    }
     for (host, summary) in &task.hosts {
         text += &format!("\n  {}", host_line(paint, host, summary));
     }

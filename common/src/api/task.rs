@@ -39,6 +39,9 @@ pub struct TaskView {
     pub created_at: Timestamp,
     /// The attempt in hand, from 1; 0 before the first.
     pub attempt: u32,
+    /// Whether an attempt before it had begun and was cut off or lost: what that one changed is counted nowhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_off_before: bool,
     /// The agent that has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentId>,

@@ -215,7 +215,8 @@ impl Shared {
         cause: &Cause,
         told: Told<'_>,
     ) -> Result<Commit, AdvanceError> {
-        let now = self.clock.now();
+        // The rows say the very time of the event that led to them, so that the one is held against the other.
+        let now = told.at;
         let mut writes: Vec<_> = cause
             .timer
             .clone()

@@ -168,6 +168,9 @@ impl Shared {
 
     /// Refuses to sign by another key than the one in force.
     pub(super) async fn may_sign(&self) -> Result<(), ScribeError> {
+        if let Some(fault) = &self.settings.ledger.key_fault {
+            return Err(LedgerError::KeyUnreadable(fault.clone()).into());
+        }
         let Some(force) = self.key_in_force().await? else {
             return Ok(());
         };

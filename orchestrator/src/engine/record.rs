@@ -30,9 +30,6 @@ pub(crate) fn entry(
         .iter()
         .filter_map(|step| step_doc(run, step))
         .collect();
-    let changes = steps
-        .iter()
-        .any(|step| step.tier > Tier::Zero && step.outcome != StepOutcome::NotRun);
     let titles: Vec<_> = plan.steps.iter().map(|step| step.title.as_str()).collect();
     let doc = LedgerDoc {
         form: FORM,
@@ -59,7 +56,7 @@ pub(crate) fn entry(
         tenant_id: run.request.tenant_id.clone(),
         entry_no: 0,
         request_id: run.request.request_id,
-        shares_commit: !changes,
+        shares_commit: !doc.is_change(),
         created_at: now,
         doc: serde_json::to_value(doc)?,
     }))
@@ -132,7 +129,8 @@ fn step_doc(run: &Run, step: &Step) -> Option<StepDoc> {
             || host_outcomes
                 .values()
                 .any(|outcome| *outcome == HostOutcome::Changed),
-        changes_unknown: changes && is_open(outcome, &step.hosts, &host_outcomes),
+        changes_unknown: changes
+            && (task.cut_off_before || is_open(outcome, &step.hosts, &host_outcomes)),
         changed_before,
         host_outcomes,
         duration_seconds: task

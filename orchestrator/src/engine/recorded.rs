@@ -41,6 +41,11 @@ pub(crate) enum Told {
     },
 }
 
+/// When an event of this row was taken; nothing where the row says none.
+pub(super) fn told_at(row: &RunEventRow) -> Option<Timestamp> {
+    Timestamp::deserialize(row.doc.get("at")?).ok()
+}
+
 /// The limits in force, as they are kept beside the events that were judged by them.
 #[derive(Debug, Clone)]
 pub(crate) struct Limits {

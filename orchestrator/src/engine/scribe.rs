@@ -288,7 +288,9 @@ impl Shared {
         }
         let mut batch_no = last.as_ref().map_or(0, |batch| batch.batch_no);
         let mut parent = last.and_then(|batch| batch.commit);
-        let time = self.clock.now();
+        // A commit knows whole seconds, and nothing may stand in a row that does not show in it.
+        let now = self.clock.now();
+        let time = jiff::Timestamp::from_second(now.as_second()).unwrap_or(now);
         let key = self.settings.ledger.key.as_ref();
         let signer = key.map(SshSigner::fingerprint);
         let mut batches = Vec::new();

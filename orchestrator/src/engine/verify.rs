@@ -13,6 +13,7 @@ use super::{
     ledger_keys::{Replacements, Signers},
     restorations::Restorations,
     scribe::ScribeError,
+    verify_rows::or_named,
 };
 use crate::ledger::{Batch, Fault, LedgerError, Place, Verifier};
 
@@ -70,18 +71,27 @@ impl Shared {
                 .collect(),
             notes: replacements.notes().chain(restorations.told()).collect(),
         };
-        let (requests, faults) = self.verify_rows(&chain.slices).await?;
-        report.requests = requests;
-        report.faults.extend(faults);
-        let faults = self.verify_schedules(&chain.slices).await.map_err(store)?;
-        report.faults.extend(faults);
-        let fault = self.verify_freeze(&chain.slices).await.map_err(store)?;
-        report.faults.extend(fault);
+        let database = self.store.check().await.map_err(store)?;
+        let database = database.into_iter().map(|fault| format!("database: {fault}"));
+        report.faults.extend(database);
+        let rows = self.verify_rows(&chain.slices).await.map_err(store)?;
+        report.requests = rows.0;
+        report.faults.extend(rows.1);
+        let schedules = or_named(self.verify_schedules(&chain.slices).await).map_err(store)?;
+        report.faults.extend(schedules);
+        let freeze = self.verify_freeze(&chain.slices).await;
+        let freeze: Vec<_> = or_named(freeze.map(Vec::from_iter)).map_err(store)?;
+        report.faults.extend(freeze);
         report.faults.extend(restorations.untold());
         report.faults.extend(ledger.faults);
-        let here = self.ledger_key();
-        let keys = replacements.faults(&ledger.signers, here.as_deref());
-        report.faults.extend(keys);
+        match &self.settings.ledger.key_fault {
+            Some(fault) => report.faults.push(format!("ledger: {fault}")),
+            None => {
+                let here = self.ledger_key();
+                let keys = replacements.faults(&ledger.signers, here.as_deref());
+                report.faults.extend(keys);
+            }
+        }
         let lost = self.lost_commits(&anchors, held.as_ref()).await?;
         report.faults.extend(lost);
         let mut told = restorations.last_untold();

@@ -3,25 +3,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chiffon_common::{Digest, Problem, RequestId};
+use chiffon_common::{Digest, RequestId};
 use chiffon_store::{Error, ListRequests, NumberedAudit, RunRows, SliceHead};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
-use super::{Shared, replay::docs_of, rows::slice_name, store_problem, verify_columns::differing};
+use super::{
+    Shared,
+    recorded::told_at,
+    replay::docs_of,
+    rows::slice_name,
+    verify_columns::{differing, untimely},
+};
 
 /// Requests listed at once.
 const PAGE: u32 = 1000;
 /// A request that moves all the time is read again so often.
 const TRIES: usize = 5;
-/// A row is written a moment before its record, and later once more where agents say the last of it.
-const SLACK: SignedDuration = SignedDuration::from_hours(1);
 
 impl Shared {
     /// Holds all rows against what the last record of each request says; how many requests, and what does not fit.
     pub(super) async fn verify_rows(
         &self,
         heads: &BTreeMap<String, SliceHead>,
-    ) -> Result<(u64, Vec<String>), Problem> {
+    ) -> Result<(u64, Vec<String>), Error> {
         let mut faults = Vec::new();
         let mut requests = 0;
         let mut limits = BTreeSet::new();
@@ -31,13 +35,11 @@ impl Shared {
             };
             requests += 1;
             let fault = self.verify_request(request, *head, &mut limits).await;
-            if let Some(fault) = fault.map_err(|error| store_problem(&error))? {
-                faults.push(format!("record {}: {fault}", head.seq));
-            }
+            let fault: Vec<_> = or_named(fault.map(Vec::from_iter))?;
+            faults.extend(fault.iter().map(|fault| format!("record {}: {fault}", head.seq)));
         }
-        let altered = self.altered_limits(&limits).await;
-        faults.extend(altered.map_err(|error| store_problem(&error))?);
-        faults.extend(self.slipped_in(heads).await?);
+        faults.extend(self.altered_limits(&limits).await?);
+        faults.extend(or_named(self.slipped_in(heads).await)?);
         Ok((requests, faults))
     }
 
@@ -115,10 +117,6 @@ impl Shared {
                 Some(fault) => Some(fault),
                 None => self.unheard(&rows, limits).await?,
             };
-            last = match last {
-                Some(fault) => Some(fault),
-                None => self.untimely(&rows).await?,
-            };
             if last.is_none() {
                 return Ok(None);
             }
@@ -131,7 +129,8 @@ impl Shared {
         Ok(last)
     }
 
-    /// Which recorded event of these rows is missing: each version of the request's row was led to by one.
+    /// Which recorded event of these rows is missing: each version of the request's row was led to by one; or which row
+    /// was written at the time of none.
     /// A chain whose first record knows no rows is of before, when none were kept.
     async fn unheard(
         &self,
@@ -154,34 +153,20 @@ impl Shared {
                 )));
             }
         }
-        let kept = events.iter().map(|event| event.version);
         // What came since the rows were read is not theirs.
-        let kept: Vec<u64> = kept.filter(|version| *version <= now).collect();
+        let theirs = events.iter().filter(|event| event.version <= now);
+        let kept: Vec<u64> = theirs.clone().map(|event| event.version).collect();
         let Some(missing) = (1..=now).find(|version| kept.binary_search(version).is_err()) else {
-            return Ok(None);
+            let times: Option<Vec<_>> = theirs.map(told_at).collect();
+            return Ok(match times {
+                Some(times) => untimely(rows, &times),
+                None => Some(format!("an event of request {request} says no time")),
+            });
         };
         let records = self.store.audit_stream(&slice_name(request)).await?;
         let first = records.first().map(|first| &first.record.entry);
         let is_before = first.is_none_or(|first| first.slice.is_none());
         Ok((!is_before).then(|| format!("event {missing} of request {request} is missing")))
-    }
-
-    /// What an ended request's row says of its age, where its last record is much younger.
-    async fn untimely(&self, rows: &RunRows) -> Result<Option<String>, Error> {
-        let row = &rows.request;
-        if !row.ended {
-            return Ok(None);
-        }
-        let stream = slice_name(row.request_id);
-        let last = self.store.last_of_stream(&stream).await?;
-        let told = last.map(|last| last.record.entry.ts);
-        let told = told.filter(|told| told.duration_since(row.updated_at) > SLACK);
-        Ok(told.map(|told| {
-            let (request, listed) = (row.request_id, row.updated_at);
-            format!(
-                "request {request} is listed as last changed at {listed}, though it was at {told}"
-            )
-        }))
     }
 
     /// Why the rows of an ended request must not be forgotten as those of before this moment; nothing if they may. The
@@ -230,7 +215,7 @@ impl Shared {
     async fn slipped_in(
         &self,
         heads: &BTreeMap<String, SliceHead>,
-    ) -> Result<Vec<String>, Problem> {
+    ) -> Result<Vec<String>, Error> {
         let mut faults = Vec::new();
         let mut list = ListRequests {
             limit: PAGE,
@@ -240,8 +225,7 @@ impl Shared {
             let page = self
                 .store
                 .requests(&self.settings.tenant, list.clone())
-                .await;
-            let page = page.map_err(|error| store_problem(&error))?;
+                .await?;
             let Some(oldest) = page.last() else {
                 return Ok(faults);
             };
@@ -251,13 +235,21 @@ impl Shared {
                 if heads.contains_key(&stream) {
                     continue;
                 }
-                let records = self.store.audit_stream(&stream).await;
-                if records.map_err(|error| store_problem(&error))?.is_empty() {
+                if self.store.audit_stream(&stream).await?.is_empty() {
                     let request = row.request_id;
                     faults.push(format!("request {request} is known to no audit record"));
                 }
             }
         }
+    }
+}
+
+/// What was found, or what cannot be read in words: that is a fault of the rows like another, and no reason to look no
+/// further.
+pub(super) fn or_named<T: FromIterator<String>>(found: Result<T, Error>) -> Result<T, Error> {
+    match found {
+        Err(Error::Corrupt(why)) => Ok([why].into_iter().collect()),
+        other => other,
     }
 }
 

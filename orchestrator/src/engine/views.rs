@@ -171,6 +171,7 @@ pub(crate) fn task_view(run: &Run, task: &Task) -> Option<TaskView> {
         },
         created_at: task.created_at,
         attempt: task.attempt,
+        cut_off_before: task.cut_off_before,
         agent: task.state.sent().map(|sent| sent.agent.clone()),
         progress: task.progress,
         hosts: outcome

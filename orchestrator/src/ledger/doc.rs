@@ -51,6 +51,7 @@ pub enum StepOutcome {
 
 /// One step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StepDoc {
     /// The task it became.
     pub task_id: TaskId,
@@ -86,6 +87,7 @@ pub struct StepDoc {
 
 /// Why a request did not complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ProblemDoc {
     /// Its code.
     pub code: ErrorCode,
@@ -95,6 +97,7 @@ pub struct ProblemDoc {
 
 /// What is recorded of a request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct LedgerDoc {
     /// [`FORM`].
     pub form: u32,
@@ -129,6 +132,14 @@ pub struct LedgerDoc {
     /// Why it did not complete.
     #[serde(default)]
     pub problem: Option<ProblemDoc>,
+}
+
+impl LedgerDoc {
+    /// Whether it tells of a change, which has a commit of its own; readings may share one.
+    pub fn is_change(&self) -> bool {
+        let begun = |step: &StepDoc| step.tier > Tier::Zero && step.outcome != StepOutcome::NotRun;
+        self.steps.iter().any(begun)
+    }
 }
 
 impl StepDoc {

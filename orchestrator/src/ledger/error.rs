@@ -56,6 +56,9 @@ pub enum LedgerError {
         /// The one that is here, or a word for why there is none.
         ours: String,
     },
+    /// There should be a key, and there is none that could be read.
+    #[error("the ledger waits, and nothing is lost: {0}")]
+    KeyUnreadable(String),
     /// A commit that a replaced key has signed is nowhere here, and nobody else can sign it.
     #[error(
         "commit {commit} was signed by {signer}, a key that is not here, and is not here itself: put it back from a clone or \

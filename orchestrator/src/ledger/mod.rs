@@ -95,8 +95,10 @@ impl FromStr for CommitId {
 pub struct Place {
     /// The folder of the repository.
     pub path: PathBuf,
-    /// The key; without it only batches that are not signed can be written or verified.
+    /// The key; without it only batches that are not signed can be written, and signatures that are there verified.
     pub key: Option<SshSigner>,
+    /// Why there is no key though there should be one: then nothing is signed, and nothing written without a signature.
+    pub key_fault: Option<String>,
 }
 
 impl Place {
@@ -388,11 +390,28 @@ fn doc_of(entry: &LedgerEntryRow) -> Result<LedgerDoc, LedgerError> {
     let doc: Result<LedgerDoc, _> = serde_json::from_value(entry.doc.clone());
     let no = entry.entry_no;
     match doc {
-        Ok(doc) if doc.form == FORM => Ok(doc),
+        Ok(doc) if doc.form == FORM => match differing(entry, &doc) {
+            None => Ok(doc),
+            Some(column) => Err(LedgerError::Malformed(format!(
+                "entry {no} says something else in its column {column} than in its document"
+            ))),
+        },
         Ok(doc) => Err(LedgerError::Malformed(format!(
             "entry {no} has form {}; this program knows {FORM}",
             doc.form
         ))),
         Err(error) => Err(LedgerError::Malformed(format!("entry {no}: {error}"))),
     }
+}
+
+/// The column of an entry that does not repeat its document. Times are stored to the microsecond.
+fn differing(entry: &LedgerEntryRow, doc: &LedgerDoc) -> Option<&'static str> {
+    let micros = |time: jiff::Timestamp| time.as_microsecond();
+    if entry.request_id != doc.request_id {
+        return Some("request_id");
+    }
+    if micros(entry.created_at) != micros(doc.ended_at) {
+        return Some("created_at");
+    }
+    (entry.shares_commit == doc.is_change()).then_some("shares_commit")
 }

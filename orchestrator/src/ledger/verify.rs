@@ -145,6 +145,8 @@ impl Verifier {
             format!("it should have number {number}")
         } else if batch.first_entry != entry {
             format!("it should begin with entry {entry}")
+        } else if batch.time.subsec_nanosecond() != 0 {
+            "its time is no whole second, as that of a commit is".to_owned()
         } else if batch.parent != parent {
             format!(
                 "its parent should be {}",

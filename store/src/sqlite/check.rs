@@ -9,7 +9,7 @@ use super::open;
 use crate::Error;
 
 /// Each query lists what is wrong, as texts.
-const QUERIES: [&str; 8] = [
+const QUERIES: [&str; 15] = [
     // Pages, indexes, NOT NULL and CHECK constraints, text that must be text.
     "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
     "SELECT 'a row of ' || \"table\" || ' points to a row of ' || parent || ' that is not there'
@@ -23,6 +23,28 @@ const QUERIES: [&str; 8] = [
      LEFT JOIN audit_log l ON l.stream = s.stream AND l.position = s.position AND l.hash = s.hash
      WHERE l.audit_id IS NULL
         OR s.position <> (SELECT max(position) FROM audit_log WHERE stream = s.stream)",
+    "SELECT 'audit stream ' || stream || ' has no head' FROM (SELECT DISTINCT stream FROM audit_log)
+     WHERE stream NOT IN (SELECT stream FROM audit_streams)",
+    // The owner stands in the record, under its hash, and is repeated beside it.
+    "SELECT 'audit number ' || n.seq || ' has another owner than its record' FROM audit_numbers n
+     JOIN audit_log l ON l.audit_id = n.audit_id WHERE l.tenant_id <> n.tenant_id",
+    "SELECT 'the head of audit stream ' || s.stream || ' has another owner than its record'
+     FROM audit_streams s JOIN audit_log l ON l.stream = s.stream AND l.position = s.position
+     WHERE l.tenant_id <> s.tenant_id",
+    "SELECT 'audit seal ' || seal_no || ' has an owner, ' || tenant_id FROM audit_seals
+     WHERE tenant_id <> 'default'",
+    // The numbers of lines stay when the lines go with age, which takes the last of a request last.
+    "SELECT 'lines of request ' || request_id || ' end with ' || last || ' and in the event stream with another'
+     FROM (SELECT request_id, max(id) AS last FROM execution_logs GROUP BY request_id) l
+     WHERE last <> (SELECT coalesce(max(last_line), 0) FROM event_numbers e WHERE e.request_id = l.request_id)",
+    "SELECT 'lines ' || first_line || ' to ' || last_line || ' of request ' || request_id || ' do not follow line ' || before
+     FROM (SELECT request_id, first_line, last_line,
+                  lag(last_line, 1, 0) OVER (PARTITION BY request_id ORDER BY last_line) AS before
+           FROM event_numbers WHERE request_id IS NOT NULL)
+     WHERE first_line <> before + 1",
+    "SELECT 'event ' || e.first_event || ' has another owner than what it tells' FROM event_numbers e
+     LEFT JOIN audit_log l ON l.audit_id = e.audit_id LEFT JOIN requests r ON r.request_id = e.request_id
+     WHERE e.tenant_id <> coalesce(l.tenant_id, r.tenant_id, e.tenant_id)",
     "SELECT 'audit record ' || audit_id || ' has no place in the event stream' FROM audit_numbers
      WHERE audit_id NOT IN (SELECT audit_id FROM event_numbers WHERE audit_id IS NOT NULL)",
     "SELECT 'event number ' || first_event || ' does not follow ' || before

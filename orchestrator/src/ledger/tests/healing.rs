@@ -42,6 +42,7 @@ fn place(path: &Path) -> Place {
     Place {
         path: path.to_owned(),
         key: None,
+        key_fault: None,
     }
 }
 
