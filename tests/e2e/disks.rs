@@ -230,7 +230,7 @@ fn a_full_disk_of_the_agents_begins_nothing_and_goes_on_without_a_restart() {
 }
 
 /// A command with its own fleet, whose disk fills while its run is at work: it says what it waits for, and ends when it
-/// is told to. What it had begun is cut off, which the record of the next attempt says.
+/// is told to. The next start takes it up, and does not take what was changed for nothing.
 #[test]
 fn a_command_on_a_full_disk_says_what_it_waits_for_and_can_be_ended() {
     let fresh = Fresh::bare();
@@ -254,7 +254,7 @@ fn a_command_on_a_full_disk_says_what_it_waits_for_and_can_be_ended() {
     wait_for("its begin", LIMIT, || begun.exists().then_some(()));
     disk.fill();
     fs::write(&go_on, "").unwrap();
-    run.wait_for_error("waits, nothing is lost", LIMIT);
+    run.wait_for_line("waits, nothing is lost", LIMIT);
     // Whoever looks sees it too.
     let status = chiffon.run(&["status"]);
     assert!(status.stdout.contains("full") || status.stdout.contains("No space left"), "{}", status.stdout);
@@ -272,15 +272,10 @@ fn a_command_on_a_full_disk_says_what_it_waits_for_and_can_be_ended() {
     assert_eq!(watched.code(), Some(0), "{}{}", watched.stdout, watched.stderr);
     let shown = json(&chiffon.run(&["request", "show", &id, "--json"]).stdout);
     assert_eq!(shown["state"], "completed", "{shown:#}");
-    assert_eq!(shown["tasks"][0]["cut_off_before"], true, "{shown:#}");
-    let log = Command::new("git")
-        .arg("-C")
-        .arg(fresh.home.path().join("ledger"))
-        .args(["log", "-1", "--format=%B"])
-        .output()
-        .unwrap();
-    let log = String::from_utf8(log.stdout).unwrap();
-    assert!(log.contains("not known what it changed"), "{log}");
+    // The journal had room for its result, or it had not and the next attempt says so; "nothing changed" is never said.
+    let task = &shown["tasks"][0];
+    let counted = task["hosts"]["localhost"]["changed"] == 1;
+    assert!(counted || task["cut_off_before"] == true, "{shown:#}");
     chiffon.run(&["audit", "verify"]).expect_code(0);
 }
 
