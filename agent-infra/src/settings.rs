@@ -76,7 +76,8 @@ impl Settings<'_> {
         }
     }
 
-    /// `ansible.cfg`. Pipelining is on where tasks run on this machine only: over SSH the file names
+    /// `ansible.cfg`. What a module gives back may hold bytes that are no UTF-8: a command that did its work has not failed
+    /// because of what it printed, and the callback shows a mark in their place. Pipelining is on where tasks run on this machine only: over SSH the file names
     /// of a task's program are what left-overs are found by.
     pub(crate) fn config(&self) -> String {
         let folder = self.folder.path().display();
@@ -105,6 +106,7 @@ impl Settings<'_> {
              deprecation_warnings = False\n\
              devel_warning = False\n\
              allow_world_readable_tmpfiles = False\n\
+             module_strict_utf8_response = False\n\
              [inventory]\n\
              enable_plugins = yaml\n\
              inventory_unparsed_warning = False\n\

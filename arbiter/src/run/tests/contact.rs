@@ -17,6 +17,19 @@ fn interrupted_work_is_asked_about_unless_the_catalogue_says_otherwise() {
 }
 
 #[test]
+fn an_attempt_after_one_that_was_cut_off_knows_of_it() {
+    let mut world = running(Tier::One, OnInterrupt::Retry);
+    let task = world.task(Mode::Apply, 0);
+    world.dispatch(task).unwrap();
+    assert!(!world.run.tasks[&task].cut_off_before);
+    world.end(task, 1, 5, ResultStatus::Interrupted).unwrap();
+    world.dispatch(task).unwrap();
+    world.end(task, 2, 5, ResultStatus::Completed).unwrap();
+    assert_eq!(world.run.request.state, RequestState::Completed);
+    assert!(world.run.tasks[&task].cut_off_before);
+}
+
+#[test]
 fn silence_becomes_unknown_and_then_a_question_and_then_a_failure() {
     let mut world = running(Tier::One, OnInterrupt::Retry);
     let task = world.task(Mode::Apply, 0);
