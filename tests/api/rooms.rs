@@ -48,10 +48,16 @@ fn by(who: &str, id: &str, text: &str) -> Value {
     event
 }
 
+/// The same, said to Chiffon.
+fn to_chiffon(who: &str, id: &str, text: &str) -> Value {
+    let mut event = by(who, id, text);
+    event["content"]["mentions_chiffon"] = json!(true);
+    event
+}
+
 /// A wish of somebody, and the message that asks whether it may be done.
 async fn asks(world: &World, who: &str, file: &str, after: u64) -> Value {
-    let mut asked = by(who, &format!("wish-{file}"), &wish(file));
-    asked["content"]["mentions_chiffon"] = json!(true);
+    let asked = to_chiffon(who, &format!("wish-{file}"), &wish(file));
     assert_eq!(plan(world, &asked).await["reason_code"], "accepted");
     question(world, after).await
 }
@@ -90,7 +96,7 @@ async fn no_question_slips_under_a_yes_that_was_meant_for_another() {
     assert_eq!(status, 200);
     let evil = asks(&world, "chat:eve", "evil", number(&first)).await;
     // Anna means what she has asked for herself.
-    let mere = by("chat:anna", "1", "yes");
+    let mere = to_chiffon("chat:anna", "1", "yes");
     let said = plan(&world, &mere).await;
     assert_eq!(said["reason_code"], "approval_by_link", "{said}");
     let mut named = by("chat:anna", "2", "yes");
@@ -100,14 +106,14 @@ async fn no_question_slips_under_a_yes_that_was_meant_for_another() {
     assert_eq!(plan(&world, &mere).await, said, "the same again");
     // Who names it means it. Of two that wait, too.
     let own = asks(&world, "chat:anna", "b", number(&evil)).await;
-    let bare = by("chat:anna", "3", "yes");
+    let bare = to_chiffon("chat:anna", "3", "yes");
     assert_eq!(reason(&world, &bare).await, "approval_by_link");
     let mut named = by("chat:anna", "4", "yes");
     named["content"]["answers"] = evil["action"]["decision_id"].clone();
     assert_eq!(reason(&world, &named).await, "approved");
     assert_eq!(state(&world, &own).await, "awaiting_approval");
     // The only one that waits, and her own.
-    let alone = by("chat:anna", "5", "yes");
+    let alone = to_chiffon("chat:anna", "5", "yes");
     assert_eq!(reason(&world, &alone).await, "approved");
     for asked in [&evil, &own] {
         let id = asked["request_id"].as_str().unwrap();
@@ -123,13 +129,38 @@ async fn no_question_slips_under_a_yes_that_was_meant_for_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_people_say_to_each_other_approves_nothing() {
+    let world = team(Gates::default()).start().await;
+    let asked = asks(&world, "chat:anna", "a", 0).await;
+    for (id, word) in [("1", "yes"), ("2", "Approve!")] {
+        let said = plan(&world, &by("chat:anna", id, word)).await;
+        assert_eq!(said["reason_code"], "approval_by_link", "{said}");
+        let text = said["actions"][0]["text"].as_str().unwrap();
+        assert!(text.contains("not said to Chiffon"), "{text}");
+    }
+    assert_eq!(state(&world, &asked).await, "awaiting_approval");
+    // A reply to the question is meant for it, with or without the name.
+    let mut named = by("chat:bob", "3", "yes");
+    named["content"]["answers"] = asked["action"]["decision_id"].clone();
+    assert_eq!(reason(&world, &named).await, "approved");
+    let id = asked["request_id"].as_str().unwrap();
+    world.until(id, &["completed"]).await;
+    // A no permits nothing, so it need not be said to anybody.
+    let asked = asks(&world, "chat:anna", "b", number(&asked)).await;
+    let no = by("chat:anna", "4", "no");
+    assert_eq!(reason(&world, &no).await, "rejected");
+    assert_eq!(state(&world, &asked).await, "rejected");
+    world.holds_together().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_word_that_comes_many_times_at_once_has_one_answer() {
     let world = team(Gates::default()).start().await;
     let mut after = 0;
     for round in 0..3 {
         let asked = asks(&world, "chat:anna", &format!("r{round}"), after).await;
         after = number(&asked);
-        let yes = by("chat:anna", &format!("yes-{round}"), "yes");
+        let yes = to_chiffon("chat:anna", &format!("yes-{round}"), "yes");
         let (a, b, c, d, e, f) = tokio::join!(
             send(&world, "/v0/events", &yes),
             send(&world, "/v0/events", &yes),
@@ -160,7 +191,7 @@ async fn an_answer_and_its_event_are_stored_together_or_not_at_all() {
     let trigger =
         "CREATE TRIGGER refuses BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'no'); END";
     other.execute_batch(trigger).unwrap();
-    let yes = by("chat:anna", "1", "yes");
+    let yes = to_chiffon("chat:anna", "1", "yes");
     let (status, refused) = send(&world, "/v0/events", &yes).await;
     assert_ne!(status, 200, "{refused}");
     assert_eq!(state(&world, &asked).await, "awaiting_approval");
@@ -206,10 +237,9 @@ async fn a_room_that_rests_may_answer_what_it_is_asked() {
     .start()
     .await;
     let asked = asks(&world, "chat:anna", "a", 0).await;
-    let mut talk = by("chat:anna", "1", "and now?");
-    talk["content"]["mentions_chiffon"] = json!(true);
+    let talk = to_chiffon("chat:anna", "1", "and now?");
     assert_eq!(reason(&world, &talk).await, "cooldown");
-    let yes = by("chat:anna", "2", "yes");
+    let yes = to_chiffon("chat:anna", "2", "yes");
     assert_eq!(reason(&world, &yes).await, "approved");
     let id = asked["request_id"].as_str().unwrap();
     world.until(id, &["completed"]).await;
@@ -223,7 +253,7 @@ async fn a_yes_under_other_rules_is_told_so_instead_of_approved() {
     world.crash_orchestrator().await;
     world.control.gate.cooldown_ms = 1;
     world.start_orchestrator().await;
-    let said = plan(&world, &by("chat:anna", "1", "yes")).await;
+    let said = plan(&world, &to_chiffon("chat:anna", "1", "yes")).await;
     assert_eq!(said["reason_code"], "approval_by_link", "{said}");
     let text = said["actions"][0]["text"].as_str().unwrap();
     assert!(text.contains("rules have changed"), "{text}");
@@ -254,7 +284,7 @@ async fn what_a_room_is_told_can_be_reported_and_reads_the_same_later() {
             "ts": "2026-02-13T09:00:02Z",
         })
     };
-    plan(&world, &by("chat:anna", "1", "yes")).await;
+    plan(&world, &to_chiffon("chat:anna", "1", "yes")).await;
     let id = asked["request_id"].as_str().unwrap();
     world.until(id, &["completed"]).await;
     let end = told(&world, "team", number(&asked)).await.remove(0);
@@ -282,15 +312,13 @@ async fn what_a_room_is_told_can_be_reported_and_reads_the_same_later() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_that_a_word_cannot_answer_asks_for_none_and_stays_as_it_was() {
     let world = team(Gates::default()).start().await;
-    let mut asked = by("chat:anna", "1", "package_install on mars");
-    asked["content"]["mentions_chiffon"] = json!(true);
+    let asked = to_chiffon("chat:anna", "1", "package_install on mars");
     assert_eq!(reason(&world, &asked).await, "accepted");
     let item = told(&world, "team", 0).await.remove(0);
     let text = item["action"]["text"].as_str().unwrap();
     assert_eq!(item["action"]["type"], "send_reply", "{item}");
     assert!(text.contains("chiffon answer"), "{text}");
-    let mut word = by("chat:anna", "2", "yes");
-    word["content"]["mentions_chiffon"] = json!(true);
+    let word = to_chiffon("chat:anna", "2", "yes");
     assert_eq!(reason(&world, &word).await, "nothing_asked");
     let id = item["request_id"].as_str().unwrap();
     let (status, _) = world.post(&format!("/cancel/{id}"), json!({})).await;

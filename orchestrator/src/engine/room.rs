@@ -2,8 +2,9 @@
 //! the stream by `http::rooms`.
 //!
 //! A yes is bound to one question. It names it (`content.answers`), or it is the mere word of whoever asked for the work,
-//! to the only question that waits in the room and the only one that the work ever led to. So nobody's question slips
-//! under a yes that was meant for another. A no stops work and permits nothing: it may be mere wherever one question waits.
+//! said to Chiffon (`content.mentions_chiffon`), to the only question that waits in the room and the only one that the work
+//! ever led to. So nobody's question slips under a yes that was meant for another, or for another person. A no stops work
+//! and permits nothing: it may be mere wherever one question waits.
 
 use chiffon_arbiter::{
     AnswerTo, Answered, Answering, DecisionKind, RequestState, Run, RunEvent, Word,
@@ -167,9 +168,17 @@ impl Shared {
                 "The rules have changed since this was planned, so it would not be started. Cancel it with `chiffon request cancel {id}` and ask again."
             ));
         }
+        if event.content.answers.is_some() {
+            return None;
+        }
+        // What people say to each other permits nothing.
+        if !event.content.mentions_chiffon {
+            return Some(format!(
+                "This yes was not said to Chiffon, so it approves nothing. Reply to the message that asks, say it to Chiffon, or approve it with `chiffon approve {id}`."
+            ));
+        }
         let is_own = run.request.requester.id == event.actor.id && run.request.schedule.is_none();
-        let is_bound = event.content.answers.is_some() || (is_own && run.decisions.len() == 1);
-        (!is_bound).then(|| {
+        (!is_own || run.decisions.len() > 1).then(|| {
             format!(
                 "A mere yes may be meant for another question, so it approves only what you have asked for yourself. Reply to the message that asks this one, or approve it with `chiffon approve {id}`."
             )
