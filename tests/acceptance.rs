@@ -13,8 +13,6 @@
 
 #[path = "e2e/ansible.rs"]
 mod ansible;
-#[path = "acceptance/authorizer.rs"]
-mod authorizer;
 #[path = "acceptance/orchestrator.rs"]
 mod orchestrator;
 #[path = "acceptance/postgres.rs"]
@@ -50,3 +48,5 @@ mod section_16_determinism;
 mod section_17_security;
 #[path = "acceptance/section_18_completion.rs"]
 mod section_18_completion;
+
+use chiffon_tests::authorizer;

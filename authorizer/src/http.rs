@@ -25,7 +25,7 @@ use hyper_util::{
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 use tower::Service;
 
@@ -35,12 +35,23 @@ const IDLE: Duration = Duration::from_secs(20);
 /// Calls, and keeps its connections.
 pub(crate) struct Client(Pool<Connector, String>);
 
-/// Why there is no answer.
-pub(crate) struct Unanswered {
-    /// In words, with what lies behind them.
-    pub(crate) why: String,
-    /// Nothing was sent, because there was no connection to send it on.
-    pub(crate) is_unreached: bool,
+/// Why there is no answer, in words with what lies behind them.
+pub(crate) enum Unanswered {
+    /// Nothing was sent: there was no connection to send it on.
+    Unreached(String),
+    /// It was sent, and nothing came back.
+    Silent(String),
+    /// Nothing came back in time.
+    Late,
+    /// What came back is no HTTP.
+    Garbled(String),
+}
+
+/// An answer: its head has come.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// Its body, or why there is none: it is longer than it may be, ends in the middle, or does not end in time.
+    pub(crate) body: Result<Vec<u8>, String>,
 }
 
 impl Client {
@@ -64,39 +75,50 @@ impl Client {
         Self(pool.build(connector))
     }
 
-    /// Calls, and reads at most `most` bytes of the answer: nothing of one that is longer.
+    /// Calls, and reads at most `most` bytes of the answer: nothing of one that is longer. Waits for nothing beyond
+    /// `until`.
     pub(crate) async fn call(
         &self,
         request: Request<String>,
         most: usize,
-    ) -> Result<(StatusCode, Option<Vec<u8>>), Unanswered> {
-        let response = self.0.request(request).await.map_err(|error| Unanswered {
-            why: causes(&error),
-            is_unreached: error.is_connect(),
-        })?;
+        until: Instant,
+    ) -> Result<Answer, Unanswered> {
+        let called = timeout_at(until, self.0.request(request)).await;
+        let response = called.map_err(|_| Unanswered::Late)?.map_err(unanswered)?;
         let status = response.status();
-        let read = read(response.into_body(), most).await;
-        let bytes = read.map_err(|error| Unanswered {
-            why: causes(&error),
-            is_unreached: false,
-        })?;
-        Ok((status, bytes))
+        let read = timeout_at(until, read(response.into_body(), most)).await;
+        let body = match read {
+            Ok(read) => read,
+            Err(_) => Err("its answer did not end in time".to_owned()),
+        };
+        Ok(Answer { status, body })
     }
 }
 
-async fn read(mut body: Incoming, most: usize) -> Result<Option<Vec<u8>>, hyper::Error> {
+fn unanswered(error: hyper_util::client::legacy::Error) -> Unanswered {
+    let why = causes(&error);
+    let cause = error.source().and_then(<dyn Error>::downcast_ref);
+    match cause {
+        _ if error.is_connect() => Unanswered::Unreached(why),
+        Some(cause) if hyper::Error::is_parse(cause) => Unanswered::Garbled(why),
+        _ => Unanswered::Silent(why),
+    }
+}
+
+async fn read(mut body: Incoming, most: usize) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|error| format!("its answer is cut: {}", causes(&error)))?;
         // What is no data is what follows a body, and nobody asks for it.
-        let Ok(piece) = frame?.into_data() else {
+        let Ok(piece) = frame.into_data() else {
             continue;
         };
         if bytes.len() + piece.remaining() > most {
-            return Ok(None);
+            return Err(format!("its answer is larger than {} KiB", most / 1024));
         }
         bytes.extend_from_slice(piece.chunk());
     }
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// An error with what lies behind it: the first words alone say only that it failed.

@@ -1,6 +1,9 @@
-//! The external authoriser (RFC-ARB-0001, section 11.1): asked over HTTP or HTTPS, within a time, on kept connections. Whatever is
-//! not a decision is none ([`Authorisation::Unavailable`]); what that means is the policy's to say. When it is asked is left
-//! to the shells of the arbiter, which all ask it through here: `arbiter serve` and the orchestrator.
+//! The external authoriser (RFC-ARB-0001, section 11.1): asked over HTTP or HTTPS, within a time, on kept connections. When it
+//! is asked is left to the shells of the arbiter, which all ask it through here: `arbiter serve` and the orchestrator.
+//!
+//! One that is not there has said nothing ([`Authorisation::Unavailable`]); what that means is the policy's to say. One
+//! that has answered what is no decision is there ([`Authorisation::Unreadable`]), and its answer may have been a denial:
+//! that permits nothing (section 17: where authorisation fails, deny).
 //!
 //! The questions of one tenant have places of their own, so that nobody waits behind another tenant's slow answers.
 
@@ -177,11 +180,9 @@ impl Asking {
         let counted = self.count(&question.tenant_id)?;
         let place = timeout(self.settings.timeout, counted.0.free.acquire());
         let _place = place.await.map_err(|_| Crowded)?;
-        let answered = timeout(self.settings.timeout, self.asked(question));
-        let (word, ttl) = match answered.await {
-            Ok(Ok(said)) => said,
-            Ok(Err(why)) => return Ok(unavailable(question, &why)),
-            Err(_) => return Ok(unavailable(question, "it did not answer in time")),
+        let (word, ttl) = match self.asked(question).await {
+            Ok(said) => said,
+            Err(none) => return Ok(none.told(question)),
         };
         if let (Some(same), Some(ttl)) = (same, ttl) {
             self.keep(same, word.clone(), ttl.min(LONGEST));
@@ -210,22 +211,29 @@ impl Asking {
         Ok(Counted(Arc::clone(places)))
     }
 
-    async fn asked(&self, question: &AuthZRequest) -> Result<Said, String> {
-        let body = serde_json::to_string(question).map_err(|error| error.to_string())?;
-        let answered = match self.send(&body).await {
+    async fn asked(&self, question: &AuthZRequest) -> Result<Said, NoDecision> {
+        let until = Instant::now() + self.settings.timeout;
+        let body = serde_json::to_string(question)
+            .map_err(|error| NoDecision::Silence(error.to_string()))?;
+        let answered = match self.send(&body, until).await {
             // A kept connection that was closed at this moment: the question is the same when asked again.
-            Err(Unanswered {
-                is_unreached: false,
-                ..
-            }) => self.send(&body).await,
+            Err(Unanswered::Silent(_)) => self.send(&body, until).await,
             sent => sent,
         };
-        let (status, bytes) = answered.map_err(|error| error.why)?;
-        let bytes = bytes.ok_or("its answer is larger than 64 KiB")?;
-        word(status, &bytes)
+        match answered {
+            Ok(answer) => word(&answer),
+            Err(Unanswered::Unreached(why) | Unanswered::Silent(why)) => {
+                Err(NoDecision::Silence(why))
+            }
+            Err(Unanswered::Late) => {
+                let why = "it did not answer in time".to_owned();
+                Err(NoDecision::Silence(why))
+            }
+            Err(Unanswered::Garbled(why)) => Err(NoDecision::Unreadable(why)),
+        }
     }
 
-    async fn send(&self, body: &str) -> Result<(StatusCode, Option<Vec<u8>>), Unanswered> {
+    async fn send(&self, body: &str, until: Instant) -> Result<http::Answer, Unanswered> {
         let mut call = Request::post(self.settings.endpoint.0.clone())
             .header(header::ACCEPT, "application/json")
             .header(header::CONTENT_TYPE, "application/json");
@@ -233,11 +241,9 @@ impl Asking {
             call = call.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         // Its address was one before.
-        let call = call.body(body.to_owned()).map_err(|error| Unanswered {
-            why: error.to_string(),
-            is_unreached: true,
-        })?;
-        self.http.call(call, MOST_BYTES).await
+        let call = call.body(body.to_owned());
+        let call = call.map_err(|error| Unanswered::Unreached(error.to_string()))?;
+        self.http.call(call, MOST_BYTES, until).await
     }
 
     fn kept(&self, same: Digest) -> Option<Authorisation> {
@@ -274,15 +280,39 @@ fn same(question: &AuthZRequest) -> Option<Digest> {
 /// A word, and for how long it may be used again.
 type Said = (Authorisation, Option<Duration>);
 
+/// Why there is no decision.
+#[derive(Debug, PartialEq, Eq)]
+enum NoDecision {
+    /// It is not there: not reached, no answer in time, or it says itself that it cannot (a status from 500 on).
+    Silence(String),
+    /// It has answered, and what it said is no decision.
+    Unreadable(String),
+}
+
+impl NoDecision {
+    fn told(&self, question: &AuthZRequest) -> Authorisation {
+        let (word, why) = match self {
+            Self::Silence(why) => (Authorisation::Unavailable, why),
+            Self::Unreadable(why) => (Authorisation::Unreadable, why),
+        };
+        let tenant = &question.tenant_id;
+        tracing::warn!(%tenant, why = visible(why), "the authoriser gives no decision");
+        word
+    }
+}
+
 /// As much of an answer as a denial needs.
 #[derive(Deserialize)]
 struct OnlyWord {
     decision: String,
 }
 
-/// What an answer says. A denial holds whatever else is wrong with its form: what it says must not be let through
-/// because of that. Everything else that is not the form is no decision.
-fn word(status: StatusCode, bytes: &[u8]) -> Result<Said, String> {
+/// What an answer says. A denial holds whatever else is wrong with its form. What is no decision counts as silence only
+/// where it says nothing of one: a server that is broken, or a gateway before one that is down. Everything else could
+/// have been a denial.
+fn word(answer: &http::Answer) -> Result<Said, NoDecision> {
+    let (status, body) = (answer.status, answer.body.as_ref());
+    let bytes = body.map_err(|why| NoDecision::Unreadable(why.clone()))?;
     let why = match decision(status, bytes) {
         Ok(decision) => {
             let ttl = decision.cache_ttl_ms.map(Duration::from_millis);
@@ -292,18 +322,20 @@ fn word(status: StatusCode, bytes: &[u8]) -> Result<Said, String> {
     };
     let denies = serde_json::from_slice::<OnlyWord>(bytes)
         .is_ok_and(|only| only.decision.eq_ignore_ascii_case("deny"));
-    if !denies {
-        return Err(why);
-    }
-    tracing::warn!(why = visible(&why), "the authoriser denies in a wrong form");
-    let (rule, policy_version) = (None, None);
-    Ok((
-        Authorisation::Deny {
+    if denies {
+        tracing::warn!(why = visible(&why), "the authoriser denies in a wrong form");
+        let (rule, policy_version) = (None, None);
+        let denied = Authorisation::Deny {
             rule,
             policy_version,
-        },
-        None,
-    ))
+        };
+        return Ok((denied, None));
+    }
+    let says_nothing = !String::from_utf8_lossy(bytes).contains("\"decision\"");
+    Err(match status.is_server_error() && says_nothing {
+        true => NoDecision::Silence(why),
+        false => NoDecision::Unreadable(why),
+    })
 }
 
 fn decision(status: StatusCode, bytes: &[u8]) -> Result<AuthZDecision, String> {
@@ -316,11 +348,6 @@ fn decision(status: StatusCode, bytes: &[u8]) -> Result<AuthZDecision, String> {
         .validate()
         .map_err(|error| format!("its answer is out of bounds: {error}"))?;
     Ok(decision)
-}
-
-fn unavailable(question: &AuthZRequest, why: &str) -> Authorisation {
-    tracing::warn!(tenant = %question.tenant_id, why = visible(why), "the authoriser gives no decision");
-    Authorisation::Unavailable
 }
 
 #[cfg(test)]

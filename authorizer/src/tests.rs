@@ -145,14 +145,32 @@ async fn the_token_is_shown_and_the_question_is_the_contract() {
     assert!(matches!(word, Ok(Authorisation::Allow { .. })), "{word:?}");
 }
 
+/// What is said when this is answered, and how often it was asked for.
+async fn heard(answer: &str) -> (Authorisation, usize) {
+    let said = answer.to_owned();
+    let is_cut = answer.contains("length: 99");
+    let fake = Fake::start(move |_| Some(said.clone())).await;
+    let asking = fake.asking(|settings| {
+        // This one never ends, and is not waited for any longer than need be.
+        if is_cut {
+            settings.timeout = Duration::from_secs(8);
+        }
+    });
+    let word = asking.ask(&question("t", "a")).await.expect("not crowded");
+    (word, fake.asked.load(Ordering::SeqCst))
+}
+
 #[tokio::test]
-async fn what_is_no_decision_is_none() {
+async fn an_answer_that_is_no_decision_is_no_silence() {
     let long = "x".repeat(257);
-    let huge = format!(
-        r#"{{"v":0,"decision":"allow","pad":"{}"}}"#,
-        "x".repeat(MOST_BYTES)
-    );
+    let pad = "x".repeat(MOST_BYTES);
     let elsewhere = Fake::start(|_| Some(ok(r#"{"v":0,"decision":"allow"}"#))).await;
+    let there = elsewhere.address;
+    let of = |status: &str, body: &str| {
+        let length = body.len();
+        format!("HTTP/1.1 {status} Oh\r\ncontent-length: {length}\r\n\r\n{body}")
+    };
+    let allow = r#"{"v":0,"decision":"allow"}"#;
     let cases = [
         ok(""),
         ok("<html>welcome</html>"),
@@ -162,43 +180,78 @@ async fn what_is_no_decision_is_none() {
         ok(r#"{"v":1,"decision":"allow"}"#),
         ok(r#"{"v":0,"decision":"ALLOW"}"#),
         ok(r#"{"v":0,"decision":true}"#),
+        // A denial and its opposite, in either order, and one twice.
         ok(r#"{"v":0,"decision":"deny","decision":"allow"}"#),
+        ok(r#"{"v":0,"decision":"allow","decision":"deny"}"#),
+        ok(r#"{"v":0,"decision":"deny","decision":"deny"}"#),
+        ok(r#"{"v":0,"decision":"deny""#),
         ok(&format!(
             r#"{{"v":0,"decision":"allow","reason_code":"{long}"}}"#
         )),
-        ok(&huge),
+        // Larger than is read, whatever it says.
+        ok(&format!(r#"{{"v":0,"decision":"allow","pad":"{pad}"}}"#)),
+        ok(&format!(r#"{{"v":0,"decision":"deny","pad":"{pad}"}}"#)),
+        of("500", allow),
+        of("503", r#"{"v":0,"decision":"deny","decision":"deny"}"#),
+        of("401", ""),
+        of("403", "no"),
+        of("404", "nothing here"),
         "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
-        "HTTP/1.1 500 Oh\r\ncontent-length: 28\r\n\r\n{\"v\":0,\"decision\":\"allow\"}  "
-            .to_owned(),
-        format!(
-            "HTTP/1.1 307 There\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n",
-            elsewhere.address
-        ),
-        format!(
-            "HTTP/1.1 302 There\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n",
-            elsewhere.address
-        ),
+        format!("HTTP/1.1 307 There\r\nlocation: http://{there}/\r\ncontent-length: 0\r\n\r\n"),
+        format!("HTTP/1.1 302 There\r\nlocation: http://{there}/\r\ncontent-length: 0\r\n\r\n"),
         "SSH-2.0-OpenSSH\r\n\r\n".to_owned(),
         "HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"v\":0".to_owned(),
     ];
     for answer in cases {
-        let said = answer.clone();
-        let is_cut = answer.contains("length: 99");
-        let fake = Fake::start(move |_| Some(said.clone())).await;
-        let asking = fake.asking(|settings| {
-            // This one never ends, and is not waited for any longer than need be.
-            if is_cut {
-                settings.timeout = Duration::from_millis(300);
+        let (word, asked) = heard(&answer).await;
+        assert_eq!(word, Authorisation::Unreadable, "{answer:.200}");
+        assert_eq!(asked, 1, "it has answered: {answer:.200}");
+    }
+    let followed = elsewhere.asked.load(Ordering::SeqCst);
+    assert_eq!(followed, 0, "no redirect is followed");
+}
+
+#[tokio::test]
+async fn one_that_cannot_decide_is_silent() {
+    for status in ["500 Oh", "502 Bad Gateway", "503 Later"] {
+        for body in ["", "<html>down</html>", r#"{"error":"no database"}"#] {
+            let length = body.len();
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
+            let (word, _) = heard(&answer).await;
+            assert_eq!(word, Authorisation::Unavailable, "{answer:.200}");
+        }
+    }
+}
+
+/// It begins an answer and goes away: it was there, and what it said may have been a denial.
+#[tokio::test]
+async fn an_answer_that_is_cut_is_asked_for_once() {
+    for begun in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 300\r\n\r\n{\"v\":0,\"decision\":\"deny\"",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"v\":",
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut piece = [0; 4096];
+                if stream.read(&mut piece).await.is_ok_and(|read| read > 0) {
+                    counted.fetch_add(1, Ordering::SeqCst);
+                    let _gone = stream.write_all(begun.as_bytes()).await;
+                }
             }
         });
-        let word = asking.ask(&question("t", "a")).await.expect("not crowded");
-        assert_eq!(word, Authorisation::Unavailable, "{answer:.200}");
+        let fake = Fake {
+            address,
+            asked: Arc::clone(&asked),
+            connections: Arc::default(),
+        };
+        let word = fake.asking(|_| {}).ask(&question("t", "a")).await;
+        assert_eq!(word, Ok(Authorisation::Unreadable), "{begun}");
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "{begun}");
     }
-    assert_eq!(
-        elsewhere.asked.load(Ordering::SeqCst),
-        0,
-        "no redirect is followed"
-    );
 }
 
 #[tokio::test]
@@ -215,6 +268,9 @@ async fn one_that_is_down_is_no_decision() {
     assert_eq!(word, Ok(Authorisation::Unavailable));
     // The log tells why.
     let why = asking.asked(&question("t", "a")).await.expect_err("down");
+    let NoDecision::Silence(why) = why else {
+        panic!("{why:?}");
+    };
     assert!(why.contains("refused"), "{why}");
 }
 

@@ -44,7 +44,7 @@ pub struct GenerationResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 8000))]
     pub text: Option<String>,
-    /// What went wrong, where it was not: 1 to 256 characters.
+    /// What went wrong, where it was not and that is known: 1 to 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     pub error: Option<String>,
@@ -83,7 +83,7 @@ pub struct ActionResult {
     pub action_id: ActionId,
     /// How it went.
     pub status: ActionStatus,
-    /// What went wrong, where it failed: 1 to 256 characters.
+    /// What went wrong, where it failed and that is known: 1 to 256 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     pub error: Option<String>,
@@ -213,11 +213,15 @@ impl GenerationResult {
     /// What the JSON types alone cannot say.
     ///
     /// # Errors
-    /// An unknown version, a text where there is none to be or none where there must be one, or one out of bounds.
+    /// An unknown version, a text or an error where there is none to be, no text where there must be one, or one out of
+    /// bounds.
     pub fn validate(&self) -> Result<(), EventError> {
         version(self.v)?;
         optional("error", self.error.as_deref())?;
         match (self.status, &self.text) {
+            (GenerationStatus::Completed, _) if self.error.is_some() => {
+                Err(EventError::Unexpected("error"))
+            }
             (GenerationStatus::Completed, Some(text)) => validate_text(text),
             (GenerationStatus::Completed, None) => Err(EventError::Missing("text")),
             (_, Some(_)) => Err(EventError::Unexpected("text")),

@@ -176,6 +176,8 @@ pub enum ReasonCode {
     Unauthorized,
     /// The external authoriser denies it.
     AuthzDenied,
+    /// The external authoriser answered what is no decision, which `fail_mode` does not let through either.
+    AuthzUnreadable,
     /// The external authoriser did not answer, and `fail_mode` is `deny`.
     AuthzUnavailable,
     /// Stages only: the external authoriser did not answer, and `fail_mode` is `allow`.

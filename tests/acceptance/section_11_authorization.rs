@@ -133,10 +133,25 @@ async fn external_word(plane: Plane) {
     }
 }
 
-/// Everything that is no decision, as an authoriser could answer.
+/// One that is not there: it says nothing, or that it cannot.
+fn silences() -> Vec<Word> {
+    let says = |status, text: &str| Word::Says(status, text.to_owned());
+    vec![
+        says(500, ""),
+        says(502, "<html>bad gateway</html>"),
+        says(503, "{\"error\":\"no database\"}"),
+        Word::HangsUp,
+    ]
+}
+
+/// Answers that are no decision: whoever gives them is there, and may have meant to deny.
 fn no_decisions(elsewhere: &str) -> Vec<Word> {
     let says = |status, text: &str| Word::Says(status, text.to_owned());
     let allow = r#"{"v":0,"decision":"allow"}"#;
+    let padded = |word: &str| {
+        let pad = "x".repeat(100_000);
+        format!("{{\"v\":0,\"decision\":\"{word}\",\"pad\":\"{pad}\"}}")
+    };
     vec![
         says(200, ""),
         says(200, "<html>allow</html>"),
@@ -147,19 +162,17 @@ fn no_decisions(elsewhere: &str) -> Vec<Word> {
         says(200, r#"{"v":0,"decision":true}"#),
         says(200, r#"{"v":1,"decision":"allow"}"#),
         says(200, r#"{"decision":"allow","#),
-        says(
-            200,
-            &format!(
-                "{{\"v\":0,\"decision\":\"allow\",\"reason_code\":\"{}\"}}",
-                "x".repeat(100_000)
-            ),
-        ),
+        says(200, r#"{"v":0,"decision":"deny","decision":"deny"}"#),
+        says(200, r#"{"v":0,"decision":"deny","decision":"allow"}"#),
+        says(200, r#"{"v":0,"decision":"allow","decision":"deny"}"#),
+        says(200, &padded("allow")),
+        says(200, &padded("deny")),
         says(500, allow),
         says(401, allow),
+        says(401, ""),
         says(204, ""),
+        Word::Cut(200, r#"{"v":0,"decision":"deny""#.to_owned()),
         Word::Redirects(elsewhere.to_owned()),
-        Word::HangsUp,
-        Word::Silent,
     ]
 }
 
@@ -168,12 +181,19 @@ async fn every_fault(plane: Plane, fail_mode: &str, expected: impl Fn(&Value)) {
         Authorizer::start(Word::allows()),
         Authorizer::start(Word::allows()),
     );
-    let more = format!(", timeout_ms: 400{fail_mode}");
+    let more = format!("{PATIENT}{fail_mode}");
     let asking = plane.asking("faults of the authoriser", &authorizer, &more);
     let Some(target) = asking.await else {
         return;
     };
     for word in no_decisions(&tempter.url()) {
+        authorizer.says(word.clone());
+        let said = format!("{word:?}");
+        println!("{said:.200}");
+        let plan = target.ask(&fresh("room")).await;
+        assert_eq!(nothing_because(&plan), "authz_unreadable");
+    }
+    for word in silences() {
         authorizer.says(word.clone());
         println!("{word:?}");
         expected(&target.ask(&fresh("room")).await);
@@ -207,7 +227,8 @@ async fn fail_mode_is_deny_by_default_in_the_orchestrator() {
     every_fault(Plane::Orchestrator, "", denied).await;
 }
 
-/// fail_mode: allow goes on without a word, and says so in the record.
+/// fail_mode: allow goes on without a word, and says so in the record. It is for one that is not there: an answer that is
+/// no decision is no permission (section 17: where authorisation fails, deny).
 #[tokio::test]
 async fn fail_mode_allow_goes_on() {
     every_fault(Plane::Serve, ", fail_mode: allow", goes_on).await;
@@ -216,6 +237,24 @@ async fn fail_mode_allow_goes_on() {
 #[tokio::test]
 async fn fail_mode_allow_goes_on_in_the_orchestrator() {
     every_fault(Plane::Orchestrator, ", fail_mode: allow", goes_on).await;
+}
+
+/// One that takes the question and never answers is silent once its time is over.
+#[tokio::test]
+async fn one_that_never_answers_is_silent() {
+    for (plane, fail_mode, expected) in [
+        (Plane::Serve, "", denied as fn(&Value)),
+        (Plane::Serve, ", fail_mode: allow", goes_on),
+        (Plane::Orchestrator, ", fail_mode: allow", goes_on),
+    ] {
+        let authorizer = Authorizer::start(Word::Silent);
+        let more = format!(", timeout_ms: 400{fail_mode}");
+        let asking = plane.asking("a silent authoriser", &authorizer, &more);
+        let Some(target) = asking.await else {
+            return;
+        };
+        expected(&target.ask(&fresh("room")).await);
+    }
 }
 
 /// One tenant's silent authoriser holds up nobody else: all of the other's events are answered while it still waits.

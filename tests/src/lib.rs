@@ -3,6 +3,7 @@
 //! Each part cleans up behind itself when it is dropped. What a test asserts is left to the files
 //! beside this package's manifest; nothing here knows what a right answer of Chiffon is.
 
+pub mod authorizer;
 mod binary;
 mod chiffon;
 mod git;

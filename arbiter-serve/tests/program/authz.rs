@@ -80,12 +80,13 @@ fn place(address: &str, more: &str) -> Place {
 #[test]
 fn its_word_is_followed_and_stands_in_the_record() {
     let (address, _) = authoriser();
-    let place = place(&address, "");
+    // One that answers is there, so it is not let pass for being silent.
+    let place = place(&address, "fail_mode: allow");
     let served = place.serve();
     for (tenant, action, reason) in [
         ("fine", "request_generation", "reply_always"),
         ("deny", "do_nothing", "authz_denied"),
-        ("lies", "do_nothing", "authz_unavailable"),
+        ("lies", "do_nothing", "authz_unreadable"),
     ] {
         let (status, plan) = served.post("/v0/events", &event(tenant, "e-1", "room"));
         assert_eq!((status, action_of(&plan)), (200, action), "{tenant}");

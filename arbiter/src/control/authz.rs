@@ -28,15 +28,17 @@ pub enum Authorisation {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         policy_version: Option<String>,
     },
-    /// Nobody answered, or what was answered is no decision.
+    /// Nobody answered.
     Unavailable,
+    /// What was answered is no decision. It may have been meant as a denial, so it permits nothing.
+    Unreadable,
 }
 
 impl From<AuthZDecision> for Authorisation {
     /// A decision that does not hold its own bounds is none.
     fn from(decision: AuthZDecision) -> Self {
         if decision.validate().is_err() {
-            return Self::Unavailable;
+            return Self::Unreadable;
         }
         let AuthZDecision {
             reason_code: rule,
@@ -102,6 +104,8 @@ impl Authz {
         match word {
             Authorisation::Allow { rule, .. } => (ReasonCode::Pass, rule.clone()),
             Authorisation::Deny { rule, .. } => (ReasonCode::AuthzDenied, rule.clone()),
+            // There is somebody who decides, so `fail_mode` has no part in it.
+            Authorisation::Unreadable => (ReasonCode::AuthzUnreadable, None),
             Authorisation::Unavailable => match self.fail_mode {
                 FailMode::Deny => (ReasonCode::AuthzUnavailable, None),
                 FailMode::Allow => (ReasonCode::AuthzSkipped, None),

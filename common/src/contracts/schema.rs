@@ -115,10 +115,13 @@ fn is_width(format: &Value) -> bool {
         .is_some_and(|format| format.starts_with("int"))
 }
 
-/// A text where the generation was completed, and only there.
+/// A text where the generation was completed, and only there; no error there.
 fn with_text(mut schema: Value) -> Value {
     schema["if"] = json!({"properties": {"status": {"const": "completed"}}});
-    schema["then"] = json!({"required": ["text"], "properties": {"text": {"type": "string"}}});
+    schema["then"] = json!({
+        "required": ["text"],
+        "properties": {"text": {"type": "string"}, "error": {"type": "null"}},
+    });
     schema["else"] = json!({"properties": {"text": {"type": "null"}}});
     schema
 }

@@ -299,7 +299,7 @@ fn refusal(reason: ReasonCode) -> Option<Problem> {
             "no role of the control plane permits it to this actor",
         ),
         ReasonCode::AuthzDenied => (ErrorCode::Forbidden, "the external authoriser denies it"),
-        ReasonCode::AuthzUnavailable => (
+        ReasonCode::AuthzUnavailable | ReasonCode::AuthzUnreadable => (
             ErrorCode::AuthorizerSilent,
             "the external authoriser gives no decision",
         ),

@@ -64,10 +64,12 @@ pub(crate) enum Way {
 
 impl Incoming {
     /// Whether who brings it is told to come again, instead of a stored answer that nothing is done: everybody but an
-    /// adapter, which says what its answer was, and a schedule, whose time has passed then.
-    fn comes_again(&self) -> bool {
+    /// adapter, which says what its answer was. A schedule comes again only where nobody has decided: while load turns it
+    /// away, its time passes.
+    fn comes_again(&self, code: ReasonCode) -> bool {
         let is_due = |fired: &Fired| fired.scheduled().due_at.is_some();
-        self.way == Way::Own && !self.schedule.as_deref().is_some_and(is_due)
+        let passes = self.schedule.as_deref().is_some_and(is_due) && !is_undecided(code);
+        self.way == Way::Own && opens_again(code) && !passes
     }
 }
 
@@ -201,7 +203,7 @@ impl Shared {
                 tenant,
             } => (plan, stages, room, tenant),
         };
-        if incoming.comes_again() && opens_again(plan.reason_code) {
+        if incoming.comes_again(plan.reason_code) {
             return Err(IntakeError::Shut(plan.reason_code));
         }
         let judged = Judged::Event {
@@ -329,7 +331,7 @@ impl Shared {
         }
         let mut audit = vec![self.audit_of_answer(incoming, fresh, run.as_ref())?];
         if let Some(fired) = &incoming.schedule {
-            let fate = request.map_or(Fate::Refused, Fate::Asked);
+            let fate = request.map_or(Fate::Refused(plan.reason_code), Fate::Asked);
             let (write, records) = self.schedule_parts(fired, fate)?;
             writes.push(write);
             audit.extend(records);
@@ -452,16 +454,24 @@ impl Shared {
     }
 }
 
-/// Whether it is a gate that is shut now and opens again, or an authoriser that will answer again.
-const fn opens_again(code: ReasonCode) -> bool {
+/// Whether there is no decision of the authoriser.
+const fn is_undecided(code: ReasonCode) -> bool {
     matches!(
         code,
-        ReasonCode::AuthzUnavailable
-            | ReasonCode::GeneratingLock
-            | ReasonCode::Cooldown
-            | ReasonCode::Backpressure
-            | ReasonCode::RateLimited
+        ReasonCode::AuthzUnavailable | ReasonCode::AuthzUnreadable
     )
+}
+
+/// Whether it is a gate that is shut now and opens again, or an authoriser that will answer again.
+const fn opens_again(code: ReasonCode) -> bool {
+    is_undecided(code)
+        || matches!(
+            code,
+            ReasonCode::GeneratingLock
+                | ReasonCode::Cooldown
+                | ReasonCode::Backpressure
+                | ReasonCode::RateLimited
+        )
 }
 
 /// A code as it stands in records.

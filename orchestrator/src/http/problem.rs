@@ -65,13 +65,15 @@ fn as_kept(kept: &KeptAnswer) -> Response {
     (status, axum::Json(&kept.body)).into_response()
 }
 
+/// Marks an answer that was given before.
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+
 /// A stored answer, told apart from a new one by its header.
 fn replayed(kept: &KeptAnswer) -> Response {
     let mut response = as_kept(kept);
-    let name = HeaderName::from_static("idempotency-replayed");
     response
         .headers_mut()
-        .insert(name, HeaderValue::from_static("true"));
+        .insert(REPLAYED, HeaderValue::from_static("true"));
     response
 }
 
@@ -272,7 +274,7 @@ const AFTER: u64 = 5;
 fn shut(reason: ReasonCode) -> Refused {
     let detail = format!("nothing was taken: {}", why_not(reason));
     let (code, todo) = match reason {
-        ReasonCode::AuthzUnavailable => (
+        ReasonCode::AuthzUnavailable | ReasonCode::AuthzUnreadable => (
             ErrorCode::AuthorizerSilent,
             "send the same again; the log says what the authoriser of control.authz.endpoint answered",
         ),
@@ -300,6 +302,7 @@ fn why_not(reason: ReasonCode) -> &'static str {
         ReasonCode::Unauthorized => "no role of the control plane permits it to this principal",
         ReasonCode::AuthzDenied => "the external authoriser denies it",
         ReasonCode::AuthzUnavailable => "the external authoriser gives no decision",
+        ReasonCode::AuthzUnreadable => "what the external authoriser answers is no decision",
         ReasonCode::GeneratingLock => "a text for this room is being made",
         ReasonCode::Cooldown => "the room was answered a moment ago and rests",
         ReasonCode::Backpressure => "too much waits already",

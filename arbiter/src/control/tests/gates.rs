@@ -304,7 +304,14 @@ fn an_external_word_is_asked_for_behind_the_gate_and_heard() {
         code(judge(&policy, &room, silent.clone())),
         (ReasonCode::AuthzUnavailable, true)
     );
-    policy.authz.fail_mode = FailMode::Allow;
+    let garbage = Some(Authorisation::Unreadable);
+    for fail_mode in [FailMode::Deny, FailMode::Allow] {
+        policy.authz.fail_mode = fail_mode;
+        assert_eq!(
+            code(judge(&policy, &room, garbage.clone())),
+            (ReasonCode::AuthzUnreadable, true)
+        );
+    }
     assert_eq!(
         code(judge(&policy, &room, silent)),
         (ReasonCode::Mentioned, true)
@@ -330,7 +337,7 @@ fn a_word_out_of_bounds_is_none() {
         decision(0, "a\nb"),
         decision(0, &"x".repeat(257)),
     ] {
-        assert_eq!(Authorisation::from(bad), Authorisation::Unavailable);
+        assert_eq!(Authorisation::from(bad), Authorisation::Unreadable);
     }
 }
 

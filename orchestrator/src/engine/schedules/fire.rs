@@ -1,13 +1,14 @@
 //! Asking when a time has come. The request and the schedule that knows of it are one commit, and the event's id is
 //! made from schedule and time: whatever dies when, and wherever the clock is put, no time is asked twice, and none
-//! passes without a record.
+//! passes without a record. While nobody decides whether it may be asked, it is as if nobody was there: nothing is used
+//! up, and once somebody decides again, the schedule's word for missed times holds.
 
 use std::time::Duration;
 
 use chiffon_arbiter::{Look, Passed, Verdict};
 use chiffon_common::{
-    Actor, AuditEntry, CanonicalError, Content, Event, EventId, Problem, RequestId, Scheduled,
-    TraceId, When,
+    Actor, AuditEntry, CanonicalError, Content, Event, EventId, Problem, ReasonCode, RequestId,
+    Scheduled, TraceId, When,
 };
 use chiffon_store::{Commit, Error, Expected, ScheduleRow, Write};
 use futures_util::future::join_all;
@@ -59,8 +60,8 @@ impl Fired {
 pub(crate) enum Fate {
     /// This request was made.
     Asked(RequestId),
-    /// The control plane made none.
-    Refused,
+    /// The control plane made none, for this reason.
+    Refused(ReasonCode),
     /// It was asked for before the clock was put back.
     AskedBefore,
     /// There was nothing to ask.
@@ -71,7 +72,7 @@ impl Fate {
     fn request(self) -> Option<RequestId> {
         match self {
             Self::Asked(request) => Some(request),
-            Self::Refused | Self::AskedBefore | Self::Passed => None,
+            Self::Refused(_) | Self::AskedBefore | Self::Passed => None,
         }
     }
 
@@ -79,9 +80,17 @@ impl Fate {
     fn action(self) -> Option<&'static str> {
         match self {
             Self::Asked(_) => Some("fired"),
-            Self::Refused => Some("refused"),
+            Self::Refused(_) => Some("refused"),
             Self::AskedBefore => Some("asked_before"),
             Self::Passed => None,
+        }
+    }
+
+    /// Why there is no request.
+    fn reason(self) -> Option<ReasonCode> {
+        match self {
+            Self::Refused(code) => Some(code),
+            Self::Asked(_) | Self::AskedBefore | Self::Passed => None,
         }
     }
 }
@@ -132,6 +141,10 @@ impl Shared {
             for (row, fired) in rows.iter().zip(fired) {
                 let Err(error) = fired else { continue };
                 faults += 1;
+                if let FireError::Intake(IntakeError::Shut(reason)) = error {
+                    tracing::warn!(?reason, schedule.id = %row.schedule_id, "a schedule is due, and the external authoriser gives no decision; asking again");
+                    continue;
+                }
                 tracing::error!(error = &error as &dyn std::error::Error, schedule.id = %row.schedule_id, "schedule cannot ask; trying again");
             }
         }
@@ -319,7 +332,11 @@ impl Shared {
                 Some(at) => format!("its time has come: {at}"),
                 None => format!("{} had it run", fired.by.by.id),
             };
-            let data = json!({ "because": because, "due_at": fired.due_at, "request_id": request });
+            let mut data =
+                json!({ "because": because, "due_at": fired.due_at, "request_id": request });
+            if let Some(reason) = fate.reason() {
+                data["reason_code"] = json!(reason);
+            }
             audit.push(AuditEntry {
                 request_id: request,
                 ..record(action, data)

@@ -15,9 +15,11 @@ use serde_json::Value;
 
 /// How it answers.
 #[derive(Debug, Clone)]
-pub(crate) enum Word {
+pub enum Word {
     /// With this status and body.
     Says(u16, String),
+    /// With this status, and the beginning of a longer body; then it closes the connection.
+    Cut(u16, String),
     /// Elsewhere.
     Redirects(String),
     /// It takes the question and never answers.
@@ -29,14 +31,16 @@ pub(crate) enum Word {
 }
 
 impl Word {
-    pub(crate) fn allows() -> Self {
+    /// A permission.
+    pub fn allows() -> Self {
         Self::Says(
             200,
             r#"{"v":0,"decision":"allow","reason_code":"rule-1"}"#.to_owned(),
         )
     }
 
-    pub(crate) fn denies() -> Self {
+    /// A denial.
+    pub fn denies() -> Self {
         Self::Says(
             200,
             r#"{"v":0,"decision":"deny","reason_code":"rule-2"}"#.to_owned(),
@@ -45,7 +49,7 @@ impl Word {
 }
 
 /// A running authoriser; it ends when it is dropped.
-pub(crate) struct Authorizer {
+pub struct Authorizer {
     address: SocketAddr,
     shared: Arc<Shared>,
     listener: Option<JoinHandle<()>>,
@@ -58,7 +62,8 @@ struct Shared {
 }
 
 impl Authorizer {
-    pub(crate) fn start(word: Word) -> Self {
+    /// Starts one that answers so.
+    pub fn start(word: Word) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
         let address = listener.local_addr().expect("a bound port is known");
         let shared = Arc::new(Shared {
@@ -85,31 +90,34 @@ impl Authorizer {
     }
 
     /// The section of a configuration of `arbiter serve` that asks this one; `more` are further keys.
-    pub(crate) fn config(&self, more: &str) -> String {
+    pub fn config(&self, more: &str) -> String {
         let url = self.url();
         format!("authz: {{mode: external_http, endpoint: \"{url}\"{more}}}\n")
     }
 
     /// The same for the orchestrator, which takes `more` keys of `control` too, and asks for texts only.
-    pub(crate) fn control(&self, more: &str, control: &str) -> String {
+    pub fn control(&self, more: &str, control: &str) -> String {
         let url = self.url();
         format!("control:\n  authz: {{endpoint: \"{url}\"{more}}}\n{control}")
     }
 
-    pub(crate) fn port(&self) -> u16 {
+    /// The port it listens on, of 127.0.0.1.
+    pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    pub(crate) fn url(&self) -> String {
+    /// Where it is asked.
+    pub fn url(&self) -> String {
         format!("http://{}/v0/authorize", self.address)
     }
 
     /// What it was asked so far.
-    pub(crate) fn asked(&self) -> Vec<Value> {
+    pub fn asked(&self) -> Vec<Value> {
         self.shared.asked.lock().expect("nobody panics").clone()
     }
 
-    pub(crate) fn says(&self, word: Word) {
+    /// From now on it answers so.
+    pub fn says(&self, word: Word) {
         *self.shared.word.lock().expect("nobody panics") = word;
     }
 }
@@ -145,8 +153,9 @@ impl Shared {
                 Word::SilentTo(_) => Word::allows(),
                 other => other,
             };
+            let is_cut = matches!(word, Word::Cut(..));
             let (status, header, text) = match word {
-                Word::Says(status, text) => (status, String::new(), text),
+                Word::Says(status, text) | Word::Cut(status, text) => (status, String::new(), text),
                 Word::Redirects(to) => (307, format!("location: {to}\r\n"), String::new()),
                 Word::HangsUp => return None,
                 Word::Silent | Word::SilentTo(_) => {
@@ -155,11 +164,14 @@ impl Shared {
                     return None;
                 }
             };
-            let length = text.len();
+            let length = text.len() + usize::from(is_cut);
             let answer = format!(
                 "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\n{header}content-length: {length}\r\n\r\n{text}"
             );
             output.write_all(answer.as_bytes()).ok()?;
+            if is_cut {
+                return None;
+            }
         }
     }
 }
