@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     ansible::shared_ansible,
-    target::{LONG, URL},
+    target::{LONG, MARKS, URL},
 };
 
 const CONFIG: &str = "\
@@ -64,6 +64,7 @@ fn the_orchestrator_passes_the_same_suite() {
         .env(URL, base)
         .env("CHIFFON_ARBITER_TOKEN", token)
         .env("CHIFFON_ARBITER_TENANT", "default")
+        .env(MARKS, "1")
         // What needs a configuration of its own ran against `arbiter serve`.
         .env_remove("CHIFFON_NOT_RUN")
         .stdin(Stdio::null())

@@ -27,6 +27,24 @@ const ROUNDS: usize = 8;
 /// How the names begin that results are kept under; no event may have one.
 pub(super) const RESULT: &str = "result:";
 
+/// An answer that is durable.
+#[derive(Debug)]
+pub(crate) struct Answered<T> {
+    /// The answer.
+    pub(crate) answer: T,
+    /// Whether it was given before.
+    pub(crate) is_repeated: bool,
+}
+
+impl<T> Answered<T> {
+    const fn new(answer: T, is_repeated: bool) -> Self {
+        Self {
+            answer,
+            is_repeated,
+        }
+    }
+}
+
 /// What is stored of a result.
 struct KeptResult<'a> {
     key: EventId,
@@ -53,7 +71,7 @@ impl Shared {
         result: &GenerationResult,
         by: &Principal,
         trace: TraceId,
-    ) -> Result<ResponsePlan, IntakeError> {
+    ) -> Result<Answered<ResponsePlan>, IntakeError> {
         let key = key_of(&result.plan_id)?;
         for _round in 0..ROUNDS {
             let stored = self.store.event(&result.tenant_id, &key).await?;
@@ -73,7 +91,7 @@ impl Shared {
             let (plan, room, tenant) = match judged {
                 Closing::Malformed(error) => return Err(IntakeError::Malformed(error)),
                 Closing::Refused(code) => return Err(IntakeError::Unasked(code)),
-                Closing::Repeated { plan } => return Ok(plan),
+                Closing::Repeated { plan } => return Ok(Answered::new(plan, true)),
                 Closing::Closed { plan, room, tenant } => (plan, room, tenant),
             };
             let Some(named) = named else {
@@ -105,7 +123,7 @@ impl Shared {
                 correlation: result.plan_id,
             };
             if self.keep(&named.event, kept, writes, by, trace).await? {
-                return Ok(plan);
+                return Ok(Answered::new(plan, false));
             }
         }
         Err(busy(&key))
@@ -117,7 +135,7 @@ impl Shared {
         result: &ActionResult,
         by: &Principal,
         trace: TraceId,
-    ) -> Result<ActionReceipt, IntakeError> {
+    ) -> Result<Answered<ActionReceipt>, IntakeError> {
         let key = key_of(&result.action_id)?;
         for _round in 0..ROUNDS {
             let stored = self.store.event(&result.tenant_id, &key).await?;
@@ -142,7 +160,7 @@ impl Shared {
             let (receipt, room) = match judged {
                 Noting::Malformed(error) => return Err(IntakeError::Malformed(error)),
                 Noting::Refused(code) => return Err(IntakeError::Unasked(code)),
-                Noting::Repeated { receipt } => return Ok(receipt),
+                Noting::Repeated { receipt } => return Ok(Answered::new(receipt, true)),
                 Noting::Noted { receipt, room } => (receipt, room),
             };
             let Some(named) = named else {
@@ -173,7 +191,7 @@ impl Shared {
                 correlation: named.plan.plan_id,
             };
             if self.keep(&named.event, kept, writes, by, trace).await? {
-                return Ok(receipt);
+                return Ok(Answered::new(receipt, false));
             }
         }
         Err(busy(&key))

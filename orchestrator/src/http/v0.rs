@@ -1,7 +1,7 @@
 //! The control plane's own addresses (RFC-ARB-0001, section 13), for adapters and generators. What they take and answer
 //! is told by `GET /v0/contracts` as JSON Schema, and by the OpenAPI document.
 
-use axum::{Json, extract::State as Extract};
+use axum::{Json, extract::State as Extract, http::HeaderName};
 use chiffon_common::{
     ActionReceipt, ActionResult, Contracts, ErrorCode, Event, FieldError, GenerationResult,
     Problem, ReasonCode, ResponsePlan, TenantId, api::Alive, contracts,
@@ -11,12 +11,19 @@ use super::{
     State,
     frame::Trace,
     input::{Contract, NoQuery},
-    problem::{Refused, internal, malformed_event},
+    problem::{REPLAYED, Refused, internal, malformed_event},
 };
 use crate::engine::{Incoming, IntakeError, Way};
 
 /// Asked by whoever watches whether the process answers, and so without a token.
 pub(super) const HEALTH: &str = "/v0/healthz";
+
+/// An answer; one that was given before is marked by a header, as by `arbiter serve`.
+type Answer<T> = (Option<[(HeaderName, &'static str); 1]>, Json<T>);
+
+fn answer<T>(answer: T, is_repeated: bool) -> Answer<T> {
+    (is_repeated.then_some([(REPLAYED, "true")]), Json(answer))
+}
 
 /// Takes an event, and answers it with a response plan, which is durable then.
 #[utoipa::path(
@@ -32,7 +39,7 @@ pub(super) async fn events(
     _: NoQuery,
     trace: Trace,
     Contract(event): Contract<Event>,
-) -> Result<Json<ResponsePlan>, Refused> {
+) -> Result<Answer<ResponsePlan>, Refused> {
     may(&state, &event.tenant_id)?;
     let incoming = Incoming {
         event,
@@ -42,7 +49,7 @@ pub(super) async fn events(
         schedule: None,
     };
     match state.shared.intake(incoming).await {
-        Ok(taken) => Ok(Json(taken.plan)),
+        Ok(taken) => Ok(answer(taken.plan, taken.is_repeated)),
         Err(IntakeError::Conflict) => Err(IntakeError::Unasked(ReasonCode::IdConflict).into()),
         Err(IntakeError::Malformed(why)) => Err(malformed_event(&why, "/content/text").into()),
         Err(error) => Err(error.into()),
@@ -64,11 +71,11 @@ pub(super) async fn generations(
     _: NoQuery,
     trace: Trace,
     Contract(result): Contract<GenerationResult>,
-) -> Result<Json<ResponsePlan>, Refused> {
+) -> Result<Answer<ResponsePlan>, Refused> {
     may(&state, &result.tenant_id)?;
     let by = &state.principal;
-    let taken = state.shared.generation_ended(&result, by, trace.0);
-    Ok(Json(taken.await?))
+    let taken = state.shared.generation_ended(&result, by, trace.0).await?;
+    Ok(answer(taken.answer, taken.is_repeated))
 }
 
 /// Takes what became of an action.
@@ -86,11 +93,11 @@ pub(super) async fn action_results(
     _: NoQuery,
     trace: Trace,
     Contract(result): Contract<ActionResult>,
-) -> Result<Json<ActionReceipt>, Refused> {
+) -> Result<Answer<ActionReceipt>, Refused> {
     may(&state, &result.tenant_id)?;
     let by = &state.principal;
-    let taken = state.shared.action_ended(&result, by, trace.0);
-    Ok(Json(taken.await?))
+    let taken = state.shared.action_ended(&result, by, trace.0).await?;
+    Ok(answer(taken.answer, taken.is_repeated))
 }
 
 /// Tells which contracts are spoken: versions, actions, bounds, schemas.
