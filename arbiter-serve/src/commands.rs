@@ -148,6 +148,13 @@ fn verify(args: &Verify) -> Done {
         0 => Beginning::FirstOfFolder,
         _ => Beginning::Any,
     };
+    // A file that cannot be read is told of by who reads it.
+    if replay::is_export(&args.path).unwrap_or(false) {
+        return Err(Failure::Unfit(format!(
+            "{path} is an export of an orchestrator's audit, which has other chains: `chiffon audit verify` proves the audit that it was drawn from, and `arbiter replay {path}` judges it again",
+            path = args.path.display()
+        )));
+    }
     let verified = audit::verify(&args.path, &args.anchor, beginning);
     let verified = verified.map_err(|error| Failure::Unfit(error.to_string()))?;
     let audit::Verified {

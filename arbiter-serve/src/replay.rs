@@ -27,6 +27,8 @@ use crate::{
     record::{Judged, Kind, Next, Outcome, PROGRAM, Record},
 };
 
+pub(crate) use export::is_export;
+
 /// What was judged again and came out identical.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Replayed {

@@ -213,6 +213,14 @@ async fn an_export_of_the_orchestrator_is_judged_again() {
         "{}",
         output.stdout
     );
+    // It has other chains than the files of `arbiter serve`: who verifies those is sent to who can.
+    let (home, output) = run(home, &["audit", "verify", at]).await;
+    let output = output.expect_code(1);
+    assert!(
+        output.stderr.contains("`chiffon audit verify`"),
+        "{}",
+        output.stderr
+    );
     let other = home.scratch().join("other.yaml");
     fs::write(&other, "planner: {reply_policy: never}\n").expect("a file can be written");
     let other = other.to_str().expect("UTF-8").to_owned();

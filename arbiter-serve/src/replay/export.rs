@@ -25,7 +25,7 @@ struct Exported {
 }
 
 /// Whether a file is such an export: its first line says so.
-pub(super) fn is_export(path: &Path) -> io::Result<bool> {
+pub(crate) fn is_export(path: &Path) -> io::Result<bool> {
     if !path.is_file() {
         return Ok(false);
     }
