@@ -133,6 +133,10 @@ impl Settings {
             let alone = |leaf| Sources::only(leaf).and_then(|sources| Self::of(&sources));
             faults.extend(said.leaves.into_iter().filter_map(|leaf| alone(leaf).err()));
         }
+        if faults.is_empty() {
+            // Each is permitted alone; what they say together may contradict itself.
+            faults.extend(Self::load(file, env, &[]).err());
+        }
         faults
     }
 

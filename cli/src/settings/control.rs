@@ -20,11 +20,7 @@ pub(super) fn policy(sources: &Sources) -> Result<Policy, Problem> {
         gate: gates(sources)?,
         authz: match endpoint(sources)? {
             None => authz(sources)?,
-            Some(_) => Authz {
-                mode: AuthzMode::ExternalHttp,
-                fail_mode: sources.parsed("control.authz.fail_mode", fail_mode)?,
-                ..Authz::default()
-            },
+            Some(_) => external(sources)?,
         },
         planner: Planner {
             reply_policy: sources.parsed("control.reply_policy", |text| match text {
@@ -112,6 +108,29 @@ fn fail_mode(text: &str) -> Option<FailMode> {
         "allow" => Some(FailMode::Allow),
         _ => None,
     }
+}
+
+/// An external authoriser in place of the roles. Who has set both means to permit by one of them, and nobody knows which.
+fn external(sources: &Sources) -> Result<Authz, Problem> {
+    // Read in any case, so that what is not permitted is told in any case.
+    authz(sources)?;
+    for name in ["control.may_ask", "control.may_approve"] {
+        let Some(place) = sources.place_of(name) else {
+            continue;
+        };
+        let detail = format!(
+            "{name} is set in {place}, and with control.authz.endpoint the external authoriser alone says who may: it would permit nobody anything."
+        );
+        let todo = format!(
+            "Remove {name}, and have the authoriser permit them; or remove control.authz.endpoint."
+        );
+        return Err(invalid(detail, &todo));
+    }
+    Ok(Authz {
+        mode: AuthzMode::ExternalHttp,
+        fail_mode: sources.parsed("control.authz.fail_mode", fail_mode)?,
+        ..Authz::default()
+    })
 }
 
 fn authz(sources: &Sources) -> Result<Authz, Problem> {

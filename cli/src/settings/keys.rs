@@ -88,7 +88,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "control.authz.endpoint",
         default: "\"\"",
         permitted: "http://HOST/PATH or https://HOST/PATH without user or password, or nothing",
-        meaning: "An external authoriser, which is asked who may ask, have texts made and approve in rooms, in place of control.may_ask and control.may_approve.",
+        meaning: "An external authoriser, which is asked who may ask, have texts made and approve in rooms, in place of control.may_ask and control.may_approve, which must not be set beside it.",
         secret: true,
     },
     Key {
@@ -102,7 +102,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "control.authz.fail_mode",
         default: "deny",
         permitted: "deny or allow",
-        meaning: "What holds while the external authoriser gives no decision.",
+        meaning: "What holds while the external authoriser is silent. An answer that is no decision permits nothing in either case.",
         secret: false,
     },
     Key {

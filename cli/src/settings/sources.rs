@@ -79,6 +79,12 @@ impl Sources {
         self.values.get(key.name)
     }
 
+    /// Where a key was given its value; nothing where it has the one that is built in.
+    pub(super) fn place_of(&self, name: &str) -> Option<Place<'_>> {
+        let (_, origin) = self.values.get(name)?;
+        (!matches!(origin, Origin::Default)).then_some(Place(origin))
+    }
+
     /// A number within bounds.
     pub(super) fn number(&self, name: &str, bounds: RangeInclusive<u32>) -> Result<u32, Problem> {
         self.value(name, |value| {

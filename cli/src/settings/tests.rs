@@ -313,13 +313,31 @@ fn an_external_authoriser_takes_the_place_of_the_roles() {
     assert_eq!(usual.control.authz.mode, AuthzMode::Builtin);
     let endpoint = "http://authz:8081/v0/authorize";
     let yaml = format!(
-        "may_approve: [\"chat:anna\"]\n  authz:\n    endpoint: {endpoint}\n    timeout_ms: 500\n    cache: 9\n    token_file: /etc/token\n    ca_file: /etc/ca.pem"
+        "authz:\n    endpoint: {endpoint}\n    timeout_ms: 500\n    cache: 9\n    token_file: /etc/token\n    ca_file: /etc/ca.pem"
     );
     let settings = read(&yaml).unwrap();
     let authz = &settings.control.authz;
     assert_eq!(authz.mode, AuthzMode::ExternalHttp);
     assert_eq!(authz.fail_mode, FailMode::Deny);
     assert!(authz.grants.is_empty(), "nobody may by a role: {authz:?}");
+    // Rules that would be passed over are refused, in whatever order and place they stand.
+    for key in ["may_ask: [person]", "may_approve: [\"chat:anna\"]"] {
+        let both = format!("{key}\n  authz:\n    endpoint: {endpoint}");
+        let refused = read(&both).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::InvalidValue, "{key}");
+        let (name, _) = key.split_once(':').unwrap();
+        let named = format!("control.{name} is set in ");
+        assert!(refused.detail.contains(&named), "{refused:?}");
+        assert!(
+            refused.todo.contains("control.authz.endpoint"),
+            "{refused:?}"
+        );
+    }
+    let env = Env::from([("CHIFFON_CONTROL__MAY_APPROVE", "chat:anna")]);
+    let yaml_of_endpoint = format!("control:\n  authz:\n    endpoint: {endpoint}\n");
+    let refused = load(&yaml_of_endpoint, &env, &[]).unwrap_err();
+    let named = "(CHIFFON_CONTROL__MAY_APPROVE)";
+    assert!(refused.detail.contains(named), "{refused:?}");
     let (authorizer, token_file) = settings.authorizer.unwrap();
     assert_eq!(authorizer.endpoint.to_string(), endpoint);
     assert_eq!(authorizer.timeout.as_millis(), 500);
