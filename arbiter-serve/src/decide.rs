@@ -158,7 +158,8 @@ impl Arbiter {
                     None => return Ok(None),
                 }
             }
-            // The memory store, the one without an outbox, is no database that could be silent: it is full.
+            // The memory store, the one without an outbox, is no database that could be silent: it is full, and what it puts
+            // by finds no place on the disk either.
             Err(chiffon_store::Error::Unavailable(why)) if self.outbox.is_none() => {
                 return Self::full(why, record, place).map(Some);
             }
@@ -192,7 +193,7 @@ impl Arbiter {
             ..record.clone()
         };
         let line = record.bytes();
-        let todo = "send it again once a room is free, or raise store.rooms";
+        let todo = "make room for temporary files, or raise store.rooms, and send it again";
         let refused = Refused {
             problem: Box::new(Problem::new(ErrorCode::Overloaded, why, todo)),
             reason: Some(reason),

@@ -241,11 +241,12 @@ async fn tell(audit: &Audit, torn: &Torn, rules: Digest) -> Result<(), Problem> 
 async fn store(config: &Config) -> Result<Arc<dyn ControlStore>, Problem> {
     match &config.store {
         Store::Memory { plans, rooms } => {
-            let memory = MemoryControl::new(MemoryLimits {
+            let memory = MemoryControl::spilling(MemoryLimits {
                 decided: *plans,
                 states: *rooms,
                 ..MemoryLimits::default()
             });
+            let memory = memory.map_err(|error| store_problem(&error))?;
             let gate = &config.policy.gate;
             let decisions = restore::fill(&memory, &config.audit.path, gate).await?;
             tracing::info!(decisions, "brought back from the audit files");

@@ -14,6 +14,23 @@ mod in_memory {
     chiffon_store::control_conformance!(Arc::new(MemoryControl::new(MemoryLimits::default())));
 }
 
+/// With nearly all states put by: what is read and written must not tell where a state lies.
+mod in_memory_and_put_by {
+    use std::sync::Arc;
+
+    use chiffon_store::{MemoryControl, MemoryLimits};
+
+    fn open() -> Arc<MemoryControl> {
+        let limits = MemoryLimits {
+            states: 1,
+            ..MemoryLimits::default()
+        };
+        Arc::new(MemoryControl::spilling(limits).expect("it opens"))
+    }
+
+    chiffon_store::control_conformance!(open());
+}
+
 mod in_a_file {
     use std::sync::Arc;
 

@@ -365,31 +365,6 @@ fn an_audit_folder_that_goes_away_stops_all_decisions() {
 }
 
 #[test]
-fn full_rooms_are_told_as_such() {
-    let place = Place::new(&format!("{OPEN}\nstore: {{rooms: 3}}\n"));
-    let served = place.serve();
-    let problem = (0..5)
-        .map(|n| {
-            served.post(
-                "/v0/events",
-                &event("well", &format!("e-{n}"), &format!("r-{n}")),
-            )
-        })
-        .find(|(status, _)| *status != 200);
-    let (status, problem) = problem.expect("there are more rooms than places");
-    assert_eq!((status, &problem["code"]), (503, &json!(5602)), "{problem}");
-    let detail = problem["detail"].as_str().unwrap_or_default();
-    assert!(detail.starts_with("3 rooms are in use"), "{problem}");
-    assert!(
-        problem["todo"]
-            .as_str()
-            .unwrap_or_default()
-            .contains("store.rooms"),
-        "{problem}"
-    );
-}
-
-#[test]
 fn a_configuration_that_is_not_there_is_not_in_order() {
     let place = Place::new("");
     place.done(&["config", "check"]);

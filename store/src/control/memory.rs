@@ -2,7 +2,8 @@
 //! file at the start.
 //!
 //! It is bounded. The oldest answers make room for new ones (an event that comes again later than that is judged as a
-//! new one); states that still mean something are never dropped, as that would open a gate: a new room is refused then.
+//! new one); states that still mean something are never dropped, as that would open a gate. Those that were not used for
+//! the longest are put by in a [`Spill`]; without one, a new room is refused then.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -24,7 +25,7 @@ use crate::Error;
 pub struct MemoryLimits {
     /// Answers; about 1 KB each. Default 200,000.
     pub decided: usize,
-    /// States of rooms and tenants that mean something; about 500 bytes each. Default 200,000.
+    /// States of rooms and tenants that mean something and lie in memory; about 500 bytes each. Default 200,000.
     pub states: usize,
     /// Audit lines that are not on file yet. Default 20,000.
     pub unaudited: usize,
@@ -49,13 +50,29 @@ pub struct MemoryControl {
 }
 
 /// Whose state: a room of a tenant, or the tenant.
-type StateKey = (TenantId, Option<RoomId>);
+pub(crate) type StateKey = (TenantId, Option<RoomId>);
 
 #[derive(Debug)]
-struct State {
-    version: u64,
-    doc: String,
-    keep_until: Timestamp,
+pub(crate) struct State {
+    pub(crate) version: u64,
+    pub(crate) doc: String,
+    pub(crate) keep_until: Timestamp,
+    /// When it was used last, as a number that only grows; 0 while it is put by.
+    pub(crate) used: u64,
+}
+
+/// Where states lie that find no place in memory. A state is in one of the two, never in both.
+pub(crate) trait Spill: Send + std::fmt::Debug {
+    /// How many lie there.
+    fn count(&self) -> u64;
+    /// One of them, which stays.
+    fn get(&mut self, key: &StateKey) -> Result<Option<State>, Error>;
+    /// Takes one that is not there.
+    fn put(&mut self, key: &StateKey, state: &State) -> Result<(), Error>;
+    /// Removes one, if it is there.
+    fn remove(&mut self, key: &StateKey) -> Result<(), Error>;
+    /// Removes at most `limit` that mean nothing any more; how many those were.
+    fn forget(&mut self, now: Timestamp, limit: u32) -> Result<u64, Error>;
 }
 
 #[derive(Debug, Default)]
@@ -69,15 +86,27 @@ struct Rows {
     states: HashMap<Arc<StateKey>, State>,
     /// Those that mean nothing soonest first.
     ends: BTreeSet<(Timestamp, Arc<StateKey>)>,
+    /// Those that were not used for the longest first.
+    uses: BTreeMap<u64, Arc<StateKey>>,
+    used: u64,
+    spill: Option<Box<dyn Spill>>,
     lines: BTreeMap<(String, u64), String>,
 }
 
 impl MemoryControl {
-    /// An empty store.
+    /// An empty store that refuses new states beyond its bound.
     pub fn new(limits: MemoryLimits) -> Self {
+        Self::with(limits, None)
+    }
+
+    pub(crate) fn with(limits: MemoryLimits, spill: Option<Box<dyn Spill>>) -> Self {
+        let rows = Rows {
+            spill,
+            ..Rows::default()
+        };
         Self {
             limits,
-            rows: Mutex::default(),
+            rows: Mutex::new(rows),
         }
     }
 
@@ -89,12 +118,13 @@ impl MemoryControl {
 #[async_trait]
 impl ControlStore for MemoryControl {
     async fn load(&self, key: &ControlKey, room: Option<&RoomId>) -> Result<Loaded, Error> {
-        let rows = self.rows();
+        let mut rows = self.rows();
         let tenant = &key.tenant_id;
+        let room = room.map(|room| rows.state(&(tenant.clone(), Some(room.clone()))));
         Ok(Loaded {
             prior: rows.decided.get(key).cloned(),
-            room: room.and_then(|room| rows.state(&(tenant.clone(), Some(room.clone())))),
-            tenant: rows.state(&(tenant.clone(), None)),
+            room: room.transpose()?.flatten(),
+            tenant: rows.state(&(tenant.clone(), None))?,
         })
     }
 
@@ -155,14 +185,20 @@ impl ControlStore for MemoryControl {
         for _ in 0..page(limit) {
             gone += u64::from(rows.forget_decided(Some(decided_before)));
         }
-        Ok(gone + rows.forget_states(now, page(limit)))
+        let states = rows.forget_states(now, page(limit));
+        let rest = page(limit).saturating_sub(u32::try_from(states).unwrap_or(u32::MAX));
+        let put_by = match rows.spilled() {
+            Some(spill) if rest > 0 => spill.forget(now, rest).map_err(put_by)?,
+            _ => 0,
+        };
+        Ok(gone + states + put_by)
     }
 
     async fn counts(&self) -> Result<ControlCounts, Error> {
         let rows = self.rows();
         Ok(ControlCounts {
             decided: rows.decided.len() as u64,
-            states: rows.states.len() as u64,
+            states: rows.states.len() as u64 + rows.spill.as_ref().map_or(0, |spill| spill.count()),
         })
     }
 
@@ -171,12 +207,65 @@ impl ControlStore for MemoryControl {
     }
 }
 
+/// A state that is put by cannot be reached, or none can be put by.
+fn put_by(error: Error) -> Error {
+    Error::Unavailable(format!("rooms that find no place in memory: {error}"))
+}
+
 impl Rows {
-    fn state(&self, key: &StateKey) -> Option<Versioned> {
-        self.states.get(key).map(|state| Versioned {
+    /// The states that are put by, where there are any.
+    fn spilled(&mut self) -> Option<&mut Box<dyn Spill>> {
+        self.spill.as_mut().filter(|spill| spill.count() > 0)
+    }
+
+    fn state(&mut self, key: &StateKey) -> Result<Option<Versioned>, Error> {
+        let versioned = |state: &State| Versioned {
             version: state.version,
             doc: state.doc.clone(),
-        })
+        };
+        let Some(state) = self.states.get_mut(key) else {
+            let Some(spill) = self.spilled() else {
+                return Ok(None);
+            };
+            let found = spill.get(key).map_err(put_by)?;
+            return Ok(found.as_ref().map(versioned));
+        };
+        let found = versioned(state);
+        // Only who puts states by asks which of them were used.
+        if self.spill.is_some() {
+            self.used += 1;
+            let key = self.uses.remove(&state.used);
+            state.used = self.used;
+            self.uses.extend(key.map(|key| (self.used, key)));
+        }
+        Ok(Some(found))
+    }
+
+    /// Brings a state back into memory that is put by and about to change.
+    fn recall(&mut self, key: &Arc<StateKey>) -> Result<(), Error> {
+        let Some(spill) = self.spilled() else {
+            return Ok(());
+        };
+        if let Some(state) = spill.get(key).map_err(put_by)? {
+            spill.remove(key).map_err(put_by)?;
+            self.insert_state(Arc::clone(key), state);
+        }
+        Ok(())
+    }
+
+    /// Puts the states by that were not used for the longest, until `new` more have a place, or only `ours` are left.
+    fn put_by(&mut self, new: usize, most: usize, ours: &[&Arc<StateKey>]) -> Result<(), Error> {
+        while self.states.len() + new > most {
+            let oldest = self.uses.values().find(|key| !ours.contains(key)).cloned();
+            let (Some(key), Some(spill)) = (oldest, self.spill.as_mut()) else {
+                return Ok(());
+            };
+            if let Some(state) = self.states.get(&key) {
+                spill.put(&key, state).map_err(put_by)?;
+            }
+            self.remove_state(&key);
+        }
+        Ok(())
     }
 
     fn commit(&mut self, commit: ControlCommit, limits: MemoryLimits) -> Result<Outcome, Error> {
@@ -191,8 +280,13 @@ impl Rows {
             .into_iter()
             .filter_map(|(key, write)| Some((Arc::new(key), write?)))
             .collect();
-        if !states.iter().all(|(key, write)| self.fits(key, write)) {
-            return Ok(Outcome::Stale);
+        for (key, write) in &states {
+            if write.change != StateChange::Keep {
+                self.recall(key)?;
+            }
+            if !self.fits(key, write)? {
+                return Ok(Outcome::Stale);
+            }
         }
         if commit.audit.is_some() {
             self.room_for_a_line(limits)?;
@@ -227,13 +321,16 @@ impl Rows {
     }
 
     /// Whether what was judged by is still so.
-    fn fits(&self, key: &StateKey, write: &StateWrite) -> bool {
-        let found = self.states.get(key).map(|state| state.version);
-        match write.expected {
+    fn fits(&mut self, key: &StateKey, write: &StateWrite) -> Result<bool, Error> {
+        let found = match self.states.get(key) {
+            Some(state) => Some(state.version),
+            None => self.state(key)?.map(|state| state.version),
+        };
+        Ok(match write.expected {
             Expect::Any => true,
             Expect::Absent => found.is_none(),
             Expect::Version(version) => found == Some(version),
-        }
+        })
     }
 
     fn room_for_a_line(&self, limits: MemoryLimits) -> Result<(), Error> {
@@ -254,12 +351,17 @@ impl Rows {
             matches!(write.change, StateChange::Put { .. }) && !self.states.contains_key(key)
         };
         let new = states.iter().filter(is_new).count();
-        if new == 0 || self.states.len() + new <= limits.states {
+        // One that came back to be changed may be one too many.
+        let is_within = new == 0 && self.spill.is_none();
+        if is_within || self.states.len() + new <= limits.states {
             return Ok(());
         }
         // Those that this commit writes have been held against their versions already, and stay.
         let ours: Vec<&Arc<StateKey>> = states.iter().map(|(key, _)| key).collect();
         self.forget_states_but(now, 100, &ours);
+        if self.spill.is_some() {
+            return self.put_by(new, limits.states, &ours);
+        }
         if self.states.len() + new <= limits.states {
             return Ok(());
         }
@@ -276,19 +378,28 @@ impl Rows {
         }
         self.remove_state(&key);
         if let StateChange::Put { doc, keep_until } = change {
-            self.ends.insert((keep_until, Arc::clone(&key)));
             let state = State {
                 version: seq,
                 doc,
                 keep_until,
+                used: 0,
             };
-            self.states.insert(key, state);
+            self.insert_state(key, state);
         }
+    }
+
+    fn insert_state(&mut self, key: Arc<StateKey>, mut state: State) {
+        self.used += 1;
+        state.used = self.used;
+        self.ends.insert((state.keep_until, Arc::clone(&key)));
+        self.uses.insert(self.used, Arc::clone(&key));
+        self.states.insert(key, state);
     }
 
     fn remove_state(&mut self, key: &Arc<StateKey>) {
         if let Some(old) = self.states.remove(key) {
             self.ends.remove(&(old.keep_until, Arc::clone(key)));
+            self.uses.remove(&old.used);
         }
     }
 
@@ -328,3 +439,6 @@ impl Rows {
         over.len() as u64
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@
 //! It is a contract of its own and not a part of [`crate::Store`]: the program `arbiter` has no fleet, and its three
 //! backends (memory, SQLite, Postgres) must be able to serve several replicas at once.
 
-mod memory;
+pub(crate) mod memory;
 
 use async_trait::async_trait;
 use chiffon_common::{Digest, PlanId, RoomId, TenantId};

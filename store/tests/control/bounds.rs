@@ -80,6 +80,60 @@ async fn a_room_that_means_something_is_never_dropped() {
 }
 
 #[tokio::test]
+async fn what_finds_no_place_is_put_by_and_comes_back_as_it_was() {
+    let limits = MemoryLimits {
+        states: 3,
+        ..MemoryLimits::default()
+    };
+    let store = MemoryControl::spilling(limits).unwrap();
+    let mut versions = Vec::new();
+    for number in 0..200 {
+        versions.push(committed(store.commit(in_room(number, 10)).await));
+    }
+    assert_eq!(store.counts().await.unwrap().states, 200);
+    let key = control_key(ControlKind::Event);
+    let read = async |number: u32| {
+        let room = format!("room{number}").parse().unwrap();
+        store.load(&key, Some(&room)).await.unwrap().room
+    };
+    // Whoever judged by another state than the one that is put by judges again.
+    let told = store.commit(in_room(7, 20)).await.unwrap();
+    assert_eq!(told, Outcome::Stale);
+    for (number, version) in (0..).zip(&versions) {
+        let found = read(number).await.unwrap();
+        assert_eq!((found.version, found.doc.as_str()), (*version, "x"));
+        let now = committed(
+            store
+                .commit(ControlCommit {
+                    room: Some(put(Expect::Version(*version), "y")),
+                    ..in_room(number, 20)
+                })
+                .await,
+        );
+        let found = read(number).await.unwrap();
+        assert_eq!((found.version, found.doc.as_str()), (now, "y"));
+    }
+    assert_eq!(store.counts().await.unwrap().states, 200);
+    // Removed is removed, wherever it lay: nothing of before comes back.
+    let remove = |number: u32| ControlCommit {
+        room: Some(StateWrite {
+            expected: Expect::Any,
+            change: StateChange::Remove,
+        }),
+        ..in_room(number, 20)
+    };
+    for number in 0..100 {
+        committed(store.commit(remove(number)).await);
+        assert_eq!(read(number).await, None, "room {number}");
+    }
+    assert_eq!(store.counts().await.unwrap().states, 100);
+    // What means nothing any more goes from there too.
+    let long_after = at(i64::from(u32::MAX));
+    while store.forget(at(0), long_after, 1000).await.unwrap() > 0 {}
+    assert_eq!(store.counts().await.unwrap().states, 0);
+}
+
+#[tokio::test]
 async fn lines_that_find_no_file_stop_the_decisions() {
     let store = MemoryControl::new(MemoryLimits {
         unaudited: 2,

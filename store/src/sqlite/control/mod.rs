@@ -1,7 +1,9 @@
 //! The control store in one SQLite file: the contract, handed on to the writing thread and the readers that the fleet's
-//! database has too. The statements are left to `rows.rs`.
+//! database has too. The statements are left to `rows.rs`. What the store in memory puts by
+//! is kept by `spill.rs`.
 
 mod rows;
+mod spill;
 
 use std::{path::Path, sync::Arc};
 

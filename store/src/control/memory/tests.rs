@@ -1,0 +1,130 @@
+//! Where nothing more can be put by: a new room is refused, and what is there stays and may change.
+
+use chiffon_common::Digest;
+
+use super::*;
+
+/// A disk with room for so many states.
+#[derive(Debug)]
+struct Disk {
+    free: usize,
+    held: HashMap<StateKey, (u64, String, Timestamp)>,
+}
+
+impl Spill for Disk {
+    fn count(&self) -> u64 {
+        self.held.len() as u64
+    }
+
+    fn get(&mut self, key: &StateKey) -> Result<Option<State>, Error> {
+        let found = self.held.get(key).cloned();
+        Ok(found.map(|(version, doc, keep_until)| State {
+            version,
+            doc,
+            keep_until,
+            used: 0,
+        }))
+    }
+
+    fn put(&mut self, key: &StateKey, state: &State) -> Result<(), Error> {
+        if self.held.len() >= self.free {
+            return Err(Error::Full);
+        }
+        let held = (state.version, state.doc.clone(), state.keep_until);
+        assert!(self.held.insert(key.clone(), held).is_none(), "{key:?}");
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &StateKey) -> Result<(), Error> {
+        self.held.remove(key);
+        Ok(())
+    }
+
+    fn forget(&mut self, now: Timestamp, _: u32) -> Result<u64, Error> {
+        let before = self.held.len();
+        self.held.retain(|_, (_, _, end)| *end > now);
+        Ok((before - self.held.len()) as u64)
+    }
+}
+
+fn key(id: &str) -> ControlKey {
+    ControlKey {
+        tenant_id: TenantId::default(),
+        kind: ControlKind::Event,
+        id: id.to_owned(),
+    }
+}
+
+fn commit(id: &str, room: &str, doc: &str) -> ControlCommit {
+    let keep_until = Timestamp::from_second(100).expect("a time");
+    ControlCommit {
+        key: key(id),
+        room_id: room.parse().expect("a name"),
+        plan_id: None,
+        body: Digest::of_bytes(id.as_bytes()),
+        answer: "x".to_owned(),
+        at: Timestamp::UNIX_EPOCH,
+        room: Some(StateWrite {
+            expected: Expect::Any,
+            change: StateChange::Put {
+                doc: doc.to_owned(),
+                keep_until,
+            },
+        }),
+        tenant: None,
+        audit: None,
+    }
+}
+
+#[tokio::test]
+async fn where_nothing_more_can_be_put_by_a_new_room_is_refused_and_no_other_lost() {
+    let limits = MemoryLimits {
+        states: 2,
+        ..MemoryLimits::default()
+    };
+    let disk = Disk {
+        free: 3,
+        held: HashMap::new(),
+    };
+    let store = MemoryControl::with(limits, Some(Box::new(disk)));
+    for room in ["a", "b", "c", "d", "e"] {
+        let outcome = store.commit(commit(room, room, "1")).await;
+        assert!(matches!(outcome, Ok(Outcome::Committed { .. })), "{room}");
+    }
+    for _ in 0..3 {
+        let refused = store.commit(commit("f", "f", "1")).await;
+        let Err(Error::Unavailable(why)) = refused else {
+            panic!("{refused:?}");
+        };
+        assert!(why.contains("disk"), "{why}");
+    }
+    // One that lies on the disk makes its own place there when it comes back.
+    for room in ["a", "e", "b", "a"] {
+        let id = format!(
+            "again-{room}-{}",
+            store.counts().await.expect("counts").decided
+        );
+        let outcome = store.commit(commit(&id, room, "2")).await;
+        assert!(matches!(outcome, Ok(Outcome::Committed { .. })), "{room}");
+    }
+    assert_eq!(store.counts().await.expect("counts").states, 5);
+    for (room, doc) in [("a", "2"), ("b", "2"), ("c", "1"), ("d", "1"), ("e", "2")] {
+        let room = room.parse().expect("a name");
+        let found = store.load(&key("none"), Some(&room)).await;
+        let found = found.expect("it is read").room.expect("it is there");
+        assert_eq!(found.doc, doc, "{room}");
+    }
+    // Once some mean nothing any more, there is a place again.
+    let over = Timestamp::from_second(100).expect("a time");
+    while store
+        .forget(Timestamp::UNIX_EPOCH, over, 10)
+        .await
+        .expect("it forgets")
+        > 0
+    {}
+    let outcome = store.commit(commit("g", "f", "1")).await;
+    assert!(
+        matches!(outcome, Ok(Outcome::Committed { .. })),
+        "{outcome:?}"
+    );
+}
