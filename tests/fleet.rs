@@ -5,6 +5,8 @@
 mod again;
 #[path = "fleet/approval.rs"]
 mod approval;
+#[path = "fleet/authorised.rs"]
+mod authorised;
 #[path = "fleet/columns.rs"]
 mod columns;
 #[path = "fleet/crew.rs"]
@@ -19,6 +21,8 @@ mod freeze;
 mod frozen_schedules;
 #[path = "fleet/guile.rs"]
 mod guile;
+#[path = "fleet/killed.rs"]
+mod killed;
 #[path = "fleet/laundered.rs"]
 mod laundered;
 #[path = "fleet/ledger.rs"]

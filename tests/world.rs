@@ -172,6 +172,8 @@ pub struct World {
     pub project_tasks: Option<NonZeroU32>,
     /// The rules of the control plane.
     pub control: chiffon_arbiter::Policy,
+    /// Who is asked, where the rules leave it to somebody outside.
+    pub authorizer: Option<chiffon_orchestrator::Authorizer>,
     pub limits: HttpLimits,
     /// Where the ledger is pushed to.
     pub remote: Option<String>,
@@ -207,6 +209,7 @@ impl World {
             lifecycles: RunPolicy::default(),
             project_tasks: None,
             control: chiffon_orchestrator::usual_control(),
+            authorizer: None,
             limits: HttpLimits::default(),
             remote: None,
             principal: Principal {
@@ -253,7 +256,7 @@ impl World {
                 trust: Trust::Shipped,
             }],
             control: self.control.clone(),
-            authorizer: None,
+            authorizer: self.authorizer.clone(),
             lifecycles: self.lifecycles.clone(),
             good_for_seconds: 3600,
             history_days: self.history_days,

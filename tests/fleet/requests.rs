@@ -35,7 +35,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// A queue for answers.
 const REPLIES: &str = "replies.test";
 
-fn event(id: &str, text: &str) -> Value {
+pub(super) fn event(id: &str, text: &str) -> Value {
     json!({
         "v": 0, "event_id": id, "tenant_id": "default", "source": "bus", "room_id": "team",
         "actor": {"id": "ci:deploy", "kind": "service"},
@@ -44,7 +44,7 @@ fn event(id: &str, text: &str) -> Value {
     })
 }
 
-fn envelope(event: &Value) -> Value {
+pub(super) fn envelope(event: &Value) -> Value {
     json!({
         "message_id": Uuid::now_v7(), "trace_id": Uuid::now_v7(), "message_type": "request",
         "timestamp": "2026-02-13T09:00:01Z", "version": 1, "payload": event, "reply_to": REPLIES,
@@ -59,11 +59,11 @@ fn bytes(sender: &str, body: &[u8]) -> Message {
     }
 }
 
-fn message(envelope: &Value) -> Message {
+pub(super) fn message(envelope: &Value) -> Message {
     bytes("ci", envelope.to_string().as_bytes())
 }
 
-async fn send(world: &World, message: Message) {
+pub(super) async fn send(world: &World, message: Message) {
     let sent = world.bus.publish(&QueueName::requests(), message).await;
     sent.unwrap();
 }
@@ -80,7 +80,7 @@ async fn depth(world: &World, queue: &QueueName, wanted: u64) {
     assert!(waited.is_ok(), "{queue} holds {now:?}, not {wanted}");
 }
 
-async fn all_taken(world: &World) {
+pub(super) async fn all_taken(world: &World) {
     depth(world, &QueueName::requests(), 0).await;
 }
 
@@ -88,13 +88,13 @@ async fn dead(world: &World, wanted: u64) {
     depth(world, &QueueName::requests().dead_letters(), wanted).await;
 }
 
-async fn requests(world: &World) -> Vec<Value> {
+pub(super) async fn requests(world: &World) -> Vec<Value> {
     let (status, page) = world.get("/api/v1/requests?limit=500").await;
     assert_eq!(status, 200, "{page}");
     page["items"].as_array().unwrap().clone()
 }
 
-async fn audit(world: &World, action: &str) -> Vec<Value> {
+pub(super) async fn audit(world: &World, action: &str) -> Vec<Value> {
     let (status, page) = world.get("/api/v1/audit?limit=500").await;
     assert_eq!(status, 200, "{page}");
     let records = page["items"].as_array().unwrap().iter();
