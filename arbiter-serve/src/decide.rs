@@ -339,12 +339,11 @@ fn prior(loaded: &Loaded) -> Result<Option<Prior>, Refused> {
 }
 
 /// The answer of before, byte by byte.
-fn repeated(loaded: Loaded) -> Said {
-    let found = loaded
-        .prior
-        .ok_or_else(|| internal("there is nothing to repeat"))?;
+fn repeated(loaded: &Loaded) -> Said {
+    let found = loaded.prior.as_ref();
+    let found = found.ok_or_else(|| internal("there is nothing to repeat"))?;
     Ok(Answer {
-        body: found.answer,
+        body: found.answer.clone(),
         repeated: true,
     })
 }

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use chiffon_arbiter::{ActionCase, Noting, reported};
 use chiffon_common::{
-    ActionResult, Digest, PlanId, ReasonCode, ResponsePlan, TraceId, read_contract,
+    Action, ActionResult, Digest, PlanId, ReasonCode, ResponsePlan, TraceId, read_contract,
 };
-use chiffon_store::{ControlCommit, ControlKey, ControlKind};
+use chiffon_store::{ControlCommit, ControlKey, ControlKind, Loaded};
 
 use super::{
     About, Arbiter, Refused, Said, TRIES, Turn, by_rule, crowded, internal, json, malformed,
@@ -65,11 +65,8 @@ impl Arbiter {
         place: &mut Option<Place<'_>>,
     ) -> Result<Option<Turn>, Refused> {
         let _turn = self.turns.of(&result.tenant_id).await?;
-        let asked = self.plan_of(result).await?;
-        let (asked, first) = match asked {
-            Some((plan, first)) => (Some(plan), first),
-            None => (None, result.plan_id),
-        };
+        let (asked, first) = self.plan_of(result).await?.unzip();
+        let first = first.unwrap_or(result.plan_id);
         let key = ControlKey {
             tenant_id: result.tenant_id.clone(),
             kind: ControlKind::Action,
@@ -94,27 +91,13 @@ impl Arbiter {
             trace_id,
             ..About::nothing(Kind::Action)
         };
-        let (receipt, next) = match judged {
-            Noting::Malformed(error) => {
-                return self
-                    .note(about, Err(malformed(&error, "")), place)
-                    .map(Some);
-            }
-            Noting::Refused(reason) => {
-                let field = match reason {
-                    ReasonCode::UnknownPlan => "plan_id",
-                    _ => "action_id",
-                };
-                let said = Err(by_rule(reason, field));
-                return self.note(about, said, place).map(Some);
-            }
-            Noting::Repeated { .. } => {
-                return self.note(about, repeated(loaded), place).map(Some);
-            }
-            Noting::Noted { receipt, room } => {
-                let room = room.map(Cow::Owned);
-                (receipt, Next { room, tenant: None })
-            }
+        let (receipt, room_next) = match judged {
+            Noting::Noted { receipt, room } => (receipt, room),
+            other => return self.note(about, unnoted(other, &loaded), place).map(Some),
+        };
+        let next = Next {
+            room: room_next.map(Cow::Owned),
+            tenant: None,
         };
         let asked = asked.ok_or_else(|| internal("an action of no plan was noted"))?;
         // The tenant was not judged by.
@@ -130,14 +113,12 @@ impl Arbiter {
             tenant: None,
             audit: None,
         };
+        let action = asked.action(result.action_id);
         let record = Record {
             kind: Kind::Action,
             tenant_id: Some(Cow::Borrowed(&result.tenant_id)),
             correlation_id: first.to_string(),
-            action: asked
-                .action(result.action_id)
-                .map_or("", |action| action.name())
-                .into(),
+            action: action.map_or("", Action::name).into(),
             result: record::Outcome::Decided,
             reason_code: receipt.reason_code,
             trace_id,
@@ -152,5 +133,15 @@ impl Arbiter {
             ..record::noted(self.rules, record::fresh_id(now), now)
         };
         self.commit(commit, &record, place).await
+    }
+}
+
+/// What is said where a judgement has noted nothing.
+fn unnoted(judged: Noting, loaded: &Loaded) -> Said {
+    match judged {
+        Noting::Malformed(error) => Err(malformed(&error, "")),
+        Noting::Refused(reason @ ReasonCode::UnknownPlan) => Err(by_rule(reason, "plan_id")),
+        Noting::Refused(reason) => Err(by_rule(reason, "action_id")),
+        Noting::Repeated { .. } | Noting::Noted { .. } => repeated(loaded),
     }
 }

@@ -129,7 +129,7 @@ impl Arbiter {
                     action: first_action(&plan),
                     ..about
                 };
-                return Ok(Step::Over(self.note(about, repeated(loaded), place)?));
+                return Ok(Step::Over(self.note(about, repeated(&loaded), place)?));
             }
             Judgement::Fresh {
                 plan,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use chiffon_arbiter::{Closing, GenerationCase, answering_plan, generated};
 use chiffon_common::{Digest, GenerationResult, ResponsePlan, TraceId, read_contract};
-use chiffon_store::{ControlCommit, ControlKey, ControlKind};
+use chiffon_store::{ControlCommit, ControlKey, ControlKind, Loaded};
 
 use super::{
     About, Arbiter, Refused, Said, TRIES, Turn, by_rule, crowded, first_action, internal, json,
@@ -42,9 +42,7 @@ impl Arbiter {
         place: &mut Option<Place<'_>>,
     ) -> Result<Option<Turn>, Refused> {
         let _turn = self.turns.of(&result.tenant_id).await?;
-        let asked = self.store.plan(&result.tenant_id, result.plan_id).await?;
-        let asked = asked.map(|found| stored::<ResponsePlan>(&found.answer));
-        let asked = asked.transpose()?;
+        let asked = self.asked(result).await?;
         // Under the id of the plan that answers it, by which results of its actions find it.
         let key = ControlKey {
             tenant_id: result.tenant_id.clone(),
@@ -73,29 +71,14 @@ impl Arbiter {
             trace_id,
             ..About::nothing(Kind::Generation)
         };
-        let (plan, next) = match (judged, &asked) {
-            (Closing::Malformed(error), _) => {
-                return self
-                    .note(about, Err(malformed(&error, "/text")), place)
-                    .map(Some);
-            }
-            (Closing::Refused(reason), _) => {
-                let said = Err(by_rule(reason, "plan_id"));
-                return self.note(about, said, place).map(Some);
-            }
-            (Closing::Repeated { plan }, _) => {
-                let about = About {
-                    action: first_action(&plan),
-                    ..about
-                };
-                return self.note(about, repeated(loaded), place).map(Some);
-            }
-            (Closing::Closed { .. }, None) => return Err(internal("a plan of nobody was closed")),
-            (Closing::Closed { plan, room, tenant }, Some(_)) => {
+        let (plan, next) = match judged {
+            Closing::Closed { plan, room, tenant } => {
                 let (room, tenant) = (room.map(Cow::Owned), tenant.map(Cow::Owned));
                 (plan, Next { room, tenant })
             }
+            other => return self.unclosed(other, about, &loaded, place).map(Some),
         };
+        let asked = asked.ok_or_else(|| internal("a plan of nobody was closed"))?;
         let (next_room, next_tenant) = states::moved(&loaded, &next, &self.policy.gate)?;
         let commit = ControlCommit {
             key,
@@ -117,9 +100,9 @@ impl Arbiter {
             reason_code: plan.reason_code,
             trace_id,
             room_id: Some(Cow::Borrowed(&plan.room_id)),
-            judged: asked.as_ref().map(|asked| Judged::Generation {
+            judged: Some(Judged::Generation {
                 result: Cow::Borrowed(result),
-                asked: Cow::Borrowed(asked),
+                asked: Cow::Borrowed(&asked),
                 room: Cow::Borrowed(&room),
                 tenant: Cow::Borrowed(&tenant),
                 plan: Cow::Borrowed(&plan),
@@ -128,5 +111,29 @@ impl Arbiter {
             ..record::noted(self.rules, record::fresh_id(now), now)
         };
         self.commit(commit, &record, place).await
+    }
+
+    /// The plan that a result names.
+    async fn asked(&self, result: &GenerationResult) -> Result<Option<ResponsePlan>, Refused> {
+        let found = self.store.plan(&result.tenant_id, result.plan_id).await?;
+        found.map(|found| stored(&found.answer)).transpose()
+    }
+
+    /// What is said where a judgement has closed nothing.
+    fn unclosed(
+        &self,
+        judged: Closing,
+        about: About<'_>,
+        loaded: &Loaded,
+        place: &mut Option<Place<'_>>,
+    ) -> Result<Turn, Refused> {
+        let (action, said) = match judged {
+            Closing::Malformed(error) => (about.action, Err(malformed(&error, "/text"))),
+            Closing::Refused(reason) => (about.action, Err(by_rule(reason, "plan_id"))),
+            Closing::Repeated { plan } | Closing::Closed { plan, .. } => {
+                (first_action(&plan), repeated(loaded))
+            }
+        };
+        self.note(About { action, ..about }, said, place)
     }
 }
