@@ -39,7 +39,7 @@ const IMPURE: [&str; 22] = [
 const BACKENDS: [&str; 5] = ["memory", "amqp", "kafka", "sqlite", "postgres"];
 
 /// A room, and the rooms it must not see, not even through others.
-const WALLS: [(&str, &[&str]); 13] = [
+const WALLS: [(&str, &[&str]); 14] = [
     (
         "chiffon-common",
         &[
@@ -75,6 +75,23 @@ const WALLS: [(&str, &[&str]); 13] = [
             "arbiter",
             "bus",
             "store",
+            "agent",
+            "agent-infra",
+            "agent-desktop",
+            "orchestrator",
+            "arbiter-serve",
+            "cli",
+        ],
+    ),
+    // How calls come and go is no business of what they ask.
+    (
+        "chiffon-http",
+        &[
+            "arbiter",
+            "authorizer",
+            "bus",
+            "store",
+            "tls",
             "agent",
             "agent-infra",
             "agent-desktop",

@@ -1,9 +1,7 @@
 //! The HTTP API of section 13: which address leads where, and the form of every answer. No handler decides anything: it
 //! hands bytes to the arbiter's shell and gives back what that says.
 
-mod body;
 mod problem;
-mod server;
 
 use std::sync::Arc;
 
@@ -12,13 +10,16 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header},
 };
 use chiffon_common::{
-    Digest, ErrorCode, FieldError, Problem, TraceId, TraceParent, contracts, visible,
+    Digest, ErrorCode, FieldError, MAX_CONTRACT_BYTES, Problem, TraceId, TraceParent, contracts,
+    visible,
 };
 use hyper::body::Incoming;
 use uuid::Uuid;
 
 use crate::decide::{Answer, Arbiter, Refused};
-pub(crate) use server::{Server, bind};
+
+/// What to do about a body that is too large.
+const SHORTEN: &str = "send less at once";
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -79,7 +80,7 @@ impl Api {
     }
 
     /// Answers one call.
-    async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         let trace = trace_of(request.headers());
         let path = request.uri().path().to_owned();
         let mut response = match self.routed(request, trace).await {
@@ -129,8 +130,8 @@ impl Api {
                 Ok(response)
             }
             Route::Events | Route::Generations | Route::ActionResults => {
-                body::is_json(&parts.headers)?;
-                let bytes = body::whole(incoming).await?;
+                chiffon_http::is_json(&parts.headers)?;
+                let bytes = chiffon_http::whole(incoming, MAX_CONTRACT_BYTES, SHORTEN).await?;
                 self.decided(route, bytes, trace).await.map(answered)
             }
         }

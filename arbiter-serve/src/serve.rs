@@ -5,6 +5,7 @@ use std::{fs, io::Write, net::SocketAddr, path::Path, sync::Arc, time::Duration}
 
 use chiffon_authorizer::Asking;
 use chiffon_common::{Digest, ErrorCode, Problem, ReasonCode};
+use chiffon_http::Server;
 use chiffon_store::{
     ControlStore, MemoryControl, MemoryLimits, Options, PostgresControl, PostgresOptions,
     SqliteControl,
@@ -21,7 +22,7 @@ use crate::{
     audit::{self, Audit, OpenError, Torn, Writing},
     config::{self, Config, Store},
     decide::{Arbiter, Confirm, Turns, store_problem},
-    http::{Api, Server, bind},
+    http::Api,
     record::{self, Kind, Record},
     restore,
 };
@@ -43,7 +44,8 @@ fn fault(code: ErrorCode, detail: impl Into<String>, todo: &str) -> Problem {
 pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
     // Before anything is promised or touched.
     let mut ended = Signals::new()?;
-    let (listener, address) = bind(config.listen).await?;
+    let bound = chiffon_http::bind(config.listen, "listen in the configuration").await?;
+    let address = bound.address;
     let authorizer = config.authorizer.clone().map(Asking::new).transpose();
     let authorizer = authorizer.map_err(|error| {
         let todo = "name a file of authorities in authz.ca_file";
@@ -75,7 +77,12 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
     });
     let api = Api::new(Arc::clone(&arbiter), token.as_deref())
         .map_err(|error| fault(ErrorCode::Internal, error.to_string(), "please report this"))?;
-    let server = Server::start(listener, Arc::new(api), config.limits.connections);
+    let (api, connections) = (Arc::new(api), config.limits.connections);
+    let answer = move |request, _peer| {
+        let api = Arc::clone(&api);
+        async move { api.answer(request).await }
+    };
+    let server = Server::start(bound, connections, CancellationToken::new(), answer);
     promise(address);
     ended.wait().await;
     tracing::info!("ending: what is in hand is finished");

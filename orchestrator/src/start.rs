@@ -88,7 +88,7 @@ pub struct Parts {
 
 /// A running orchestrator.
 pub struct Orchestrator {
-    server: http::Server,
+    server: chiffon_http::Server,
     jobs: Jobs,
     draining: CancellationToken,
     shared: Arc<Shared>,
@@ -120,7 +120,8 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 
 /// Starts the orchestrator: binds first, then declares the queues, then works.
 pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem> {
-    let listener = http::bind(config.listen).await?;
+    let choose = "http.listen in chiffon.yaml";
+    let bound = chiffon_http::bind(config.listen, choose).await?;
     let policy = config.control;
     let good_for = i64::try_from(config.good_for_seconds).unwrap_or(i64::MAX);
     let good_for = SignedDuration::from_secs(good_for);
@@ -191,7 +192,10 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         ending: CancellationToken::new(),
     };
     let connections = config.limits.connections.get() as usize;
-    let server = http::Server::start(listener, state, connections)?;
+    let (ending, router) = (state.ending.clone(), http::router(state));
+    let answer =
+        move |request, peer: std::net::SocketAddr| http::answer(router.clone(), request, peer.ip());
+    let server = chiffon_http::Server::start(bound, connections, ending, answer);
     Ok(Orchestrator {
         server,
         jobs,

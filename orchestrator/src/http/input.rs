@@ -1,26 +1,21 @@
 //! Bodies, queries and path ids read within bounds and with our own errors, which point at what does not fit
 //! (A2, S77). What the values mean is left to the handlers.
 
-use std::{str::FromStr, time::Duration};
+use std::str::FromStr;
 
 use axum::{
-    body::{Body as Stream, HttpBody},
+    body::Body as Stream,
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
-    http::{HeaderMap, header, request::Parts},
+    http::request::Parts,
 };
 use chiffon_common::{ContractError, ErrorCode, FieldError, Problem, path_pointer, visible};
-use futures_util::StreamExt;
+use chiffon_http::is_json;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, timeout_at};
 
 use super::problem::{Refused, missing};
 
 /// Largest body in bytes. The longest permitted sentence is 8,000 characters; longer content belongs into a file.
 pub(super) const BODY_BYTES: usize = 256 * 1024;
-/// What is read of a body that is too large, so that its sender hears the answer instead of a cut line.
-const DISCARDED: usize = 16 * 1024 * 1024;
-/// How long a body may take to arrive.
-const ARRIVAL: Duration = Duration::from_secs(10);
 
 /// A JSON body with its bytes' meaning only; `bytes` are what an idempotency key is held against.
 pub(super) struct Body<T> {
@@ -112,60 +107,9 @@ impl<S: Send + Sync> FromRequest<S> for Nothing {
     }
 }
 
-fn is_json(headers: &HeaderMap) -> Result<(), Refused> {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .map(|value| value.to_str().unwrap_or("?"))
-        .unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case("application/json") {
-        return Ok(());
-    }
-    let detail = format!("the body is {:?}, not application/json", visible(kind));
-    let todo = "send the header `Content-Type: application/json`";
-    let field = FieldError::header("content-type", "not application/json");
-    Err(Problem::new(ErrorCode::UnsupportedMediaType, detail, todo)
-        .at(field)
-        .into())
-}
-
 async fn whole(body: Stream) -> Result<Vec<u8>, Refused> {
-    let mut bytes = Vec::with_capacity(body.size_hint().lower().min(4096) as usize);
-    let mut length = 0;
-    let mut pieces = body.into_data_stream();
-    let until = Instant::now() + ARRIVAL;
-    loop {
-        let piece = match timeout_at(until, pieces.next()).await {
-            Ok(Some(Ok(piece))) => piece,
-            Ok(None) if length > BODY_BYTES => return Err(too_large()),
-            Ok(None) => return Ok(bytes),
-            // What is too large is too large, however it goes on.
-            Ok(Some(Err(_))) | Err(_) if length > BODY_BYTES => return Err(too_large()),
-            Ok(Some(Err(_))) => {
-                let detail = "the body ended in the middle";
-                return Err(
-                    Problem::new(ErrorCode::MalformedMessage, detail, "send it again").into(),
-                );
-            }
-            Err(_) => {
-                let detail = format!("the body was not whole within {} s", ARRIVAL.as_secs());
-                let todo = "send it again, in one piece";
-                return Err(Problem::new(ErrorCode::RequestTimeout, detail, todo).into());
-            }
-        };
-        length += piece.len();
-        if length <= BODY_BYTES {
-            bytes.extend_from_slice(&piece);
-        } else if length > DISCARDED {
-            return Err(too_large());
-        }
-    }
-}
-
-fn too_large() -> Refused {
-    let detail = format!("the body is larger than {BODY_BYTES} bytes");
-    let todo = "send less; put long content into a file on the host";
-    Problem::new(ErrorCode::TooLarge, detail, todo).into()
+    let shorten = "send less; put long content into a file on the host";
+    Ok(chiffon_http::whole(body, BODY_BYTES, shorten).await?)
 }
 
 /// The depth is bounded by the parser (128); every object that is not free in its keys refuses unknown ones.

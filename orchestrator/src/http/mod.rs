@@ -30,7 +30,6 @@ mod replay;
 mod requests;
 mod rooms;
 mod schedules;
-mod server;
 mod take;
 mod tasks;
 mod unreadable;
@@ -38,9 +37,11 @@ mod v0;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware};
+use axum::{Router, extract::Request, middleware, response::Response};
 use chiffon_common::Principal;
+use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::engine::Shared;
@@ -49,7 +50,6 @@ pub(crate) use idempotency::InHand;
 pub use limits::HttpLimits;
 pub(crate) use limits::Limiters;
 pub use openapi::openapi;
-pub(crate) use server::{Server, bind};
 
 /// What handlers hold.
 #[derive(Clone)]
@@ -69,6 +69,20 @@ pub(crate) struct State {
     pub(crate) draining: CancellationToken,
     /// Cancelled when the server is to end; long polls and streams end at once then.
     pub(crate) ending: CancellationToken,
+}
+
+/// Answers one call of a connection.
+pub(crate) async fn answer(
+    router: Router,
+    request: hyper::Request<Incoming>,
+    peer: std::net::IpAddr,
+) -> Response {
+    let mut request: Request = request.map(axum::body::Body::new);
+    request.extensions_mut().insert(guard::Peer(peer));
+    match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
 }
 
 /// Every address, with what stands around it.

@@ -1,10 +1,13 @@
-//! Bodies read within bounds. What they say is left to the contracts.
+//! Bodies read within bounds. What they say is left to who asked for them.
 
 use std::{future::poll_fn, pin::Pin, time::Duration};
 
-use axum::http::{HeaderMap, header};
-use chiffon_common::{ErrorCode, FieldError, MAX_CONTRACT_BYTES, Problem, visible};
-use hyper::body::{Body, Incoming};
+use chiffon_common::{ErrorCode, FieldError, Problem, visible};
+use hyper::{
+    HeaderMap,
+    body::{Body, Bytes},
+    header,
+};
 use tokio::time::{Instant, timeout_at};
 
 /// What is read of a body that is too large, so that its sender hears the answer instead of a cut line.
@@ -12,7 +15,11 @@ const DISCARDED: usize = 16 * 1024 * 1024;
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
-pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
+/// Whether the headers say that the body is JSON.
+///
+/// # Errors
+/// The answer where they do not.
+pub fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let kind = headers.get(header::CONTENT_TYPE);
     let kind = kind
         .map(|value| value.to_str().unwrap_or("?"))
@@ -27,9 +34,20 @@ pub(super) fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::new(ErrorCode::UnsupportedMediaType, detail, todo).at(field))
 }
 
-/// A whole body; one byte more than a contract may have is enough to say that it is too large.
-pub(super) async fn whole(mut body: Incoming) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::with_capacity(body.size_hint().lower().min(4_096) as usize);
+/// A whole body of at most `most` bytes; one byte more is enough to say that it is too large. `shorten` is what to do then.
+///
+/// # Errors
+/// The answer where it is too large, ends in the middle, or is not whole within ten seconds.
+pub async fn whole<B>(mut body: B, most: usize, shorten: &str) -> Result<Vec<u8>, Problem>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let too_large = || {
+        let detail = format!("the body is larger than {most} bytes");
+        Problem::new(ErrorCode::TooLarge, detail, shorten)
+    };
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(most);
+    let mut bytes = Vec::with_capacity(expected.min(4_096));
     let mut length = 0;
     let until = Instant::now() + ARRIVAL;
     loop {
@@ -40,10 +58,10 @@ pub(super) async fn whole(mut body: Incoming) -> Result<Vec<u8>, Problem> {
                 // Fields behind the body, which say nothing here.
                 Err(_) => continue,
             },
-            Ok(None) if length > MAX_CONTRACT_BYTES => return Err(too_large()),
+            Ok(None) if length > most => return Err(too_large()),
             Ok(None) => return Ok(bytes),
             // What is too large is too large, however it goes on.
-            Ok(Some(Err(_))) | Err(_) if length > MAX_CONTRACT_BYTES => return Err(too_large()),
+            Ok(Some(Err(_))) | Err(_) if length > most => return Err(too_large()),
             Ok(Some(Err(_))) => {
                 let detail = "the body ended in the middle";
                 return Err(Problem::new(
@@ -59,15 +77,10 @@ pub(super) async fn whole(mut body: Incoming) -> Result<Vec<u8>, Problem> {
             }
         };
         length += piece.len();
-        if length <= MAX_CONTRACT_BYTES {
+        if length <= most {
             bytes.extend_from_slice(&piece);
         } else if length > DISCARDED {
             return Err(too_large());
         }
     }
-}
-
-fn too_large() -> Problem {
-    let detail = format!("the body is larger than {MAX_CONTRACT_BYTES} bytes");
-    Problem::new(ErrorCode::TooLarge, detail, "send less at once")
 }

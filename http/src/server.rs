@@ -1,11 +1,14 @@
-//! The listener: bound before anything is promised, bounded in connections and in the time that a header may
-//! take, ended within a bound (R46, S77).
+//! The listener and its connections.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, extract::Request};
 use chiffon_common::{ErrorCode, Problem};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    Request, Response,
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulConnection, GracefulShutdown},
@@ -16,9 +19,6 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
-
-use super::{State, guard::Peer, router};
 
 /// How long a header may take to arrive; an idle connection is closed after the same time.
 const HEADER: Duration = Duration::from_secs(30);
@@ -27,48 +27,61 @@ const HEADERS: usize = 64;
 /// Pause after a connection could not be taken: no file handles, and the next try would say the same.
 const AFTER_FAULT: Duration = Duration::from_millis(100);
 
+/// An address that was had.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    /// Where it is.
+    pub address: SocketAddr,
+}
+
+/// Binds the address; `choose` says where another one is chosen.
+///
+/// # Errors
+/// Why it cannot be had.
+pub async fn bind(listen: SocketAddr, choose: &str) -> Result<Bound, Problem> {
+    let bound = async {
+        let listener = TcpListener::bind(listen).await?;
+        let address = listener.local_addr()?;
+        Ok(Bound { listener, address })
+    };
+    bound.await.map_err(|error: io::Error| {
+        let code = match error.kind() {
+            io::ErrorKind::AddrInUse => ErrorCode::PortInUse,
+            _ => ErrorCode::InvalidValue,
+        };
+        let detail = format!("cannot listen on {listen}: {error}");
+        let todo = format!("choose another address with --listen 127.0.0.1:PORT or {choose}");
+        Problem::new(code, detail, todo)
+    })
+}
+
 /// A running server.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub struct Server {
     address: SocketAddr,
     ending: CancellationToken,
     task: JoinHandle<()>,
 }
 
-/// Binds the address, or says why it cannot be had.
-pub(crate) async fn bind(listen: SocketAddr) -> Result<TcpListener, Problem> {
-    TcpListener::bind(listen).await.map_err(|error| {
-        let code = if error.kind() == io::ErrorKind::AddrInUse {
-            ErrorCode::PortInUse
-        } else {
-            ErrorCode::InvalidValue
-        };
-        let detail = format!("cannot listen on {listen}: {error}");
-        Problem::new(
-            code,
-            detail,
-            "choose another address with --listen 127.0.0.1:PORT or http.listen in chiffon.yaml",
-        )
-    })
-}
-
 impl Server {
-    /// Serves on a bound listener.
-    pub(crate) fn start(
-        listener: TcpListener,
-        state: State,
+    /// Serves at most so many connections at once, until it is stopped, or `ending` is cancelled. `answer` gets each call
+    /// with the address of its peer.
+    pub fn start<A, F, B>(
+        bound: Bound,
         connections: usize,
-    ) -> Result<Self, Problem> {
-        let address = listener.local_addr().map_err(|error| {
-            Problem::new(
-                ErrorCode::Internal,
-                format!("the listener has no address: {error}"),
-                "start again",
-            )
-        })?;
-        let ending = state.ending.clone();
+        ending: CancellationToken,
+        answer: A,
+    ) -> Self
+    where
+        A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<B>> + Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let Bound { listener, address } = bound;
         let ended = ending.clone();
-        let router = router(state);
         let task = tokio::spawn(async move {
             let places = Arc::new(Semaphore::new(connections));
             // Dropped with this task, they end with it.
@@ -77,7 +90,7 @@ impl Server {
             loop {
                 tokio::select! {
                     (stream, peer, place) = next(&listener, &places) => {
-                        let connection = open.watch(serve(stream, peer, router.clone()));
+                        let connection = open.watch(serve(stream, peer, answer.clone()));
                         tasks.spawn(see_through(connection, place));
                     }
                     Some(_ended) = tasks.join_next() => {}
@@ -88,23 +101,24 @@ impl Server {
             drop(listener);
             open.shutdown().await;
         });
-        Ok(Self {
+        Self {
             address,
             ending,
             task,
-        })
+        }
     }
 
     /// Where it listens.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends it: long polls and streams end at once, the rest has `grace`, then connections are dropped.
-    pub(crate) async fn stop(mut self, grace: Duration) {
+    /// Ends it: what listens to `ending` ends at once, the rest has `grace`, then connections are dropped.
+    pub async fn stop(mut self, grace: Duration) {
         self.ending.cancel();
         if tokio::time::timeout(grace, &mut self.task).await.is_err() {
             self.task.abort();
+            let _ended = self.task.await;
         }
     }
 }
@@ -138,17 +152,23 @@ async fn see_through(
     drop(place);
 }
 
-fn serve(
+fn serve<A, F, B>(
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
-) -> impl GracefulConnection<Output = Result<(), hyper::Error>> + Send {
-    // Answers are small, and an event must not wait for the next one.
+    answer: A,
+) -> impl GracefulConnection<Output = Result<(), hyper::Error>> + Send
+where
+    A: Fn(Request<Incoming>, SocketAddr) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    // Answers are small, and none must wait for the next one.
     let _without_it_slower = stream.set_nodelay(true);
-    let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request: Request = request.map(axum::body::Body::new);
-        request.extensions_mut().insert(Peer(peer.ip()));
-        router.clone().oneshot(request)
+    let service = service_fn(move |request| {
+        let answered = answer(request, peer);
+        async move { Ok::<_, Infallible>(answered.await) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
