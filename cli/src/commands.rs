@@ -1,5 +1,6 @@
 //! One command a file. Each opens a session, asks the HTTP API, and shows what it said.
 
+mod accept;
 mod aftermath;
 mod answer;
 mod approve;
@@ -23,10 +24,12 @@ mod freeze;
 mod inventory;
 mod log;
 mod man;
+mod new_entry;
 mod outcome;
 mod plan;
 mod replay;
 mod reply;
+mod repository;
 mod request;
 mod retry;
 mod run;

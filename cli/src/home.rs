@@ -95,6 +95,18 @@ impl Home {
         self.path.join("catalogue/shipped")
     }
 
+    /// The pinned copies of the repositories that were added.
+    pub fn added_catalogues(&self) -> PathBuf {
+        self.path
+            .join(chiffon_orchestrator::catalogue::repository::ADDED)
+    }
+
+    /// The entries that a person writes.
+    pub fn own_catalogue(&self) -> PathBuf {
+        self.path
+            .join(chiffon_orchestrator::catalogue::repository::OWN)
+    }
+
     /// The folder of an agent: journal, bundles, runs.
     pub fn agent(&self, name: &str) -> PathBuf {
         self.path.join("agents").join(name)

@@ -62,6 +62,8 @@ pub struct Entry {
     pub listed: bool,
     /// Whether it does nothing but check the work of others, and nobody may ask for it.
     pub verifies_only: bool,
+    /// Whether its own words count: it was shipped, or a person has accepted it as it is.
+    pub accepted: bool,
     /// Name of the root it came from.
     pub origin: String,
     /// How far that root is trusted.
@@ -72,6 +74,8 @@ pub struct Entry {
     pub digest: Digest,
     /// The folder of that root.
     pub(super) root: PathBuf,
+    /// Folders of roles that the repository's own `ansible.cfg` names.
+    pub(super) roles_path: Vec<String>,
     pub(super) files: Arc<BTreeMap<String, TreeFile>>,
 }
 
@@ -79,6 +83,13 @@ impl Entry {
     /// The files of the playbook and of all that it uses, by their paths within the root.
     pub fn bundle_files(&self) -> Result<Bundle, BundleError> {
         let mut bundle = bundle(&self.files)?;
+        if !self.roles_path.is_empty() {
+            let named = BundleFile {
+                executable: false,
+                content: self.roles_path.join("\n").into_bytes(),
+            };
+            bundle.insert(Bundle::ROLES_PATH, named)?;
+        }
         if self.keeps_daemons {
             let mark = BundleFile {
                 executable: false,
@@ -191,6 +202,9 @@ impl Entry {
             timeout_seconds: self.timeout_seconds,
             parameters: self.parameters.iter().map(Parameter::view).collect(),
             origin: self.origin.clone(),
+            playbook: self.playbook.clone(),
+            digest: self.digest,
+            accepted: self.accepted,
         }
     }
 

@@ -176,7 +176,7 @@ impl<'s, 't> Walk<'s, 't> {
         parts: &BTreeMap<&str, &str>,
         scope: &Scope,
     ) {
-        let folder = role_places(name).into_iter().find(|place| {
+        let folder = role_places(self.tree(), name).into_iter().find(|place| {
             let prefix = format!("{place}/");
             let mut below = self.files.range(prefix.clone()..);
             below.next().is_some_and(|file| file.starts_with(&prefix))
