@@ -204,6 +204,13 @@ fn undefined(tree: &Tree, needs: &Needs) -> BTreeMap<String, Use> {
             walk(path, &node, &mut used, &mut defined);
         }
     }
+    used.retain(|name, _| {
+        let known = NO_VARIABLES.contains(&name.as_str()) || defined.contains(name);
+        !known && name.parse::<ParameterName>().is_ok()
+    });
+    if used.is_empty() {
+        return used;
+    }
     for (path, file) in &tree.files {
         let inventory = path.starts_with("inventor") || path.starts_with("hosts");
         let variables = path.contains("group_vars/") || path.contains("host_vars/");
@@ -212,10 +219,6 @@ fn undefined(tree: &Tree, needs: &Needs) -> BTreeMap<String, Use> {
             elsewhere.push('\n');
         }
     }
-    used.retain(|name, _| {
-        let known = NO_VARIABLES.contains(&name.as_str()) || defined.contains(name);
-        !known && name.parse::<ParameterName>().is_ok()
-    });
     for (name, used) in &mut used {
         let there = [format!("{name}="), format!("{name}:"), format!("{name} =")];
         used.optional |= sealed || there.iter().any(|word| elsewhere.contains(word));

@@ -64,6 +64,8 @@ pub(super) struct Reader<'t> {
     tree: &'t Tree,
     read: BTreeMap<String, Result<Named, BrokenFile>>,
     folders: BTreeMap<String, Result<Vec<String>, BrokenFile>>,
+    /// What Ansible picks up for the playbooks of a folder.
+    support: BTreeMap<String, Vec<String>>,
 }
 
 impl<'t> Reader<'t> {
@@ -72,6 +74,7 @@ impl<'t> Reader<'t> {
             tree,
             read: BTreeMap::new(),
             folders: BTreeMap::new(),
+            support: BTreeMap::new(),
         }
     }
 
@@ -149,7 +152,7 @@ impl<'t> Reader<'t> {
 
     /// The same in a repository, where much else may lie: only what Ansible knows by name, at the top and beside the
     /// playbook. What of it was left out is no fault of the entry before it is named.
-    fn add_support_of(&self, playbook: &str, needs: &mut Needs) {
+    fn add_support_of(&mut self, playbook: &str, needs: &mut Needs) {
         let beside = playbook.rsplit_once('/').map_or("", |(folder, _)| folder);
         let known = |path: &&String| {
             let rest = match beside {
@@ -165,8 +168,9 @@ impl<'t> Reader<'t> {
                 && !["playbooks", "roles"].contains(&first)
                 && is_read_at_top(first)
         };
-        let files = self.tree.files.keys().filter(known).cloned();
-        needs.files.extend(files);
+        let list = || self.tree.files.keys().filter(known).cloned().collect();
+        let files = self.support.entry(beside.to_owned()).or_insert_with(list);
+        needs.files.extend(files.iter().cloned());
     }
 
     /// All files of a folder, or the one that could not be read.
