@@ -28,7 +28,8 @@ pub use self::config::Config;
 use crate::terminal::{Format, Wishes};
 pub use audit::{AcceptKey, Anchor, Audit, Export, Verify};
 pub use catalogue::{
-    AcceptEntries, AddRepository, Catalogue, NewEntry, RunEntry, UpdateRepository,
+    AcceptEntries, AddRepository, Catalogue, CheckEntries, NewEntry, RepositoryHosts, RunEntry,
+    UpdateRepository,
 };
 pub use chat::Chat;
 pub use complaint::{failure, format_wished};

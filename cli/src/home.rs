@@ -33,6 +33,13 @@ pub struct Home {
 }
 
 impl Home {
+    /// One that is made for a moment, for trying something out.
+    pub fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+        }
+    }
+
     /// `CHIFFON_HOME`, or `chiffon` in the XDG data folder. Touches nothing.
     ///
     /// # Errors

@@ -54,6 +54,13 @@ fn collect(value: &Value, secrets: &mut Vec<String>) {
     }
 }
 
+/// The playbook within the bundle.
+fn playbook(work: &Work) -> String {
+    let named = work.bundle.file(Bundle::PLAYBOOK);
+    let named = named.and_then(|file| std::str::from_utf8(&file.content).ok());
+    named.map_or_else(|| format!("playbooks/{}.yml", work.action), str::to_owned)
+}
+
 /// Writes everything.
 pub(super) fn prepare(
     means: &Means,
@@ -62,7 +69,7 @@ pub(super) fn prepare(
 ) -> Result<Prepared, Problem> {
     check_path(&work.folder)?;
     check_hosts(work, inventory)?;
-    let playbook = format!("playbooks/{}.yml", work.action);
+    let playbook = playbook(work);
     if work.bundle.file(&playbook).is_none() {
         return Err(Problem::new(
             ErrorCode::ContentChanged,
@@ -79,7 +86,8 @@ pub(super) fn prepare(
         hosts: work.hosts.len(),
         ssh_agent: means.ssh_agent.as_deref(),
     };
-    let spec = spec(means, work, &folder, &settings, playbook);
+    // A name at the top could begin with what Ansible takes for an option.
+    let spec = spec(means, work, &folder, &settings, format!("./{playbook}"));
     write(work, &folder, inventory.remote, &vars)
         .map_err(|error| fault(format!("{}: {error}", work.folder.display())))?;
     let Fence {

@@ -20,11 +20,11 @@ pub enum Catalogue {
         /// Its id
         entry: String,
     },
-    /// Name every file that did not load, with line and reason
-    Check,
+    Check(CheckEntries),
     /// Start an entry with parameters: no sentence needed
     Run(RunEntry),
     Add(AddRepository),
+    Hosts(RepositoryHosts),
     Accept(AcceptEntries),
     Update(UpdateRepository),
     /// Take a repository out of the catalogue
@@ -61,6 +61,55 @@ pub struct AddRepository {
     /// Look only: list what would be added
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Name every file that did not load, with line and reason; or test entries that are named
+#[derive(Debug, Clone, Args)]
+#[command(
+    before_help = "Examples:
+  chiffon catalogue check
+  chiffon catalogue check restart_wifi
+  chiffon catalogue check restart_wifi name=wlan0
+  chiffon catalogue check ~/src/homelab",
+    after_help = "An entry that is named is tested by itself, in a data folder made for the test, on this machine: it loads, ansible-lint
+passes it, its parameters are declared, its examples are understood as it, and a check run of it comes to its end.
+Nothing is changed. What could not be tested is said, with the reason."
+)]
+pub struct CheckEntries {
+    /// Entries, repositories, or folders with Ansible files; and values of parameters for the check run: NAME=TEXT,
+    /// NAME:=JSON
+    #[arg(value_name = "NAME|FOLDER|NAME=VALUE", value_hint = ValueHint::AnyPath)]
+    pub names: Vec<String>,
+}
+
+/// Show the hosts that a repository's inventory names, or take them over
+#[derive(Debug, Clone, Args)]
+#[command(
+    before_help = "Examples:
+  chiffon catalogue hosts homelab
+  chiffon catalogue hosts homelab --source inventories/prod
+  chiffon catalogue hosts homelab --take",
+    after_help = "The inventory is read by the real ansible-inventory. Programs and plugins are code: they are named, and run only with
+--run-code. Hosts that Chiffon knows already stay as they are."
+)]
+pub struct RepositoryHosts {
+    /// The repository: what the ids of its entries begin with
+    pub name: String,
+    /// Which of its inventories [default: the one that ansible.cfg names, or the only one]
+    #[arg(long, value_name = "FILE|FOLDER")]
+    pub source: Option<String>,
+    /// Take them over into Chiffon's inventory, in place of what was taken of this repository before
+    #[arg(long)]
+    pub take: bool,
+    /// Let programs and plugins of the inventory run, as you and with your environment
+    #[arg(long)]
+    pub run_code: bool,
+    /// The password of what is vaulted; values are kept readable in the inventory then, in a file that only you can read
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub vault_password_file: Option<std::path::PathBuf>,
+    /// Do it without being asked
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// Let entries count as what they say of themselves, as they are now

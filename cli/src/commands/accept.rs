@@ -1,8 +1,10 @@
 //! `chiffon catalogue accept`: the explicit act of a person by which entries count as what they say of themselves, as
 //! they are now.
 
+use std::collections::HashSet;
+
 use chiffon_common::{
-    Tier,
+    EntryId, Tier,
     api::{AcceptEntries, AcceptEntry, CatalogueView, EntryView},
 };
 
@@ -17,7 +19,7 @@ use crate::{
 };
 
 /// How many are sent at a time: the API takes 256 KiB.
-const AT_A_TIME: usize = 1_000;
+const AT_A_TIME: usize = 1_400;
 
 pub async fn accept(
     context: &mut Context<'_>,
@@ -60,8 +62,8 @@ pub async fn accept(
     })
     .await?;
     let mut now = now.unwrap_or_else(|| catalogue.clone());
-    now.entries
-        .retain(|entry| asked.iter().any(|asked| asked.entry == entry.id));
+    let ids: HashSet<&EntryId> = asked.iter().map(|asked| &asked.entry).collect();
+    now.entries.retain(|entry| ids.contains(&entry.id));
     let terminal = context.terminal;
     output::list(terminal, &now.entries, &now.entries, || {
         format!("Accepted:\n{}", render::entries(terminal.out, &now))
@@ -75,20 +77,14 @@ fn named<'c>(
     names: &[String],
 ) -> Result<Vec<&'c EntryView>, Failure> {
     let mut found: Vec<&EntryView> = Vec::new();
+    let mut ids: HashSet<&EntryId> = HashSet::new();
     for name in names {
         let fits = |entry: &&EntryView| entry.id.as_str() == name || entry.origin == *name;
-        let before = found.len();
-        let fitting = catalogue.entries.iter().filter(fits);
-        let mut known = false;
-        for entry in fitting {
-            known = true;
-            if !found.iter().any(|one| one.id == entry.id) {
-                found.push(entry);
-            }
-        }
-        if !known && found.len() == before {
+        let mut fitting = catalogue.entries.iter().filter(fits).peekable();
+        if fitting.peek().is_none() {
             return Err(super::catalogue::unknown(catalogue, name));
         }
+        found.extend(fitting.filter(|entry| ids.insert(&entry.id)));
     }
     Ok(found)
 }

@@ -1,5 +1,5 @@
-//! `chiffon catalogue list|show|check`. Starting an entry is left to `call`, repositories to `repository`, acceptance to
-//! `accept`, writing a new one to `new_entry`.
+//! `chiffon catalogue list|show|check`. Starting an entry is left to `call`, repositories to `repository`, their hosts to
+//! `hosts`, acceptance to `accept`, writing a new one to `new_entry`, testing entries to `check_entry`.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,10 @@ use chiffon_common::{
     api::{CatalogueView, EntryView},
 };
 
-use super::{Context, accept::accept, call::call, new_entry::new_entry, read, repository};
+use super::{
+    Context, accept::accept, call::call, check_entry::check_entries, hosts::hosts,
+    new_entry::new_entry, read, repository,
+};
 use crate::{args::Catalogue, exit::Exit, failure::Failure, output, render};
 
 pub async fn catalogue(context: &mut Context<'_>, args: &Catalogue) -> Result<Exit, Failure> {
@@ -17,6 +20,7 @@ pub async fn catalogue(context: &mut Context<'_>, args: &Catalogue) -> Result<Ex
         Catalogue::Add(args) => repository::add(context, args).await,
         Catalogue::Update(args) => repository::update(context, args).await,
         Catalogue::Remove { name } => repository::remove(context, name).await,
+        Catalogue::Hosts(args) => hosts(context, args).await,
         Catalogue::Accept(args) => accept(context, args).await,
         Catalogue::New(args) => new_entry(context, args).await,
         Catalogue::List => {
@@ -27,7 +31,8 @@ pub async fn catalogue(context: &mut Context<'_>, args: &Catalogue) -> Result<Ex
             let catalogue = all(context).await?;
             show(context, &catalogue, entry)
         }
-        Catalogue::Check => {
+        Catalogue::Check(args) if !args.names.is_empty() => check_entries(context, args).await,
+        Catalogue::Check(_) => {
             let catalogue = all(context).await?;
             Ok(check(context, &catalogue))
         }

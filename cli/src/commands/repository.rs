@@ -14,12 +14,19 @@ use chiffon_common::{
     api::{BrokenFile, CatalogueView, EntryView},
     visible,
 };
-use chiffon_orchestrator::catalogue::repository::{
-    self, Change, Staged, Survey, Wanted, fetch, source_of,
+use chiffon_orchestrator::{
+    catalogue::repository::{
+        self, Change, InventorySource, Staged, Survey, Wanted, fetch, source_of,
+    },
+    inventory::{Inventory, give_back},
 };
 use serde::Serialize;
 
-use super::{Context, read};
+use super::{
+    Context,
+    hosts::{Wish, listed},
+    read,
+};
 use crate::{
     args::{AddRepository, UpdateRepository},
     exit::Exit,
@@ -45,12 +52,68 @@ struct Told {
     inventories: Vec<String>,
     /// Inventories that are code, and were not run.
     inventory_code: Vec<String>,
+    /// The hosts of each inventory that is data.
+    hosts: Vec<SourceHosts>,
     vaulted: Vec<String>,
     vaulted_values: Vec<String>,
     missing_roles: Vec<String>,
     missing_collections: Vec<String>,
     other_trees: Vec<String>,
     left: Vec<BrokenFile>,
+}
+
+/// The hosts of one inventory.
+#[derive(Debug, Serialize)]
+struct SourceHosts {
+    source: String,
+    hosts: Vec<String>,
+    /// Why it was not read, or what of it was not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left: Vec<String>,
+}
+
+/// How many faults a person is shown at once.
+const SHOWN: usize = 30;
+/// Inventories that are read when a repository is added; the others are read when they are asked for.
+const READ_AT_ONCE: usize = 4;
+
+/// Reads the hosts of its inventories, as far as they are data. Without an Ansible this waits for the first run.
+async fn hosts_of(context: &mut Context<'_>, staged: &Staged) -> Result<Vec<SourceHosts>, Failure> {
+    let sources = staged.survey().inventories.iter();
+    let data: Vec<&InventorySource> = sources.filter(|source| !source.files.is_empty()).collect();
+    let mut told = Vec::new();
+    for (at, source) in data.into_iter().enumerate() {
+        let name = &staged.name();
+        let mut one = SourceHosts {
+            source: source.name.clone(),
+            hosts: Vec::new(),
+            left: Vec::new(),
+        };
+        if at >= READ_AT_ONCE {
+            let ask = format!(
+                "not read yet: chiffon catalogue hosts {name} --source {}",
+                visible(&source.name)
+            );
+            one.left.push(ask);
+            told.push(one);
+            continue;
+        }
+        match listed(context, source.clone(), staged.files(), Wish::default()).await {
+            Ok(found) => {
+                let hosts = found.inventory.hosts(&Inventory::default())?;
+                one.hosts = hosts
+                    .into_iter()
+                    .map(|host| host.name.to_string())
+                    .collect();
+                one.left = found.left;
+            }
+            // The playbooks are no worse for it.
+            Err(failure) if failure.code.is_some() => one.left.push(failure.what),
+            Err(failure) => return Err(failure),
+        }
+        told.push(one);
+    }
+    Ok(told)
 }
 
 pub async fn add(context: &mut Context<'_>, args: &AddRepository) -> Result<Exit, Failure> {
@@ -63,6 +126,7 @@ pub async fn add(context: &mut Context<'_>, args: &AddRepository) -> Result<Exit
     };
     let staged = staged(context, wanted, args.name.clone()).await?;
     let mut told = told(&staged);
+    told.hosts = hosts_of(context, &staged).await?;
     if !args.dry_run {
         staged.add()?;
         told.added = true;
@@ -130,6 +194,9 @@ fn told(staged: &Staged) -> Told {
         line: left.line,
         reason: left.reason.clone(),
     });
+    let of_all = |files: fn(&InventorySource) -> &Vec<String>| {
+        survey.inventories.iter().flat_map(files).cloned().collect()
+    };
     let mut told = Told {
         name: staged.name().to_owned(),
         from: source.from.clone(),
@@ -139,8 +206,9 @@ fn told(staged: &Staged) -> Told {
         added: false,
         entries,
         broken,
-        inventories: survey.inventories.files.clone(),
-        inventory_code: survey.inventories.code.clone(),
+        inventories: of_all(|source| &source.files),
+        inventory_code: of_all(|source| &source.code),
+        hosts: Vec::new(),
         vaulted: survey.vaulted.clone(),
         vaulted_values: survey.vaulted_values.clone(),
         missing_roles: survey.missing_roles.clone(),
@@ -174,7 +242,6 @@ fn text(paint: Paint, told: &Told) -> String {
             lines.push(format!("{what}: {}{more}", shown.join(", ")));
         }
     };
-    list("Inventories (not taken over)", &told.inventories);
     list("Inventories that are code (not run)", &told.inventory_code);
     list(
         "Vaulted files (not read; Chiffon knows no vault password)",
@@ -187,11 +254,40 @@ fn text(paint: Paint, told: &Told) -> String {
         &told.missing_collections,
     );
     list("Other Ansible trees in it (--folder)", &told.other_trees);
+    for one in &told.hosts {
+        let shown: Vec<String> = one
+            .hosts
+            .iter()
+            .take(12)
+            .map(|name| visible(name))
+            .collect();
+        let more = match one.hosts.len().saturating_sub(12) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        lines.push(format!(
+            "Hosts of {}: {}{more}",
+            visible(&one.source),
+            shown.join(", ")
+        ));
+        lines.extend(one.left.iter().map(|why| format!("  {}", visible(why))));
+    }
+    if told.hosts.iter().any(|one| !one.hosts.is_empty()) {
+        lines.push(format!(
+            "They are not taken over before: chiffon catalogue hosts {} --take",
+            told.name
+        ));
+    }
     let mut left: Vec<BrokenFile> = told.broken.clone();
     left.extend(told.left.iter().cloned());
     if !left.is_empty() {
         lines.push("Not read:".to_owned());
+        let more = left.len().saturating_sub(SHOWN);
+        left.truncate(SHOWN);
         lines.push(render::broken(paint, &left));
+        if more > 0 {
+            lines.push(format!("and {more} more (--json shows all)"));
+        }
     }
     let entries = match told.entries.len() {
         1 => "1 entry".to_owned(),
@@ -334,13 +430,23 @@ async fn consent(context: &mut Context<'_>) -> Result<(), Failure> {
 #[derive(Serialize)]
 struct Removed<'a> {
     removed: &'a str,
+    /// Whether hosts that were taken over from it went with it.
+    hosts: bool,
 }
 
 pub async fn remove(context: &mut Context<'_>, name: &str) -> Result<Exit, Failure> {
     context.home.check()?;
     repository::remove(&context.home.added_catalogues(), name)?;
-    output::one(context.terminal, &Removed { removed: name }, || {
-        format!("{name} is not in the catalogue any more.")
+    let hosts = give_back(&context.home.inventory(), name)?;
+    let removed = Removed {
+        removed: name,
+        hosts,
+    };
+    output::one(context.terminal, &removed, || match hosts {
+        true => format!(
+            "{name} is not in the catalogue any more, and its hosts are not in the inventory."
+        ),
+        false => format!("{name} is not in the catalogue any more."),
     });
     Ok(Exit::Ok)
 }

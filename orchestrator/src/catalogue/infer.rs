@@ -4,7 +4,10 @@
 //! A guess, made from text, for a person to correct by `argument_specs`. It errs towards asking: what is missing would
 //! end the run in its middle.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    rc::Rc,
+};
 
 use chiffon_common::ParameterName;
 
@@ -62,58 +65,187 @@ struct Use {
     optional: bool,
 }
 
-/// What is guessed of a playbook.
-pub(super) fn inferred(tree: &Tree, playbook: &str, needs: &Needs) -> Vec<Parameter> {
-    let mut found: Vec<Parameter> = Vec::new();
-    let mut add = |parameter: Parameter| {
-        let known = found.iter().any(|known| known.name == parameter.name);
-        if !known && found.len() < MOST {
-            found.push(parameter);
-        }
-    };
-    let node = tree.yaml(playbook).ok();
-    let plays = node.as_ref().and_then(Node::list).unwrap_or_default();
-    for play in plays {
-        let prompts = play.get("vars_prompt").and_then(Node::list);
-        prompts
-            .unwrap_or_default()
-            .iter()
-            .filter_map(prompted)
-            .for_each(&mut add);
-        let vars = play.get("vars").and_then(Node::map).unwrap_or_default();
-        for (key, value) in vars {
-            given(&key.text, value, "set by the playbook")
-                .into_iter()
-                .for_each(&mut add);
-        }
-    }
-    for (role, fixed) in &needs.direct {
-        let files =
-            ["defaults/main.yml", "defaults/main.yaml"].map(|name| format!("{role}/{name}"));
-        let defaults = files.iter().find_map(|file| tree.yaml(file).ok());
-        let defaults = defaults.as_ref().and_then(Node::map).unwrap_or_default();
-        for (key, value) in defaults
-            .iter()
-            .filter(|(key, _)| !fixed.contains(&key.text))
-        {
-            let from = format!("a default of {role}");
-            given(&key.text, value, &from)
-                .into_iter()
-                .for_each(&mut add);
+/// What one file uses and defines.
+#[derive(Debug, Default)]
+struct Words {
+    used: BTreeMap<String, Use>,
+    defined: BTreeSet<String>,
+    /// It is vaulted: what it defines cannot be told.
+    sealed: bool,
+}
+
+/// Guesses for the playbooks of one tree; each file is read once, however many entries use it.
+#[derive(Debug)]
+pub(super) struct Guesser<'t> {
+    tree: &'t Tree,
+    words: HashMap<String, Rc<Words>>,
+    /// Names that the variables of hosts and groups, and the inventories, may define.
+    elsewhere: Option<Rc<HashSet<String>>>,
+}
+
+impl<'t> Guesser<'t> {
+    pub(super) fn new(tree: &'t Tree) -> Self {
+        Self {
+            tree,
+            words: HashMap::new(),
+            elsewhere: None,
         }
     }
-    for (name, used) in undefined(tree, needs) {
-        let Ok(name) = name.parse::<ParameterName>() else {
+
+    /// What is guessed of a playbook.
+    pub(super) fn inferred(&mut self, playbook: &str, needs: &Needs) -> Vec<Parameter> {
+        let mut found: Vec<Parameter> = Vec::new();
+        let mut add = |parameter: Parameter| {
+            let known = found.iter().any(|known| known.name == parameter.name);
+            if !known && found.len() < MOST {
+                found.push(parameter);
+            }
+        };
+        self.of_plays(playbook, &mut add);
+        self.of_defaults(needs, &mut add);
+        for (name, used) in self.undefined(needs) {
+            let Ok(name) = name.parse::<ParameterName>() else {
+                continue;
+            };
+            let at = format!("used in {}, line {}", used.file, used.line);
+            let description = match used.optional {
+                true => format!("{at}; nothing has to be given"),
+                false => format!("{at}; nothing in the repository defines it"),
+            };
+            add(parameter(name, Kind::Raw, !used.optional, description));
+        }
+        found
+    }
+
+    fn of_plays(&self, playbook: &str, add: &mut impl FnMut(Parameter)) {
+        let node = self.tree.yaml(playbook).ok();
+        let plays = node.as_deref().and_then(Node::list).unwrap_or_default();
+        for play in plays {
+            let prompts = play.get("vars_prompt").and_then(Node::list);
+            prompts
+                .unwrap_or_default()
+                .iter()
+                .filter_map(prompted)
+                .for_each(&mut *add);
+            let vars = play.get("vars").and_then(Node::map).unwrap_or_default();
+            for (key, value) in vars {
+                given(&key.text, value, "set by the playbook")
+                    .into_iter()
+                    .for_each(&mut *add);
+            }
+        }
+    }
+
+    fn of_defaults(&self, needs: &Needs, add: &mut impl FnMut(Parameter)) {
+        for (role, fixed) in &needs.direct {
+            let files =
+                ["defaults/main.yml", "defaults/main.yaml"].map(|name| format!("{role}/{name}"));
+            let defaults = files.iter().find_map(|file| self.tree.yaml(file).ok());
+            let defaults = defaults.as_deref().and_then(Node::map).unwrap_or_default();
+            for (key, value) in defaults
+                .iter()
+                .filter(|(key, _)| !fixed.contains(&key.text))
+            {
+                let from = format!("a default of {role}");
+                given(&key.text, value, &from)
+                    .into_iter()
+                    .for_each(&mut *add);
+            }
+        }
+    }
+
+    /// What is used in the playbook's own files and its roles, and defined in none of them.
+    fn undefined(&mut self, needs: &Needs) -> BTreeMap<String, Use> {
+        let files: Vec<Rc<Words>> = needs.files.iter().map(|path| self.words(path)).collect();
+        let is_defined = |name: &String| files.iter().any(|words| words.defined.contains(name));
+        let mut used: BTreeMap<String, Use> = BTreeMap::new();
+        for words in &files {
+            for (name, one) in &words.used {
+                let known = used.entry(name.clone()).or_insert_with(|| one.clone());
+                known.optional &= one.optional;
+            }
+        }
+        used.retain(|name, _| {
+            let known = NO_VARIABLES.contains(&name.as_str()) || is_defined(name);
+            !known && name.parse::<ParameterName>().is_ok()
+        });
+        if used.is_empty() {
+            return used;
+        }
+        // What a vaulted file defines cannot be told, nor what an inventory does that is not read here.
+        let sealed = files.iter().any(|words| words.sealed);
+        let elsewhere = self.elsewhere();
+        for (name, used) in &mut used {
+            used.optional |= sealed || elsewhere.contains(name);
+        }
+        used
+    }
+
+    fn words(&mut self, path: &str) -> Rc<Words> {
+        if let Some(known) = self.words.get(path) {
+            return Rc::clone(known);
+        }
+        let words = Rc::new(words_of(self.tree, path));
+        self.words.insert(path.to_owned(), Rc::clone(&words));
+        words
+    }
+
+    fn elsewhere(&mut self) -> Rc<HashSet<String>> {
+        if let Some(known) = &self.elsewhere {
+            return Rc::clone(known);
+        }
+        let mut names = HashSet::new();
+        for (path, file) in &self.tree.files {
+            let inventory = path.starts_with("inventor") || path.starts_with("hosts");
+            let variables = path.contains("group_vars/") || path.contains("host_vars/");
+            if inventory || variables {
+                assigned(&String::from_utf8_lossy(&file.content), &mut names);
+            }
+        }
+        let names = Rc::new(names);
+        self.elsewhere = Some(Rc::clone(&names));
+        names
+    }
+}
+
+/// Every word that `=` or `:` follows.
+fn assigned(text: &str, names: &mut HashSet<String>) {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    for piece in text.split_inclusive(['=', ':']) {
+        let Some(before) = piece.strip_suffix(['=', ':']) else {
             continue;
         };
-        let at = format!("used in {}, line {}", used.file, used.line);
-        let description = match used.optional {
-            true => format!("{at}; nothing has to be given"),
-            false => format!("{at}; nothing in the repository defines it"),
-        };
-        add(parameter(name, Kind::Raw, !used.optional, description));
+        let before = before.trim_end_matches(' ');
+        let start = before.rfind(|c| !is_word(c)).map_or(0, |at| {
+            at + before[at..].chars().next().map_or(1, char::len_utf8)
+        });
+        let name = &before[start..];
+        if !name.is_empty() {
+            names.insert(name.to_owned());
+        }
     }
-    found
+}
+
+fn words_of(tree: &Tree, path: &str) -> Words {
+    let mut words = Words::default();
+    let text = tree.files.get(path);
+    let Some(text) = text.and_then(|file| std::str::from_utf8(&file.content).ok()) else {
+        return words;
+    };
+    if text.starts_with("$ANSIBLE_VAULT;") {
+        words.sealed = true;
+    } else if path.ends_with(".j2") {
+        for (number, line) in (1_u32..).zip(text.lines()) {
+            uses(path, number, line, &mut words.used);
+        }
+    } else if let Ok(node) = tree.yaml(path) {
+        let variables = ["group_vars/", "host_vars/", "vars/", "defaults/"];
+        if variables.iter().any(|part| path.contains(part)) {
+            words.defined.extend(keys(&node));
+        }
+        walk(path, &node, &mut words.used, &mut words.defined);
+    }
+    words
 }
 
 fn parameter(name: ParameterName, kind: Kind, required: bool, description: String) -> Parameter {
@@ -171,59 +303,6 @@ fn given(name: &str, value: &Node, from: &str) -> Option<Parameter> {
         secret,
         ..parameter(name, kind, false, from.to_owned())
     })
-}
-
-/// What is used in the playbook's own files and its roles, and defined in none of them.
-fn undefined(tree: &Tree, needs: &Needs) -> BTreeMap<String, Use> {
-    let mut used = BTreeMap::new();
-    let mut defined = BTreeSet::new();
-    // What a vaulted file defines cannot be told, nor what an inventory does that is not read here.
-    let mut elsewhere = String::new();
-    let mut sealed = false;
-    for path in &needs.files {
-        let Some(file) = tree.files.get(path) else {
-            continue;
-        };
-        let Ok(text) = std::str::from_utf8(&file.content) else {
-            continue;
-        };
-        if text.starts_with("$ANSIBLE_VAULT;") {
-            sealed = true;
-        } else if path.ends_with(".j2") {
-            for (number, line) in (1_u32..).zip(text.lines()) {
-                uses(path, number, line, &mut used);
-            }
-        } else if let Ok(node) = tree.yaml(path) {
-            let variables = ["group_vars/", "host_vars/", "/vars/", "/defaults/", "vars/"];
-            if variables
-                .iter()
-                .any(|part| path.starts_with(part) || path.contains(part))
-            {
-                defined.extend(keys(&node));
-            }
-            walk(path, &node, &mut used, &mut defined);
-        }
-    }
-    used.retain(|name, _| {
-        let known = NO_VARIABLES.contains(&name.as_str()) || defined.contains(name);
-        !known && name.parse::<ParameterName>().is_ok()
-    });
-    if used.is_empty() {
-        return used;
-    }
-    for (path, file) in &tree.files {
-        let inventory = path.starts_with("inventor") || path.starts_with("hosts");
-        let variables = path.contains("group_vars/") || path.contains("host_vars/");
-        if inventory || variables {
-            elsewhere.push_str(&String::from_utf8_lossy(&file.content));
-            elsewhere.push('\n');
-        }
-    }
-    for (name, used) in &mut used {
-        let there = [format!("{name}="), format!("{name}:"), format!("{name} =")];
-        used.optional |= sealed || there.iter().any(|word| elsewhere.contains(word));
-    }
-    used
 }
 
 fn keys(node: &Node) -> Vec<String> {
@@ -291,7 +370,7 @@ mod tests {
             needs.files.insert((*path).to_owned());
         }
         needs.direct = vec![("roles/r".to_owned(), BTreeSet::new())];
-        inferred(&tree, "site.yml", &needs)
+        Guesser::new(&tree).inferred("site.yml", &needs)
     }
 
     fn named<'p>(found: &'p [Parameter], name: &str) -> &'p Parameter {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     entry::{self, Entry, fidelity_word},
-    infer::inferred,
+    infer::Guesser,
     metadata::{Metadata, UndoRule, nearest},
     parameter::{Parameter, read_specs},
     repository,
@@ -66,7 +66,7 @@ pub struct Root {
 }
 
 /// Everything that may run.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Catalogue {
     entries: BTreeMap<EntryId, Entry>,
     broken: Vec<BrokenFile>,
@@ -80,6 +80,15 @@ impl Catalogue {
 
     /// The same; what was accepted and has not changed since counts as what it says of itself.
     pub fn load_accepted(roots: &[Root], accepted: &Acceptances) -> Self {
+        Self::load_with(roots, Some(accepted))
+    }
+
+    /// The same as if everything was accepted as it is, for looking at what that would come to.
+    pub fn load_as_accepted(roots: &[Root]) -> Self {
+        Self::load_with(roots, None)
+    }
+
+    fn load_with(roots: &[Root], accepted: Option<&Acceptances>) -> Self {
         let mut catalogue = Self::default();
         for root in roots {
             let tree = match root.trust {
@@ -90,6 +99,7 @@ impl Catalogue {
                 Ok(tree) => Loader {
                     reader: Reader::new(&tree),
                     scanner: Scanner::new(&tree),
+                    guesser: Guesser::new(&tree),
                     tree: &tree,
                     root,
                     accepted,
@@ -169,7 +179,7 @@ impl Catalogue {
             .collect();
         for (id, fault) in loose {
             if let Some(entry) = self.entries.remove(&id) {
-                let file = place(&entry.root, &format!("playbooks/{id}{METADATA}"));
+                let file = place(&entry.root, &metadata_of(&entry.playbook));
                 self.broken.push(broken(&file, fault));
             }
         }
@@ -210,8 +220,10 @@ struct Loader<'a> {
     tree: &'a Tree,
     reader: Reader<'a>,
     scanner: Scanner<'a>,
+    guesser: Guesser<'a>,
     root: &'a Root,
-    accepted: &'a Acceptances,
+    /// Nothing where everything counts as accepted.
+    accepted: Option<&'a Acceptances>,
     /// The entries of a repository, which its metadata names without the name of the repository.
     own: BTreeSet<EntryId>,
     /// Where its files lie.
@@ -281,15 +293,18 @@ impl Loader<'_> {
             let reason = format!("{id} is already defined by {}", first.origin);
             return Err(here(Fault::whole(reason)));
         }
-        let name = play_name(&self.tree.yaml(playbook).map_err(here)?).map_err(here)?;
+        let plays = self.tree.yaml(playbook).map_err(here)?;
+        let name = play_name(&plays).map_err(here)?;
         repository::refuse_circles(self.tree, playbook).map_err(here)?;
         let needs = self.reader.needs(playbook)?;
         let mut parameters = self.parameters(&needs)?;
-        if parameters.is_empty() && self.root.trust == Trust::Repository {
-            parameters = inferred(self.tree, playbook, &needs);
+        let guessed = parameters.is_empty() && self.root.trust == Trust::Repository;
+        if guessed {
+            parameters = self.guesser.inferred(playbook, &needs);
         }
         let metadata = self.metadata(playbook, &mut parameters)?;
-        let entry = self.assemble(id, playbook, name, metadata, parameters, &needs)?;
+        let mut entry = self.assemble(id, playbook, name, metadata, parameters, &needs)?;
+        entry.guessed = guessed;
         self.catalogue.entries.insert(entry.id.clone(), entry);
         Ok(())
     }
@@ -371,8 +386,10 @@ impl Loader<'_> {
         let described = self.tree.files.get(&metadata_of(playbook));
         let described = described.map(|file| &*file.content).unwrap_or_default();
         let digest = Digest::of_parts([bundle.digest().as_bytes().as_slice(), described]);
-        let accepted = self.accepted.get(&id).filter(|one| one.digest == digest);
-        let believed = self.root.trust == Trust::Shipped || accepted.is_some();
+        let accepted = self.accepted.and_then(|accepted| accepted.get(&id));
+        let accepted = accepted.filter(|one| one.digest == digest);
+        let believed =
+            self.root.trust == Trust::Shipped || accepted.is_some() || self.accepted.is_none();
         let scan = self.scanner.scan(playbook, &needs.files);
         let (preview, preview_because) = match self.root.trust == Trust::Repository && !believed {
             true => (
@@ -419,7 +436,8 @@ impl Loader<'_> {
             },
             trust: self.root.trust,
             playbook: playbook.to_owned(),
-            accepted: self.root.trust == Trust::Shipped || accepted.is_some(),
+            accepted: believed,
+            guessed: false,
             digest,
             files: Arc::new(files),
             id,

@@ -216,10 +216,16 @@ impl<'t> Reader<'t> {
             |place: &String| self.tree.below(place).next().is_some() || self.is_refused(place);
         let found = role_places(self.tree, role).into_iter().find(is_there);
         found.ok_or_else(|| {
+            let of_collection = role.rsplit_once('.').filter(|(of, _)| of.contains('.'));
             let reason = match self.tree.whole {
-                true => format!(
-                    "the role {role:?} is not in the repository; put it there: ansible-galaxy install -p roles"
-                ),
+                true => match of_collection {
+                    Some((collection, _)) => format!(
+                        "the role {role:?} is not in the repository; put its collection there: ansible-galaxy collection install {collection} -p collections"
+                    ),
+                    None => format!(
+                        "the role {role:?} is not in the repository; put it there: ansible-galaxy install {role} -p roles"
+                    ),
+                },
                 false => format!("the role {role:?} is not in this catalogue folder"),
             };
             broken(from, Fault::whole(reason))

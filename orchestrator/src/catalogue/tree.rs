@@ -5,7 +5,8 @@
 //! files mean is left to the modules beside this one.
 
 use std::{
-    collections::BTreeMap,
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
     fs,
     io::Read,
     path::{Path, PathBuf},
@@ -21,6 +22,8 @@ pub(super) const MAX_FILE_BYTES: u64 = 1024 * 1024;
 pub(super) const MAX_TREE_BYTES: u64 = 64 * 1024 * 1024;
 pub(super) const MAX_FILES: usize = 20_000;
 const MAX_DEPTH: usize = 16;
+/// What of a tree is kept parsed, in bytes of its text: a parsed file takes several times as much.
+const MAX_PARSED_BYTES: usize = 16 * 1024 * 1024;
 
 /// What Ansible reads beside the playbooks; `ansible.cfg` is not among it: the agent brings its own.
 const FOLDERS: [&str; 11] = [
@@ -56,6 +59,14 @@ pub(super) struct Tree {
     pub(super) whole: bool,
     /// Which bound ended the reading, if one did.
     pub(super) overflow: Option<String>,
+    parsed: RefCell<Parsed>,
+}
+
+/// Files that were parsed: many entries use the same ones.
+#[derive(Debug, Default)]
+struct Parsed {
+    nodes: HashMap<String, Result<Arc<Node>, Fault>>,
+    bytes: usize,
 }
 
 impl Tree {
@@ -68,6 +79,14 @@ impl Tree {
     /// Ansible's, and are left out.
     pub(super) fn read_whole(root: &Path) -> Self {
         Self::read_with(root, true)
+    }
+
+    /// One without files, to be filled with what a repository holds.
+    pub(super) fn of_repository() -> Self {
+        Self {
+            whole: true,
+            ..Self::default()
+        }
     }
 
     fn read_with(root: &Path, whole: bool) -> Self {
@@ -93,7 +112,21 @@ impl Tree {
     }
 
     /// A YAML file, parsed.
-    pub(super) fn yaml(&self, path: &str) -> Result<Node, Fault> {
+    pub(super) fn yaml(&self, path: &str) -> Result<Arc<Node>, Fault> {
+        if let Some(known) = self.parsed.borrow().nodes.get(path) {
+            return known.clone();
+        }
+        let read = self.parse(path).map(Arc::new);
+        let size = self.files.get(path).map_or(0, |file| file.content.len());
+        let mut parsed = self.parsed.borrow_mut();
+        if parsed.bytes + size <= MAX_PARSED_BYTES {
+            parsed.bytes += size;
+            parsed.nodes.insert(path.to_owned(), read.clone());
+        }
+        read
+    }
+
+    fn parse(&self, path: &str) -> Result<Node, Fault> {
         if let Some(reason) = self.refused.get(path) {
             return Err(Fault::whole(reason.as_str()));
         }
@@ -139,6 +172,7 @@ impl Tree {
             executable,
             content,
         };
+        self.parsed.get_mut().nodes.remove(path);
         self.files.insert(path.to_owned(), file);
     }
 
@@ -172,6 +206,7 @@ impl Tree {
             overflow: self.overflow,
             whole: self.whole,
             role_folders: Vec::new(),
+            parsed: RefCell::default(),
         }
     }
 }

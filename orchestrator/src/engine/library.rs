@@ -18,10 +18,7 @@ use std::{
 use chiffon_common::{Bundle, Digest, EntryId, ErrorCode, HostName, Problem, Step};
 
 use crate::{
-    catalogue::{
-        Acceptances, Catalogue, Root, Trust,
-        repository::{self, ADDED, OWN},
-    },
+    catalogue::{Acceptances, Catalogue, Root, repository},
     inventory::{Here, Inventory},
     planner::Planner,
 };
@@ -138,14 +135,8 @@ impl Library {
 
     /// All roots as they are now: the shipped one and those of the configuration, what a person writes, what was added.
     fn roots(&self) -> Vec<Root> {
-        let own = self.home.join(OWN);
-        let own = own.is_dir().then(|| Root {
-            name: own.display().to_string(),
-            path: own,
-            trust: Trust::Added,
-        });
-        let added = repository::pinned(&self.home.join(ADDED));
-        self.roots.iter().cloned().chain(own).chain(added).collect()
+        let here = repository::roots(&self.home);
+        self.roots.iter().cloned().chain(here).collect()
     }
 
     fn read(&self) -> Arc<Loaded> {

@@ -82,7 +82,7 @@ fn imports(node: &Node, named: &mut Vec<(String, u32)>) {
 }
 
 /// The file that a name means, seen from the file it stands in.
-fn beside(tree: &Tree, from: &str, name: &str) -> Option<String> {
+pub(super) fn beside(tree: &Tree, from: &str, name: &str) -> Option<String> {
     let mut parts: Vec<&str> = from.split('/').collect();
     parts.pop();
     for part in name.split('/') {

@@ -105,10 +105,7 @@ struct Git<'a> {
 
 /// The files that are taken, of what git lists; the tree holds what is not, with the reason.
 fn chosen(listed: &[u8]) -> (Tree, Vec<Listed>) {
-    let mut tree = Tree {
-        whole: true,
-        ..Tree::default()
-    };
+    let mut tree = Tree::of_repository();
     let mut taken: Vec<Listed> = Vec::new();
     let mut bytes = 0;
     for one in listed

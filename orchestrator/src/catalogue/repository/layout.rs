@@ -174,6 +174,12 @@ pub(in crate::catalogue) fn playbooks(tree: &Tree, name: &str) -> Found {
     found
 }
 
+/// The files that read as playbooks.
+pub(super) fn playbook_paths(tree: &Tree) -> impl Iterator<Item = &String> {
+    let paths = tree.files.keys().filter(|path| may_be_playbook(path));
+    paths.filter(|path| looks_like_playbook(tree, path))
+}
+
 /// Folders of roles beside the two usual ones: beside a playbook, and what `ansible.cfg` names as `roles_path`.
 pub(super) fn role_folders(tree: &Tree) -> Vec<String> {
     let mut folders: BTreeSet<String> = BTreeSet::new();
@@ -190,17 +196,29 @@ pub(super) fn role_folders(tree: &Tree) -> Vec<String> {
     folders.into_iter().collect()
 }
 
+/// A setting of `[defaults]` in `ansible.cfg`.
+pub(super) fn setting(tree: &Tree, name: &str) -> Option<String> {
+    let file = tree.files.get("ansible.cfg")?;
+    let text = String::from_utf8_lossy(&file.content);
+    let mut section = "";
+    text.lines().find_map(|line| {
+        if let Some(rest) = line.trim().strip_prefix('[') {
+            section = rest.trim_end_matches(']').trim();
+        }
+        let (key, value) = line.split_once('=')?;
+        let value = value.split([';', '#']).next().unwrap_or_default().trim();
+        (section == "defaults" && key.trim() == name).then(|| value.to_owned())
+    })
+}
+
 /// `roles_path` of `ansible.cfg`, as far as it stays within the repository.
 pub(in crate::catalogue) fn roles_path(tree: &Tree) -> Vec<String> {
-    let Some(file) = tree.files.get("ansible.cfg") else {
-        return Vec::new();
-    };
-    let text = String::from_utf8_lossy(&file.content);
-    let value = text.lines().find_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == "roles_path").then_some(value)
-    });
-    let folders = value.unwrap_or_default().split(':').map(str::trim);
+    let value = setting(tree, "roles_path");
+    let folders = value
+        .as_deref()
+        .unwrap_or_default()
+        .split(':')
+        .map(str::trim);
     let plain = |folder: &str| {
         let folder = folder.trim_start_matches("./").trim_matches('/');
         let inside = !folder.is_empty()

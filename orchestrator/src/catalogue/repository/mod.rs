@@ -11,15 +11,17 @@ mod layout;
 mod pin;
 mod requirements;
 mod source;
+mod sources;
 mod survey;
 
 #[cfg(test)]
 mod tests;
 
 pub use difference::{Change, Difference};
-pub use pin::{Staged, pinned, remove, source_of};
+pub use pin::{Staged, inventories_of, pinned, remove, source_of};
 pub use source::{Fetched, Source, Wanted, fetch};
-pub use survey::{Inventories, Left, Survey};
+pub use sources::{Copy, InventorySource};
+pub use survey::{Left, Survey};
 
 pub(super) use cycle::refuse_circles;
 pub(super) use layout::{playbooks, roles_path};
@@ -27,10 +29,24 @@ pub(super) use pin::{base, read_pinned};
 
 use chiffon_common::{ErrorCode, Problem};
 
+use super::{Root, Trust};
+
 /// The folder of the pinned copies, below the data folder.
 pub const ADDED: &str = "catalogue/added";
 /// The folder of the entries that a person writes, below the data folder.
 pub const OWN: &str = "catalogue/own";
+
+/// What a person writes and what was added, below a data folder, after the roots of the configuration.
+pub fn roots(home: &std::path::Path) -> Vec<Root> {
+    let own = home.join(OWN);
+    let own = own.is_dir().then(|| Root {
+        name: own.display().to_string(),
+        path: own,
+        trust: Trust::Added,
+    });
+    let added = pinned(&home.join(ADDED));
+    own.into_iter().chain(added).collect()
+}
 
 fn unusable(detail: impl Into<String>, todo: &str) -> Problem {
     Problem::new(ErrorCode::RepositoryUnusable, detail, todo)

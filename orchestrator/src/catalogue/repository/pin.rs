@@ -12,10 +12,11 @@ use chiffon_common::{ErrorCode, Problem, visible};
 use super::{
     Difference, Survey, cannot_keep, layout,
     source::{Fetched, Source},
+    sources::{InventorySource, sources},
     unusable,
 };
 use crate::catalogue::{
-    Acceptance, Acceptances, Catalogue, Entry,
+    Catalogue,
     load::{Root, Trust},
     tree::Tree,
 };
@@ -94,6 +95,11 @@ impl Staged {
         &self.survey
     }
 
+    /// Where its files lie meanwhile.
+    pub fn files(&self) -> PathBuf {
+        self.folder.0.join(TREE)
+    }
+
     /// Its entries, as they would be listed. Nothing of it is accepted.
     pub fn catalogue(&self) -> Catalogue {
         Catalogue::load(&[self.root(&self.folder.0)])
@@ -114,8 +120,9 @@ impl Staged {
 
     /// What it would change of the one that is there.
     pub fn difference(&self) -> Difference {
-        let there = as_accepted(&self.root(&self.added.join(&self.name)));
-        Difference::between(&there, &as_accepted(&self.root(&self.folder.0)))
+        let read = |folder: &Path| Catalogue::load_as_accepted(&[self.root(folder)]);
+        let there = read(&self.added.join(&self.name));
+        Difference::between(&there, &read(&self.folder.0))
     }
 
     /// Lets it count.
@@ -151,20 +158,6 @@ impl Staged {
         let _left = remove_folder(&old);
         Ok(())
     }
-}
-
-/// The entries with the tiers that they would have if they were accepted.
-fn as_accepted(root: &Root) -> Catalogue {
-    let catalogue = Catalogue::load(std::slice::from_ref(root));
-    let accept = |entry: &Entry| {
-        let accepted = Acceptance {
-            digest: entry.digest,
-            tier: None,
-        };
-        (entry.id.clone(), accepted)
-    };
-    let accepted: Acceptances = catalogue.entries().map(accept).collect();
-    Catalogue::load_accepted(std::slice::from_ref(root), &accepted)
 }
 
 /// The problem of a name that is taken.
@@ -205,6 +198,22 @@ pub fn source_of(added: &Path, name: &str) -> Result<Source, Problem> {
         return Err(nothing_of(name));
     }
     read_source(&folder)
+}
+
+/// The inventories of one that was added, and the folder in which its files lie.
+///
+/// # Errors
+/// 5004 where there is none of that name, 5340 where its copy is not what was pinned.
+pub fn inventories_of(
+    added: &Path,
+    name: &str,
+) -> Result<(Vec<InventorySource>, PathBuf), Problem> {
+    let folder = added.join(permitted(name)?);
+    if !folder.is_dir() {
+        return Err(nothing_of(name));
+    }
+    let tree = read_pinned(&folder)?;
+    Ok((sources(&tree), folder.join(TREE)))
 }
 
 fn nothing_of(name: &str) -> Problem {

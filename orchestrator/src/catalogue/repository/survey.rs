@@ -1,30 +1,16 @@
 //! What a repository holds beside its playbooks: inventories, vaulted files, `ansible.cfg`, requirements; and what of
 //! it was left out, each with file, line and reason.
 
-use super::requirements::Missing;
+use super::{
+    cycle::beside,
+    layout::playbook_paths,
+    requirements::Missing,
+    sources::{InventorySource, VAULTED, sources},
+};
 use crate::catalogue::tree::Tree;
 
 /// How many of a kind are named; the rest is counted.
 const NAMED: usize = 200;
-/// The first words of a vaulted file.
-const VAULTED: &[u8] = b"$ANSIBLE_VAULT;";
-/// Names of inventories, beside or above the playbooks.
-const INVENTORY_FILES: [&str; 12] = [
-    "hosts",
-    "hosts.ini",
-    "hosts.yml",
-    "hosts.yaml",
-    "hosts.json",
-    "inventory",
-    "inventory.ini",
-    "inventory.yml",
-    "inventory.yaml",
-    "inventory.json",
-    "inventory.py",
-    "inventory.sh",
-];
-/// Folders of inventories.
-const INVENTORY_FOLDERS: [&str; 3] = ["inventory", "inventories", "hosts"];
 /// Keys of `[defaults]` that Chiffon obeys or that change nothing of what an entry does.
 const HARMLESS: [&str; 14] = [
     "inventory",
@@ -54,20 +40,11 @@ pub struct Left {
     pub reason: String,
 }
 
-/// The inventory sources of a repository.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Inventories {
-    /// Files in INI or YAML form: data only.
-    pub files: Vec<String>,
-    /// Programs and plugins: code, which runs only where a person says so.
-    pub code: Vec<String>,
-}
-
 /// What is in a repository beside its playbooks.
 #[derive(Debug, Clone, Default)]
 pub struct Survey {
-    /// Its inventories.
-    pub inventories: Inventories,
+    /// Its inventories, the one that `ansible.cfg` names first.
+    pub inventories: Vec<InventorySource>,
     /// Vaulted files. Known by their first words, never read as text.
     pub vaulted: Vec<String>,
     /// Files that hold single vaulted values.
@@ -86,6 +63,7 @@ impl Survey {
     pub(super) fn of(tree: &Tree, others: &[String]) -> Self {
         let missing = Missing::of(tree);
         let mut survey = Self {
+            inventories: sources(tree),
             missing_roles: missing.roles,
             missing_collections: missing.collections,
             other_trees: others.to_vec(),
@@ -107,9 +85,9 @@ impl Survey {
             if yaml && holds(&file.content, b"!vault") {
                 survey.vaulted_values.push(path.clone());
             }
-            survey.inventory(path, file.executable, &file.content);
         }
         survey.settings(tree);
+        survey.missing_variables(tree);
         let refused = tree.refused.iter().take(NAMED);
         survey.left.extend(refused.map(|(file, reason)| Left {
             file: file.clone(),
@@ -126,16 +104,34 @@ impl Survey {
         survey
     }
 
-    fn inventory(&mut self, path: &str, executable: bool, content: &[u8]) {
-        if !is_inventory(path) {
-            return;
-        }
-        let program = executable || content.starts_with(b"#!") || path.ends_with(".py");
-        let text = String::from_utf8_lossy(content);
-        let plugin = text.lines().any(|line| line.starts_with("plugin:"));
-        match program || plugin {
-            true => self.inventories.code.push(path.to_owned()),
-            false => self.inventories.files.push(path.to_owned()),
+    /// `vars_files` that are not there: often what is kept out of the repository on purpose, and without it a run ends
+    /// before it begins.
+    fn missing_variables(&mut self, tree: &Tree) {
+        for path in playbook_paths(tree) {
+            let Ok(node) = tree.yaml(path) else {
+                continue;
+            };
+            let plays = node.list().unwrap_or_default().iter();
+            let listed = plays.filter_map(|play| play.get("vars_files")?.list());
+            for item in listed.flatten() {
+                let Some(name) = item.text().filter(|name| !name.contains("{{")) else {
+                    continue;
+                };
+                if !name.starts_with(['/', '~']) && beside(tree, path, name).is_none() {
+                    let reason = format!(
+                        "its plays read {name}, which is not in the repository; without it a run fails"
+                    );
+                    let left = Left {
+                        file: path.clone(),
+                        line: (item.line > 0).then_some(item.line),
+                        reason,
+                    };
+                    let known = |one: &Left| one.file == left.file && one.reason == left.reason;
+                    if !self.left.iter().any(known) && self.left.len() < NAMED {
+                        self.left.push(left);
+                    }
+                }
+            }
         }
     }
 
@@ -183,23 +179,6 @@ impl Survey {
             });
         }
     }
-}
-
-fn is_inventory(path: &str) -> bool {
-    let parts: Vec<&str> = path.split('/').collect();
-    let Some((name, folders)) = parts.split_last() else {
-        return false;
-    };
-    let variables = folders
-        .iter()
-        .any(|part| ["group_vars", "host_vars", "roles", "files", "templates"].contains(part));
-    if variables || name.ends_with(".md") || name.ends_with(".j2") || name.ends_with(".txt") {
-        return false;
-    }
-    let in_folder = folders
-        .first()
-        .is_some_and(|first| INVENTORY_FOLDERS.contains(first));
-    in_folder || (folders.is_empty() && INVENTORY_FILES.contains(name))
 }
 
 fn holds(content: &[u8], word: &[u8]) -> bool {

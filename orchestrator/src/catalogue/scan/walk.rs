@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    rc::Rc,
+    sync::Arc,
 };
 
 use chiffon_common::Fidelity;
@@ -105,7 +105,7 @@ impl<'s, 't> Walk<'s, 't> {
     }
 
     /// A file to be walked now, unless it was with these words. What is too much or no YAML is said.
-    pub(super) fn enter(&mut self, here: Here<'_>, scope: &Scope) -> Option<Rc<Node>> {
+    pub(super) fn enter(&mut self, here: Here<'_>, scope: &Scope) -> Option<Arc<Node>> {
         let role = here.role.map(str::to_owned);
         if !self
             .walked
