@@ -4,7 +4,11 @@ use std::{ffi::OsString, fs, path::Path, process::Command, time::Duration};
 
 use chiffon_common::{Bundle, visible};
 
-use crate::{ansible::candidates, settings::PATH, tool};
+use crate::{
+    ansible::candidates,
+    settings::{self, PATH},
+    tool,
+};
 
 /// A large role on a slow machine.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -36,7 +40,11 @@ pub fn lint(files: &Bundle, playbook: &str, search: OsString) -> Lint {
         return Lint::NotRun(format!("the files cannot be copied: {error}"));
     }
     let config = folder.path().join("ansible.cfg");
-    let roles = "[defaults]\nroles_path = roles:playbooks/roles\n";
+    let tree_path = tree.display();
+    let more = settings::more_roles(&tree);
+    let roles = format!(
+        "[defaults]\nroles_path = {tree_path}/roles:{tree_path}/playbooks/roles{more}\ncollections_path = {tree_path}/collections\n"
+    );
     if let Err(error) = fs::write(&config, roles) {
         return Lint::NotRun(format!("no temporary file: {error}"));
     }

@@ -66,7 +66,7 @@ pub(crate) fn check_path(folder: &Path) -> Result<(), Problem> {
 
 /// Folders of roles that the bundle names beside the usual ones, as a piece of `roles_path`. What could leave the
 /// bundle or mean something in the configuration is passed over.
-fn more_roles(bundle: &Path) -> String {
+pub(crate) fn more_roles(bundle: &Path) -> String {
     let named = std::fs::read_to_string(bundle.join(Bundle::ROLES_PATH)).unwrap_or_default();
     let plain = |folder: &&str| {
         let permitted = |c: char| c.is_ascii_alphanumeric() || "/_-.".contains(c);

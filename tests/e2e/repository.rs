@@ -262,13 +262,16 @@ fn outcome<'v>(tested: &'v Value, entry: &str, test: &str) -> (&'v str, String) 
         .iter()
         .find(|one| one["entry"] == entry);
     let one = one.unwrap_or_else(|| panic!("{entry}: {tested}"));
-    let test = one["tests"]
+    let found = one["tests"]
         .as_array()
         .unwrap()
         .iter()
         .find(|one| one["test"] == test);
-    let test = test.unwrap_or_else(|| panic!("{test}: {tested}"));
-    (test["outcome"].as_str().unwrap(), test["said"].to_string())
+    let found = found.unwrap_or_else(|| panic!("{test}: {tested}"));
+    (
+        found["outcome"].as_str().unwrap(),
+        found["said"].to_string(),
+    )
 }
 
 #[test]

@@ -148,6 +148,8 @@ fn write(work: &Work, folder: &Folder, remote: bool, vars: &str) -> io::Result<(
         ssh_agent: None,
     };
     folder.make()?;
+    // The configuration names folders that the bundle does.
+    folder.unpack(&work.bundle)?;
     folder.write(&folder.vars(), vars)?;
     folder.write(&folder.config(), settings.config())?;
     folder.write(&folder.defaults(), DEFAULTS)?;
@@ -157,7 +159,7 @@ fn write(work: &Work, folder: &Folder, remote: bool, vars: &str) -> io::Result<(
         let control = settings.control_folder();
         DirBuilder::new().mode(0o700).create(control)?;
     }
-    folder.unpack(&work.bundle)
+    Ok(())
 }
 
 fn inventories(folder: &Folder) -> [String; 2] {
