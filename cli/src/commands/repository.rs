@@ -273,8 +273,12 @@ fn text(paint: Paint, told: &Told) -> String {
         lines.extend(one.left.iter().map(|why| format!("  {}", visible(why))));
     }
     if told.hosts.iter().any(|one| !one.hosts.is_empty()) {
+        let which = match told.hosts.len() {
+            1 => "",
+            _ => " --source SOURCE",
+        };
         lines.push(format!(
-            "They are not taken over before: chiffon catalogue hosts {} --take",
+            "They are not taken over before: chiffon catalogue hosts {}{which} --take",
             told.name
         ));
     }

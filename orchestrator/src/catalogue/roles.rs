@@ -66,6 +66,8 @@ pub(super) struct Reader<'t> {
     folders: BTreeMap<String, Result<Vec<String>, BrokenFile>>,
     /// What Ansible picks up for the playbooks of a folder.
     support: BTreeMap<String, Vec<String>>,
+    /// Every role of the tree.
+    all: Option<Vec<String>>,
 }
 
 impl<'t> Reader<'t> {
@@ -75,6 +77,7 @@ impl<'t> Reader<'t> {
             read: BTreeMap::new(),
             folders: BTreeMap::new(),
             support: BTreeMap::new(),
+            all: None,
         }
     }
 
@@ -238,7 +241,10 @@ impl<'t> Reader<'t> {
         first.is_some_and(|(path, _)| path == place || path.starts_with(&prefix))
     }
 
-    fn all_roles(&self) -> Vec<String> {
+    fn all_roles(&mut self) -> Vec<String> {
+        if let Some(known) = &self.all {
+            return known.clone();
+        }
         let role = |path: &String| {
             let folders = ["playbooks/roles", "roles"].into_iter();
             let mut folders = folders.chain(self.tree.role_folders.iter().map(String::as_str));
@@ -248,7 +254,9 @@ impl<'t> Reader<'t> {
             })
         };
         let roles: BTreeSet<String> = self.tree.files.keys().filter_map(role).collect();
-        roles.into_iter().collect()
+        let roles: Vec<String> = roles.into_iter().collect();
+        self.all = Some(roles.clone());
+        roles
     }
 
     /// The file that a text means, seen from the file it stands in.

@@ -73,7 +73,7 @@ impl InventorySource {
         let written = match copy.code {
             true => copy_all(from, to, &|path| {
                 let skipped = self.vaulted.iter().any(|vaulted| vaulted == path);
-                !(skipped && !copy.vaulted)
+                !skipped || copy.vaulted
             }),
             false => files.iter().try_for_each(|file| copy_one(from, to, file)),
         };
