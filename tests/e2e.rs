@@ -40,6 +40,8 @@ mod preview;
 mod questions;
 #[path = "e2e/reference.rs"]
 mod reference;
+#[path = "e2e/repository.rs"]
+mod repository;
 #[path = "e2e/schedules.rs"]
 mod schedules;
 #[path = "e2e/shots.rs"]

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chiffon_common::{ErrorCode, Problem};
+use chiffon_common::{Bundle, ErrorCode, Problem};
 
 use crate::{folder::Folder, inventory::KNOWN_HOSTS};
 
@@ -64,6 +64,21 @@ pub(crate) fn check_path(folder: &Path) -> Result<(), Problem> {
     }
 }
 
+/// Folders of roles that the bundle names beside the usual ones, as a piece of `roles_path`. What could leave the
+/// bundle or mean something in the configuration is passed over.
+pub(crate) fn more_roles(bundle: &Path) -> String {
+    let named = std::fs::read_to_string(bundle.join(Bundle::ROLES_PATH)).unwrap_or_default();
+    let plain = |folder: &&str| {
+        let permitted = |c: char| c.is_ascii_alphanumeric() || "/_-.".contains(c);
+        let inside = |part: &str| !part.is_empty() && part != "..";
+        folder.chars().all(permitted) && folder.split('/').all(inside)
+    };
+    let folders = named.lines().filter(plain);
+    folders
+        .map(|folder| format!(":{}/{folder}", bundle.display()))
+        .collect()
+}
+
 impl Settings<'_> {
     /// Where ssh keeps its shared connections: in the run's folder, or, where its path is too long for
     /// a socket, in a folder of its own under `/tmp`.
@@ -82,6 +97,7 @@ impl Settings<'_> {
     pub(crate) fn config(&self) -> String {
         let folder = self.folder.path().display();
         let bundle = self.folder.bundle();
+        let roles = more_roles(&bundle);
         let bundle = bundle.display();
         let mark = remote_mark(self.run_id);
         let forks = self.hosts.clamp(1, 20);
@@ -94,7 +110,7 @@ impl Settings<'_> {
              nocolor = True\n\
              stdout_callback = chiffon\n\
              callback_plugins = {folder}/plugins\n\
-             roles_path = {bundle}/roles:{bundle}/playbooks/roles\n\
+             roles_path = {bundle}/roles:{bundle}/playbooks/roles{roles}\n\
              collections_path = {bundle}/collections\n\
              local_tmp = {folder}/tmp\n\
              remote_tmp = ~/.ansible/tmp/{mark}\n\

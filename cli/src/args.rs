@@ -27,7 +27,10 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use self::config::Config;
 use crate::terminal::{Format, Wishes};
 pub use audit::{AcceptKey, Anchor, Audit, Export, Verify};
-pub use catalogue::{Catalogue, RunEntry};
+pub use catalogue::{
+    AcceptEntries, AddRepository, Catalogue, CheckEntries, NewEntry, RepositoryHosts, RunEntry,
+    UpdateRepository,
+};
 pub use chat::Chat;
 pub use complaint::{failure, format_wished};
 pub use completions::Completions;

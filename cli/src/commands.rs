@@ -1,5 +1,6 @@
 //! One command a file. Each opens a session, asks the HTTP API, and shows what it said.
 
+mod accept;
 mod aftermath;
 mod answer;
 mod approve;
@@ -9,6 +10,7 @@ mod audit;
 mod call;
 mod catalogue;
 mod chat;
+mod check_entry;
 mod completions;
 mod config;
 mod decision;
@@ -20,13 +22,16 @@ mod export;
 mod fleet;
 mod follow;
 mod freeze;
+mod hosts;
 mod inventory;
 mod log;
 mod man;
+mod new_entry;
 mod outcome;
 mod plan;
 mod replay;
 mod reply;
+mod repository;
 mod request;
 mod retry;
 mod run;

@@ -31,7 +31,7 @@ use crate::{
 };
 use agents::Members;
 pub use ansible::first_ansible;
-pub use user::name as user_name;
+pub use user::{home as user_home, name as user_name};
 
 /// How long the bus waits for deliveries in hand when nothing listens any more.
 const BUS: Duration = Duration::from_secs(2);

@@ -33,6 +33,13 @@ pub struct Home {
 }
 
 impl Home {
+    /// One that is made for a moment, for trying something out.
+    pub fn at(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+        }
+    }
+
     /// `CHIFFON_HOME`, or `chiffon` in the XDG data folder. Touches nothing.
     ///
     /// # Errors
@@ -93,6 +100,18 @@ impl Home {
     /// The copy of the shipped catalogue.
     pub fn shipped_catalogue(&self) -> PathBuf {
         self.path.join("catalogue/shipped")
+    }
+
+    /// The pinned copies of the repositories that were added.
+    pub fn added_catalogues(&self) -> PathBuf {
+        self.path
+            .join(chiffon_orchestrator::catalogue::repository::ADDED)
+    }
+
+    /// The entries that a person writes.
+    pub fn own_catalogue(&self) -> PathBuf {
+        self.path
+            .join(chiffon_orchestrator::catalogue::repository::OWN)
     }
 
     /// The folder of an agent: journal, bundles, runs.

@@ -30,4 +30,5 @@ pub use replay::replay;
 pub use request::{nearest, outcome, request, requests, task_ended, waiting};
 pub use schedule::{next_times, schedule, schedules, standing_plan};
 pub use settings::{settings, settings_with_origin};
+pub use table::table;
 pub use words::{one_line, state};

@@ -50,6 +50,12 @@ impl Bundle {
     /// under the digest.
     pub const KEEPS_DAEMONS: &str = "chiffon/keeps_daemons";
 
+    /// A file of this name holds the path of the playbook, where that is not `playbooks/<entry>.yml`.
+    pub const PLAYBOOK: &str = "chiffon/playbook";
+
+    /// A file of this name holds folders of the bundle in which roles lie beside the usual ones, one a line.
+    pub const ROLES_PATH: &str = "chiffon/roles_path";
+
     /// Adds a file; a later one of the same path replaces the earlier.
     pub fn insert(&mut self, path: &str, file: BundleFile) -> Result<(), BundleError> {
         if !is_inside(path) {

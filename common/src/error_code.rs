@@ -138,6 +138,12 @@ codes! {
     NoRetryWaits = 5316, 409, Never, "nothing of this request waits to be tried again";
     LookStillAsked = 5317, 409, AfterChange, "how a change ended on the host is still being asked";
     RequestForgotten = 5318, 410, Never, "the request was forgotten with age";
+    RepositoryUnusable = 5340, 422, AfterChange, "the repository cannot be added";
+    RepositoryTooLarge = 5341, 413, AfterChange, "the repository is too large";
+    RepositoryThere = 5342, 409, AfterChange, "a repository of this name was added before";
+    EntryChanged = 5343, 409, AfterChange, "the entry is not what was read any more";
+    InventoryUnreadable = 5344, 422, AfterChange, "the inventory of a repository cannot be read";
+    HostsThere = 5345, 409, AfterChange, "hosts of these names are in the inventory already";
     // 54xx execution
     SealRefused = 5401, 403, AfterChange, "the agent refused the work: it is not what was approved";
     StaleAttempt = 5402, 409, Never, "the agent has seen a later attempt";

@@ -164,13 +164,17 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         let todo = "Correct control.authz.ca_file, or ask one over plain HTTP on this machine.";
         Problem::new(ErrorCode::InvalidValue, detail, todo)
     })?;
-    let library = Library::new(config.catalogue_roots, config.home.join("inventory"), here);
+    let library = Library::new(config.catalogue_roots, config.home.clone(), here);
     let shared = Shared::new(parts, settings, library, authorizer);
     let shared = Arc::new(shared);
     shared.declare_topology().await;
     for agent in &config.agents {
         shared.declare_agent_queue(agent).await;
     }
+    shared
+        .remember_acceptances()
+        .await
+        .map_err(|error| store_problem(&error))?;
     shared
         .begin_telling()
         .await

@@ -208,7 +208,12 @@ fn with_pip(site: &Site<'_>) -> Result<(), String> {
     succeed(install.arg("--target").arg(&packages))?;
     let bin = site.folder.join("bin");
     make_folder(&bin).map_err(|error| error.to_string())?;
-    for (name, module) in [("ansible-playbook", "playbook"), ("ansible", "adhoc")] {
+    let launchers = [
+        ("ansible-playbook", "playbook"),
+        ("ansible", "adhoc"),
+        ("ansible-inventory", "inventory"),
+    ];
+    for (name, module) in launchers {
         let launcher = launcher(&python.program, &packages, module)?;
         let path = bin.join(name);
         fs::write(&path, launcher)

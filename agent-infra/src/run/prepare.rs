@@ -54,6 +54,13 @@ fn collect(value: &Value, secrets: &mut Vec<String>) {
     }
 }
 
+/// The playbook within the bundle.
+fn playbook(work: &Work) -> String {
+    let named = work.bundle.file(Bundle::PLAYBOOK);
+    let named = named.and_then(|file| std::str::from_utf8(&file.content).ok());
+    named.map_or_else(|| format!("playbooks/{}.yml", work.action), str::to_owned)
+}
+
 /// Writes everything.
 pub(super) fn prepare(
     means: &Means,
@@ -62,7 +69,7 @@ pub(super) fn prepare(
 ) -> Result<Prepared, Problem> {
     check_path(&work.folder)?;
     check_hosts(work, inventory)?;
-    let playbook = format!("playbooks/{}.yml", work.action);
+    let playbook = playbook(work);
     if work.bundle.file(&playbook).is_none() {
         return Err(Problem::new(
             ErrorCode::ContentChanged,
@@ -79,7 +86,8 @@ pub(super) fn prepare(
         hosts: work.hosts.len(),
         ssh_agent: means.ssh_agent.as_deref(),
     };
-    let spec = spec(means, work, &folder, &settings, playbook);
+    // A name at the top could begin with what Ansible takes for an option.
+    let spec = spec(means, work, &folder, &settings, format!("./{playbook}"));
     write(work, &folder, inventory.remote, &vars)
         .map_err(|error| fault(format!("{}: {error}", work.folder.display())))?;
     let Fence {
@@ -140,6 +148,8 @@ fn write(work: &Work, folder: &Folder, remote: bool, vars: &str) -> io::Result<(
         ssh_agent: None,
     };
     folder.make()?;
+    // The configuration names folders that the bundle does.
+    folder.unpack(&work.bundle)?;
     folder.write(&folder.vars(), vars)?;
     folder.write(&folder.config(), settings.config())?;
     folder.write(&folder.defaults(), DEFAULTS)?;
@@ -149,7 +159,7 @@ fn write(work: &Work, folder: &Folder, remote: bool, vars: &str) -> io::Result<(
         let control = settings.control_folder();
         DirBuilder::new().mode(0o700).create(control)?;
     }
-    folder.unpack(&work.bundle)
+    Ok(())
 }
 
 fn inventories(folder: &Folder) -> [String; 2] {

@@ -2,7 +2,7 @@
 
 use chiffon_common::{
     EntryId, HostName,
-    api::{CatalogueView, EntryRun, HostView, InventoryView, RequestAccepted},
+    api::{AcceptEntries, CatalogueView, EntryRun, HostView, InventoryView, RequestAccepted},
 };
 use reqwest::Method;
 
@@ -13,6 +13,12 @@ impl Client {
     /// `GET /api/v1/catalogue`.
     pub async fn catalogue(&self) -> Result<CatalogueView, Failure> {
         self.get("/api/v1/catalogue", &[]).await
+    }
+
+    /// `PUT /api/v1/acceptances`.
+    pub async fn accept(&self, accept: &AcceptEntries) -> Result<CatalogueView, Failure> {
+        let call = self.call(Method::PUT, "/api/v1/acceptances");
+        self.read(call.json(accept)).await
     }
 
     /// `POST /api/v1/catalogue/{id}/run`.

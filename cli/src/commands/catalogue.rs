@@ -1,23 +1,46 @@
-//! `chiffon catalogue list|show|check`. Starting an entry is left to `call`.
+//! `chiffon catalogue list|show|check`. Starting an entry is left to `call`, repositories to `repository`, their hosts to
+//! `hosts`, acceptance to `accept`, writing a new one to `new_entry`, testing entries to `check_entry`.
+
+use std::collections::BTreeSet;
 
 use chiffon_common::{
     ErrorCode, Problem,
     api::{CatalogueView, EntryView},
 };
 
-use super::{Context, call::call, read};
+use super::{
+    Context, accept::accept, call::call, check_entry::check_entries, hosts::hosts,
+    new_entry::new_entry, read, repository,
+};
 use crate::{args::Catalogue, exit::Exit, failure::Failure, output, render};
 
 pub async fn catalogue(context: &mut Context<'_>, args: &Catalogue) -> Result<Exit, Failure> {
-    if let Catalogue::Run(args) = args {
-        return call(context, args).await;
-    }
-    let catalogue = read(context, async |client| client.catalogue().await).await?;
     match args {
-        Catalogue::List => list(context, &catalogue),
-        Catalogue::Show { entry } => show(context, &catalogue, entry),
-        Catalogue::Check | Catalogue::Run(_) => Ok(check(context, &catalogue)),
+        Catalogue::Run(args) => call(context, args).await,
+        Catalogue::Add(args) => repository::add(context, args).await,
+        Catalogue::Update(args) => repository::update(context, args).await,
+        Catalogue::Remove { name } => repository::remove(context, name).await,
+        Catalogue::Hosts(args) => hosts(context, args).await,
+        Catalogue::Accept(args) => accept(context, args).await,
+        Catalogue::New(args) => new_entry(context, args).await,
+        Catalogue::List => {
+            let catalogue = all(context).await?;
+            list(context, &catalogue)
+        }
+        Catalogue::Show { entry } => {
+            let catalogue = all(context).await?;
+            show(context, &catalogue, entry)
+        }
+        Catalogue::Check(args) if !args.names.is_empty() => check_entries(context, args).await,
+        Catalogue::Check(_) => {
+            let catalogue = all(context).await?;
+            Ok(check(context, &catalogue))
+        }
     }
+}
+
+async fn all(context: &mut Context<'_>) -> Result<CatalogueView, Failure> {
+    read(context, async |client| client.catalogue().await).await
 }
 
 fn list(context: &Context<'_>, catalogue: &CatalogueView) -> Result<Exit, Failure> {
@@ -29,7 +52,21 @@ fn list(context: &Context<'_>, catalogue: &CatalogueView) -> Result<Exit, Failur
         let count = catalogue.broken.len();
         terminal.say(&format!("{count} not loaded: chiffon catalogue check"));
     }
+    if let Some(repository) = unaccepted(catalogue) {
+        terminal.say(&format!(
+            "Not accepted yet, so tier 2 and without a preview: entries of {repository} (chiffon catalogue accept)"
+        ));
+    }
     Ok(Exit::Ok)
+}
+
+/// The repositories that have entries which nobody has accepted. The folders of a person are known by their paths.
+fn unaccepted(catalogue: &CatalogueView) -> Option<String> {
+    let waiting = catalogue.entries.iter();
+    let waiting = waiting.filter(|entry| !entry.accepted && !entry.origin.starts_with('/'));
+    let names: BTreeSet<&str> = waiting.map(|entry| entry.origin.as_str()).collect();
+    let names: Vec<&str> = names.into_iter().collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 fn show(context: &Context<'_>, catalogue: &CatalogueView, id: &str) -> Result<Exit, Failure> {
@@ -43,7 +80,7 @@ fn show(context: &Context<'_>, catalogue: &CatalogueView, id: &str) -> Result<Ex
     Ok(Exit::Ok)
 }
 
-fn unknown(catalogue: &CatalogueView, id: &str) -> Failure {
+pub(super) fn unknown(catalogue: &CatalogueView, id: &str) -> Failure {
     let likeness = |entry: &&EntryView| strsim::jaro_winkler(entry.id.as_str(), id);
     let near = catalogue
         .entries

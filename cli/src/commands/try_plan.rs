@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use chiffon_orchestrator::{
-    catalogue::{Catalogue, extract_shipped},
+    catalogue::{Catalogue, extract_shipped, repository},
     inventory::{Here, Inventory, write_default},
     planner::Planner,
 };
@@ -67,7 +67,9 @@ fn planner(context: &Context<'_>) -> Result<Planner, Failure> {
     extract_shipped(&path).map_err(|error| {
         Failure::internal(format!("the shipped catalogue cannot be unpacked: {error}"))
     })?;
-    let catalogue = Catalogue::load(&roots(path, &settings));
+    let mut roots = roots(path, &settings);
+    roots.extend(repository::roots(context.home.path()));
+    let catalogue = Catalogue::load(&roots);
     Ok(Planner::new(Arc::new(catalogue)))
 }
 

@@ -15,7 +15,7 @@ pub fn name() -> String {
 }
 
 /// The home folder, where there is one.
-pub(super) fn home() -> Option<PathBuf> {
+pub fn home() -> Option<PathBuf> {
     let told = std::env::var_os("HOME").map(PathBuf::from);
     told.filter(|path| path.is_absolute())
         .or_else(|| listed(number()).map(|user| user.home))

@@ -43,6 +43,10 @@ pub fn entry(paint: Paint, entry: &EntryView) -> String {
         words::duration(entry.timeout_seconds),
         one_line(&entry.origin, 200),
     );
+    if !entry.accepted {
+        let id = &entry.id;
+        text += &format!("\n  accepted   no (chiffon catalogue accept {id})");
+    }
     text += &reasons(
         "Why no more of it can be seen beforehand",
         &entry.preview_because,

@@ -3,7 +3,7 @@
 use crate::terminal::Paint;
 
 /// Rows under a heading; the last column is not padded.
-pub(super) fn table(paint: Paint, heading: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table(paint: Paint, heading: &[&str], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = heading.iter().map(|text| text.chars().count()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

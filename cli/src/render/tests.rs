@@ -243,7 +243,8 @@ fn the_catalogue() {
         "entries": [{
             "id": "write_file", "title": "Write a text file", "description": "Writes text into a file.",
             "examples": ["Write {content} to {path}"], "tier": 1, "preview": "exact", "undo": "by write_file_undo",
-            "timeout_seconds": 120, "origin": "shipped", "parameters": [
+            "timeout_seconds": 120, "origin": "shipped", "playbook": "playbooks/write_file.yml",
+            "digest": DIGEST, "accepted": true, "parameters": [
                 {"name": "path", "type": "path", "required": true, "description": "Where."},
                 {"name": "mode", "type": "str", "required": false, "description": "Rights.",
                  "default": "0644", "choices": ["0644", "0600"]},

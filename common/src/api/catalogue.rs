@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{EntryId, Tier};
+use crate::{Digest, EntryId, Tier};
 
 /// One catalogue entry: `GET /api/v1/catalogue`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,8 +33,38 @@ pub struct EntryView {
     pub timeout_seconds: u64,
     /// Declared parameters.
     pub parameters: Vec<ParameterView>,
-    /// The catalogue folder it came from.
+    /// The catalogue folder or repository it came from.
     pub origin: String,
+    /// Its playbook, seen from there.
+    pub playbook: String,
+    /// Over its metadata and every file that it needs: what an acceptance names.
+    pub digest: Digest,
+    /// Whether what it says of itself counts: it was shipped, or a person has accepted it as it is.
+    pub accepted: bool,
+}
+
+/// A person's word that entries count as what they say of themselves, as long as they stay as they are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AcceptEntries {
+    /// Each once.
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 5000))]
+    pub entries: Vec<AcceptEntry>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AcceptEntry {
+    /// Which.
+    pub entry: EntryId,
+    /// The digest that was read; another one is refused.
+    pub digest: Digest,
+    /// Its tier, where its metadata names none; the scan can raise it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
 }
 
 /// One declared parameter.

@@ -16,7 +16,9 @@ mod request;
 mod schedule;
 mod task;
 
-pub use catalogue::{BrokenFile, CatalogueView, EntryView, ParameterView};
+pub use catalogue::{
+    AcceptEntries, AcceptEntry, BrokenFile, CatalogueView, EntryView, ParameterView,
+};
 pub use decision::{Answer, DECISION_STATES, DecisionView, Resolve, ResolveTask, RoundView};
 pub use event::{EventView, EventsPage, ResetReason};
 pub use fleet::{AgentEdit, AgentStatus, AgentView, Alive, Freeze, FreezeView, Health};

@@ -1,6 +1,10 @@
 //! An entry: what may run, with everything that is declared about it and every file it needs.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use chiffon_common::{
     Bundle, BundleError, BundleFile, Digest, EntryId, Fidelity, OnInterrupt, Parameters,
@@ -62,6 +66,10 @@ pub struct Entry {
     pub listed: bool,
     /// Whether it does nothing but check the work of others, and nobody may ask for it.
     pub verifies_only: bool,
+    /// Whether its own words count: it was shipped, or a person has accepted it as it is.
+    pub accepted: bool,
+    /// Its parameters were guessed: no role of it declares any.
+    pub guessed: bool,
     /// Name of the root it came from.
     pub origin: String,
     /// How far that root is trusted.
@@ -71,7 +79,9 @@ pub struct Entry {
     /// Digest over every file it needs and over its metadata.
     pub digest: Digest,
     /// The folder of that root.
-    pub(super) root: PathBuf,
+    pub root: PathBuf,
+    /// Folders of roles that the repository's own `ansible.cfg` names.
+    pub(super) roles_path: Vec<String>,
     pub(super) files: Arc<BTreeMap<String, TreeFile>>,
 }
 
@@ -79,12 +89,18 @@ impl Entry {
     /// The files of the playbook and of all that it uses, by their paths within the root.
     pub fn bundle_files(&self) -> Result<Bundle, BundleError> {
         let mut bundle = bundle(&self.files)?;
+        let mark = |text: String| BundleFile {
+            executable: false,
+            content: text.into_bytes(),
+        };
+        if self.playbook != format!("playbooks/{}.yml", self.id) {
+            bundle.insert(Bundle::PLAYBOOK, mark(self.playbook.clone()))?;
+        }
+        if !self.roles_path.is_empty() {
+            bundle.insert(Bundle::ROLES_PATH, mark(self.roles_path.join("\n")))?;
+        }
         if self.keeps_daemons {
-            let mark = BundleFile {
-                executable: false,
-                content: Vec::new(),
-            };
-            bundle.insert(Bundle::KEEPS_DAEMONS, mark)?;
+            bundle.insert(Bundle::KEEPS_DAEMONS, mark(String::new()))?;
         }
         Ok(bundle)
     }
@@ -173,6 +189,40 @@ impl Entry {
         }
     }
 
+    /// The names of groups and hosts that its plays say they are for, as far as they are plain.
+    pub fn targets(&self) -> BTreeSet<String> {
+        let mut targets = BTreeSet::new();
+        let yaml = |path: &str| path.ends_with(".yml") || path.ends_with(".yaml");
+        for (_, file) in self.files.iter().filter(|(path, _)| yaml(path)) {
+            let text = String::from_utf8_lossy(&file.content);
+            let Some(plays) = super::yaml::parse(&text)
+                .ok()
+                .filter(|node| node.list().is_some())
+            else {
+                continue;
+            };
+            let plays = plays.list().unwrap_or_default();
+            let hosts = plays.iter().filter_map(|play| play.get("hosts"));
+            let texts = hosts.flat_map(|hosts| {
+                let listed = hosts.list().unwrap_or_default().iter();
+                listed
+                    .chain([hosts])
+                    .filter_map(super::yaml::Node::text)
+                    .collect::<Vec<_>>()
+            });
+            for text in texts.map(str::to_owned).collect::<Vec<_>>() {
+                targets.extend(text.split([':', ',']).map(|name| name.trim().to_owned()));
+            }
+        }
+        targets.retain(|name| {
+            let plain = name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+            plain && !["", "all", "localhost"].contains(&name.as_str())
+        });
+        targets
+    }
+
     /// The form of the HTTP API.
     pub fn view(&self) -> EntryView {
         EntryView {
@@ -191,6 +241,9 @@ impl Entry {
             timeout_seconds: self.timeout_seconds,
             parameters: self.parameters.iter().map(Parameter::view).collect(),
             origin: self.origin.clone(),
+            playbook: self.playbook.clone(),
+            digest: self.digest,
+            accepted: self.accepted,
         }
     }
 

@@ -2,7 +2,7 @@
 //! one broken file never costs another entry.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,11 +11,14 @@ use chiffon_common::{
     Digest, EntryId, ErrorCode, Fidelity, OnInterrupt, Problem, Tier,
     api::{BrokenFile, CatalogueView},
 };
+use serde::{Deserialize, Serialize};
 
 use super::{
     entry::{self, Entry, fidelity_word},
+    infer::Guesser,
     metadata::{Metadata, UndoRule, nearest},
     parameter::{Parameter, read_specs},
+    repository,
     roles::{Needs, Reader, broken},
     scan::{Scan, Scanner},
     tree::Tree,
@@ -23,6 +26,8 @@ use super::{
 };
 
 const METADATA: &str = ".chiffon.yml";
+/// Why a check run of an entry of a repository is not believed.
+const NOT_ACCEPTED: &str = "nobody has accepted it yet: chiffon catalogue accept";
 const DEFAULT_TIMEOUT_SECONDS: u64 = 3600;
 
 /// How far the words of a root's metadata are believed.
@@ -32,7 +37,22 @@ pub enum Trust {
     Shipped,
     /// Added by a person: tier 2, whatever it says of itself, and no more than what the scan confirms.
     Added,
+    /// The pinned copy of a repository, which somebody else may have written: as [`Self::Added`], and `blind`.
+    Repository,
 }
+
+/// A person's word that an entry, as it was then, may count as what it says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// The entry's digest, with all its files.
+    pub digest: Digest,
+    /// The tier that the person gave it, where its metadata names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Tier>,
+}
+
+/// What was accepted, by entry.
+pub type Acceptances = BTreeMap<EntryId, Acceptance>;
 
 /// A folder with an ordinary Ansible tree.
 #[derive(Debug, Clone)]
@@ -46,7 +66,7 @@ pub struct Root {
 }
 
 /// Everything that may run.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Catalogue {
     entries: BTreeMap<EntryId, Entry>,
     broken: Vec<BrokenFile>,
@@ -55,17 +75,45 @@ pub struct Catalogue {
 impl Catalogue {
     /// Reads the roots in order; where two define the same id, the first has it. Reads files, so it blocks.
     pub fn load(roots: &[Root]) -> Self {
+        Self::load_accepted(roots, &Acceptances::new())
+    }
+
+    /// The same; what was accepted and has not changed since counts as what it says of itself.
+    pub fn load_accepted(roots: &[Root], accepted: &Acceptances) -> Self {
+        Self::load_with(roots, Some(accepted))
+    }
+
+    /// The same as if everything was accepted as it is, for looking at what that would come to.
+    pub fn load_as_accepted(roots: &[Root]) -> Self {
+        Self::load_with(roots, None)
+    }
+
+    fn load_with(roots: &[Root], accepted: Option<&Acceptances>) -> Self {
         let mut catalogue = Self::default();
         for root in roots {
-            let tree = Tree::read(&root.path);
-            Loader {
-                reader: Reader::new(&tree),
-                scanner: Scanner::new(&tree),
-                tree: &tree,
-                root,
-                catalogue: &mut catalogue,
+            let tree = match root.trust {
+                Trust::Repository => repository::read_pinned(&root.path),
+                Trust::Shipped | Trust::Added => Ok(Tree::read(&root.path)),
+            };
+            match tree {
+                Ok(tree) => Loader {
+                    reader: Reader::new(&tree),
+                    scanner: Scanner::new(&tree),
+                    guesser: Guesser::new(&tree),
+                    tree: &tree,
+                    root,
+                    accepted,
+                    own: BTreeSet::new(),
+                    base: repository::base(root),
+                    catalogue: &mut catalogue,
+                }
+                .load(),
+                Err(problem) => {
+                    let file = place(&root.path, "");
+                    let fault = Fault::whole(problem.detail);
+                    catalogue.broken.push(broken(&file, fault));
+                }
             }
-            .load();
         }
         catalogue.refuse_loose_ends();
         catalogue
@@ -131,7 +179,7 @@ impl Catalogue {
             .collect();
         for (id, fault) in loose {
             if let Some(entry) = self.entries.remove(&id) {
-                let file = place(&entry.root, &format!("playbooks/{id}{METADATA}"));
+                let file = place(&entry.root, &metadata_of(&entry.playbook));
                 self.broken.push(broken(&file, fault));
             }
         }
@@ -172,12 +220,22 @@ struct Loader<'a> {
     tree: &'a Tree,
     reader: Reader<'a>,
     scanner: Scanner<'a>,
+    guesser: Guesser<'a>,
     root: &'a Root,
+    /// Nothing where everything counts as accepted.
+    accepted: Option<&'a Acceptances>,
+    /// The entries of a repository, which its metadata names without the name of the repository.
+    own: BTreeSet<EntryId>,
+    /// Where its files lie.
+    base: PathBuf,
     catalogue: &'a mut Catalogue,
 }
 
 impl Loader<'_> {
     fn load(mut self) {
+        if self.root.trust == Trust::Repository {
+            return self.load_repository();
+        }
         if let Some(reason) = self.tree.refused.get("") {
             return self.report(broken("", Fault::whole(reason.as_str())));
         }
@@ -204,8 +262,22 @@ impl Loader<'_> {
         }
     }
 
+    /// Playbooks lie wherever the repository has them, and their entries bear its name.
+    fn load_repository(mut self) {
+        let found = repository::playbooks(self.tree, &self.root.name);
+        for fault in found.broken {
+            self.report(fault);
+        }
+        self.own = found.playbooks.iter().map(|(_, id)| id.clone()).collect();
+        for (playbook, id) in found.playbooks {
+            if let Err(fault) = self.entry(id.as_str(), &playbook) {
+                self.report(fault);
+            }
+        }
+    }
+
     fn report(&mut self, mut fault: BrokenFile) {
-        fault.file = place(&self.root.path, &fault.file);
+        fault.file = place(&self.base, &fault.file);
         // A role that several entries use is one fault.
         if !self.catalogue.broken.contains(&fault) {
             self.catalogue.broken.push(fault);
@@ -221,11 +293,18 @@ impl Loader<'_> {
             let reason = format!("{id} is already defined by {}", first.origin);
             return Err(here(Fault::whole(reason)));
         }
-        let name = play_name(&self.tree.yaml(playbook).map_err(here)?).map_err(here)?;
+        let plays = self.tree.yaml(playbook).map_err(here)?;
+        let name = play_name(&plays).map_err(here)?;
+        repository::refuse_circles(self.tree, playbook).map_err(here)?;
         let needs = self.reader.needs(playbook)?;
         let mut parameters = self.parameters(&needs)?;
-        let metadata = self.metadata(&id, &mut parameters)?;
-        let entry = self.assemble(id, playbook, name, metadata, parameters, &needs)?;
+        let guessed = parameters.is_empty() && self.root.trust == Trust::Repository;
+        if guessed {
+            parameters = self.guesser.inferred(playbook, &needs);
+        }
+        let metadata = self.metadata(playbook, &mut parameters)?;
+        let mut entry = self.assemble(id, playbook, name, metadata, parameters, &needs)?;
+        entry.guessed = guessed;
         self.catalogue.entries.insert(entry.id.clone(), entry);
         Ok(())
     }
@@ -267,13 +346,24 @@ impl Loader<'_> {
         }
     }
 
-    fn metadata(&self, id: &EntryId, parameters: &mut [Parameter]) -> Result<Metadata, BrokenFile> {
-        let file = format!("playbooks/{id}{METADATA}");
+    fn metadata(
+        &self,
+        playbook: &str,
+        parameters: &mut [Parameter],
+    ) -> Result<Metadata, BrokenFile> {
+        let file = metadata_of(playbook);
         if self.tree.first([file.as_str()]).is_none() {
             return Ok(Metadata::default());
         }
         let read = self.tree.yaml(&file).and_then(|node| {
-            let metadata = Metadata::read(&node)?;
+            let mut metadata = Metadata::read(&node)?;
+            metadata.calls(|call| {
+                let own = format!("{}_{}", self.root.name, call.entry);
+                let own: Option<EntryId> = own.parse().ok();
+                if let Some(own) = own.filter(|own| self.own.contains(own)) {
+                    call.entry = own;
+                }
+            });
             metadata.limit(parameters)?;
             Ok(metadata)
         });
@@ -293,12 +383,24 @@ impl Loader<'_> {
         let files: BTreeMap<_, _> = needs.files.iter().filter_map(own).collect();
         let bundle = entry::bundle(&files)
             .map_err(|error| broken(playbook, Fault::whole(error.to_string())))?;
-        let described = self.tree.files.get(&format!("playbooks/{id}{METADATA}"));
+        let described = self.tree.files.get(&metadata_of(playbook));
         let described = described.map(|file| &*file.content).unwrap_or_default();
-        let believed = self.root.trust == Trust::Shipped;
+        let digest = Digest::of_parts([bundle.digest().as_bytes().as_slice(), described]);
+        let accepted = self.accepted.and_then(|accepted| accepted.get(&id));
+        let accepted = accepted.filter(|one| one.digest == digest);
+        let believed =
+            self.root.trust == Trust::Shipped || accepted.is_some() || self.accepted.is_none();
         let scan = self.scanner.scan(playbook, &needs.files);
-        let (preview, preview_because) = preview(metadata.preview, &scan);
-        let declared = metadata.tier.filter(|_| believed).unwrap_or(Tier::Two);
+        let (preview, preview_because) = match self.root.trust == Trust::Repository && !believed {
+            true => (
+                scan.fidelity.max(Fidelity::Blind),
+                vec![NOT_ACCEPTED.to_owned()],
+            ),
+            false => preview(metadata.preview, &scan),
+        };
+        let given = accepted.and_then(|one| one.tier);
+        let declared = metadata.tier.or(given);
+        let declared = declared.filter(|_| believed).unwrap_or(Tier::Two);
         let no_way_back = "The catalogue names no way back.";
         Ok(Entry {
             title: metadata
@@ -327,14 +429,26 @@ impl Loader<'_> {
             keeps_daemons: metadata.keeps_daemons,
             listed: !metadata.unlisted && !metadata.verifies_only,
             origin: self.root.name.clone(),
-            root: self.root.path.clone(),
+            root: self.base.clone(),
+            roles_path: match self.root.trust {
+                Trust::Repository => repository::roles_path(self.tree),
+                Trust::Shipped | Trust::Added => Vec::new(),
+            },
             trust: self.root.trust,
             playbook: playbook.to_owned(),
-            digest: Digest::of_parts([bundle.digest().as_bytes().as_slice(), described]),
+            accepted: believed,
+            guessed: false,
+            digest,
             files: Arc::new(files),
             id,
         })
     }
+}
+
+/// The file that says what Chiffon has to know of a playbook: beside it, with its name.
+fn metadata_of(playbook: &str) -> String {
+    let stem = playbook.rsplit_once('.').map_or(playbook, |(stem, _)| stem);
+    format!("{stem}{METADATA}")
 }
 
 /// What a check run is worth by metadata and scan, the lower of the two, and why it is no more.

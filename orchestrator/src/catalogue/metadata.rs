@@ -112,6 +112,16 @@ impl Metadata {
         Ok(())
     }
 
+    /// Goes through the entries that it names.
+    pub(super) fn calls(&mut self, each: impl Fn(&mut Call)) {
+        if let Some(UndoRule::Entry(call)) = &mut self.undo {
+            each(call);
+        }
+        self.verify
+            .iter_mut()
+            .for_each(|check| each(&mut check.call));
+    }
+
     /// Adds what the metadata says of the parameters that the role declares.
     pub(super) fn limit(&self, parameters: &mut [Parameter]) -> Result<(), Fault> {
         for example in &self.examples {

@@ -5,9 +5,11 @@
 
 mod check;
 mod entry;
+mod infer;
 mod load;
 mod metadata;
 mod parameter;
+pub mod repository;
 mod roles;
 mod sample;
 mod scan;
@@ -22,7 +24,7 @@ mod tests;
 pub(crate) use tests::shipped as shipped_for_tests;
 
 pub use entry::Entry;
-pub use load::{Catalogue, Root, Trust};
+pub use load::{Acceptance, Acceptances, Catalogue, Root, Trust};
 pub use metadata::{Call, UndoRule};
 pub use parameter::{Kind, Parameter};
 pub(crate) use scan::of_variable;

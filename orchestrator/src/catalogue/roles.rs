@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chiffon_common::api::BrokenFile;
 
 use super::{
-    tree::Tree,
+    tree::{Tree, is_read_at_top},
     yaml::{Fault, Node, Value},
 };
 
@@ -64,6 +64,10 @@ pub(super) struct Reader<'t> {
     tree: &'t Tree,
     read: BTreeMap<String, Result<Named, BrokenFile>>,
     folders: BTreeMap<String, Result<Vec<String>, BrokenFile>>,
+    /// What Ansible picks up for the playbooks of a folder.
+    support: BTreeMap<String, Vec<String>>,
+    /// Every role of the tree.
+    all: Option<Vec<String>>,
 }
 
 impl<'t> Reader<'t> {
@@ -72,6 +76,8 @@ impl<'t> Reader<'t> {
             tree,
             read: BTreeMap::new(),
             folders: BTreeMap::new(),
+            support: BTreeMap::new(),
+            all: None,
         }
     }
 
@@ -105,7 +111,10 @@ impl<'t> Reader<'t> {
             roles.extend(self.all_roles());
         }
         self.add_roles(roles, &mut needs)?;
-        self.add_support(&mut needs)?;
+        match self.tree.whole {
+            true => self.add_support_of(playbook, &mut needs),
+            false => self.add_support(&mut needs)?,
+        }
         Ok(needs)
     }
 
@@ -142,6 +151,29 @@ impl<'t> Reader<'t> {
             needs.files.extend(self.folder(&folder)?);
         }
         Ok(())
+    }
+
+    /// The same in a repository, where much else may lie: only what Ansible knows by name, at the top and beside the
+    /// playbook. What of it was left out is no fault of the entry before it is named.
+    fn add_support_of(&mut self, playbook: &str, needs: &mut Needs) {
+        let beside = playbook.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let known = |path: &&String| {
+            let rest = match beside {
+                "" => path.as_str(),
+                beside => path
+                    .strip_prefix(beside)
+                    .and_then(|rest| rest.strip_prefix('/'))
+                    .unwrap_or(path),
+            };
+            let rest = rest.strip_prefix("inventory/").unwrap_or(rest);
+            let first = rest.split('/').next().unwrap_or_default();
+            first.len() < rest.len()
+                && !["playbooks", "roles"].contains(&first)
+                && is_read_at_top(first)
+        };
+        let list = || self.tree.files.keys().filter(known).cloned().collect();
+        let files = self.support.entry(beside.to_owned()).or_insert_with(list);
+        needs.files.extend(files.iter().cloned());
     }
 
     /// All files of a folder, or the one that could not be read.
@@ -185,9 +217,20 @@ impl<'t> Reader<'t> {
     fn role_folder(&self, from: &str, role: &str) -> Result<String, BrokenFile> {
         let is_there =
             |place: &String| self.tree.below(place).next().is_some() || self.is_refused(place);
-        let found = role_places(role).into_iter().find(is_there);
+        let found = role_places(self.tree, role).into_iter().find(is_there);
         found.ok_or_else(|| {
-            let reason = format!("the role {role:?} is not in this catalogue folder");
+            let of_collection = role.rsplit_once('.').filter(|(of, _)| of.contains('.'));
+            let reason = match self.tree.whole {
+                true => match of_collection {
+                    Some((collection, _)) => format!(
+                        "the role {role:?} is not in the repository; put its collection there: ansible-galaxy collection install {collection} -p collections"
+                    ),
+                    None => format!(
+                        "the role {role:?} is not in the repository; put it there: ansible-galaxy install {role} -p roles"
+                    ),
+                },
+                false => format!("the role {role:?} is not in this catalogue folder"),
+            };
             broken(from, Fault::whole(reason))
         })
     }
@@ -198,14 +241,22 @@ impl<'t> Reader<'t> {
         first.is_some_and(|(path, _)| path == place || path.starts_with(&prefix))
     }
 
-    fn all_roles(&self) -> Vec<String> {
+    fn all_roles(&mut self) -> Vec<String> {
+        if let Some(known) = &self.all {
+            return known.clone();
+        }
         let role = |path: &String| {
-            let rest = path.strip_prefix("playbooks/").unwrap_or(path);
-            let name = rest.strip_prefix("roles/")?.split('/').next()?;
-            Some(path[..path.len() - rest.len() + "roles/".len() + name.len()].to_owned())
+            let folders = ["playbooks/roles", "roles"].into_iter();
+            let mut folders = folders.chain(self.tree.role_folders.iter().map(String::as_str));
+            folders.find_map(|folder| {
+                let rest = path.strip_prefix(folder)?.strip_prefix('/')?;
+                Some(format!("{folder}/{}", rest.split('/').next()?))
+            })
         };
         let roles: BTreeSet<String> = self.tree.files.keys().filter_map(role).collect();
-        roles.into_iter().collect()
+        let roles: Vec<String> = roles.into_iter().collect();
+        self.all = Some(roles.clone());
+        roles
     }
 
     /// The file that a text means, seen from the file it stands in.
@@ -227,9 +278,11 @@ impl<'t> Reader<'t> {
 }
 
 /// Where a role of this name may lie, in the order in which they count.
-pub(super) fn role_places(role: &str) -> Vec<String> {
+pub(super) fn role_places(tree: &Tree, role: &str) -> Vec<String> {
     let parts: Vec<&str> = role.split('.').collect();
     let mut places = vec![format!("playbooks/roles/{role}"), format!("roles/{role}")];
+    let others = tree.role_folders.iter();
+    places.extend(others.map(|folder| format!("{folder}/{role}")));
     if let [namespace, collection, name] = parts[..] {
         places.push(format!(
             "collections/ansible_collections/{namespace}/{collection}/roles/{name}"

@@ -3,6 +3,7 @@
 //! What the values are is a guess from name, meaning and limits of a parameter; which host is meant is left
 //! to the planner.
 
+use chiffon_common::Parameters;
 use serde_json::Value;
 
 use super::{
@@ -53,8 +54,24 @@ impl Entry {
         filled.next().unwrap_or_else(|| self.title.clone())
     }
 
+    /// These parameters, and guesses for those that have to be given beside them; the names of those for which none
+    /// is known.
+    pub fn samples(&self, given: &Parameters) -> (Parameters, Vec<String>) {
+        let mut samples = given.clone();
+        let mut unknown = Vec::new();
+        for parameter in self.missing(given) {
+            let name = parameter.name.to_string();
+            match (sample(parameter), parameter.kind) {
+                (Some(value), Kind::List) => drop(samples.insert(name, vec![value].into())),
+                (Some(value), _) => drop(samples.insert(name, value.into())),
+                (None, _) => unknown.push(name),
+            }
+        }
+        (samples, unknown)
+    }
+
     /// One of the examples filled; nothing where no value is known for one of its parameters.
-    pub(crate) fn filled(&self, example: &str) -> Option<String> {
+    pub fn filled(&self, example: &str) -> Option<String> {
         let mut text = example.to_owned();
         for parameter in &self.parameters {
             let hole = format!("{{{}}}", parameter.name);

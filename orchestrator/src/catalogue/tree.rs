@@ -5,20 +5,25 @@
 //! files mean is left to the modules beside this one.
 
 use std::{
-    collections::BTreeMap,
+    cell::RefCell,
+    collections::{BTreeMap, HashMap},
     fs,
     io::Read,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use chiffon_common::Digest;
+
 use super::yaml::{self, Fault, Node};
 
 /// Largest file that is read.
 pub(super) const MAX_FILE_BYTES: u64 = 1024 * 1024;
-const MAX_TREE_BYTES: u64 = 64 * 1024 * 1024;
-const MAX_FILES: usize = 20_000;
+pub(super) const MAX_TREE_BYTES: u64 = 64 * 1024 * 1024;
+pub(super) const MAX_FILES: usize = 20_000;
 const MAX_DEPTH: usize = 16;
+/// What of a tree is kept parsed, in bytes of its text: a parsed file takes several times as much.
+const MAX_PARSED_BYTES: usize = 16 * 1024 * 1024;
 
 /// What Ansible reads beside the playbooks; `ansible.cfg` is not among it: the agent brings its own.
 const FOLDERS: [&str; 11] = [
@@ -48,12 +53,47 @@ pub(super) struct Tree {
     pub(super) files: BTreeMap<String, TreeFile>,
     /// What was not read, with the reason.
     pub(super) refused: BTreeMap<String, String>,
+    /// Folders of roles beside the two usual ones: beside a playbook, or named by `ansible.cfg`.
+    pub(super) role_folders: Vec<String>,
+    /// Whether it is a repository with whatever stands in it, rather than a folder of Ansible's alone.
+    pub(super) whole: bool,
+    /// Which bound ended the reading, if one did.
+    pub(super) overflow: Option<String>,
+    parsed: RefCell<Parsed>,
+}
+
+/// Files that were parsed: many entries use the same ones.
+#[derive(Debug, Default)]
+struct Parsed {
+    nodes: HashMap<String, Result<Arc<Node>, Fault>>,
+    bytes: usize,
 }
 
 impl Tree {
     /// Reads a root. Never fails as a whole: what cannot be read stands in `refused`.
     pub(super) fn read(root: &Path) -> Self {
-        let mut tree = Self::default();
+        Self::read_with(root, false)
+    }
+
+    /// Reads a folder with whatever stands in it, as a repository of somebody else has it. Hidden files are not of
+    /// Ansible's, and are left out.
+    pub(super) fn read_whole(root: &Path) -> Self {
+        Self::read_with(root, true)
+    }
+
+    /// One without files, to be filled with what a repository holds.
+    pub(super) fn of_repository() -> Self {
+        Self {
+            whole: true,
+            ..Self::default()
+        }
+    }
+
+    fn read_with(root: &Path, whole: bool) -> Self {
+        let mut tree = Self {
+            whole,
+            ..Self::default()
+        };
         let real = match fs::canonicalize(root) {
             Ok(real) => real,
             Err(error) => {
@@ -64,6 +104,7 @@ impl Tree {
         let mut walk = Walk {
             root: real.clone(),
             bytes: 0,
+            whole,
             tree: &mut tree,
         };
         walk.folder(&real, "", 0);
@@ -71,7 +112,21 @@ impl Tree {
     }
 
     /// A YAML file, parsed.
-    pub(super) fn yaml(&self, path: &str) -> Result<Node, Fault> {
+    pub(super) fn yaml(&self, path: &str) -> Result<Arc<Node>, Fault> {
+        if let Some(known) = self.parsed.borrow().nodes.get(path) {
+            return known.clone();
+        }
+        let read = self.parse(path).map(Arc::new);
+        let size = self.files.get(path).map_or(0, |file| file.content.len());
+        let mut parsed = self.parsed.borrow_mut();
+        if parsed.bytes + size <= MAX_PARSED_BYTES {
+            parsed.bytes += size;
+            parsed.nodes.insert(path.to_owned(), read.clone());
+        }
+        read
+    }
+
+    fn parse(&self, path: &str) -> Result<Node, Fault> {
         if let Some(reason) = self.refused.get(path) {
             return Err(Fault::whole(reason.as_str()));
         }
@@ -106,14 +161,66 @@ impl Tree {
             .take_while(move |path| path.starts_with(&prefix))
     }
 
-    fn refuse(&mut self, path: &str, reason: impl Into<String>) {
+    pub(super) fn refuse(&mut self, path: &str, reason: impl Into<String>) {
         self.refused.insert(path.to_owned(), reason.into());
     }
+
+    /// Adds a file that did not come from a walk. Bounds are those of the walk.
+    pub(super) fn add(&mut self, path: &str, executable: bool, content: Vec<u8>) {
+        let content = content.into();
+        let file = TreeFile {
+            executable,
+            content,
+        };
+        self.parsed.get_mut().nodes.remove(path);
+        self.files.insert(path.to_owned(), file);
+    }
+
+    /// The digest over every path, mode and byte that was read.
+    pub(super) fn digest(&self) -> Digest {
+        let mut parts: Vec<&[u8]> = vec![b"chiffon repository v1"];
+        for (path, file) in &self.files {
+            parts.push(path.as_bytes());
+            parts.push(if file.executable { b"x" } else { b"-" });
+            parts.push(&file.content);
+        }
+        Digest::of_parts(parts)
+    }
+
+    /// The part below a folder, as a tree of its own; everything for `""`.
+    pub(super) fn below_as_root(self, folder: &str) -> Self {
+        if folder.is_empty() {
+            return self;
+        }
+        let prefix = format!("{folder}/");
+        let inner = |path: &str| path.strip_prefix(&prefix).map(str::to_owned);
+        let files = self.files.into_iter();
+        let refused = self.refused.into_iter();
+        Self {
+            files: files
+                .filter_map(|(path, file)| Some((inner(&path)?, file)))
+                .collect(),
+            refused: refused
+                .filter_map(|(path, why)| Some((inner(&path)?, why)))
+                .collect(),
+            overflow: self.overflow,
+            whole: self.whole,
+            role_folders: Vec::new(),
+            parsed: RefCell::default(),
+        }
+    }
+}
+
+/// Why a name can be none of a file that travels.
+pub(super) fn is_odd_name(path: &str) -> bool {
+    path.contains(['\\', '\u{fffd}']) || path.chars().any(char::is_control)
 }
 
 struct Walk<'t> {
     root: PathBuf,
     bytes: u64,
+    /// Whether everything is read, or only what Ansible knows by name.
+    whole: bool,
     tree: &'t mut Tree,
 }
 
@@ -139,8 +246,11 @@ impl Walk<'_> {
             let name = entry.file_name();
             let name = name.to_string_lossy();
             let top = depth == 0;
-            if name.starts_with('.') || (top && !is_read_at_top(&name)) {
+            if name.starts_with('.') || (top && !self.whole && !is_read_at_top(&name)) {
                 continue;
+            }
+            if self.tree.overflow.is_some() {
+                return;
             }
             let path = if top {
                 name.into_owned()
@@ -152,11 +262,12 @@ impl Walk<'_> {
     }
 
     fn entry(&mut self, at: &Path, path: &str, depth: usize) {
-        if path.contains(['\\', '\u{fffd}']) || path.chars().any(char::is_control) {
+        if is_odd_name(path) {
             return self.tree.refuse(path, "the file name is not permitted");
         }
         if self.tree.files.len() + self.tree.refused.len() >= MAX_FILES {
             let reason = format!("the folder holds more than {MAX_FILES} files");
+            self.tree.overflow = Some(reason.clone());
             return self.tree.refuse(path, reason);
         }
         let real = match fs::canonicalize(at) {
@@ -193,7 +304,9 @@ impl Walk<'_> {
             return self.tree.refuse(path, "the file is larger than 1 MiB");
         }
         if self.bytes + meta.len() > MAX_TREE_BYTES {
-            return self.tree.refuse(path, "the folder holds more than 64 MiB");
+            let reason = "the folder holds more than 64 MiB";
+            self.tree.overflow = Some(reason.to_owned());
+            return self.tree.refuse(path, reason);
         }
         match read_bounded(real) {
             Ok(content) if content.len() as u64 > MAX_FILE_BYTES => {
@@ -212,7 +325,7 @@ impl Walk<'_> {
     }
 }
 
-fn is_read_at_top(name: &str) -> bool {
+pub(super) fn is_read_at_top(name: &str) -> bool {
     FOLDERS.contains(&name) || name.ends_with("_plugins")
 }
 

@@ -18,7 +18,7 @@ use std::{
 use chiffon_common::{Bundle, Digest, EntryId, ErrorCode, HostName, Problem, Step};
 
 use crate::{
-    catalogue::{Catalogue, Root},
+    catalogue::{Acceptances, Catalogue, Root, repository},
     inventory::{Here, Inventory},
     planner::Planner,
 };
@@ -54,8 +54,11 @@ pub(crate) struct Loaded {
 #[derive(Debug)]
 pub(crate) struct Library {
     roots: Vec<Root>,
+    /// The data folder: what was added and what a person writes lies below it.
+    home: PathBuf,
     inventory: PathBuf,
     here: Here,
+    accepted: Mutex<Arc<Acceptances>>,
     loaded: Mutex<Option<Arc<Loaded>>>,
     /// How many looks were begun.
     begun: AtomicU64,
@@ -64,11 +67,13 @@ pub(crate) struct Library {
 }
 
 impl Library {
-    pub(crate) fn new(roots: Vec<Root>, inventory: PathBuf, here: Here) -> Self {
+    pub(crate) fn new(roots: Vec<Root>, home: PathBuf, here: Here) -> Self {
         Self {
             roots,
-            inventory,
+            inventory: home.join("inventory"),
+            home,
             here,
+            accepted: Mutex::default(),
             loaded: Mutex::new(None),
             begun: AtomicU64::new(0),
             newest: tokio::sync::Mutex::new(None),
@@ -115,13 +120,34 @@ impl Library {
         Ok(loaded)
     }
 
+    /// What counts as accepted from now on, beside what did before.
+    pub(crate) fn accept(&self, more: Acceptances) {
+        let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut accepted).extend(more);
+        // A look that was begun before must not stand in for one that knows of it.
+        self.begun.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn accepted(&self) -> Arc<Acceptances> {
+        let accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&accepted)
+    }
+
+    /// All roots as they are now: the shipped one and those of the configuration, what a person writes, what was added.
+    fn roots(&self) -> Vec<Root> {
+        let here = repository::roots(&self.home);
+        self.roots.iter().cloned().chain(here).collect()
+    }
+
     fn read(&self) -> Arc<Loaded> {
-        let stamp = self.stamp();
+        let roots = self.roots();
+        let accepted = self.accepted();
+        let stamp = self.stamp(&roots, &accepted);
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = loaded.as_ref().filter(|found| found.stamp == stamp) {
             return Arc::clone(found);
         }
-        let catalogue = Arc::new(Catalogue::load(&self.roots));
+        let catalogue = Arc::new(Catalogue::load_accepted(&roots, &accepted));
         for broken in catalogue.broken() {
             tracing::warn!(file = %broken.file, line = broken.line, reason = %broken.reason, "catalogue file does not load; the rest does");
         }
@@ -137,10 +163,14 @@ impl Library {
         fresh
     }
 
-    /// Digest over names, sizes and times of every file: changes whenever one of them may have.
-    fn stamp(&self) -> Digest {
-        let mut lines = Vec::new();
-        for root in &self.roots {
+    /// Digest over names, sizes and times of every file, and over what was accepted: changes whenever one of them may
+    /// have.
+    fn stamp(&self, roots: &[Root], accepted: &Acceptances) -> Digest {
+        let accepted = accepted.iter();
+        let mut lines: Vec<String> = accepted
+            .map(|(entry, word)| format!("{entry} {} {:?}", word.digest, word.tier))
+            .collect();
+        for root in roots {
             walk(&root.path, &mut lines);
         }
         walk(&self.inventory, &mut lines);

@@ -4,6 +4,7 @@
 //! Jobs (planning, preview, dispatch, relay, timers, recording) are reconcilers: they take no input, look
 //! at what is stored, and are nudged so that nobody waits for their period. Any of them may die at any point.
 
+mod acceptances;
 mod advance;
 mod agents;
 mod anchor;

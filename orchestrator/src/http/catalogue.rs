@@ -8,7 +8,7 @@ use axum::{
 };
 use chiffon_common::{
     Content, EntryCall, EntryId, ErrorCode, FieldError, HostName, Problem,
-    api::{CatalogueView, EntryRun, EntryView, RequestAccepted},
+    api::{AcceptEntries, CatalogueView, EntryRun, EntryView, RequestAccepted},
     visible,
 };
 use serde_json::{Map, Value};
@@ -22,7 +22,8 @@ use super::{
     take::{Asking, take},
 };
 use crate::{
-    catalogue::Entry,
+    catalogue::{Acceptance, Acceptances, Entry},
+    engine::Editor,
     inventory::Inventory,
     planner::{Planner, Proposal, explicit_form, text::fold},
 };
@@ -31,6 +32,8 @@ use crate::{
 const MASK: &str = "[secret]";
 /// Longest value that is shown in the text of a request, in characters.
 const SHOWN: usize = 200;
+/// How many entries are accepted by one call.
+const MOST_ACCEPTED: usize = 5_000;
 
 /// Shows the catalogue: what loaded, and what did not, with its reason.
 #[utoipa::path(
@@ -106,6 +109,64 @@ pub(super) async fn run(
         held,
     };
     take(&state, asking).await
+}
+
+/// Records that entries, as they were read, count as what they say of themselves: tier and preview by their metadata,
+/// as far as the scan confirms them. Accepted twice is accepted once.
+#[utoipa::path(
+    put, path = "/api/v1/acceptances", tag = "catalogue", operation_id = "accept_entries",
+    request_body = AcceptEntries,
+    responses(
+        (status = 200, description = "The catalogue as it counts now", body = CatalogueView),
+        (status = 409, description = "An entry is not what was read any more")
+    )
+)]
+pub(super) async fn accept(
+    Extract(state): Extract<State>,
+    _: NoQuery,
+    Trace(trace): Trace,
+    Body { value: asked, .. }: Body<AcceptEntries>,
+) -> Result<Json<CatalogueView>, Refused> {
+    let by = state.principal.clone();
+    if by.kind != "person" {
+        let detail = "only a person can accept entries";
+        return Err(Problem::new(ErrorCode::Forbidden, detail, "let a person accept them").into());
+    }
+    let loaded = state.shared.library.current().await?;
+    let mut accepted = Acceptances::new();
+    if asked.entries.is_empty() || asked.entries.len() > MOST_ACCEPTED {
+        let detail = format!("1 to {MOST_ACCEPTED} entries are accepted at a time");
+        let problem = Problem::new(ErrorCode::MalformedMessage, detail, "name the entries");
+        return Err(problem
+            .at(FieldError::body("/entries", "too few or too many"))
+            .into());
+    }
+    for (at, one) in asked.entries.into_iter().enumerate() {
+        let entry = loaded
+            .catalogue
+            .find(one.entry.as_str())
+            .map_err(|problem| {
+                problem.at(FieldError::body(
+                    format!("/entries/{at}/entry"),
+                    "names no entry",
+                ))
+            })?;
+        if entry.digest != one.digest {
+            let detail = format!("{} is not what was read any more", entry.id);
+            let todo = "read it again, then accept it: `chiffon catalogue show`";
+            let field = FieldError::body(format!("/entries/{at}/digest"), "another one now");
+            return Err(Problem::new(ErrorCode::EntryChanged, detail, todo)
+                .at(field)
+                .into());
+        }
+        let word = Acceptance {
+            digest: one.digest,
+            tier: one.tier,
+        };
+        accepted.insert(one.entry, word);
+    }
+    state.shared.accept(accepted, &Editor { by, trace }).await?;
+    show(Extract(state), NoQuery).await
 }
 
 /// An entry with hosts and parameters as somebody says them.

@@ -72,6 +72,7 @@ pub(super) fn routes() -> (Router<State>, openapi::OpenApi) {
         .routes(routes!(catalogue::show))
         .routes(routes!(catalogue::entry))
         .routes(routes!(catalogue::run))
+        .routes(routes!(catalogue::accept))
         .routes(routes!(inventory::show))
         .routes(routes!(inventory::host))
         .routes(routes!(inventory::clear))

@@ -6,6 +6,7 @@
 
 mod emit;
 mod first;
+mod foreign;
 mod groups;
 mod host_keys;
 mod read;
@@ -22,6 +23,7 @@ use chiffon_common::HostName;
 
 use crate::catalogue::yaml::Node;
 pub use first::write_default;
+pub use foreign::{ForeignHost, ForeignInventory, give_back, take};
 pub use host_keys::{HostKey, HostKeys, pin};
 pub use resolve::Unpinned;
 pub(crate) use spoken::is_here;

@@ -4,20 +4,20 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use chiffon_common::{ErrorCode, HostName, Problem};
 
-use super::{Here, Host, HostKeys, Inventory, groups, spoken::Spoken};
+use super::{Here, Host, HostKeys, Inventory, foreign::TAKEN, groups, spoken::Spoken};
 use crate::catalogue::yaml::{self, Fault, Key, Node};
 
 const FILE: &str = "hosts.yml";
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 const MAX_DEPTH: usize = 32;
-const ALIASES: &str = "chiffon_aliases";
+pub(super) const ALIASES: &str = "chiffon_aliases";
 /// Where Ansible puts its programs on a host. By the run's own folder Chiffon finds what a run left behind.
-const REMOTE_FOLDER: &str = "ansible_remote_tmp";
+pub(super) const REMOTE_FOLDER: &str = "ansible_remote_tmp";
 
 /// One group as it is written, from all places where it stands.
 #[derive(Debug, Default)]
@@ -40,10 +40,27 @@ impl Inventory {
     /// # Errors
     /// 5109 with file, line and what to do.
     pub fn load(dir: &Path, here: &Here) -> Result<Self, Problem> {
+        Self::load_without(dir, here, None)
+    }
+
+    /// The same without what was taken over from one repository.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_without(dir: &Path, here: &Here, left_out: Option<&str>) -> Result<Self, Problem> {
         refuse_other_sources(dir)?;
         let path = dir.join(FILE);
         let text = read_text(&path)?;
-        let written = read(&text).map_err(|fault| problem(&path, &fault))?;
+        let mut written = read(&text).map_err(|fault| problem(&path, &fault))?;
+        let left_out = left_out.map(|name| dir.join(TAKEN).join(format!("{name}.yml")));
+        for taken in taken_files(dir)? {
+            if left_out.as_ref() == Some(&taken) {
+                continue;
+            }
+            let text = read_text(&taken)?;
+            let joined = read(&text).and_then(|more| written.join(more));
+            joined.map_err(|fault| problem(&taken, &fault))?;
+        }
         let keys = HostKeys::load(dir)?;
         Self::assemble(written, keys, here).map_err(|fault| problem(&path, &fault))
     }
@@ -83,6 +100,27 @@ impl Inventory {
             spoken,
         })
     }
+}
+
+/// The files of hosts that were taken over from repositories, in the order of their names.
+fn taken_files(dir: &Path) -> Result<Vec<PathBuf>, Problem> {
+    let folder = dir.join(TAKEN);
+    let listed = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        listed => listed.and_then(|entries| entries.collect::<Result<Vec<_>, _>>()),
+    };
+    let entries = listed
+        .map_err(|error| problem(&folder, &Fault::whole(format!("cannot be read: {error}"))))?;
+    let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
+    let is_taken = |path: &PathBuf| {
+        let hidden = path
+            .file_name()
+            .is_none_or(|name| name.to_string_lossy().starts_with('.'));
+        !hidden && path.extension().is_some_and(|ending| ending == "yml")
+    };
+    paths.retain(is_taken);
+    paths.sort();
+    Ok(paths)
 }
 
 /// Ansible would read these too; here they would be passed over.
@@ -171,6 +209,31 @@ pub(super) fn read(text: &str) -> Result<Written, Fault> {
 }
 
 impl Written {
+    /// Lets another file count as well. A host stands in one file only; what a group was given first stays.
+    fn join(&mut self, more: Self) -> Result<(), Fault> {
+        if let Some(host) = more
+            .hosts
+            .keys()
+            .find(|host| self.hosts.contains_key(*host))
+        {
+            let reason = format!(
+                "{host} stands in {FILE} or in another file of {TAKEN}, too: take it out of one of them, or take the \
+                 hosts over again (`chiffon catalogue hosts NAME --take`)"
+            );
+            return Err(Fault::whole(reason));
+        }
+        self.hosts.extend(more.hosts);
+        for (name, group) in more.groups {
+            let known = self.groups.entry(name).or_default();
+            known.hosts.extend(group.hosts);
+            known.children.extend(group.children);
+            for (name, value) in group.vars {
+                known.vars.entry(name).or_insert(value);
+            }
+        }
+        Ok(())
+    }
+
     fn group(&mut self, key: &Key, node: &Node, depth: usize) -> Result<(), Fault> {
         group_name(key)?;
         if depth > MAX_DEPTH {
@@ -225,11 +288,7 @@ fn host_name(key: &Key) -> Result<HostName, Fault> {
 }
 
 fn group_name(key: &Key) -> Result<(), Fault> {
-    let is_permitted = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    let starts = key
-        .text
-        .starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    if starts && key.text.len() <= 64 && key.text.chars().all(is_permitted) {
+    if permitted_group(&key.text) {
         return Ok(());
     }
     let shown: String = key.text.chars().take(80).collect();
@@ -238,11 +297,21 @@ fn group_name(key: &Key) -> Result<(), Fault> {
     Err(Fault::at(key.line, reason))
 }
 
+pub(super) fn permitted_group(name: &str) -> bool {
+    let is_permitted = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    starts && name.len() <= 64 && name.chars().all(is_permitted)
+}
+
+pub(super) fn permitted_variable(name: &str) -> bool {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let starts = !name.starts_with(|c: char| c.is_ascii_digit());
+    !name.is_empty() && starts && name.chars().all(is_name)
+}
+
 fn read_vars(node: &Node, into: &mut BTreeMap<String, Node>) -> Result<(), Fault> {
     for (key, value) in mapping(node, "variables")? {
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let starts = !key.text.starts_with(|c: char| c.is_ascii_digit());
-        if key.text.is_empty() || !starts || !key.text.chars().all(is_name) {
+        if !permitted_variable(&key.text) {
             let shown: String = key.text.chars().take(80).collect();
             let reason = format!("{shown:?} is no name of a variable");
             return Err(Fault::at(key.line, reason));

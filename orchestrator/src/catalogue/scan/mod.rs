@@ -23,6 +23,7 @@ mod tests;
 use std::{
     collections::{BTreeMap, BTreeSet},
     rc::Rc,
+    sync::Arc,
 };
 
 use chiffon_common::{Fidelity, Tier};
@@ -77,7 +78,6 @@ pub(crate) fn of_variable(file: &str, name: &str, value: &Node) -> Vec<(Fidelity
 #[derive(Debug)]
 pub(super) struct Scanner<'t> {
     tree: &'t Tree,
-    nodes: BTreeMap<String, Option<Rc<Node>>>,
     texts: BTreeMap<String, Rc<Vec<Finding>>>,
 }
 
@@ -85,7 +85,6 @@ impl<'t> Scanner<'t> {
     pub(super) fn new(tree: &'t Tree) -> Self {
         Self {
             tree,
-            nodes: BTreeMap::new(),
             texts: BTreeMap::new(),
         }
     }
@@ -112,12 +111,8 @@ impl<'t> Scanner<'t> {
     }
 
     /// A YAML file, parsed; nothing where it is none.
-    fn node(&mut self, path: &str) -> Option<Rc<Node>> {
-        let tree = self.tree;
-        let known = self.nodes.entry(path.to_owned());
-        known
-            .or_insert_with(|| tree.yaml(path).ok().map(Rc::new))
-            .clone()
+    fn node(&self, path: &str) -> Option<Arc<Node>> {
+        self.tree.yaml(path).ok()
     }
 
     /// What the templates within a file would do.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    rc::Rc,
+    sync::Arc,
 };
 
 use chiffon_common::Fidelity;
@@ -105,7 +105,7 @@ impl<'s, 't> Walk<'s, 't> {
     }
 
     /// A file to be walked now, unless it was with these words. What is too much or no YAML is said.
-    pub(super) fn enter(&mut self, here: Here<'_>, scope: &Scope) -> Option<Rc<Node>> {
+    pub(super) fn enter(&mut self, here: Here<'_>, scope: &Scope) -> Option<Arc<Node>> {
         let role = here.role.map(str::to_owned);
         if !self
             .walked
@@ -176,7 +176,7 @@ impl<'s, 't> Walk<'s, 't> {
         parts: &BTreeMap<&str, &str>,
         scope: &Scope,
     ) {
-        let folder = role_places(name).into_iter().find(|place| {
+        let folder = role_places(self.tree(), name).into_iter().find(|place| {
             let prefix = format!("{place}/");
             let mut below = self.files.range(prefix.clone()..);
             below.next().is_some_and(|file| file.starts_with(&prefix))

@@ -1,0 +1,129 @@
+//! `ansible-lint` over the files of an entry, where the person has it: for telling them what it says, never for a run.
+
+use std::{ffi::OsString, fs, path::Path, process::Command, time::Duration};
+
+use chiffon_common::{Bundle, visible};
+
+use crate::{
+    ansible::candidates,
+    settings::{self, PATH},
+    tool,
+};
+
+/// A large role on a slow machine.
+const LIMIT: Duration = Duration::from_secs(300);
+/// How much of what it says is passed on.
+const MOST_LINES: usize = 20;
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lint {
+    /// It found nothing.
+    Passed,
+    /// What it found, a line each.
+    Found(Vec<String>),
+    /// It did not run, and why.
+    NotRun(String),
+}
+
+/// Lints a playbook with what it needs, in a copy of these files. Blocks, up to minutes.
+pub fn lint(files: &Bundle, playbook: &str, search: OsString) -> Lint {
+    let Some(program) = candidates(&search, "ansible-lint").into_iter().next() else {
+        return Lint::NotRun("ansible-lint is not installed".to_owned());
+    };
+    let folder = match tempfile::tempdir() {
+        Ok(folder) => folder,
+        Err(error) => return Lint::NotRun(format!("no temporary folder: {error}")),
+    };
+    let tree = folder.path().join("tree");
+    if let Err(error) = written(files, &tree) {
+        return Lint::NotRun(format!("the files cannot be copied: {error}"));
+    }
+    let config = folder.path().join("ansible.cfg");
+    let tree_path = tree.display();
+    let more = settings::more_roles(&tree);
+    let roles = format!(
+        "[defaults]\nroles_path = {tree_path}/roles:{tree_path}/playbooks/roles{more}\ncollections_path = {tree_path}/collections\n"
+    );
+    if let Err(error) = fs::write(&config, roles) {
+        return Lint::NotRun(format!("no temporary file: {error}"));
+    }
+    // Its own programs are looked for where it lies itself.
+    let beside = program.parent().map(|folder| folder.display().to_string());
+    let mut command = Command::new(&program);
+    command
+        .args(["--offline", "--nocolor", "-q", "--format", "pep8", playbook])
+        .env_clear()
+        .env("PATH", format!("{}:{PATH}", beside.unwrap_or_default()))
+        .env("HOME", folder.path())
+        .env("LC_ALL", "C.UTF-8")
+        .env("ANSIBLE_CONFIG", &config)
+        .env("ANSIBLE_HOME", folder.path().join("home"))
+        .current_dir(&tree);
+    let output = match tool::output_within(&mut command, LIMIT) {
+        Ok(output) => output,
+        Err(error) => return Lint::NotRun(error.to_string()),
+    };
+    let said = String::from_utf8_lossy(&output.stdout);
+    let lines = said.lines().filter(|line| !line.trim().is_empty());
+    let mut found: Vec<String> = lines.map(visible).collect();
+    match (output.status.code(), found.is_empty()) {
+        (Some(0), _) => Lint::Passed,
+        (Some(2), false) => {
+            if let Some(more) = found.len().checked_sub(MOST_LINES + 1) {
+                found.truncate(MOST_LINES);
+                found.push(format!("and {} more", more + 1));
+            }
+            Lint::Found(found)
+        }
+        _ => Lint::NotRun(tool::complaint(&output)),
+    }
+}
+
+fn written(files: &Bundle, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for (path, file) in files.files() {
+        let path = to.join(path);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(path, &file.content)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use chiffon_common::BundleFile;
+
+    use super::*;
+
+    #[test]
+    fn what_the_linter_says_is_told_and_a_missing_one_is_named() {
+        let mut files = Bundle::default();
+        let content = b"- hosts: all\n".to_vec();
+        let file = BundleFile {
+            executable: false,
+            content,
+        };
+        files.insert("playbooks/x.yml", file).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let search = folder.path().as_os_str().to_owned();
+        let missing = lint(&files, "playbooks/x.yml", search.clone());
+        assert!(matches!(missing, Lint::NotRun(_)), "{missing:?}");
+        let program = folder.path().join("ansible-lint");
+        for (script, wanted) in [
+            ("grep -q hosts playbooks/x.yml", Lint::Passed),
+            (
+                "echo x.yml:1: bad; exit 2",
+                Lint::Found(vec!["x.yml:1: bad".to_owned()]),
+            ),
+        ] {
+            fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+            assert_eq!(lint(&files, "playbooks/x.yml", search.clone()), wanted);
+        }
+    }
+}
