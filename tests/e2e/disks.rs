@@ -250,14 +250,24 @@ fn a_command_on_a_full_disk_says_what_it_waits_for_and_can_be_ended() {
         go_on.display()
     );
     fresh.entry("slow", &crate::fresh::metadata(400, "retry"), &tasks);
-    let mut run = chiffon.spawn(&["run", "slow on localhost", "--yes=2", "--confirm", "localhost"]);
+    let mut run = chiffon.spawn(&[
+        "run",
+        "slow on localhost",
+        "--yes=2",
+        "--confirm",
+        "localhost",
+    ]);
     wait_for("its begin", LIMIT, || begun.exists().then_some(()));
     disk.fill();
     fs::write(&go_on, "").unwrap();
     run.wait_for_line("waits, nothing is lost", LIMIT);
     // Whoever looks sees it too.
     let status = chiffon.run(&["status"]);
-    assert!(status.stdout.contains("full") || status.stdout.contains("No space left"), "{}", status.stdout);
+    assert!(
+        status.stdout.contains("full") || status.stdout.contains("No space left"),
+        "{}",
+        status.stdout
+    );
     run.interrupt();
     let ended = run.wait(LIMIT);
     assert!(
@@ -269,7 +279,13 @@ fn a_command_on_a_full_disk_says_what_it_waits_for_and_can_be_ended() {
     disk.free();
     let id = id_of(&newest(&fresh));
     let watched = chiffon.run(&["watch", &id]);
-    assert_eq!(watched.code(), Some(0), "{}{}", watched.stdout, watched.stderr);
+    assert_eq!(
+        watched.code(),
+        Some(0),
+        "{}{}",
+        watched.stdout,
+        watched.stderr
+    );
     let shown = json(&chiffon.run(&["request", "show", &id, "--json"]).stdout);
     assert_eq!(shown["state"], "completed", "{shown:#}");
     // The journal had room for its result, or it had not and the next attempt says so; "nothing changed" is never said.

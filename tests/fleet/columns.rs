@@ -112,7 +112,9 @@ async fn every_column_is_held_or_is_known_not_to_be() {
                 .collect::<Vec<_>>()
                 .join(", ")
         );
-        let edits = columns.iter().map(|(name, kind)| (name.as_str(), another(&table, name, kind)));
+        let edits = columns
+            .iter()
+            .map(|(name, kind)| (name.as_str(), another(&table, name, kind)));
         let edits = edits.chain([("(a row)", one)]);
         for (column, sql) in edits.filter(|(column, _)| !is_outside(&table, column)) {
             let full: bool = Connection::open(&path)
@@ -120,7 +122,9 @@ async fn every_column_is_held_or_is_known_not_to_be() {
                 .query_row(
                     &match column {
                         "(a row)" => format!("SELECT EXISTS (SELECT 1 FROM {table})"),
-                        _ => format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE {column} IS NOT NULL)"),
+                        _ => format!(
+                            "SELECT EXISTS (SELECT 1 FROM {table} WHERE {column} IS NOT NULL)"
+                        ),
                     },
                     [],
                     |row| row.get(0),

@@ -140,7 +140,9 @@ async fn a_row_that_was_made_old_or_does_not_fit_is_not_forgotten_but_named() {
     }
     let found = faults(&world, &[]).await;
     assert!(
-        found.contains(&format!("request {young} has 1970-01-01T00:00:00Z in its column updated_at")),
+        found.contains(&format!(
+            "request {young} has 1970-01-01T00:00:00Z in its column updated_at"
+        )),
         "{found}"
     );
     assert!(

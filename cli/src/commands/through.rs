@@ -220,7 +220,9 @@ async fn cancel(
     let request = match cancelled {
         Ok(request) if request.ended => request,
         // Its end could not be recorded either, so there is nothing to wait for.
-        Err(failure) if failure.code.is_some_and(is_of_store) => return Err(not_recorded(id, failure)),
+        Err(failure) if failure.code.is_some_and(is_of_store) => {
+            return Err(not_recorded(id, failure));
+        }
         // Any other error is its own honest end: it had just ended.
         Ok(_) | Err(_) => follower.end_of_it().await?,
     };

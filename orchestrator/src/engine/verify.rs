@@ -72,7 +72,9 @@ impl Shared {
             notes: replacements.notes().chain(restorations.told()).collect(),
         };
         let database = self.store.check().await.map_err(store)?;
-        let database = database.into_iter().map(|fault| format!("database: {fault}"));
+        let database = database
+            .into_iter()
+            .map(|fault| format!("database: {fault}"));
         report.faults.extend(database);
         let rows = self.verify_rows(&chain.slices).await.map_err(store)?;
         report.requests = rows.0;

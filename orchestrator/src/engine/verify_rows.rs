@@ -36,7 +36,11 @@ impl Shared {
             requests += 1;
             let fault = self.verify_request(request, *head, &mut limits).await;
             let fault: Vec<_> = or_named(fault.map(Vec::from_iter))?;
-            faults.extend(fault.iter().map(|fault| format!("record {}: {fault}", head.seq)));
+            faults.extend(
+                fault
+                    .iter()
+                    .map(|fault| format!("record {}: {fault}", head.seq)),
+            );
         }
         faults.extend(self.altered_limits(&limits).await?);
         faults.extend(or_named(self.slipped_in(heads).await)?);
@@ -212,10 +216,7 @@ impl Shared {
     }
 
     /// Requests that no record knows.
-    async fn slipped_in(
-        &self,
-        heads: &BTreeMap<String, SliceHead>,
-    ) -> Result<Vec<String>, Error> {
+    async fn slipped_in(&self, heads: &BTreeMap<String, SliceHead>) -> Result<Vec<String>, Error> {
         let mut faults = Vec::new();
         let mut list = ListRequests {
             limit: PAGE,

@@ -135,7 +135,8 @@ impl Rows {
             batch_no,
             first_entry,
             last_entry: self.entries.len() as u64,
-            time: Timestamp::from_second(begin().as_second()).unwrap() + (batch_no as i64).minutes(),
+            time: Timestamp::from_second(begin().as_second()).unwrap()
+                + (batch_no as i64).minutes(),
             parent: self.batches.last().and_then(|last| last.commit.clone()),
             commit: None,
             signer: None,
