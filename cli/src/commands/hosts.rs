@@ -219,6 +219,8 @@ fn read_source(
         let code = source.code.iter().map(|file| visible(file));
         left.extend(code.map(|file| format!("{file} is code, so it is not run: --run-code")));
     }
+    let broken = source.broken.iter();
+    left.extend(broken.map(|(file, why)| format!("{}, {}", visible(file), visible(why))));
     let has_password = wish.password_file.is_some();
     if !has_password {
         let vaulted = source.vaulted.iter().map(|file| visible(file));
@@ -228,11 +230,17 @@ fn read_source(
         );
     }
     if given.is_empty() {
-        let what = format!(
-            "{} holds nothing but code, which was not run",
-            visible(&source.name)
-        );
-        let todo = "read it, and let it run then: --run-code";
+        let name = visible(&source.name);
+        let (what, todo) = match source.broken.first() {
+            Some((file, why)) => (
+                format!("{}, {}", visible(file), visible(why)),
+                "correct the file in the repository, then: chiffon catalogue update",
+            ),
+            None => (
+                format!("{name} holds nothing but code, which was not run"),
+                "read it, and let it run then: --run-code",
+            ),
+        };
         return Err(Problem::new(ErrorCode::InventoryUnreadable, what, todo));
     }
     let ask = |shared: bool| -> Result<(ForeignInventory, Vec<String>), Problem> {

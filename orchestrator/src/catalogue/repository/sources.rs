@@ -54,6 +54,8 @@ pub struct InventorySource {
     pub shared_variables: Vec<String>,
     /// Which of both are vaulted.
     pub vaulted: Vec<String>,
+    /// Files of it that are no YAML that can be read within bounds, and why: Ansible has no such bounds.
+    pub broken: Vec<(String, String)>,
 }
 
 impl InventorySource {
@@ -156,6 +158,10 @@ pub(super) fn sources(tree: &Tree) -> Vec<InventorySource> {
                 ..InventorySource::default()
             });
         source.is_default |= is_default;
+        if let Some(why) = broken(tree, path).filter(|_| !is_code) {
+            source.broken.push((path.clone(), why));
+            continue;
+        }
         match is_code {
             true => source.code.push(path.clone()),
             false => source.files.push(path.clone()),
@@ -241,6 +247,22 @@ fn is_group(node: &Node) -> bool {
     parts.iter().any(|part| node.get(part).is_some())
 }
 
+/// Why a YAML file cannot be read within bounds. What is vaulted is none.
+fn broken(tree: &Tree, path: &str) -> Option<String> {
+    let yaml = [".yml", ".yaml", ".json"]
+        .iter()
+        .any(|ending| path.ends_with(ending));
+    let vaulted = |file: &TreeFile| file.content.starts_with(VAULTED);
+    if !yaml || tree.files.get(path).is_none_or(vaulted) {
+        return None;
+    }
+    let fault = tree.yaml(path).err()?;
+    Some(match fault.line {
+        Some(line) => format!("line {line}: {}", fault.reason),
+        None => fault.reason,
+    })
+}
+
 fn variables(tree: &Tree, source: &mut InventorySource) {
     let path = source.files.iter().chain(&source.code).next();
     let beside = path
@@ -258,12 +280,17 @@ fn variables(tree: &Tree, source: &mut InventorySource) {
         };
         // What a run is given anyway: at the top, and in `inventory`.
         let travels = ["", "inventory"].contains(&folder);
+        if folder != beside && !folder.is_empty() {
+            continue;
+        }
+        if let Some(why) = broken(tree, path) {
+            source.broken.push((path.clone(), why));
+            continue;
+        }
         if folder == beside && !travels {
             source.own_variables.push(path.clone());
-        } else if folder == beside || folder.is_empty() {
-            source.shared_variables.push(path.clone());
         } else {
-            continue;
+            source.shared_variables.push(path.clone());
         }
         if file.content.starts_with(VAULTED) {
             source.vaulted.push(path.clone());

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::symlink, path::Path, process::Command, sync::atomic:
 
 use chiffon_common::{ErrorCode, Fidelity, Problem, Tier};
 
-use super::{ADDED, Staged, Wanted, fetch, pinned};
+use super::{ADDED, Copy, Staged, Wanted, fetch, pinned};
 use crate::catalogue::{Acceptance, Acceptances, Catalogue};
 
 const PLAY: &str = "- name: Play\n  hosts: all\n  tasks: [{debug: {msg: x}}]\n";
@@ -295,4 +295,96 @@ fn two_of_one_title_and_two_thousand_playbooks_load() {
         Catalogue::load(&pinned(&case.added())).entries().count(),
         2_002
     );
+}
+
+#[test]
+fn inventories_are_told_apart_and_code_is_never_data() {
+    let ini = "[web]\nweb1\n";
+    let case = Case::of(&[
+        ("site.yml", "- hosts: all\n  vars_files: [secret.yml]\n"),
+        (
+            "ansible.cfg",
+            "[defaults]\ninventory = ./inventories/prod.yml ; the real one\n",
+        ),
+        ("hosts.ini", ini),
+        ("example.hosts", ini),
+        ("inventories/prod.yml", "all: {hosts: {a: {}}}\n"),
+        ("inventories/lab/hosts", ini),
+        ("inventories/lab/aws.yml", "plugin: amazon.aws.aws_ec2\n"),
+        ("inventories/lab/group_vars/web.yml", "port: 80\n"),
+        (
+            "inventories/lab/group_vars/all/vault.yml",
+            "$ANSIBLE_VAULT;1.1;AES256\n6162\n",
+        ),
+        ("inventory/run.sh", "#!/bin/sh\n"),
+        ("inventory/README.md", "words\n"),
+        ("inventory/notes.yml", "a: 1\n"),
+        ("group_vars/all.yml", "ansible_user: pi\n"),
+    ]);
+    let bomb: String = (1..12)
+        .map(|n| {
+            format!(
+                "a{n}: &a{n} [{}]\n",
+                vec![format!("*a{}", n - 1); 9].join(",")
+            )
+        })
+        .collect();
+    case.write(
+        "inventories/lab/bomb.yml",
+        format!("a0: &a0 [x]\n{bomb}all: {{hosts: {{}}}}\n").as_bytes(),
+    );
+    let staged = case.stage().unwrap();
+    let sources = &staged.survey().inventories;
+    let told: Vec<(&str, bool, usize, usize)> = sources
+        .iter()
+        .map(|one| {
+            (
+                one.name.as_str(),
+                one.is_default,
+                one.files.len(),
+                one.code.len(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("inventories/prod.yml", true, 1, 0),
+            ("example.hosts", false, 1, 0),
+            ("hosts.ini", false, 1, 0),
+            ("inventories/lab", false, 1, 1),
+            ("inventory", false, 0, 1),
+        ]
+    );
+    let lab = &sources[3];
+    assert_eq!(
+        lab.broken.len(),
+        1,
+        "Ansible would never come back from a bomb"
+    );
+    assert_eq!(lab.vaulted, ["inventories/lab/group_vars/all/vault.yml"]);
+    let to = tempfile::tempdir().unwrap();
+    let copy = |shared, vaulted, code| {
+        let to = to.path().join(format!("{shared}{vaulted}{code}"));
+        let copy = Copy {
+            shared,
+            vaulted,
+            code,
+        };
+        lab.write(&staged.files(), &to, copy).unwrap();
+        move |path: &str| to.join(path).exists()
+    };
+    let data = copy(false, false, false);
+    assert!(data("inventories/lab/hosts") && data("inventories/lab/group_vars/web.yml"));
+    for kept_back in [
+        "inventories/lab/aws.yml",
+        "inventories/lab/group_vars/all/vault.yml",
+        "group_vars/all.yml",
+    ] {
+        assert!(!data(kept_back), "{kept_back}");
+    }
+    let all = copy(true, true, true);
+    assert!(all("inventory/run.sh") && all("inventories/lab/group_vars/all/vault.yml"));
+    let left = format!("{:?}", staged.survey().left);
+    assert!(left.contains("its plays read secret.yml"), "{left}");
 }
