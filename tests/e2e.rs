@@ -34,6 +34,8 @@ mod fresh;
 mod journals;
 #[path = "e2e/live.rs"]
 mod live;
+#[path = "e2e/planning.rs"]
+mod planning;
 #[path = "e2e/preview.rs"]
 mod preview;
 #[path = "e2e/questions.rs"]

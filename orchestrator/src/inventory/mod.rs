@@ -92,6 +92,11 @@ impl Inventory {
         self.spoken.loosely(phrase)
     }
 
+    /// The only name that one slip of the keyboard makes of this phrase.
+    pub(crate) fn meant_nearly(&self, phrase: &str) -> Option<&[HostName]> {
+        self.spoken.nearly(phrase)
+    }
+
     /// How many words the longest name has.
     pub(crate) fn longest_name(&self) -> usize {
         self.spoken.longest()

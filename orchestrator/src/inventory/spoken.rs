@@ -9,7 +9,7 @@ use crate::planner::is_machine_word;
 use crate::planner::text;
 
 /// Names of the machine itself, folded.
-const HERE: [&str; 36] = [
+const HERE: [&str; 66] = [
     "this machine",
     "this host",
     "this computer",
@@ -46,6 +46,36 @@ const HERE: [&str; 36] = [
     "ce serveur",
     "ma machine",
     "ici",
+    "this thing",
+    "this one",
+    "this device",
+    "this workstation",
+    "this desktop",
+    "my pc",
+    "my desktop",
+    "my own machine",
+    "my notebook",
+    "the machine i'm on",
+    "the machine i am on",
+    "the box i'm on",
+    "the box i'm sitting at",
+    "the computer i'm on",
+    "the computer i'm using",
+    "the pc i'm sitting at",
+    "dieser pc",
+    "diesem pc",
+    "diesen pc",
+    "mein pc",
+    "meinem pc",
+    "mein laptop",
+    "meinem laptop",
+    "diesem laptop",
+    "dieser kiste",
+    "cet ordi",
+    "ce pc",
+    "mon ordinateur",
+    "mon pc",
+    "la machine ou je suis",
 ];
 
 /// Words that tell nothing beside the word for a machine.
@@ -152,9 +182,43 @@ impl Spoken {
         match loose {
             Some(found) => found.as_deref(),
             // "The web servers" are the group `webservers`.
-            None if phrase.contains(' ') => joined(),
+            None if phrase.contains(' ') => joined().or_else(|| self.of_kind(phrase)),
             None => None,
         }
+    }
+
+    /// "Les serveurs web", "the web boxes": whatever they are called, in either order.
+    fn of_kind(&self, phrase: &str) -> Option<&[HostName]> {
+        let (first, second) = phrase.split_once(' ')?;
+        let kind = match (is_machine_word(first), is_machine_word(second)) {
+            (true, false) => second,
+            (false, true) => first,
+            _ => return None,
+        };
+        let is_plain = !kind.contains(' ') && !SMALL.contains(&kind);
+        let joined = is_plain.then(|| format!("{kind}servers"))?;
+        let found = self.phrases.get(&joined);
+        found
+            .or_else(|| self.phrases.get(joined.trim_end_matches('s')))
+            .map(Vec::as_slice)
+    }
+
+    /// The one name that is one slip away. A number is no slip, and nobody mistypes the first letter of a short word.
+    pub(super) fn nearly(&self, phrase: &str) -> Option<&[HostName]> {
+        let digits = |text: &str| -> String { text.chars().filter(char::is_ascii_digit).collect() };
+        let is_near = |known: &str| {
+            let (longer, shorter) = (known.len().max(phrase.len()), known.len().min(phrase.len()));
+            longer - shorter <= 1
+                && shorter >= SHORTEST_SLIP
+                && known.as_bytes()[0] == phrase.as_bytes()[0]
+                && digits(known) == digits(phrase)
+                && strsim::osa_distance(known, phrase) == 1
+                // A wrong letter in a short word makes another word.
+                && (longer != shorter || longer > 6 || is_swapped(known, phrase))
+        };
+        let mut near = self.phrases.iter().filter(|(known, _)| is_near(known));
+        let (_, hosts) = near.next()?;
+        near.all(|(_, other)| other == hosts).then_some(hosts)
     }
 
     pub(super) fn get(&self, phrase: &str) -> Option<&[HostName]> {
@@ -164,6 +228,18 @@ impl Spoken {
     pub(super) fn longest(&self) -> usize {
         self.longest
     }
+}
+
+/// Shorter names are too near to others.
+const SHORTEST_SLIP: usize = 4;
+
+fn is_swapped(known: &str, said: &str) -> bool {
+    let sorted = |text: &str| {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters
+    };
+    sorted(known) == sorted(said)
 }
 
 /// Nothing where only the word for a machine is left: "the server" is no name.

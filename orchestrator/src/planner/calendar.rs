@@ -142,7 +142,7 @@ pub(super) fn weekday(word: &str) -> Option<u32> {
 
 pub(super) fn half(word: &str) -> Option<Half> {
     Some(match word {
-        "morning" | "mornings" | "morgen" | "matin" | "matins" | "morgens" | "fruh" => {
+        "morning" | "mornings" | "morgen" | "matin" | "matins" | "mat" | "morgens" | "fruh" => {
             Half::Morning
         }
         "evening" | "evenings" | "afternoon" | "abend" | "abends" | "nachmittags"

@@ -4,7 +4,7 @@
 use super::{
     index::Index,
     read::{Read, Sense},
-    statement::{WISHES, begins_reason, states, tells_what_happens},
+    statement::{WISHES, begins_reason, is_remark, leads_to_value, states, tells_what_happens},
     words::Kind,
 };
 
@@ -60,7 +60,26 @@ struct Segment {
     asks: bool,
     /// It makes a statement: it has a subject that comes first, and says how it is.
     states: bool,
+    /// It says why: "because ...".
+    is_reason: bool,
+    /// It asks for something with a light verb: "put fail2ban on web2".
+    is_light: bool,
+    /// No entry of ours does what its actions say.
+    is_foreign: bool,
 }
+
+/// Actions that the list knows so that they are not taken for something else.
+const FOREIGN: [&str; 9] = [
+    "downgrade",
+    "open",
+    "create",
+    "enable",
+    "disable",
+    "move",
+    "wipe",
+    "configure",
+    "downloadit",
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Lead {
@@ -68,6 +87,8 @@ enum Lead {
     And,
     Then,
     Before,
+    /// It is to be done before what was said before it: "but first".
+    Beforehand,
     After,
 }
 
@@ -80,8 +101,22 @@ pub(super) fn clauses(read: &Read<'_>, index: &Index) -> Vec<Clause> {
     let mut clauses: Vec<(Clause, Lead)> = Vec::new();
     let mut pending: Option<usize> = None;
     let mut asides: Vec<(usize, usize)> = Vec::new();
+    let asks = |segment: &Segment| {
+        !segment.is_reason && !segment.is_foreign && (!segment.verbs.is_empty() || segment.asks)
+    };
+    let is_asked = segments.iter().any(asks);
+    let mut gives_reason = false;
     for segment in segments {
-        let begins = begins_clause(read, &segment, clauses.last().map(|(clause, _)| clause));
+        let is_new = segment.from == 0 || read.tokens[segment.from - 1].ends_part();
+        gives_reason = segment.is_reason || gives_reason && !is_new && segment.verbs.is_empty();
+        let is_beside =
+            is_asked && (gives_reason || segment.is_foreign && segment.states && is_new);
+        let begins = match is_beside {
+            true => Begins::Nothing,
+            false => begins_clause(read, &segment, clauses.last().map(|(clause, _)| clause)),
+        };
+        let tells =
+            is_beside || (segment.is_told || is_new) && is_remark(read, segment.from, segment.to);
         match clauses.last_mut() {
             Some((last, _)) if begins == Begins::Nothing => {
                 last.to = segment.to;
@@ -94,14 +129,19 @@ pub(super) fn clauses(read: &Read<'_>, index: &Index) -> Vec<Clause> {
                 });
                 let is_reason =
                     begins_reason(read, segment.from) && read.tokens[segment.from - 1].ends_part();
-                if segment.states && is_reason && !gives {
+                if segment.states && is_reason && !gives || tells {
                     last.asides.push((segment.from, segment.to));
                 }
                 continue;
             }
             None if begins == Begins::Nothing => {
                 pending.get_or_insert(segment.from);
-                if segment.states && read.tokens[segment.to - 1].ends_part() {
+                let ends = read.tokens[segment.to - 1].ends_part()
+                    || read
+                        .tokens
+                        .get(segment.to)
+                        .is_some_and(|next| next.folded == "so");
+                if is_beside || (segment.states || tells) && ends {
                     asides.push((segment.from, segment.to));
                 }
                 continue;
@@ -110,7 +150,7 @@ pub(super) fn clauses(read: &Read<'_>, index: &Index) -> Vec<Clause> {
         }
         let is_shared = begins == Begins::Shared;
         let verbs = match clauses.last() {
-            Some((last, _)) if is_shared => last.verbs.clone(),
+            Some((last, _)) if is_shared => actions(read, last),
             _ => segment.verbs.clone(),
         };
         let clause = Clause {
@@ -130,7 +170,10 @@ pub(super) fn clauses(read: &Read<'_>, index: &Index) -> Vec<Clause> {
             to: read.tokens.len(),
             verbs: Vec::new(),
             is_shared: false,
-            asides: Vec::new(),
+            asides: match asides.iter().map(|(from, to)| to - from).sum::<usize>() {
+                told if told < read.tokens.len() - from => asides,
+                _ => Vec::new(),
+            },
             is_next: false,
             stance: Stance::Request,
         };
@@ -138,6 +181,21 @@ pub(super) fn clauses(read: &Read<'_>, index: &Index) -> Vec<Clause> {
     }
     for (clause, _) in &mut clauses {
         clause.stance = stance(read, clause);
+    }
+    let talks: Vec<Clause> = clauses
+        .iter()
+        .map(|(clause, _)| clause)
+        .filter(|clause| clause.stance == Stance::Talk)
+        .cloned()
+        .collect();
+    for (clause, _) in &mut clauses {
+        let is_same = |talk: &Clause| {
+            let (from, to) = (talk.from.min(clause.from), talk.to.max(clause.to));
+            !(from..to - 1).any(|at| read.tokens[at].ends_sentence())
+        };
+        if talks.iter().any(is_same) {
+            clause.stance = Stance::Talk;
+        }
     }
     in_order(read, clauses)
 }
@@ -153,7 +211,10 @@ fn cut(read: &Read<'_>) -> Vec<(usize, usize)> {
         }
         let is_mark = |name| read.is_mark(at, name);
         let after_joint = read.is_mark(at - 1, "and") || read.tokens[at - 1].ends_part();
-        let orders = ["and", "before", "after", "but"].into_iter().any(is_mark);
+        let orders = ["and", "before", "after", "but", "because", "beforehand"]
+            .into_iter()
+            .any(is_mark)
+            || read.tokens[at].folded == "so" && leads_to_action(read, at + 1);
         let then = is_mark("then") && (after_joint || leads_to_action(read, at + 1));
         if read.tokens[at - 1].ends_part() || (orders || then) && !read.is_mark(at - 1, "and") {
             cuts.push(at);
@@ -183,9 +244,17 @@ fn segment(read: &Read<'_>, index: &Index, from: usize, to: usize) -> Segment {
     let first_content = (from..to).find(|at| {
         !matches!(read.senses[*at], Sense::Part)
             && read.kind(*at) != Some(Kind::Stop)
-            && !["and", "then", "but", "first"]
-                .iter()
-                .any(|name| read.is_mark(*at, name))
+            && ![
+                "and",
+                "then",
+                "but",
+                "first",
+                "beforehand",
+                "because",
+                "also",
+            ]
+            .iter()
+            .any(|name| read.is_mark(*at, name))
     });
     let mut verbs: Vec<usize> = (from..to)
         .filter(|at| read.kind(*at) == Some(Kind::Verb))
@@ -199,12 +268,28 @@ fn segment(read: &Read<'_>, index: &Index, from: usize, to: usize) -> Segment {
     }
     let is_story = first_content.is_some_and(|at| read.is_mark(at, "story")) && {
         let until = verbs.first().copied().unwrap_or(to);
-        !(from..until).any(|at| WISHES.contains(&read.tokens[at].folded.as_str()))
+        !(from..to.min(until + 1)).any(|at| WISHES.contains(&read.tokens[at].folded.as_str()))
     };
     let is_story =
         is_story || !has("after") && !has("before") && tells_what_happens(read, from, to, &verbs);
     let is_told = !verbs.is_empty() && (is_story || has("past")) && !has("polite");
+    let names_thing = |at: usize| {
+        read.senses[at] == Sense::Unknown
+            || matches!(read.senses[at], Sense::Known(meaning) if meaning.is_name)
+    };
+    let is_run = |at: usize| matches!(read.canonical[at].as_str(), "plan" | "run");
+    let has_data = (from..to).any(|at| read.senses[at] == Sense::Data);
+    let is_light = first_content.is_some_and(|at| {
+        read.kind(at) == Some(Kind::Weak)
+            && ((at + 1..to).any(names_thing) && !leads_to_value(read, from, to)
+                || is_run(at) && has_data)
+    }) && !has("it");
+    let is_foreign = !verbs.is_empty()
+        && verbs
+            .iter()
+            .all(|at| FOREIGN.contains(&read.canonical[*at].as_str()));
     let lead = [
+        ("beforehand", Lead::Beforehand),
         ("before", Lead::Before),
         ("after", Lead::After),
         ("then", Lead::Then),
@@ -220,8 +305,20 @@ fn segment(read: &Read<'_>, index: &Index, from: usize, to: usize) -> Segment {
         lead: lead.unwrap_or(if is_joined { Lead::And } else { Lead::None }),
         is_told,
         states: states(read, from, to),
+        is_reason: read.is_mark(from, "because") || is_joined && read.is_mark(from + 1, "because"),
+        is_foreign,
+        is_light,
         asks: first_content.is_some_and(|at| read.is_mark(at, "ask") || read.is_mark(at, "show"))
             && (from..to).any(|at| matches!(read.kind(at), Some(Kind::Noun))),
+    }
+}
+
+/// The actions of a clause; without one, a light verb that stands for it: "htop goes on the pi, ncdu on nas".
+fn actions(read: &Read<'_>, clause: &Clause) -> Vec<usize> {
+    let light = (clause.from..clause.to).filter(|at| read.kind(*at) == Some(Kind::Weak));
+    match clause.verbs.is_empty() {
+        true => light.take(1).collect(),
+        false => clause.verbs.clone(),
     }
 }
 
@@ -237,7 +334,7 @@ fn begins_clause(read: &Read<'_>, segment: &Segment, last: Option<&Clause>) -> B
     if segment.is_told {
         return Begins::Nothing;
     }
-    if !segment.verbs.is_empty() || segment.asks {
+    if !segment.verbs.is_empty() || segment.asks || segment.is_light {
         return Begins::Clause;
     }
     let Some(last) = last else {
@@ -254,7 +351,7 @@ fn begins_clause(read: &Read<'_>, segment: &Segment, last: Option<&Clause>) -> B
     let is_joined = matches!(segment.lead, Lead::And | Lead::Then);
     let shares = is_joined
         && names_thing
-        && !last.verbs.is_empty()
+        && !actions(read, last).is_empty()
         && names_hosts(segment.from, segment.to)
         && names_hosts(last.from, last.to);
     if shares {
@@ -274,7 +371,7 @@ fn stance(read: &Read<'_>, clause: &Clause) -> Stance {
     if is_negated(read, clause) {
         return Stance::Negated;
     }
-    let is_polite = has("polite");
+    let is_polite = has("polite") || begins_politely(read, clause);
     if !is_polite && clause.verbs.is_empty() && has("past") {
         return Stance::Story;
     }
@@ -294,6 +391,25 @@ fn stance(read: &Read<'_>, clause: &Clause) -> Stance {
         return Stance::Question;
     }
     Stance::Request
+}
+
+/// "Could we have ...?" is no question.
+fn begins_politely(read: &Read<'_>, clause: &Clause) -> bool {
+    let words = read.tokens[clause.from..clause.to].windows(3);
+    let mut words = words.map(|three| {
+        (
+            three[0].folded.as_str(),
+            three[1].folded.as_str(),
+            three[2].folded.as_str(),
+        )
+    });
+    words.any(|(modal, who, what)| {
+        matches!(
+            modal,
+            "could" | "can" | "may" | "might" | "konnten" | "konnen"
+        ) && matches!(who, "we" | "i" | "wir" | "ich")
+            && matches!(what, "have" | "get" | "haben" | "bekommen" | "kriegen")
+    })
 }
 
 /// Whether a negation says that the thing is not to be done. "I don't need it any more" and "not the volumes" say
@@ -336,6 +452,14 @@ fn in_order(read: &Read<'_>, clauses: Vec<(Clause, Lead)>) -> Vec<Clause> {
                 held = Some(clause);
                 continue;
             }
+            Lead::Beforehand if !ordered.is_empty() => {
+                if let Some(mut later) = ordered.pop() {
+                    later.is_next = true;
+                    ordered.push(clause);
+                    ordered.push(later);
+                }
+                continue;
+            }
             // "Start prometheus, but only once node_exporter is started".
             Lead::After if n > 0 && ordered.len() == 1 => {
                 if let Some(mut later) = ordered.pop() {
@@ -346,7 +470,7 @@ fn in_order(read: &Read<'_>, clauses: Vec<(Clause, Lead)>) -> Vec<Clause> {
                 continue;
             }
             Lead::Then | Lead::Before => clause.is_next = n > 0,
-            Lead::After | Lead::And | Lead::None => {}
+            Lead::After | Lead::And | Lead::None | Lead::Beforehand => {}
         }
         // "After restoring it, restart haproxy": the second waits for the first.
         let follows = ordered

@@ -10,7 +10,7 @@ use super::{
     index::{Indexed, Pattern},
     read::{Read, Sense},
     slots::{self, Filled},
-    words::Kind,
+    words::{self, Kind},
 };
 use crate::catalogue::Entry;
 
@@ -21,6 +21,18 @@ const NOT_FILLED: f32 = 0.3;
 const OF_HOST: f32 = 0.5;
 const LOST_NOUN: f32 = 0.6;
 const LOST_WEAK: f32 = 0.3;
+/// Nouns that say how something is.
+const STATES: [&str; 9] = [
+    "unused",
+    "free",
+    "pending",
+    "doing",
+    "full",
+    "active",
+    "up",
+    "reachable",
+    "answer",
+];
 
 /// An entry over a clause.
 #[derive(Debug)]
@@ -80,7 +92,7 @@ pub(super) fn rank<'p>(
     clause: &Clause,
     (before, has_hosts): (&Parameters, bool),
 ) -> Vec<Fit<'p>> {
-    let mut said = said(read, clause, before.is_empty());
+    let mut said = said(read, clause, (before.is_empty(), has_hosts));
     said.names_no_host &= !has_hosts;
     let words = said
         .content
@@ -111,7 +123,7 @@ pub(super) fn rank<'p>(
     ranked
 }
 
-fn said(read: &Read<'_>, clause: &Clause, it_is_host: bool) -> Said {
+fn said(read: &Read<'_>, clause: &Clause, (it_is_host, has_hosts): (bool, bool)) -> Said {
     let (mut content, mut beside) = (Vec::new(), Vec::new());
     let own = clause.from..clause.to;
     let borrowed = clause.verbs.iter().copied().filter(|at| !own.contains(at));
@@ -150,7 +162,12 @@ fn said(read: &Read<'_>, clause: &Clause, it_is_host: bool) -> Said {
     Said {
         verbs: clause.verbs.clone(),
         is_of_host: names_host || (it_is_host && own.clone().any(is_mark) && names_none),
-        may_be_of_host: own.clone().any(is_mark) && names_none,
+        // "... and then reboot" is said of what was named before.
+        may_be_of_host: (own.clone().any(is_mark)
+            || has_hosts
+                && content.iter().all(|at| read.kind(*at) == Some(Kind::Verb))
+                && !own.clone().any(|at| read.is_mark(at, "thing")))
+            && names_none,
         is_at_host: own
             .clone()
             .any(|at| matches!(read.senses[at], Sense::Host(n) if read.mentions[n].is_place)),
@@ -190,34 +207,45 @@ fn fit<'p>(
     let (base, pattern, lacks_thing) = best_of(scored, read, clause)?;
     let mut unexplained = Vec::new();
     let (mut known, mut unknown) = (0.1, 0.0);
-    let mut words = Vec::new();
+    let mut decided = Vec::new();
     for at in &said.content {
         let is_word = read.tokens[*at].is_word();
         if filled.used.contains(at) {
             known += FILLED;
         } else if is_word && knows(at) {
             known += weight(planner, read, *at);
-            words.push(*at);
+            decided.push(*at);
         } else if is_small(entry, read, *at) || host_like == Some(*at) {
             continue;
         } else {
             unexplained.push(*at);
             unknown += match entry.tier {
+                Tier::Zero if is_word && words::is_software(&read.tokens[*at].folded) => 0.7,
                 Tier::Zero => 0.35,
                 _ => 0.7,
             };
         }
     }
-    words.sort_unstable();
+    // "Docker eats all the space on tower, prune it": what the example needs was told before.
+    let wanted = |at: &usize| {
+        let word = &read.canonical[*at];
+        let is_said = said.content.iter().any(|own| read.canonical[*own] == *word);
+        read.tokens[*at].is_word()
+            && !is_said
+            && pattern.words.iter().any(|wanted| wanted.canonical == *word)
+    };
+    decided.extend(said.beside.iter().copied().filter(wanted));
+    decided.sort_unstable();
     // An example without an action is one as a whole, and so is a time for what is done at times.
-    let is_timed = read.when.is_said && entry.parameters.iter().any(super::index::takes_schedule);
+    let says_when = (clause.from..clause.to).any(|at| read.senses[at] == Sense::When);
+    let is_timed = says_when && entry.parameters.iter().any(super::index::takes_schedule);
     let has_action = is_whole(pattern, base)
         || is_timed
         || said
             .content
             .iter()
             .any(|at| matches!(read.kind(*at), Some(Kind::Verb | Kind::Weak)) && knows(at));
-    let beside_time = match read.when.is_said && !is_timed {
+    let beside_time = match says_when && !is_timed {
         true => 0.7,
         false => 1.0,
     };
@@ -226,19 +254,23 @@ fn fit<'p>(
         (true, Tier::Zero) => 1.05,
         (true, _) => 0.9,
     };
-    let whole = 1.0 - 0.1 * filled.missing.len() as f32;
+    let is_beside = said.is_of_host && !indexed.takes_machine;
+    let whole = match (is_beside, filled.missing.len()) {
+        (true, 1..) => 0.8,
+        (_, missing) => 1.0 - 0.1 * missing as f32,
+    };
     Some(Fit {
         entry,
         score: base * known / (known + unknown) * beside_time * found_host * whole,
         said: base,
         filled,
         unexplained,
-        words,
+        words: decided,
         example: &pattern.text,
         has_action: has_action || !said.verbs.is_empty(),
         lacks_thing,
         host_like,
-        is_beside: said.is_of_host && !indexed.takes_machine,
+        is_beside,
     })
 }
 
@@ -285,8 +317,12 @@ fn is_small(entry: &Entry, read: &Read<'_>, at: usize) -> bool {
             .starts_with(|c: char| c.is_ascii_digit());
     match read.kind(at) {
         // "Watch the reboot" and "plan the reboot" are no reboot.
-        Some(Kind::Weak) => entry.tier == Tier::Zero || matches!(word, "want" | "run" | "put"),
+        Some(Kind::Weak) => {
+            entry.tier == Tier::Zero || matches!(word, "want" | "run" | "put" | "unwant")
+        }
         Some(Kind::Mark) => entry.tier == Tier::Zero,
+        // How something is says nothing of what is to be done.
+        Some(Kind::Noun) if STATES.contains(&word) => true,
         _ => matches!(word, "machine" | "group") || entry.tier == Tier::Zero && is_number,
     }
 }

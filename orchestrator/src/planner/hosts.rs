@@ -17,8 +17,7 @@ const ARTICLES: &str = " the der die das dem den le la les l' my mein meinem mei
     ce cette diesem both deux seulement ";
 const JOINERS: &str = " and und et or oder ou plus sowie & ";
 /// Whoever comes after is left out.
-const EXCEPT: &str =
-    " except excluding ausser ausgenommen sauf excepte but not nicht pas minus without ohne sans ";
+const EXCEPT: &str = " except excluding ausser ausgenommen sauf excepte but not nicht pas minus without ohne sans leave spare skip skipping hormis save bar barring ";
 const SMALL: &str = " for but aber mais sondern et und and jedoch nur everything anything ";
 
 /// Hosts that a sentence names in one place.
@@ -70,7 +69,9 @@ pub(super) fn mentions(
     let mut at = 0;
     while at < tokens.len() {
         let least = found.last().map_or(0, |last| last.to);
-        let Some((len, hosts, is_exact)) = longest(&tokens[at..], inventory, language) else {
+        let known =
+            longest(&tokens[at..], inventory, language).or_else(|| mistyped(tokens, at, inventory));
+        let Some((len, hosts, is_exact)) = known else {
             at += 1;
             continue;
         };
@@ -87,8 +88,9 @@ pub(super) fn mentions(
         at = mention.to;
         if let Some(last) = found.last_mut() {
             // "all hosts in the homelab" are those of the homelab.
-            let is_within =
-                last.to == mention.from && is_everything(last, inventory) && mention.is_place;
+            let is_within = last.to == mention.from && is_everything(last, inventory) && mention.is_place
+                    // "Everywhere except on the webservers" are the others.
+                    && !mention.is_excluded;
             if is_within {
                 last.hosts = mention.hosts;
                 last.to = mention.to;
@@ -156,10 +158,59 @@ fn longest(
     })
 }
 
+/// A name with one slip of the keyboard, where a host stands: behind a preposition or an article, or before a word for a
+/// machine. Nothing where two names are as near, or where the slip is in a number.
+fn mistyped(
+    tokens: &[Token<'_>],
+    at: usize,
+    inventory: &Inventory,
+) -> Option<(usize, Vec<HostName>, bool)> {
+    let token = &tokens[at];
+    let before = at.checked_sub(1).map(|before| &tokens[before])?;
+    let is_led = is_in(" on auf sur onto from von vom ", &before.folded)
+        || is_article(&before.folded)
+        || before.folded == "teh";
+    let is_plain = token.shape == Shape::Word
+        && !before.ends_part()
+        && words::meaning(&token.folded, None).is_none()
+        && !words::is_software(&token.folded);
+    if !(is_led && is_plain) {
+        return None;
+    }
+    // "The meida box" is a nickname of two words.
+    let next = tokens
+        .get(at + 1)
+        .filter(|next| next.shape == Shape::Word && !token.ends_part() && is_machine(&next.folded));
+    if let Some(next) = next
+        && let Some(hosts) = inventory.meant_nearly(&format!("{} {}", token.folded, next.folded))
+    {
+        return Some((2, hosts.to_vec(), false));
+    }
+    let hosts = inventory.meant_nearly(&token.folded)?;
+    Some((1, hosts.to_vec(), false))
+}
+
 /// "every single host", "everywhere", "alle meine Server".
 fn everything(words: &[&str]) -> Option<usize> {
-    if matches!(words.first(), Some(&("everywhere" | "uberall" | "partout"))) {
+    let is_everywhere = |word: &&str| {
+        let mut all = ["everywhere", "uberall", "partout"].iter();
+        all.any(|all| all == word || word.len() >= 7 && strsim::osa_distance(all, word) == 1)
+    };
+    if words.first().is_some_and(is_everywhere) {
         return Some(1);
+    }
+    // "The whole fleet", "la flotte".
+    let begins = words
+        .iter()
+        .take_while(|word| leads_to_machine(word) || **word == "toute")
+        .count();
+    if begins > 0
+        && matches!(
+            words.get(begins),
+            Some(&("fleet" | "flotte" | "park" | "parc"))
+        )
+    {
+        return Some(begins + 1);
     }
     let is_all = |word: &str| {
         matches!(
@@ -183,7 +234,24 @@ fn everything(words: &[&str]) -> Option<usize> {
         .take_while(|word| is_article(word) || matches!(**word, "of" | "single"))
         .count();
     let noun = words.get(1 + between)?;
-    is_machine(noun).then_some(between + 2)
+    let is_slip = || words::slip(noun).is_some_and(|meaning| meaning.name == "machine");
+    (is_machine(noun) || is_slip()).then_some(between + 2)
+}
+
+/// Whether the word means all there is.
+pub(super) fn is_everything_word(word: &str) -> bool {
+    is_in(
+        " everything everywhere everybody everyone alles uberall tout partout ",
+        word,
+    )
+}
+
+/// Whether the word asks which of all hosts.
+pub(super) fn asks_who(word: &str) -> bool {
+    is_in(
+        " who who's whos anyone anybody everyone everybody wer qui ",
+        word,
+    )
 }
 
 pub(crate) fn is_machine(word: &str) -> bool {

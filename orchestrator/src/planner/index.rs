@@ -262,12 +262,13 @@ fn pattern(
             if let Some(cue) = &before {
                 cues[parameter].insert(cue.clone());
             }
-            // "... to {target}": the preposition tells it from {path}.
-            if let Some(small) = at
-                .checked_sub(1)
-                .filter(|before| !entry.parameters[parameter].required && tokens[*before].is_word())
-            {
-                cues[parameter].insert(format!("~{}", tokens[small].folded));
+            // "... to {target}": the preposition tells it from {path}; "for {user}" leads to a name.
+            if let Some(small) = at.checked_sub(1).filter(|before| tokens[*before].is_word()) {
+                let sign = match entry.parameters[parameter].required {
+                    true => '^',
+                    false => '~',
+                };
+                cues[parameter].insert(format!("{sign}{}", tokens[small].folded));
             }
             before = None;
             continue;

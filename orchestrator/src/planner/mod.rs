@@ -15,6 +15,7 @@ mod naming;
 mod place;
 mod propose;
 mod read;
+mod scope;
 mod sentence;
 mod slots;
 mod statement;

@@ -14,6 +14,20 @@ use super::{
 };
 use crate::catalogue::{Kind as Type, Parameter};
 
+/// What follows one of these is not what is acted on.
+const LEADS_AWAY: [&str; 28] = [
+    "to", "into", "for", "with", "from", "in", "at", "of", "by", "as", "about", "mit", "fur", "zu",
+    "zum", "zur", "von", "vom", "bei", "als", "avec", "pour", "dans", "par", "comme", "vers", "um",
+    "using",
+];
+
+/// "Bob's account" is that of bob.
+fn owner(written: &str) -> &str {
+    let bare = written.strip_suffix("'s");
+    bare.or_else(|| written.strip_suffix("\u{2019}s"))
+        .unwrap_or(written)
+}
+
 impl Filler<'_, '_> {
     /// Whether a token can be the name of a thing: a word that this entry does not know, or a quoted one.
     pub(super) fn is_name(&self, at: usize) -> bool {
@@ -30,8 +44,8 @@ impl Filler<'_, '_> {
                 let next = self.read.tokens.get(at + 1).filter(|_| !token.ends_part());
                 let goes_on =
                     next.is_some_and(|next| words::begins_phrase(&token.folded, &next.folded));
-                let is_thing = meaning.is_name && !goes_on
-                    || meaning.kind == Kind::Noun && self.read.slipped[at];
+                let is_thing = meaning.is_name && !goes_on && !self.read.slipped[at]
+                    || meaning.kind == Kind::Noun && self.read.slipped[at] && !meaning.is_name;
                 is_thing
                     && token.is_word()
                     && !self.indexed.vocabulary.contains(&self.read.canonical[at])
@@ -39,6 +53,54 @@ impl Filler<'_, '_> {
             Sense::Data => token.shape == Shape::Quoted,
             Sense::Part | Sense::Host(_) | Sense::When => false,
         }
+    }
+
+    /// Whether words stand where the object of the action stands, or can be nothing but a name. "It needs a restart to boot
+    /// into it" names no service "boot". A report may be about any word.
+    fn is_well_placed(&self, n: usize, group: &[usize]) -> bool {
+        let tokens = &self.read.tokens;
+        let (first, last) = (group[0], group[group.len() - 1]);
+        let is_odd = |at: usize| {
+            let word = tokens[at].written;
+            word.contains(|c: char| c.is_ascii_digit() || "-._@+".contains(c))
+                || word.chars().skip(1).any(char::is_uppercase)
+        };
+        let is_known = group
+            .iter()
+            .any(|at| self.is_software(*at) || is_odd(*at) || !tokens[*at].is_word());
+        let is_cue = |at: usize| self.indexed.cues[n].contains(&self.read.canonical[at]);
+        // "For {user}": what the examples lead to a name with leads to it here.
+        let is_led = first.checked_sub(1).is_some_and(|at| {
+            is_cue(at) || self.indexed.cues[n].contains(&format!("^{}", tokens[at].folded))
+        });
+        let is_known = is_known || is_led || last + 1 < self.clause.to && is_cue(last + 1);
+        if is_known || self.entry.tier == Tier::Zero || self.clause.is_aside(first) {
+            return true;
+        }
+        let is_between = |at: &usize| {
+            let word = tokens[*at].folded.as_str();
+            is_cue(*at)
+                || self.read.is_small(*at)
+                    && !matches!(self.read.senses[*at], Sense::Part)
+                    && !LEADS_AWAY.contains(&word)
+        };
+        let is_action = |at: usize| {
+            self.clause.verbs.contains(&at)
+                || matches!(self.read.kind(at), Some(Kind::Verb | Kind::Weak))
+                || matches!(self.read.senses[at], Sense::Part)
+        };
+        let mut before = (self.clause.from..first).rev().skip_while(is_between);
+        let mut behind = (last + 1..self.clause.to).skip_while(is_between);
+        before.next().is_some_and(is_action)
+            || behind.next().is_some_and(is_action)
+            || (self.clause.from..first).all(|at| is_between(&at))
+    }
+
+    /// Whether programs are called so.
+    fn is_software(&self, at: usize) -> bool {
+        let token = &self.read.tokens[at];
+        token.is_word()
+            && (words::is_software(&token.folded) || words::mended(&token.folded).is_some())
     }
 
     /// Whether a host would stand here: right behind "on".
@@ -69,7 +131,12 @@ impl Filler<'_, '_> {
             && self.read.tokens[at].is_word()
             && !self.indexed.cues[n].contains(&self.read.canonical[next])
             && match self.read.senses[next] {
-                Sense::Known(meaning) => meaning.kind == Kind::Noun && !meaning.is_name,
+                Sense::Known(meaning) => {
+                    let is_state = ["free", "active", "up", "reachable", "answer", "full"];
+                    meaning.kind == Kind::Noun
+                        && !meaning.is_name
+                        && !is_state.contains(&meaning.name)
+                }
                 // "install * updates" is a phrase as a whole.
                 Sense::Part => self.read.canonical[next].starts_with("update"),
                 _ => false,
@@ -101,16 +168,22 @@ impl Filler<'_, '_> {
             let told: Vec<Vec<usize>> = groups
                 .extract_if(.., |group| self.clause.is_aside(group[0]))
                 .collect();
-            if groups.is_empty() {
-                let only = told.len() == 1;
+            let is_known = |group: &Vec<usize>| group.iter().any(|at| self.is_software(*at));
+            if groups.iter().any(is_known) {
+                groups.retain(is_known);
+            }
+            if groups.is_empty() && told.iter().any(is_known) {
+                groups = told.into_iter().filter(is_known).take(1).collect();
+            } else if groups.is_empty() {
                 groups = told
                     .into_iter()
-                    .filter(|group| only || self.is_subject(group[0], n))
+                    .filter(|group| self.is_subject(group[0], n))
                     .take(1)
                     .collect();
             }
             let name = parameter.name.to_string();
-            if let Some(group) = self.pick(n, &groups) {
+            let picked = self.pick(n, &groups);
+            if let Some(group) = picked.filter(|group| self.is_well_placed(n, group)) {
                 let values: Vec<Value> = group
                     .iter()
                     .filter_map(|at| self.named(parameter, *at))
@@ -146,10 +219,41 @@ impl Filler<'_, '_> {
         }
     }
 
+    /// A thing that comes from a file is called like the file, or like its folder where every such file is called the same.
+    pub(super) fn name_of_source(&mut self) {
+        let find = |name: &str| {
+            let mut all = self.entry.parameters.iter();
+            all.find(|p| p.name.as_str() == name && p.required)
+        };
+        let (Some(name), Some(source)) = (find("name"), find("source")) else {
+            return;
+        };
+        let given = self.filled.parameters.get(source.name.as_str());
+        let Some(source) = given.and_then(Value::as_str).filter(|_| self.is_open(name)) else {
+            return;
+        };
+        let parts = source.rsplit('/').filter(|part| !part.is_empty());
+        let mut stems = parts.take(2).map(|part| {
+            let stem = part.strip_suffix(".yml").or(part.strip_suffix(".yaml"));
+            stem.unwrap_or(part).to_lowercase()
+        });
+        let is_common =
+            |stem: &String| ["compose", "docker-compose", "stack"].contains(&stem.as_str());
+        let stem = stems.find(|stem| !is_common(stem));
+        if let Some(value) = stem.and_then(|stem| value::of(name, &stem)) {
+            self.filled.parameters.insert(name.name.to_string(), value);
+        }
+    }
+
     /// A name as a value. Sentences write "Jellyfin" and "SSH" where machines say `jellyfin` and `ssh`; what is in quotes, or
     /// in both cases like `pihole-FTL`, is meant as it stands.
     fn named(&self, parameter: &Parameter, at: usize) -> Option<Value> {
         let token = &self.read.tokens[at];
+        if token.is_word()
+            && let Some(mended) = words::mended(&token.folded)
+        {
+            return value::of(parameter, mended);
+        }
         let rest = token.written.chars().skip(1);
         let is_title =
             token.written.starts_with(char::is_uppercase) && !rest.clone().any(char::is_uppercase);
@@ -158,8 +262,8 @@ impl Filler<'_, '_> {
         let lower =
             (token.is_word() && (is_title || is_loud)).then(|| token.written.to_lowercase());
         lower
-            .and_then(|lower| value::of(parameter, &lower))
-            .or_else(|| value::of(parameter, token.written))
+            .and_then(|lower| value::of(parameter, owner(&lower)))
+            .or_else(|| value::of(parameter, owner(token.written)))
     }
 
     /// Whether a word is what a statement is about: its first, or beside a word that announces the parameter.
@@ -171,7 +275,8 @@ impl Filler<'_, '_> {
             .find(|(from, to)| (*from..*to).contains(&at))
             .map_or(at, |(from, _)| *from);
         let is_cue = |at: usize| self.indexed.cues[n].contains(&self.read.canonical[at]);
-        (begin..at).all(|before| self.read.is_small(before) || is_cue(before))
+        let is_grammar = |at: usize| matches!(self.read.kind(at), Some(Kind::Stop | Kind::Filler));
+        (begin..at).all(|before| is_grammar(before) || is_cue(before))
     }
 
     /// Words that could be the value, those that are joined together.
@@ -185,7 +290,7 @@ impl Filler<'_, '_> {
                 && !self.is_any(at)
                 && !self.is_group(at)
                 && !self.describes(n, at)
-                && value::of(parameter, token.written).is_some();
+                && value::of(parameter, owner(token.written)).is_some();
             // A size or a number by itself names nothing.
             let is_number = token.is_word() && !token.folded.contains(|c: char| c.is_alphabetic());
             if !fits || is_number {

@@ -22,6 +22,20 @@ pub(super) fn sole_hosts(read: &Read<'_>, clauses: &[Clause]) -> Vec<HostName> {
     }
 }
 
+/// The hosts that what is told beside a request speaks of: those that it begins with ("tower is almost full: ..."), for a
+/// report all of them.
+pub(super) fn told_hosts(read: &Read<'_>, clause: &Clause, is_report: bool) -> Vec<HostName> {
+    let is_subject = |at: usize| {
+        let mut asides = clause.asides.iter();
+        let Some((from, _)) = asides.find(|(from, to)| (*from..*to).contains(&at)) else {
+            return false;
+        };
+        is_report
+            || matches!((read.senses[*from], read.senses[at]), (Sense::Host(a), Sense::Host(b)) if a == b && !read.mentions[a].is_place)
+    };
+    named_where(read, clause, is_subject)
+}
+
 /// The hosts that a clause names, without those that it leaves out.
 pub(super) fn named(read: &Read<'_>, clause: &Clause) -> Vec<HostName> {
     named_where(read, clause, |_| true)

@@ -154,6 +154,22 @@ pub(super) fn understand(
         }
     }
     name_users(senses);
+    for at in 0..tokens.len() {
+        if tokens[at].written.eq_ignore_ascii_case("o\u{f9}") || tokens[at].written == "O\u{d9}" {
+            senses[at] = Sense::Part;
+        }
+        let mut rest = (at + 1..tokens.len()).skip_while(
+            |next| matches!(senses[*next], Sense::Known(meaning) if meaning.kind == Kind::Stop),
+        );
+        // Where a path follows, a file is what is created.
+        let creates = matches!(senses[at], Sense::Known(meaning) if meaning.name == "create")
+            && rest
+                .next()
+                .is_some_and(|next| tokens[next].shape == Shape::Path);
+        if let (true, Some(write)) = (creates, words::meaning("write", None)) {
+            senses[at] = Sense::Known(write);
+        }
+    }
     let mut slipped = vec![false; tokens.len()];
     for at in 0..tokens.len() {
         if matches!(senses[at], Sense::Known(meaning) if meaning.name == "instead") {
@@ -161,7 +177,10 @@ pub(super) fn understand(
         }
     }
     for (at, token) in tokens.iter().enumerate() {
-        if senses[at] != Sense::Unknown || is_known(&text::singular(&token.folded)) {
+        if senses[at] != Sense::Unknown
+            || is_known(&text::singular(&token.folded))
+            || words::is_software(&token.folded)
+        {
             continue;
         }
         let before_host = token.folded.len() == 2 && stands_before_name(at);

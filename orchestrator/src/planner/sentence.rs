@@ -55,6 +55,11 @@ const BEHIND: [&str; 17] = [
     "-t-il", "-t-elle", "-t-on", "-moi", "-toi", "-nous", "-vous", "-les", "-le", "-la", "-lui",
     "-tu", "-il", "-elle", "-on", "-ce", "-y",
 ];
+/// Kinds of things that make such a word German however it is written.
+const GERMAN_KINDS: [&str; 10] = [
+    "dienst", "dienste", "dienstes", "paket", "pakete", "pakets", "datei", "ordner", "reste",
+    "leichen",
+];
 /// What French puts before a word with an apostrophe.
 const ELIDED: [&str; 9] = ["l", "d", "j", "n", "s", "c", "m", "t", "qu"];
 
@@ -74,6 +79,7 @@ pub(super) fn tokens(sentence: &str) -> Option<Vec<Token<'_>>> {
         at = end.max(start);
     }
     join_keys(sentence, &mut tokens);
+    join_texts(sentence, &mut tokens);
     punctuate(sentence, &mut tokens);
     Some(tokens)
 }
@@ -195,10 +201,17 @@ fn pieces<'t>(written: &'t str, folded: &str) -> Vec<(usize, &'t str)> {
         all.extend(rest.into_iter().map(|(n, piece)| (n + at, piece)));
         return all;
     }
+    if let Some(at) = compound(written) {
+        return vec![(0, &written[..at]), (at + 1, &written[at + 1..])];
+    }
     let behind = BEHIND.iter().find(|end| {
         let stem = folded.strip_suffix(**end).unwrap_or_default();
         let is_verb = |meaning: words::Meaning| !meaning.is_name;
-        written.ends_with(**end) && words::meaning(stem, None).is_some_and(is_verb)
+        // A verb that the list lacks: "-le" and "-moi" stand behind nothing else.
+        let is_plain = matches!(**end, "-le" | "-la" | "-les" | "-moi" | "-lui")
+            && stem.len() >= 4
+            && stem.bytes().all(|byte| byte.is_ascii_lowercase());
+        written.ends_with(**end) && (is_plain || words::meaning(stem, None).is_some_and(is_verb))
     });
     match behind {
         Some(end) => {
@@ -207,6 +220,50 @@ fn pieces<'t>(written: &'t str, folded: &str) -> Vec<(usize, &'t str)> {
         }
         None => vec![(0, written)],
     }
+}
+
+/// Where German joins a name and what kind of thing it is: `Nginx-Dienst`, `Docker-Images`.
+fn compound(written: &str) -> Option<usize> {
+    let at = written.rfind('-').filter(|at| *at > 1)?;
+    let kind = &written[at + 1..];
+    let folded = text::fold(kind);
+    let meaning = words::meaning(&folded, None)?;
+    let is_kind = [
+        "service", "package", "file", "folder", "image", "stack", "updates", "volumes", "restart",
+        "reboot", "backup", "unused",
+    ]
+    .contains(&meaning.name);
+    let is_german = kind.starts_with(char::is_uppercase) && kind.contains(char::is_lowercase)
+        || GERMAN_KINDS.contains(&folded.as_str());
+    (is_kind && is_german).then_some(at)
+}
+
+/// A text behind "Inhalt:", "saying:" or "Befehl:" is one piece of data up to the end.
+fn join_texts<'t>(sentence: &'t str, tokens: &mut Vec<Token<'t>>) {
+    let leads = |pair: &[Token<'_>]| {
+        let between = &sentence[pair[0].end..pair[1].start];
+        let is_lead = words::meaning(&pair[0].folded, None)
+            .is_some_and(|meaning| matches!(meaning.name, "content" | "command"));
+        pair[0].is_word() && is_lead && between.trim() == ":"
+    };
+    let Some(at) = tokens.windows(2).position(leads) else {
+        return;
+    };
+    let rest = &tokens[at + 1..];
+    if rest.iter().any(|token| token.shape == Shape::Quoted) {
+        return;
+    }
+    let start = rest[0].start;
+    let written = sentence[start..].trim_end();
+    tokens.truncate(at + 1);
+    tokens.push(Token {
+        shape: Shape::Quoted,
+        written,
+        folded: String::new(),
+        start,
+        end: start + written.len(),
+        after: None,
+    });
 }
 
 /// A kind of key with the key, and its comment, are one token.

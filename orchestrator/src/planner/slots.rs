@@ -28,6 +28,8 @@ pub(super) struct Filled {
     pub(super) missing: Vec<String>,
     /// The position of a parameter whose value is a word that means something else as well.
     pub(super) doubtful: Option<usize>,
+    /// A parameter that a word announces, and the token behind it, which is no value of it.
+    pub(super) unfit: Option<(String, usize)>,
 }
 
 pub(super) struct Filler<'a, 't> {
@@ -59,6 +61,7 @@ pub(super) fn fill(
     filler.announced();
     filler.texts();
     filler.names(before);
+    filler.name_of_source();
     let known = &filler.filled;
     let is_known = |p: &&Parameter| {
         let name = p.name.as_str();
@@ -146,6 +149,10 @@ impl Filler<'_, '_> {
                 && let Some(value) = value::of(parameter, token.written)
             {
                 self.set(n, value, at);
+            } else {
+                let unfit = (0..self.entry.parameters.len()).find(|n| says(*n) || leads(*n));
+                let unfit = unfit.map(|n| (self.entry.parameters[n].name.to_string(), at));
+                self.filled.unfit = self.filled.unfit.take().or(unfit);
             }
         }
     }
@@ -271,10 +278,28 @@ impl Filler<'_, '_> {
             let found = announcing
                 .filter_map(|at| self.value_after(at, parameter))
                 .next();
+            let found = found.or_else(|| self.led_value(n));
             if let Some((at, value)) = found {
                 self.set(n, value, at);
             }
         }
+    }
+
+    /// "from 4f2a91c7": the examples lead to the value with a word of grammar, and it can be no ordinary word.
+    fn led_value(&self, n: usize) -> Option<(usize, Value)> {
+        let parameter = &self.entry.parameters[n];
+        self.range().skip(1).find_map(|at| {
+            let token = &self.read.tokens[at];
+            let lead = format!("~{}", self.read.tokens[at - 1].folded);
+            let is_odd = token.folded.contains(|c: char| c.is_ascii_digit());
+            let fits = self.indexed.cues[n].contains(&lead)
+                && is_odd
+                && self.read.senses[at] == Sense::Unknown
+                && self.is_free(at);
+            fits.then(|| value::of(parameter, token.written))
+                .flatten()
+                .map(|value| (at, value))
+        })
     }
 
     /// The value right behind a word, across grammar.
@@ -312,7 +337,8 @@ impl Filler<'_, '_> {
                 .map(|at| (at, at + 1))
                 .or_else(|| self.template())
                 .or_else(|| self.path_with_options())
-                .or_else(|| self.plain_text());
+                .or_else(|| self.plain_text())
+                .or_else(|| self.announced_text(n));
             let Some((from, to)) = span else {
                 continue;
             };
@@ -356,6 +382,31 @@ impl Filler<'_, '_> {
                 && !self.read.tokens[*next - 1].ends_part()
         });
         Some((at, at + 1 + options.count()))
+    }
+
+    /// "... with the line vm.swappiness=10": the words behind one that announces it.
+    fn announced_text(&self, n: usize) -> Option<(usize, usize)> {
+        let is_cue = |at: &usize| {
+            self.indexed.cues[n].contains(&self.read.canonical[*at])
+                && matches!(self.read.senses[*at], Sense::Known(_))
+        };
+        let cue = self.range().rfind(is_cue)?;
+        let mut from = cue + 1;
+        while from < self.clause.to && matches!(self.read.senses[from], Sense::Part) {
+            from += 1;
+        }
+        let is_end = |at: &usize| {
+            !self.is_free(*at)
+                || matches!(
+                    self.read.senses[*at],
+                    Sense::Host(_) | Sense::When | Sense::Data
+                )
+        };
+        let to = (from..self.clause.to)
+            .find(is_end)
+            .unwrap_or(self.clause.to);
+        let begins = self.read.senses.get(from) == Some(&Sense::Unknown);
+        (begins && from < to).then_some((from, to))
     }
 
     /// The words behind the action up to what belongs to another parameter: "write hello world to /tmp/x".

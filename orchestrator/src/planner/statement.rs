@@ -175,3 +175,96 @@ pub(super) fn states(read: &Read<'_>, from: usize, to: usize) -> bool {
 pub(super) fn begins_reason(read: &Read<'_>, at: usize) -> bool {
     REASONS.contains(&read.tokens[at].folded.as_str())
 }
+
+/// Nouns that lead to a value: what names one is no mere remark.
+const LEADS: [&str; 15] = [
+    "port",
+    "mode",
+    "owner",
+    "user",
+    "snapshot",
+    "repository",
+    "schedule",
+    "content",
+    "command",
+    "key",
+    "cron",
+    "compose",
+    "existing_portals",
+    "volumes",
+    "ssh",
+];
+/// Marks that bear on what is done.
+const BEARING: [&str; 11] = [
+    "except",
+    "keep",
+    "or",
+    "condition",
+    "later",
+    "log",
+    "why",
+    "howto",
+    "doubt",
+    "instead",
+    "forget",
+];
+
+/// Whether a noun of these leads to a value.
+pub(super) fn leads_to_value(read: &Read<'_>, from: usize, to: usize) -> bool {
+    (from..to)
+        .any(|at| matches!(read.senses[at], Sense::Known(meaning) if LEADS.contains(&meaning.name)))
+}
+
+fn is_saying(word: &str) -> bool {
+    ["say", "says", "sagt", "dit", "message", "line"].contains(&word)
+}
+
+/// Whether a part without an action only tells something beside the request: "nobody prints here", "it's movie night". What
+/// restricts, names a place or gives a value is none.
+pub(super) fn is_remark(read: &Read<'_>, from: usize, to: usize) -> bool {
+    let is_wish = (from..to).any(|at| {
+        read.canonical[at] == "want" || WISHES.contains(&read.tokens[at].folded.as_str())
+    });
+    if is_wish
+        && (from..to)
+            .any(|at| read.senses[at] == Sense::Unknown || read.kind(at) == Some(Kind::Noun))
+    {
+        return false;
+    }
+    let is_story = read.is_mark(from, "story");
+    let states = is_story || states(read, from, to);
+    let (mut known, mut words) = (0, 0);
+    for at in from..to {
+        match read.senses[at] {
+            Sense::Data | Sense::When => return false,
+            Sense::Host(n) if read.mentions[n].is_excluded || !states => return false,
+            Sense::Host(_) => known += 1,
+            Sense::Part => words += 1,
+            Sense::Unknown => words += 1,
+            Sense::Known(meaning) => match meaning.kind {
+                Kind::Mark if meaning.name == "later" && is_story => known += 1,
+                Kind::Mark if BEARING.contains(&meaning.name) => return false,
+                Kind::Mark if meaning.name == "and" => {}
+                Kind::Weak if meaning.name != "want" => return false,
+                Kind::Noun
+                    if LEADS.contains(&meaning.name) && !is_saying(&read.tokens[at].folded) =>
+                {
+                    return false;
+                }
+                Kind::Noun if meaning.is_name && !states => return false,
+                _ => known += 1,
+            },
+        }
+    }
+    let restricts = [
+        "only",
+        "nur",
+        "seulement",
+        "uniquement",
+        "just",
+        "bloss",
+        "lediglich",
+    ];
+    let first = read.tokens[from].folded.as_str();
+    known > 0 && known + words > 1 && !restricts.contains(&first) && (first != "with" || states)
+}

@@ -7,9 +7,11 @@ use super::{
     Given, Planned, Planner, Proposed, Question,
     clause::{Clause, Stance},
     fit::{self, Fit},
-    place::{is_beside_host, named, named_where, sole_hosts, stands_for_host},
+    hosts,
+    place::{named, sole_hosts, stands_for_host},
     propose::{self, Asked, Refusal, ask, checked, question, where_to},
     read::{Read, Sense},
+    scope::{is_one_of, one_by_one},
     slots, suggest, value,
     words::Kind,
 };
@@ -24,10 +26,12 @@ const SURE_OF_REPORT: f32 = 0.42;
 const SURE_OF_CHANGE: f32 = 0.55;
 /// From here on an entry is near enough to be asked about.
 const NEAR: f32 = 0.5;
+/// From here on an entry is near enough to be asked for what it lacks.
+const ASKED: f32 = 0.4;
 /// Two entries closer than this are asked about.
 const MARGIN: f32 = 0.04;
 
-const OR: [&str; 3] = ["or", "oder", "ou"];
+pub(super) const OR: [&str; 3] = ["or", "oder", "ou"];
 
 /// What a plan is made from.
 pub(super) struct Known<'k> {
@@ -38,9 +42,9 @@ pub(super) struct Known<'k> {
 
 /// What later clauses may refer to.
 #[derive(Default)]
-struct Context {
-    hosts: Vec<HostName>,
-    parameters: Parameters,
+pub(super) struct Context {
+    pub(super) hosts: Vec<HostName>,
+    pub(super) parameters: Parameters,
 }
 
 /// The steps of all clauses.
@@ -89,7 +93,8 @@ pub(super) fn planned(known: &Known<'_>, read: &Read<'_>, clauses: &[Clause]) ->
         });
         let follows = clause.is_next || after_change && shares;
         let first = steps.len();
-        for mut step in made {
+        let in_turn = (clause.from..clause.to).any(|at| read.is_mark(at, "inturn"));
+        for mut step in made.into_iter().flat_map(|step| one_by_one(step, in_turn)) {
             if clause
                 .verbs
                 .iter()
@@ -97,13 +102,27 @@ pub(super) fn planned(known: &Known<'_>, read: &Read<'_>, clauses: &[Clause]) ->
             {
                 known.start_what_was_stopped(&mut step, &steps);
             }
-            step.after = if follows { last.clone() } else { Vec::new() };
+            let is_said = |known: &Proposed| {
+                (&known.entry, &known.hosts, &known.parameters)
+                    == (&step.entry, &step.hosts, &step.parameters)
+            };
+            // "It must not run any more, switch it off" says one thing twice.
+            if steps.last().is_some_and(is_said) {
+                continue;
+            }
+            step.after = match in_turn && steps.len() > first {
+                true => vec![steps.len() - 1],
+                false if follows => last.clone(),
+                false => Vec::new(),
+            };
             steps.push(step);
         }
-        last = (first..steps.len()).collect();
+        if first < steps.len() {
+            last = (first..steps.len()).collect();
+        }
         last_entry = Some((best.entry, is_change));
         confidence = confidence.min(best.score);
-        reasons.push(because(read, best, &steps[first..]));
+        reasons.push(because(read, best, &steps[first.min(steps.len() - 1)..]));
     }
     match (steps.is_empty(), refused) {
         (true, Some(refusal)) => Err(refusal),
@@ -148,13 +167,13 @@ impl Known<'_> {
     }
 
     /// Which entry is meant has to be asked.
-    fn which(&self, ranked: &[Fit<'_>], detail: &str) -> Box<Refusal> {
+    pub(super) fn which(&self, ranked: &[Fit<'_>], detail: &str) -> Box<Refusal> {
         let near = propose::filled_up(self.nearest(ranked), self.planner, self.inventory);
         let todo = "say it like one of the examples, or see `chiffon catalogue list`";
         ask(ErrorCode::NothingMatches, detail, todo, &near)
     }
 
-    fn nearest(&self, ranked: &[Fit<'_>]) -> Vec<Nearest> {
+    pub(super) fn nearest(&self, ranked: &[Fit<'_>]) -> Vec<Nearest> {
         let best = ranked.iter().take(suggest::SHOWN);
         best.map(|fit| suggest::nearest(fit.entry, self.inventory))
             .collect()
@@ -183,6 +202,17 @@ impl Known<'_> {
             return Err(self.nothing(ranked, unsure));
         };
         let is_report = best.entry.tier == Tier::Zero;
+        self.judge(read, clause, best, ranked)?;
+        // One of two is for a person to say; a report may tell of both.
+        let is_or = |at: usize| {
+            read.is_mark(at, "or")
+                || is_one_of(read, at)
+                || matches!(read.senses[at], Sense::Host(_))
+                    && OR.contains(&read.tokens[at].folded.as_str())
+        };
+        if !is_report && (clause.from..clause.to).any(|at| is_or(at) && !clause.is_aside(at)) {
+            return Err(self.which_of_two(read, clause, ranked));
+        }
         if !is_report && best.lacks_all() {
             return Err(self.not_understood(read, best, ranked));
         }
@@ -195,15 +225,21 @@ impl Known<'_> {
         if has("chat") && is_open {
             return Err(self.nothing(ranked, unsure));
         }
-        self.judge(read, clause, best, ranked)?;
-        // One of two is for a person to say; a report may tell of both.
-        let is_or = |at: usize| {
-            read.is_mark(at, "or")
-                || matches!(read.senses[at], Sense::Host(_))
-                    && OR.contains(&read.tokens[at].folded.as_str())
+        // "Restart everything": the machine, or what runs on it?
+        let says_all = (clause.from..clause.to).any(|at| {
+            read.is_mark(at, "thing") && hosts::is_everything_word(&read.tokens[at].folded)
+        });
+        let is_rivalled = || {
+            let mut others = ranked[1..].iter();
+            others.any(|other| {
+                other.has_action && other.said >= NEAR && !other.filled.missing.is_empty()
+            })
         };
-        if !is_report && (clause.from..clause.to).any(|at| is_or(at) && !clause.is_aside(at)) {
-            return Err(self.which(ranked, "that leaves open which of two; which one?"));
+        if !is_report && says_all && !clause.verbs.is_empty() && is_rivalled() {
+            return Err(self.which(
+                ranked,
+                "everything could mean more than one thing; what exactly?",
+            ));
         }
         let enough = if is_report {
             SURE_OF_REPORT
@@ -211,6 +247,16 @@ impl Known<'_> {
             SURE_OF_CHANGE
         };
         if best.score < enough || !is_report && !best.has_action {
+            // What is missing is asked for, so nothing is done yet.
+            let is_known = best.unexplained.len() < 2
+                && !best
+                    .unexplained
+                    .iter()
+                    .any(|at| read.senses[*at] == Sense::Data);
+            let is_open = !best.filled.missing.is_empty() && is_known;
+            if best.has_action && !is_report && best.said >= ASKED && is_open {
+                return Ok(best);
+            }
             let is_near =
                 best.said >= NEAR && best.has_action && !is_report && best.score >= NEAR - 0.12;
             return Err(match is_near {
@@ -245,7 +291,9 @@ impl Known<'_> {
         ranked: &[Fit<'_>],
     ) -> Asked<()> {
         let is_report = best.entry.tier == Tier::Zero;
-        let has = |name: &str| (clause.from..clause.to).any(|at| read.is_mark(at, name));
+        let own = || (clause.from..clause.to).filter(|at| !clause.is_aside(*at));
+        let has = |name: &str| own().any(|at| read.is_mark(at, name));
+        let says_when = own().any(|at| read.senses[at] == Sense::When);
         let takes_time = best
             .entry
             .parameters
@@ -261,7 +309,7 @@ impl Known<'_> {
             Stance::Condition if !is_report => {
                 "that puts a condition, which nobody watches; say it as a request for now if it is one"
             }
-            _ if has("later") || read.when.is_said && !takes_time && !is_report => {
+            _ if has("later") || says_when && !takes_time && !is_report => {
                 "that names another time; say it as a request for now, or see `chiffon schedule add --help`"
             }
             _ => return Ok(()),
@@ -331,6 +379,13 @@ impl Known<'_> {
         let is_open = |at: &usize| {
             !(answered && (stands_for_host(read, *at) || slots::stands_for_host(read, *at)))
         };
+        let unfit = best.filled.unfit.as_ref();
+        if let Some((name, at)) = unfit
+            && best.unexplained.contains(at)
+            && !self.given.parameters.contains_key(name)
+        {
+            return Err(self.missing(entry, vec![name.clone()], &nearest));
+        }
         if entry.tier > Tier::Zero && best.unexplained.iter().any(is_open) {
             return Err(self.not_understood(read, best, ranked));
         }
@@ -359,79 +414,6 @@ impl Known<'_> {
         }
         context.hosts = hosts;
         Ok(steps)
-    }
-
-    /// Where a clause is to be done: what it names, what was answered, what was said before, or the only place named.
-    fn hosts(
-        &self,
-        read: &Read<'_>,
-        (clause, best): (&Clause, &Fit<'_>),
-        context: &Context,
-        sole: &[HostName],
-    ) -> Vec<HostName> {
-        if !self.given.hosts.is_empty() && (sole.is_empty() || named(read, clause).is_empty()) {
-            return self.given.hosts.clone();
-        }
-        // "The disks of nas are full, restart cron" does not say where; "restart it" does.
-        let outside = |at: usize| !clause.is_aside(at);
-        let refers = best
-            .words
-            .iter()
-            .chain(&best.filled.used)
-            .any(|at| clause.is_aside(*at))
-            || (clause.from..clause.to)
-                .any(|at| outside(at) && (read.is_mark(at, "it") || read.is_mark(at, "there")));
-        let own = match refers {
-            true => named(read, clause),
-            false => named_where(read, clause, outside),
-        };
-        if !own.is_empty() {
-            return own;
-        }
-        let excludes = (clause.from..clause.to)
-            .any(|at| matches!(read.senses[at], Sense::Host(n) if read.mentions[n].is_excluded));
-        let says_all = (clause.from..clause.to).any(|at| read.is_mark(at, "all"));
-        if excludes {
-            let base: Vec<HostName> = match says_all {
-                true => self
-                    .inventory
-                    .hosts()
-                    .map(|host| host.name.clone())
-                    .collect(),
-                false => context.hosts.clone(),
-            };
-            let left_out = |host: &HostName| {
-                read.mentions
-                    .iter()
-                    .any(|mention| mention.is_excluded && mention.hosts.contains(host))
-            };
-            return base.into_iter().filter(|host| !left_out(host)).collect();
-        }
-        match context.hosts.is_empty() {
-            false => context.hosts.clone(),
-            true => sole.to_vec(),
-        }
-    }
-
-    /// A word where a host would stand, that is none.
-    fn unknown_host(&self, read: &Read<'_>, best: &Fit<'_>, nearest: &[Nearest]) -> Asked<()> {
-        if !self.given.hosts.is_empty() {
-            return Ok(());
-        }
-        let left = best
-            .unexplained
-            .iter()
-            .copied()
-            .find(|at| stands_for_host(read, *at) || is_beside_host(read, *at));
-        let Some(at) = best.host_like.or(left) else {
-            return Ok(());
-        };
-        Err(Box::new(Refusal::Ask(Question {
-            problem: self.inventory.unknown_host(read.tokens[at].written),
-            nearest: nearest.to_vec(),
-            missing: Vec::new(),
-            about: Some(best.entry.id.clone()),
-        })))
     }
 
     /// "Stop it, back it up and relaunch it": what an earlier step takes away is brought back by that step's own way back.

@@ -168,7 +168,10 @@ fn part(words: &[&str], before: &[Part]) -> Option<(usize, Part)> {
             }
         }
         (part, ..) => {
-            if let Some(half) = half(part).filter(|_| has_time(before) && part.ends_with('s')) {
+            if let Some(half) = half(part).filter(|_| {
+                has_time(before)
+                    && (part.ends_with('s') || matches!(part, "fruh" | "matin" | "soir"))
+            }) {
                 return Some((1, Part::Half(half)));
             }
         }

@@ -1,7 +1,10 @@
 //! The words that the planner knows: `playbooks/words/words.txt`, read once. A word or a phrase has one meaning, which is
 //! found as it stands, by its plural, or by one slip of the keyboard. What a meaning is good for is left to the others.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+};
 
 use super::text::{self, fold};
 
@@ -9,6 +12,8 @@ use super::text::{self, fold};
 const SOURCE: &str = include_str!("../../../playbooks/words/words.txt");
 /// Shorter words are too near to others to be taken for a slip, except for two letters that changed places.
 const SHORTEST_SLIP: usize = 5;
+/// From here on a wrong letter makes no other word.
+const LONG: usize = 7;
 
 /// What part a word has in a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +67,8 @@ struct Lists {
     languages: HashMap<String, Vec<Language>>,
     /// Words by what is left of them without one letter.
     near: HashMap<String, Vec<String>>,
+    /// What programs and their services are called.
+    software: HashSet<String>,
 }
 
 static LISTS: LazyLock<Lists> = LazyLock::new(|| Lists::read(source()));
@@ -83,6 +90,10 @@ impl Lists {
         let mut lists = Self::default();
         let mut meaning = None;
         for line in source.lines().filter(|line| !line.starts_with('#')) {
+            if let Some(names) = line.strip_prefix("software names:") {
+                lists.software = names.split(',').map(|name| fold(name.trim())).collect();
+                continue;
+            }
             let phrases = match line.starts_with(' ') {
                 true => line,
                 false => {
@@ -216,6 +227,34 @@ pub(super) fn meaning(folded: &str, language: Option<Language>) -> Option<Meanin
         .copied()
 }
 
+/// Whether programs or their services are known by this folded name: `jellyfin`, `postgresql-16`, `nginx.service`.
+pub(super) fn is_software(folded: &str) -> bool {
+    let name = folded.strip_suffix(".service").unwrap_or(folded);
+    let versioned = name.trim_end_matches(|c: char| c.is_ascii_digit() || "-.@".contains(c));
+    [name, versioned]
+        .iter()
+        .any(|name| LISTS.software.contains(*name))
+}
+
+/// The one program that two letters which changed places make of a word, or a letter too many or too few.
+pub(super) fn mended(folded: &str) -> Option<&'static str> {
+    let is_plain = folded.len() >= SHORTEST_SLIP && folded.bytes().all(|b| b.is_ascii_lowercase());
+    if !is_plain || is_software(folded) {
+        return None;
+    }
+    let is_near = |known: &&String| {
+        let (longer, shorter) = (known.len().max(folded.len()), known.len().min(folded.len()));
+        known.as_bytes().first() == folded.as_bytes().first()
+            && (is_swapped(known, folded) || longer == shorter + 1 && shorter > SHORTEST_SLIP)
+            && strsim::osa_distance(known, folded) == 1
+    };
+    let mut near = LISTS.software.iter().filter(is_near);
+    match (near.next(), near.next()) {
+        (Some(one), None) => Some(one),
+        _ => None,
+    }
+}
+
 /// The language that most of these words belong to; nothing where none does, or two alike.
 pub(super) fn language<'w>(words: impl Iterator<Item = &'w str>) -> Option<Language> {
     let mut counts = [0_usize; 3];
@@ -241,16 +280,21 @@ pub(super) fn slip(folded: &str) -> Option<Meaning> {
         return None;
     }
     let mut found: Vec<Meaning> = Vec::new();
+    let mut has_swapped = false;
     for shorter in without_one(folded).chain([folded.to_owned()]) {
         for word in LISTS.near.get(&shorter).into_iter().flatten() {
             if let Some(meaning) = LISTS.singles.get(word)
-                && is_slip(
-                    folded,
-                    word,
-                    matches!(meaning.kind, Kind::Verb | Kind::Weak | Kind::Noun),
-                )
+                && is_slip(folded, word, meaning)
                 && !found.contains(meaning)
             {
+                // Two letters that changed places come before a wrong one.
+                let swapped = is_swapped(folded, word);
+                if has_swapped && !swapped {
+                    continue;
+                }
+                if swapped && !std::mem::replace(&mut has_swapped, true) {
+                    found.clear();
+                }
                 found.push(*meaning);
             }
         }
@@ -268,20 +312,38 @@ pub(super) fn slip(folded: &str) -> Option<Meaning> {
     }
 }
 
-/// A wrong letter makes too many words of grammar.
-fn is_slip(said: &str, known: &str, wrong_letter: bool) -> bool {
-    let swapped = said.len() == known.len() && {
-        let (mut a, mut b): (Vec<u8>, Vec<u8>) = (said.into(), known.into());
-        a.sort_unstable();
-        b.sort_unstable();
-        a == b
-    };
+/// A wrong letter makes too many words of grammar, and too many short things; an action is what people mistype most.
+fn is_slip(said: &str, known: &str, meaning: &Meaning) -> bool {
+    let swapped = is_swapped(said, known);
+    let is_verb = meaning.kind == Kind::Verb;
     if swapped {
-        return strsim::osa_distance(said, known) == 1;
+        let is_common = is_verb || meaning.kind == Kind::Stop || said.len() >= SHORTEST_SLIP;
+        return is_common && strsim::osa_distance(said, known) == 1;
     }
+    let wrong_letter = match meaning.kind {
+        Kind::Verb => true,
+        Kind::Weak | Kind::Noun => said.len() >= LONG || is_vowel_for_vowel(said, known),
+        Kind::Stop | Kind::Filler | Kind::Mark => false,
+    };
+    let shortest = SHORTEST_SLIP - usize::from(is_verb || meaning.is_name);
     (wrong_letter || said.len() != known.len())
         && said.as_bytes().first() == known.as_bytes().first()
         && said.len().max(known.len()) >= SHORTEST_SLIP
-        && said.len().min(known.len()) >= SHORTEST_SLIP - 1
+        && said.len().min(known.len()) >= shortest
         && strsim::osa_distance(said, known) == 1
+}
+
+fn is_swapped(said: &str, known: &str) -> bool {
+    let sorted = |word: &str| {
+        let mut letters: Vec<u8> = word.into();
+        letters.sort_unstable();
+        letters
+    };
+    said.len() == known.len() && sorted(said) == sorted(known)
+}
+
+fn is_vowel_for_vowel(said: &str, known: &str) -> bool {
+    let differing = said.bytes().zip(known.bytes()).find(|(a, b)| a != b);
+    let is_vowel = |byte: u8| b"aeiou".contains(&byte);
+    differing.is_some_and(|(a, b)| is_vowel(a) && is_vowel(b))
 }

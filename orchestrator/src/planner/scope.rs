@@ -1,0 +1,157 @@
+//! Where a step is to be done: the hosts of a clause, those that are told beside it or were named before, a host that nobody
+//! knows, one of several, and one after the other.
+
+use chiffon_common::{ErrorCode, HostName, Tier, api::Nearest};
+
+use super::{
+    Proposed, Question,
+    clause::Clause,
+    fit::Fit,
+    hosts,
+    place::{is_beside_host, named, named_where, stands_for_host, told_hosts},
+    propose::{self, Asked, Refusal, ask},
+    read::{Read, Sense},
+    step::{Context, Known, OR},
+};
+
+impl Known<'_> {
+    /// Where a clause is to be done: what it names, what was answered, what was said before, or the only place named.
+    pub(super) fn hosts(
+        &self,
+        read: &Read<'_>,
+        (clause, best): (&Clause, &Fit<'_>),
+        context: &Context,
+        sole: &[HostName],
+    ) -> Vec<HostName> {
+        if !self.given.hosts.is_empty() && (sole.is_empty() || named(read, clause).is_empty()) {
+            return self.given.hosts.clone();
+        }
+        // "The disks of nas are full, restart cron" does not say where; "restart it" does.
+        let outside = |at: usize| !clause.is_aside(at);
+        let refers = best
+            .words
+            .iter()
+            .chain(&best.filled.used)
+            .any(|at| clause.is_aside(*at))
+            || (clause.from..clause.to)
+                .any(|at| outside(at) && (read.is_mark(at, "it") || read.is_mark(at, "there")));
+        let own = match refers {
+            true => named(read, clause),
+            false => named_where(read, clause, outside),
+        };
+        if !own.is_empty() {
+            return own;
+        }
+        let excludes = (clause.from..clause.to)
+            .any(|at| matches!(read.senses[at], Sense::Host(n) if read.mentions[n].is_excluded));
+        let says_all = (clause.from..clause.to).any(|at| {
+            read.is_mark(at, "all") || hosts::is_everything_word(&read.tokens[at].folded)
+        });
+        if excludes {
+            let base: Vec<HostName> = match says_all {
+                true => self
+                    .inventory
+                    .hosts()
+                    .map(|host| host.name.clone())
+                    .collect(),
+                false => context.hosts.clone(),
+            };
+            let left_out = |host: &HostName| {
+                read.mentions
+                    .iter()
+                    .any(|mention| mention.is_excluded && mention.hosts.contains(host))
+            };
+            return base.into_iter().filter(|host| !left_out(host)).collect();
+        }
+        let asks_who = best.entry.tier == Tier::Zero
+            && (clause.from..clause.to).any(|at| hosts::asks_who(&read.tokens[at].folded));
+        if asks_who && context.hosts.is_empty() && sole.is_empty() {
+            // "Who is still alive?"
+            let all = self.inventory.hosts();
+            return all.map(|host| host.name.clone()).collect();
+        }
+        let told = told_hosts(read, clause, best.entry.tier == Tier::Zero);
+        if context.hosts.is_empty() && sole.is_empty() && !told.is_empty() {
+            return told;
+        }
+        match context.hosts.is_empty() {
+            false => context.hosts.clone(),
+            true => sole.to_vec(),
+        }
+    }
+
+    /// A word where a host would stand, that is none.
+    pub(super) fn unknown_host(
+        &self,
+        read: &Read<'_>,
+        best: &Fit<'_>,
+        nearest: &[Nearest],
+    ) -> Asked<()> {
+        if !self.given.hosts.is_empty() {
+            return Ok(());
+        }
+        let left = best
+            .unexplained
+            .iter()
+            .copied()
+            .find(|at| stands_for_host(read, *at) || is_beside_host(read, *at));
+        let Some(at) = best.host_like.or(left) else {
+            return Ok(());
+        };
+        Err(Box::new(Refusal::Ask(Question {
+            problem: self.inventory.unknown_host(read.tokens[at].written),
+            nearest: nearest.to_vec(),
+            missing: Vec::new(),
+            about: Some(best.entry.id.clone()),
+        })))
+    }
+
+    /// One of several is meant, and a person has to say which: where hosts stand around the "or", which host.
+    pub(super) fn which_of_two(
+        &self,
+        read: &Read<'_>,
+        clause: &Clause,
+        ranked: &[Fit<'_>],
+    ) -> Box<Refusal> {
+        let detail = "that leaves open which of two; which one?";
+        let is_host = |at: usize| matches!(read.senses.get(at), Some(Sense::Host(_)));
+        let of_hosts = (clause.from..clause.to)
+            .filter(|at| read.is_mark(*at, "or"))
+            .any(|at| is_host(at + 1) || at > 0 && is_host(at - 1))
+            || (clause.from..clause.to).any(|at| is_one_of(read, at))
+            || (clause.from..clause.to)
+                .any(|at| is_host(at) && OR.contains(&read.tokens[at].folded.as_str()));
+        if !of_hosts {
+            return self.which(ranked, detail);
+        }
+        let todo = "say it with one host, or with all of them";
+        let near = propose::filled_up(self.nearest(ranked), self.planner, self.inventory);
+        ask(ErrorCode::UnknownHost, detail, todo, &near)
+    }
+}
+
+/// "One of the web servers": which, a person has to say.
+pub(super) fn is_one_of(read: &Read<'_>, at: usize) -> bool {
+    let word = read.tokens[at].folded.as_str();
+    let next = read.tokens.get(at + 1).map(|next| next.folded.as_str());
+    let is_host = matches!(read.senses.get(at + 1), Some(Sense::Host(_)));
+    matches!(
+        word,
+        "one" | "either" | "einer" | "eine" | "eines" | "einen" | "einem" | "un" | "une"
+    ) && is_host
+        && matches!(next, Some("of" | "der" | "des" | "von" | "de"))
+}
+
+/// "One after the other": a step for each host.
+pub(super) fn one_by_one(step: Proposed, in_turn: bool) -> Vec<Proposed> {
+    if !in_turn {
+        return vec![step];
+    }
+    let hosts = step.hosts.iter();
+    hosts
+        .map(|host| Proposed {
+            hosts: vec![host.clone()],
+            ..step.clone()
+        })
+        .collect()
+}
