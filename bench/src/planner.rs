@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::table::{median, milliseconds, quantile, row};
 
 const ROUNDS: usize = 5;
-const SETS: [&str; 5] = ["tuned", "seen", "dev", "held", "check"];
+const SETS: [&str; 6] = ["tuned", "seen", "dev", "held", "check", "blind"];
 /// The large catalogue that times are taken with as well.
 const MANY: usize = 5_000;
 
