@@ -307,7 +307,7 @@ fn inventories_are_told_apart_and_code_is_never_data() {
             "[defaults]\ninventory = ./inventories/prod.yml ; the real one\n",
         ),
         ("hosts.ini", ini),
-        ("example.hosts", ini),
+        ("example.hosts.ini", ini),
         ("inventories/prod.yml", "all: {hosts: {a: {}}}\n"),
         ("inventories/lab/hosts", ini),
         ("inventories/lab/aws.yml", "plugin: amazon.aws.aws_ec2\n"),
@@ -350,7 +350,7 @@ fn inventories_are_told_apart_and_code_is_never_data() {
         told,
         [
             ("inventories/prod.yml", true, 1, 0),
-            ("example.hosts", false, 1, 0),
+            ("example.hosts.ini", false, 1, 0),
             ("hosts.ini", false, 1, 0),
             ("inventories/lab", false, 1, 1),
             ("inventory", false, 0, 1),
