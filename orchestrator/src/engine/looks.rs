@@ -140,13 +140,12 @@ fn places_of(host: &HostName, inventory: Option<&Inventory>) -> Vec<String> {
     let Some(inventory) = inventory else {
         return places;
     };
-    if let Some(machine) = inventory.host(host).and_then(machine_claim) {
-        let same = inventory
-            .hosts()
-            .filter(|other| other.name != *host)
-            .filter(|other| machine_claim(other).as_ref() == Some(&machine));
-        places.extend(same.map(|other| host_claim(&other.name)));
-        places.push(machine);
+    let known = inventory.host(host);
+    if let Some((known, machine)) = known.and_then(|known| Some((known, known.machine()?))) {
+        let names = inventory.names_of_machine(&machine).iter();
+        let same = names.filter(|name| *name != host);
+        places.extend(same.map(host_claim));
+        places.extend(machine_claim(known));
     }
     places
 }

@@ -17,7 +17,7 @@ mod weigh;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock};
 
 use chiffon_common::HostName;
 
@@ -57,6 +57,8 @@ pub struct Inventory {
     groups: BTreeMap<String, Vec<HostName>>,
     keys: HostKeys,
     spoken: spoken::Spoken,
+    /// Hosts by the machine behind them; made when first asked for.
+    machines: OnceLock<BTreeMap<String, Vec<HostName>>>,
 }
 
 impl Inventory {
@@ -68,6 +70,20 @@ impl Inventory {
     /// One host.
     pub fn host(&self, name: &HostName) -> Option<&Host> {
         self.hosts.get(name)
+    }
+
+    /// The names of one machine, as [`Host::machine`] calls it.
+    pub fn names_of_machine(&self, machine: &str) -> &[HostName] {
+        let machines = self.machines.get_or_init(|| {
+            let mut machines: BTreeMap<String, Vec<HostName>> = BTreeMap::new();
+            for host in self.hosts() {
+                if let Some(machine) = host.machine() {
+                    machines.entry(machine).or_default().push(host.name.clone());
+                }
+            }
+            machines
+        });
+        machines.get(machine).map_or(&[], Vec::as_slice)
     }
 
     /// Groups with all their hosts, by name; `all` is not among them.

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use chiffon_common::{ErrorCode, HostName, Problem};
@@ -98,6 +99,7 @@ impl Inventory {
             groups: merged.groups,
             keys,
             spoken,
+            machines: OnceLock::new(),
         })
     }
 }
