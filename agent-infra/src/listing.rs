@@ -164,25 +164,23 @@ fn document(path: &Path) -> Result<Value, String> {
     serde_json::from_slice(&bytes).map_err(|error| format!("its answer is no JSON: {error}"))
 }
 
-/// Ansible breaks its warnings into lines; what goes on does not begin with `[`. Paths are said as the repository has them.
+/// Ansible breaks its warnings into lines; what goes on does not begin with `[`. Other kinds are left out whole. Paths are said as the repository has them.
 fn warnings(said: &str, folder: &Path) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
+    let mut is_kept = false;
     for line in said.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        match line.strip_prefix("[WARNING]:") {
-            Some(rest) => found.push(rest.trim().to_owned()),
-            None if line.starts_with('[') => found.push(String::new()),
-            None => {
-                if let Some(last) = found.last_mut() {
-                    last.push(' ');
-                    last.push_str(line);
-                }
-            }
+        if line.starts_with('[') {
+            let rest = line.strip_prefix("[WARNING]:");
+            is_kept = rest.is_some();
+            found.extend(rest.map(|rest| rest.trim().to_owned()));
+        } else if is_kept && let Some(last) = found.last_mut() {
+            last.push(' ');
+            last.push_str(line);
         }
     }
     let prefix = format!("{}/", folder.display());
     let mut told: Vec<String> = found
         .into_iter()
-        .filter(|text| !text.trim().is_empty())
         .map(|text| {
             visible(
                 &text

@@ -118,6 +118,7 @@ pub(super) async fn run(
     request_body = AcceptEntries,
     responses(
         (status = 200, description = "The catalogue as it counts now", body = CatalogueView),
+        (status = 404, description = "There is no such entry"),
         (status = 409, description = "An entry is not what was read any more")
     )
 )]
