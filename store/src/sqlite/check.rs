@@ -9,7 +9,7 @@ use super::open;
 use crate::Error;
 
 /// Each query lists what is wrong, as texts.
-const QUERIES: [&str; 15] = [
+const QUERIES: [&str; 16] = [
     // Pages, indexes, NOT NULL and CHECK constraints, text that must be text.
     "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
     "SELECT 'a row of ' || \"table\" || ' points to a row of ' || parent || ' that is not there'
@@ -33,15 +33,20 @@ const QUERIES: [&str; 15] = [
      WHERE l.tenant_id <> s.tenant_id",
     "SELECT 'audit seal ' || seal_no || ' has an owner, ' || tenant_id FROM audit_seals
      WHERE tenant_id <> 'default'",
-    // The numbers of lines stay when the lines go with age, which takes the last of a request last.
-    "SELECT 'lines of request ' || request_id || ' end with ' || last || ' and in the event stream with another'
+    // The numbers of lines stay when the lines go with age, never the other way round. Lines of before the stream have no
+    // place, so the first place of a request may begin with any.
+    "SELECT 'lines of request ' || request_id || ' up to ' || last || ' have no place in the event stream'
      FROM (SELECT request_id, max(id) AS last FROM execution_logs GROUP BY request_id) l
-     WHERE last <> (SELECT coalesce(max(last_line), 0) FROM event_numbers e WHERE e.request_id = l.request_id)",
+     WHERE last > (SELECT max(last_line) FROM event_numbers e WHERE e.request_id = l.request_id)",
     "SELECT 'lines ' || first_line || ' to ' || last_line || ' of request ' || request_id || ' do not follow line ' || before
      FROM (SELECT request_id, first_line, last_line,
-                  lag(last_line, 1, 0) OVER (PARTITION BY request_id ORDER BY last_line) AS before
+                  lag(last_line) OVER (PARTITION BY request_id ORDER BY last_line) AS before
            FROM event_numbers WHERE request_id IS NOT NULL)
      WHERE first_line <> before + 1",
+    "SELECT 'event ' || first_event || ' is of a request that is not there and was not forgotten' FROM event_numbers
+     WHERE request_id IS NOT NULL AND request_id NOT IN (SELECT request_id FROM requests)
+       AND request_id NOT IN (SELECT value FROM audit_log, json_each(entry, '$.data.requests')
+                              WHERE json_valid(entry) AND entry ->> '$.action' = 'history.forgotten')",
     "SELECT 'event ' || e.first_event || ' has another owner than what it tells' FROM event_numbers e
      LEFT JOIN audit_log l ON l.audit_id = e.audit_id LEFT JOIN requests r ON r.request_id = e.request_id
      WHERE e.tenant_id <> coalesce(l.tenant_id, r.tenant_id, e.tenant_id)",
