@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::proof::{Past, edit, faults};
 
 /// What is outside the proof, or held by another proof, and why.
-const OUTSIDE: [(&str, &str); 24] = [
+const OUTSIDE: [(&str, &str); 25] = [
     // Words, what agents say of themselves, and what is remembered so that nothing is done twice.
     ("agents", "*"),
     ("execution_logs", "*"),
@@ -25,7 +25,9 @@ const OUTSIDE: [(&str, &str); 24] = [
     ("leases", "*"),
     // By `chiffon replay`, but for the time.
     ("run_events", "doc"),
-    // Which lines an event is: lines go with age, and those of before the stream have no place.
+    // Which lines an event is: lines and requests go with age, their numbers stay, and lines of before the stream have no
+    // place.
+    ("event_numbers", "request_id"),
     ("event_numbers", "first_line"),
     ("event_numbers", "last_line"),
     // By which two writers notice each other.

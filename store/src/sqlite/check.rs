@@ -9,7 +9,7 @@ use super::open;
 use crate::Error;
 
 /// Each query lists what is wrong, as texts.
-const QUERIES: [&str; 16] = [
+const QUERIES: [&str; 15] = [
     // Pages, indexes, NOT NULL and CHECK constraints, text that must be text.
     "SELECT integrity_check FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
     "SELECT 'a row of ' || \"table\" || ' points to a row of ' || parent || ' that is not there'
@@ -43,10 +43,6 @@ const QUERIES: [&str; 16] = [
                   lag(last_line) OVER (PARTITION BY request_id ORDER BY last_line) AS before
            FROM event_numbers WHERE request_id IS NOT NULL)
      WHERE first_line <> before + 1",
-    "SELECT 'event ' || first_event || ' is of a request that is not there and was not forgotten' FROM event_numbers
-     WHERE request_id IS NOT NULL AND request_id NOT IN (SELECT request_id FROM requests)
-       AND request_id NOT IN (SELECT value FROM audit_log, json_each(entry, '$.data.requests')
-                              WHERE json_valid(entry) AND entry ->> '$.action' = 'history.forgotten')",
     "SELECT 'event ' || e.first_event || ' has another owner than what it tells' FROM event_numbers e
      LEFT JOIN audit_log l ON l.audit_id = e.audit_id LEFT JOIN requests r ON r.request_id = e.request_id
      WHERE e.tenant_id <> coalesce(l.tenant_id, r.tenant_id, e.tenant_id)",
