@@ -342,6 +342,10 @@ fn decision(status: StatusCode, bytes: &[u8]) -> Result<AuthZDecision, String> {
     if status != StatusCode::OK {
         return Err(format!("it answered {status}"));
     }
+    // The reader would take a list for the fields in their order.
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        return Err("its answer is no decision: it is no JSON object".to_owned());
+    }
     let decision: AuthZDecision = serde_json::from_slice(bytes)
         .map_err(|error| format!("its answer is no decision: {error}"))?;
     decision

@@ -184,6 +184,8 @@ async fn an_answer_that_is_no_decision_is_no_silence() {
         ok(r#"{"v":0,"decision":"deny","decision":"allow"}"#),
         ok(r#"{"v":0,"decision":"allow","decision":"deny"}"#),
         ok(r#"{"v":0,"decision":"deny","decision":"deny"}"#),
+        ok(r#"[0,"allow"]"#),
+        ok(r#" [0,"allow","r","1",60000]"#),
         ok(r#"{"v":0,"decision":"deny""#),
         ok(&format!(
             r#"{{"v":0,"decision":"allow","reason_code":"{long}"}}"#
