@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chiffon_common::api::BrokenFile;
 
 use super::{
-    tree::{Tree, is_read_at_top},
+    tree::{Tree, is_read_at_top, joined},
     yaml::{Fault, Node, Value},
 };
 
@@ -261,18 +261,8 @@ impl<'t> Reader<'t> {
 
     /// The file that a text means, seen from the file it stands in.
     fn beside(&self, from: &str, text: &str) -> Option<String> {
-        let mut parts: Vec<&str> = from.split('/').collect();
-        parts.pop();
-        for part in text.split('/') {
-            match part {
-                "" | "." => {}
-                ".." => {
-                    parts.pop()?;
-                }
-                part => parts.push(part),
-            }
-        }
-        let path = parts.join("/");
+        let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let path = joined(folder, text)?;
         self.tree.first([path.as_str()]).map(str::to_owned)
     }
 }

@@ -349,6 +349,24 @@ fn is_executable(_: &fs::Metadata) -> bool {
     false
 }
 
+/// A path within the tree; nothing where it leads out of it.
+pub(super) fn joined(folder: &str, name: &str) -> Option<String> {
+    if name.starts_with(['/', '~']) {
+        return None;
+    }
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in name.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join("/"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

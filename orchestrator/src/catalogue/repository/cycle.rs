@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::catalogue::{
-    tree::Tree,
+    tree::{Tree, joined},
     yaml::{Fault, Node, Value},
 };
 
@@ -83,17 +83,7 @@ fn imports(node: &Node, named: &mut Vec<(String, u32)>) {
 
 /// The file that a name means, seen from the file it stands in.
 pub(super) fn beside(tree: &Tree, from: &str, name: &str) -> Option<String> {
-    let mut parts: Vec<&str> = from.split('/').collect();
-    parts.pop();
-    for part in name.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    let path = parts.join("/");
+    let folder = from.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let path = joined(folder, name)?;
     tree.files.contains_key(&path).then_some(path)
 }

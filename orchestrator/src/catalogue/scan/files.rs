@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::catalogue::tree::joined;
+
 /// Whether a file is YAML by its name.
 pub(super) fn is_yaml(path: &str) -> bool {
     path.ends_with(".yml") || path.ends_with(".yaml")
@@ -69,22 +71,4 @@ impl Place<'_> {
 /// The folder of a file.
 fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("", |(folder, _)| folder)
-}
-
-/// A path within the tree; nothing where it leads out of it.
-fn joined(folder: &str, name: &str) -> Option<String> {
-    if name.starts_with(['/', '~']) {
-        return None;
-    }
-    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
-    for part in name.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => {
-                parts.pop()?;
-            }
-            part => parts.push(part),
-        }
-    }
-    Some(parts.join("/"))
 }
