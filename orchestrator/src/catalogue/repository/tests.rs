@@ -335,6 +335,20 @@ fn only_what_a_playbook_leads_to_asks_for_parameters() {
 }
 
 #[test]
+fn collections_that_are_used_and_not_there_are_named() {
+    let case = Case::of(&[
+        (
+            "site.yml",
+            "- hosts: all\n  tasks:\n    - community.general.ufw: {state: enabled}\n    - ansible.builtin.debug: {msg: x}\n    - mine.here.one: {}\n",
+        ),
+        ("group_vars/all.yml", "a.b.c: no module\n"),
+        ("collections/ansible_collections/mine/here/galaxy.yml", "name: here\n"),
+    ]);
+    let staged = case.stage().unwrap();
+    assert_eq!(staged.survey().missing_collections, ["community.general"]);
+}
+
+#[test]
 fn inventories_are_told_apart_and_code_is_never_data() {
     let ini = "[web]\nweb1\n";
     let case = Case::of(&[
