@@ -410,6 +410,7 @@ mod tests {
         for (path, text) in files {
             tree.add(path, false, text.as_bytes().to_vec());
             needs.files.insert((*path).to_owned());
+            needs.reached.insert((*path).to_owned());
         }
         needs.direct = vec![("roles/r".to_owned(), BTreeSet::new())];
         Guesser::new(&tree).inferred("site.yml", &needs)

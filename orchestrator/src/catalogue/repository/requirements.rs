@@ -50,7 +50,13 @@ impl Missing {
 
     /// What playbooks and task files name by its whole name, whether it is declared or not.
     fn used(&mut self, tree: &Tree) {
-        let variables = ["group_vars/", "host_vars/", "vars/", "defaults/", "molecule/"];
+        let variables = [
+            "group_vars/",
+            "host_vars/",
+            "vars/",
+            "defaults/",
+            "molecule/",
+        ];
         let is_read = |path: &&String| {
             let ending = [".yml", ".yaml"].iter().any(|end| path.ends_with(end));
             ending && !variables.iter().any(|part| path.contains(part))
@@ -116,7 +122,10 @@ fn collections_of(node: &Node, found: &mut BTreeSet<String>) {
     for (key, value) in node.map().unwrap_or_default() {
         let is_word = |part: &str| {
             let begins = part.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
-            begins && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+            begins
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
         };
         let parts: Vec<&str> = key.text.split('.').collect();
         if let [namespace, collection, _] = parts[..]

@@ -229,7 +229,10 @@ fn kind(tree: &Tree, path: &str, file: &TreeFile) -> Option<bool> {
         let says = lines.find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
         return says.map(|_| false);
     }
-    if text.lines().any(|line| line.trim_start().starts_with("plugin:")) {
+    if text
+        .lines()
+        .any(|line| line.trim_start().starts_with("plugin:"))
+    {
         return Some(true);
     }
     match tree.yaml(path) {

@@ -304,7 +304,10 @@ fn only_what_a_playbook_leads_to_asks_for_parameters() {
             "site.yml",
             "- hosts: all\n  tasks:\n    - include_tasks: tasks/reached.yml\n    - debug: {msg: '{% for one, two in pairs %}{{ one }}{{ two }}{% endfor %}{% set made = 1 %}{{ made }}'}\n    - debug: {msg: '{{ guarded }} {{ of_host }} {{ needed }}'}\n      when: guarded is defined\n    - template: {src: it.j2, dest: /tmp/it}\n",
         ),
-        ("other.yml", "- hosts: all\n  tasks: [{include_tasks: tasks/elsewhere.yml}]\n"),
+        (
+            "other.yml",
+            "- hosts: all\n  tasks: [{include_tasks: tasks/elsewhere.yml}]\n",
+        ),
         ("tasks/reached.yml", "- debug: {msg: '{{ reached }}'}\n"),
         ("tasks/elsewhere.yml", "- debug: {msg: '{{ elsewhere }}'}\n"),
         ("templates/it.j2", "{{ templated }}\n"),
@@ -329,7 +332,11 @@ fn only_what_a_playbook_leads_to_asks_for_parameters() {
         ("guarded", false),
         ("of_host", false),
     ] {
-        assert_eq!(found.iter().any(|one| one == name), is_asked, "{name}: {found:?}");
+        assert_eq!(
+            found.iter().any(|one| one == name),
+            is_asked,
+            "{name}: {found:?}"
+        );
     }
     assert_eq!(asked("repo_other"), ["elsewhere"]);
 }
@@ -342,7 +349,10 @@ fn collections_that_are_used_and_not_there_are_named() {
             "- hosts: all\n  tasks:\n    - community.general.ufw: {state: enabled}\n    - ansible.builtin.debug: {msg: x}\n    - mine.here.one: {}\n",
         ),
         ("group_vars/all.yml", "a.b.c: no module\n"),
-        ("collections/ansible_collections/mine/here/galaxy.yml", "name: here\n"),
+        (
+            "collections/ansible_collections/mine/here/galaxy.yml",
+            "name: here\n",
+        ),
     ]);
     let staged = case.stage().unwrap();
     assert_eq!(staged.survey().missing_collections, ["community.general"]);
@@ -361,7 +371,10 @@ fn inventories_are_told_apart_and_code_is_never_data() {
         ("example.hosts.ini", ini),
         ("inventories/prod.yml", "all: {hosts: {a: {}}}\n"),
         ("inventories/lab/hosts", ini),
-        ("inventories/lab/aws.yml", "\n  plugin: amazon.aws.aws_ec2\n"),
+        (
+            "inventories/lab/aws.yml",
+            "\n  plugin: amazon.aws.aws_ec2\n",
+        ),
         ("inventories/lab/group_vars/web.yml", "port: 80\n"),
         (
             "inventories/lab/group_vars/all/vault.yml",
