@@ -309,7 +309,7 @@ fn text(paint: Paint, told: &Told) -> String {
         &rows,
     )];
     if !told.left.is_empty() {
-        lines.push("Left out:".to_owned());
+        lines.push("To be known of it:".to_owned());
         lines.extend(told.left.iter().map(|why| format!("  {why}")));
     }
     if told.sources.len() > 1 {
@@ -326,11 +326,18 @@ fn text(paint: Paint, told: &Told) -> String {
             "Taken over into {}. Pin their SSH keys before anything runs there: chiffon inventory trust NAME",
             visible(file)
         ),
+        (None, 0) if told.hosts.is_empty() => "This inventory names no hosts.".to_owned(),
         (None, 0) => "None of them is new.".to_owned(),
-        (None, _) => format!(
-            "They are not Chiffon's hosts until: chiffon catalogue hosts {} --take",
-            told.repository
-        ),
+        (None, _) => {
+            let which = match told.sources.len() {
+                0 | 1 => String::new(),
+                _ => format!(" --source {}", visible(&told.source)),
+            };
+            format!(
+                "They are not Chiffon's hosts until: chiffon catalogue hosts {}{which} --take",
+                told.repository
+            )
+        }
     });
     lines.join("\n")
 }

@@ -250,7 +250,7 @@ fn text(paint: Paint, told: &Told) -> String {
     list("Files with vaulted values", &told.vaulted_values);
     list("Roles it requires and does not hold", &told.missing_roles);
     list(
-        "Collections it requires and does not hold",
+        "Collections it requires and does not hold (put them there first: ansible-galaxy collection install -p collections)",
         &told.missing_collections,
     );
     list("Other Ansible trees in it (--folder)", &told.other_trees);
@@ -278,14 +278,14 @@ fn text(paint: Paint, told: &Told) -> String {
             _ => " --source SOURCE",
         };
         lines.push(format!(
-            "They are not taken over before: chiffon catalogue hosts {}{which} --take",
+            "They are not Chiffon's hosts until: chiffon catalogue hosts {}{which} --take",
             told.name
         ));
     }
     let mut left: Vec<BrokenFile> = told.broken.clone();
     left.extend(told.left.iter().cloned());
     if !left.is_empty() {
-        lines.push("Not read:".to_owned());
+        lines.push("Not as Ansible alone would have it, or not read:".to_owned());
         let more = left.len().saturating_sub(SHOWN);
         left.truncate(SHOWN);
         lines.push(render::broken(paint, &left));
@@ -408,7 +408,9 @@ fn changes(paint: Paint, update: &Update) -> String {
         lines.push("Not read:".to_owned());
         lines.push(render::broken(paint, &update.broken));
     }
-    lines.push("What has changed is not accepted any more.".to_owned());
+    if !update.changes.is_empty() {
+        lines.push("What has changed is not accepted any more.".to_owned());
+    }
     lines.join("\n")
 }
 

@@ -13,6 +13,7 @@ use chiffon_common::ParameterName;
 
 use super::{
     parameter::{Kind, Parameter},
+    repository::may_be_inventory,
     roles::Needs,
     tree::Tree,
     yaml::{Node, Value},
@@ -70,6 +71,8 @@ struct Use {
 struct Words {
     used: BTreeMap<String, Use>,
     defined: BTreeSet<String>,
+    /// Of what the file asks whether it is defined: nobody has to.
+    guarded: BTreeSet<String>,
     /// It is vaulted: what it defines cannot be told.
     sealed: bool,
 }
@@ -159,7 +162,10 @@ impl<'t> Guesser<'t> {
         let files: Vec<Rc<Words>> = needs.files.iter().map(|path| self.words(path)).collect();
         let is_defined = |name: &String| files.iter().any(|words| words.defined.contains(name));
         let mut used: BTreeMap<String, Use> = BTreeMap::new();
-        for words in &files {
+        // What only lies beside the playbook defines, and asks for nothing.
+        let reached = needs.files.iter().zip(&files);
+        let reached = reached.filter(|(path, _)| needs.reached.contains(*path));
+        for (_, words) in reached {
             for (name, one) in &words.used {
                 let known = used.entry(name.clone()).or_insert_with(|| one.clone());
                 known.optional &= one.optional;
@@ -176,7 +182,8 @@ impl<'t> Guesser<'t> {
         let sealed = files.iter().any(|words| words.sealed);
         let elsewhere = self.elsewhere();
         for (name, used) in &mut used {
-            used.optional |= sealed || elsewhere.contains(name);
+            let is_guarded = files.iter().any(|words| words.guarded.contains(name));
+            used.optional |= sealed || is_guarded || elsewhere.contains(name);
         }
         used
     }
@@ -196,7 +203,7 @@ impl<'t> Guesser<'t> {
         }
         let mut names = HashSet::new();
         for (path, file) in &self.tree.files {
-            let inventory = path.starts_with("inventor") || path.starts_with("hosts");
+            let inventory = path.starts_with("inventor") || may_be_inventory(path, false);
             let variables = path.contains("group_vars/") || path.contains("host_vars/");
             if inventory || variables {
                 assigned(&String::from_utf8_lossy(&file.content), &mut names);
@@ -236,16 +243,51 @@ fn words_of(tree: &Tree, path: &str) -> Words {
         words.sealed = true;
     } else if path.ends_with(".j2") {
         for (number, line) in (1_u32..).zip(text.lines()) {
-            uses(path, number, line, &mut words.used);
+            words.take(path, number, line);
         }
     } else if let Ok(node) = tree.yaml(path) {
         let variables = ["group_vars/", "host_vars/", "vars/", "defaults/"];
         if variables.iter().any(|part| path.contains(part)) {
             words.defined.extend(keys(&node));
         }
-        walk(path, &node, &mut words.used, &mut words.defined);
+        walk(path, &node, &mut words);
     }
     words
+}
+
+impl Words {
+    /// Takes in a text: what its expressions use, what its statements bind, and what it asks about.
+    fn take(&mut self, file: &str, line: u32, text: &str) {
+        uses(file, line, text, &mut self.used);
+        for piece in text.split("{%").skip(1) {
+            let statement = piece.split("%}").next().unwrap_or_default();
+            self.defined.extend(bound(statement).map(str::to_owned));
+        }
+        for question in [" is defined", " is not defined"] {
+            let asked = text.match_indices(question);
+            let asked = asked.filter_map(|(at, _)| last_word(text.get(..at)?));
+            self.guarded.extend(asked.map(str::to_owned));
+        }
+    }
+}
+
+/// The names that a statement of a template binds: `for a, b in ...`, `set a = ...`.
+fn bound(statement: &str) -> impl Iterator<Item = &str> {
+    let statement = statement.trim_start_matches(['-', '+']).trim_start();
+    let names = match statement.split_once(' ') {
+        Some(("for", rest)) => rest.split(" in ").next(),
+        Some(("set", rest)) => rest.split('=').next(),
+        _ => None,
+    };
+    names.unwrap_or_default().split(',').map(str::trim)
+}
+
+/// The first name of the path that a text ends with: `vars` of `not (vars.name`.
+fn last_word(text: &str) -> Option<&str> {
+    let is_path = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    let start = text.rfind(|c| !is_path(c)).map_or(0, |at| at + 1);
+    let path = text.get(start..)?;
+    path.split('.').next().filter(|name| !name.is_empty())
 }
 
 fn parameter(name: ParameterName, kind: Kind, required: bool, description: String) -> Parameter {
@@ -310,26 +352,26 @@ fn keys(node: &Node) -> Vec<String> {
     entries.map(|(key, _)| key.text.clone()).collect()
 }
 
-fn walk(file: &str, node: &Node, used: &mut BTreeMap<String, Use>, defined: &mut BTreeSet<String>) {
+fn walk(file: &str, node: &Node, words: &mut Words) {
     match &node.value {
-        Value::Text(text) => uses(file, node.line, text, used),
+        Value::Text(text) => words.take(file, node.line, text),
         Value::List(items) => {
             for item in items {
-                walk(file, item, used, defined);
+                walk(file, item, words);
             }
         }
         Value::Map(entries) => {
             for (key, value) in entries {
                 if DEFINE.contains(&key.text.as_str()) {
-                    defined.extend(keys(value));
-                    defined.extend(value.text().map(str::to_owned));
+                    words.defined.extend(keys(value));
+                    words.defined.extend(value.text().map(str::to_owned));
                 }
                 if key.text == "vars_prompt" {
                     let names = value.list().unwrap_or_default().iter();
                     let names = names.filter_map(|one| one.get("name")?.text());
-                    defined.extend(names.map(str::to_owned));
+                    words.defined.extend(names.map(str::to_owned));
                 }
-                walk(file, value, used, defined);
+                walk(file, value, words);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -368,6 +410,7 @@ mod tests {
         for (path, text) in files {
             tree.add(path, false, text.as_bytes().to_vec());
             needs.files.insert((*path).to_owned());
+            needs.reached.insert((*path).to_owned());
         }
         needs.direct = vec![("roles/r".to_owned(), BTreeSet::new())];
         Guesser::new(&tree).inferred("site.yml", &needs)

@@ -47,6 +47,8 @@ pub(super) struct Needs {
     pub(super) direct: Vec<(String, BTreeSet<String>)>,
     /// Files of the tree, the playbook among them.
     pub(super) files: BTreeSet<String>,
+    /// Of the files, those that the playbook leads to by name: the others only lie where Ansible would look.
+    pub(super) reached: BTreeSet<String>,
 }
 
 /// A fault in one file of the tree.
@@ -111,6 +113,7 @@ impl<'t> Reader<'t> {
             roles.extend(self.all_roles());
         }
         self.add_roles(roles, &mut needs)?;
+        needs.reached.clone_from(&needs.files);
         match self.tree.whole {
             true => self.add_support_of(playbook, &mut needs),
             false => self.add_support(&mut needs)?,

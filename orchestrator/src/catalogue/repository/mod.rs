@@ -26,6 +26,7 @@ pub use survey::{Left, Survey};
 pub(super) use cycle::refuse_circles;
 pub(super) use layout::{playbooks, roles_path};
 pub(super) use pin::{base, read_pinned};
+pub(super) use sources::may_be_inventory;
 
 use chiffon_common::{ErrorCode, Problem};
 

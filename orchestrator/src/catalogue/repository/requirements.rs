@@ -1,6 +1,8 @@
 //! What `requirements.yml` says of roles and collections that a repository does not hold. Fetching them is left to
 //! the person: nothing is downloaded at run time (S7).
 
+use std::collections::BTreeSet;
+
 use crate::catalogue::{
     roles::role_places,
     tree::Tree,
@@ -38,11 +40,36 @@ impl Missing {
                 Err(fault) => missing.faults.push((place.to_owned(), fault)),
             }
         }
+        missing.used(tree);
         for names in [&mut missing.roles, &mut missing.collections] {
             names.sort();
             names.dedup();
         }
         missing
+    }
+
+    /// What playbooks and task files name by its whole name, whether it is declared or not.
+    fn used(&mut self, tree: &Tree) {
+        let variables = [
+            "group_vars/",
+            "host_vars/",
+            "vars/",
+            "defaults/",
+            "molecule/",
+        ];
+        let is_read = |path: &&String| {
+            let ending = [".yml", ".yaml"].iter().any(|end| path.ends_with(end));
+            ending && !variables.iter().any(|part| path.contains(part))
+        };
+        let mut found = BTreeSet::new();
+        for path in tree.files.keys().filter(is_read) {
+            // What cannot be read is named where it is needed.
+            if let Ok(node) = tree.yaml(path) {
+                collections_of(&node, &mut found);
+            }
+        }
+        let missing = found.into_iter().filter(|name| !holds(tree, name));
+        self.collections.extend(missing);
     }
 
     fn read(&mut self, tree: &Tree, node: &Node, collections: bool) {
@@ -74,14 +101,40 @@ impl Missing {
             let Some(name) = name(item, &["name", "source"]) else {
                 continue;
             };
-            let folder = format!(
-                "collections/ansible_collections/{}",
-                name.replacen('.', "/", 1)
-            );
-            if tree.below(&folder).next().is_none() {
+            if !holds(tree, &name) {
                 self.collections.push(name);
             }
         }
+    }
+}
+
+fn holds(tree: &Tree, collection: &str) -> bool {
+    let place = collection.replacen('.', "/", 1);
+    let folder = format!("collections/ansible_collections/{place}");
+    tree.below(&folder).next().is_some()
+}
+
+/// The collections of the modules that are keys of tasks: `community.general.ufw`.
+fn collections_of(node: &Node, found: &mut BTreeSet<String>) {
+    for item in node.list().unwrap_or_default() {
+        collections_of(item, found);
+    }
+    for (key, value) in node.map().unwrap_or_default() {
+        let is_word = |part: &str| {
+            let begins = part.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+            begins
+                && part
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        };
+        let parts: Vec<&str> = key.text.split('.').collect();
+        if let [namespace, collection, _] = parts[..]
+            && parts.iter().all(|part| is_word(part))
+            && !(namespace == "ansible" && ["builtin", "legacy"].contains(&collection))
+        {
+            found.insert(format!("{namespace}.{collection}"));
+        }
+        collections_of(value, found);
     }
 }
 

@@ -184,7 +184,7 @@ fn source_of(path: &str) -> String {
 }
 
 /// By its name.
-fn may_be_inventory(path: &str, is_named: bool) -> bool {
+pub(in crate::catalogue) fn may_be_inventory(path: &str, is_named: bool) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     let Some((name, folders)) = parts.split_last() else {
         return false;
@@ -229,7 +229,10 @@ fn kind(tree: &Tree, path: &str, file: &TreeFile) -> Option<bool> {
         let says = lines.find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
         return says.map(|_| false);
     }
-    if text.lines().any(|line| line.starts_with("plugin:")) {
+    if text
+        .lines()
+        .any(|line| line.trim_start().starts_with("plugin:"))
+    {
         return Some(true);
     }
     match tree.yaml(path) {

@@ -162,7 +162,7 @@ impl Survey {
                 continue;
             }
             // What a password file is called is no secret, what is in the line may be one.
-            let about = match key.contains("vault") {
+            let about = match key.starts_with("vault_") {
                 true => "Chiffon knows no vault password, so a run that needs one fails".to_owned(),
                 false => format!(
                     "[{section}] {key} is not obeyed: Chiffon brings its own ansible.cfg ({})",

@@ -298,6 +298,67 @@ fn two_of_one_title_and_two_thousand_playbooks_load() {
 }
 
 #[test]
+fn only_what_a_playbook_leads_to_asks_for_parameters() {
+    let case = Case::of(&[
+        (
+            "site.yml",
+            "- hosts: all\n  tasks:\n    - include_tasks: tasks/reached.yml\n    - debug: {msg: '{% for one, two in pairs %}{{ one }}{{ two }}{% endfor %}{% set made = 1 %}{{ made }}'}\n    - debug: {msg: '{{ guarded }} {{ of_host }} {{ needed }}'}\n      when: guarded is defined\n    - template: {src: it.j2, dest: /tmp/it}\n",
+        ),
+        (
+            "other.yml",
+            "- hosts: all\n  tasks: [{include_tasks: tasks/elsewhere.yml}]\n",
+        ),
+        ("tasks/reached.yml", "- debug: {msg: '{{ reached }}'}\n"),
+        ("tasks/elsewhere.yml", "- debug: {msg: '{{ elsewhere }}'}\n"),
+        ("templates/it.j2", "{{ templated }}\n"),
+        ("example.hosts.ini", "[web]\nnode1 of_host=7\n"),
+    ]);
+    let staged = case.stage().unwrap();
+    let catalogue = staged.catalogue();
+    let asked = |id: &str| -> Vec<String> {
+        let id = id.parse().unwrap();
+        let entry = catalogue.entries().find(|entry| entry.id == id).unwrap();
+        let required = entry.parameters.iter().filter(|one| one.required);
+        required.map(|one| one.name.to_string()).collect()
+    };
+    let found = asked("repo_site");
+    for (name, is_asked) in [
+        ("needed", true),
+        ("reached", true),
+        ("elsewhere", false),
+        ("one", false),
+        ("two", false),
+        ("made", false),
+        ("guarded", false),
+        ("of_host", false),
+    ] {
+        assert_eq!(
+            found.iter().any(|one| one == name),
+            is_asked,
+            "{name}: {found:?}"
+        );
+    }
+    assert_eq!(asked("repo_other"), ["elsewhere"]);
+}
+
+#[test]
+fn collections_that_are_used_and_not_there_are_named() {
+    let case = Case::of(&[
+        (
+            "site.yml",
+            "- hosts: all\n  tasks:\n    - community.general.ufw: {state: enabled}\n    - ansible.builtin.debug: {msg: x}\n    - mine.here.one: {}\n",
+        ),
+        ("group_vars/all.yml", "a.b.c: no module\n"),
+        (
+            "collections/ansible_collections/mine/here/galaxy.yml",
+            "name: here\n",
+        ),
+    ]);
+    let staged = case.stage().unwrap();
+    assert_eq!(staged.survey().missing_collections, ["community.general"]);
+}
+
+#[test]
 fn inventories_are_told_apart_and_code_is_never_data() {
     let ini = "[web]\nweb1\n";
     let case = Case::of(&[
@@ -310,7 +371,10 @@ fn inventories_are_told_apart_and_code_is_never_data() {
         ("example.hosts.ini", ini),
         ("inventories/prod.yml", "all: {hosts: {a: {}}}\n"),
         ("inventories/lab/hosts", ini),
-        ("inventories/lab/aws.yml", "plugin: amazon.aws.aws_ec2\n"),
+        (
+            "inventories/lab/aws.yml",
+            "\n  plugin: amazon.aws.aws_ec2\n",
+        ),
         ("inventories/lab/group_vars/web.yml", "port: 80\n"),
         (
             "inventories/lab/group_vars/all/vault.yml",
