@@ -213,6 +213,8 @@ impl Cell {
         program.signal(Signal::TERM);
         let ended = program.wait(Duration::from_secs(120)).await;
         self.program = None;
+        let misread = std::fs::read_to_string(self.yard.misread()).unwrap_or_default();
+        assert_eq!(misread, "", "no playbook was found in these command lines");
         let verify = ["audit", "verify"];
         let verify = || command(&self.yard, &Surroundings::default(), &verify).output();
         let mut verified = verify().unwrap();

@@ -86,6 +86,11 @@ impl Yard {
         self.home.scratch().join("effects")
     }
 
+    /// Command lines that the stand-in found no playbook in: it would have left all runs to the real one, which is slow.
+    pub fn misread(&self) -> PathBuf {
+        self.programs.join("misread")
+    }
+
     pub fn history(&self) -> PathBuf {
         self.home.scratch().join("history.jsonl")
     }
@@ -156,10 +161,11 @@ for word; do
     case $word in
         --version) exec cat '{version}' ;;
         --check) check=yes ;;
-        playbooks/*.yml) entry=${{word#playbooks/}}; entry=${{entry%.yml}} ;;
+        playbooks/*.yml | ./playbooks/*.yml) entry=${{word##*/}}; entry=${{entry%.yml}} ;;
     esac
 done
 case $entry in
+    '') echo "$*" >> '{misread}'; exit 64 ;;
 {takes}    bundle_*) takes=0; changed=1 ;;
     ping) takes=0; changed=0 ;;
     *) exec '{real}' "$@" ;;
@@ -188,6 +194,7 @@ printf '{{"event":"start","total":1}}\n{{"event":"task","number":1,"name":"%s"}}
             takes = takes.collect::<String>(),
             real = real.display(),
             effects = self.effects().display(),
+            misread = self.misread().display(),
         );
         for name in ["ansible-playbook", "ansible"] {
             let path = self.programs.join(name);

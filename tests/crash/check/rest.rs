@@ -1,5 +1,7 @@
 //! I11 and I12: bounds and logs; whether a cell was put to the proof at all; and its report.
 
+use std::collections::BTreeMap;
+
 use super::{
     super::{
         cell::EARLY,
@@ -174,7 +176,7 @@ pub(super) fn report(evidence: &Evidence) -> String {
         .filter(|(what, _, _)| !what.starts_with(EARLY));
     let met = late.map(|(_, in_flight, _)| *in_flight).min().unwrap_or(0);
     format!(
-        "operations: {} ok, {} refused or not sent, {} unknown; {} % ok; p50 {} ms, p99 {} ms\nfaults: {}, each met at least {met} operations\nrequests {}, tasks {}, effects {}, events {}, audit records {}, ledger commits {}\nat rest: {:?}\nhealed:  {:?}",
+        "operations: {} ok, {} refused or not sent, {} unknown; {} % ok; p50 {} ms, p99 {} ms\nfaults: {}, each met at least {met} operations\nrequests {}, tasks {}, effects {}, events {}, audit records {}, ledger commits {}\nends of tasks: {}\nat rest: {:?}\nhealed:  {:?}",
         count(End::Ok),
         count(End::Fail),
         count(End::Info),
@@ -188,7 +190,21 @@ pub(super) fn report(evidence: &Evidence) -> String {
         evidence.numbers.last().map_or(0, |(_, last, _)| *last),
         evidence.audit.len(),
         evidence.commits.len(),
+        ends(evidence),
         evidence.said.baseline,
         evidence.said.healed,
     )
+}
+
+/// How many tasks ended in which way, with the code of what they failed with: where many failed of one thing, the load
+/// was not what it is meant to be.
+fn ends(evidence: &Evidence) -> String {
+    let mut counts = BTreeMap::<String, usize>::new();
+    for task in evidence.tasks.values() {
+        let code = task.doc.pointer("/state/problem/code");
+        let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
+        *counts.entry(format!("{}{code}", task.state)).or_default() += 1;
+    }
+    let counts = counts.iter().map(|(end, count)| format!("{count} {end}"));
+    counts.collect::<Vec<_>>().join(", ")
 }
