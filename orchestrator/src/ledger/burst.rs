@@ -4,7 +4,7 @@
 use chiffon_store::{LedgerBatchRow, LedgerEntryRow};
 use gix::{ObjectId, Repository, objs::Kind};
 
-use super::{CommitId, Ledger, LedgerError, build, pack, parent_of, verify};
+use super::{CommitId, Ledger, LedgerError, Objects, build, pack, parent_of, verify};
 
 /// A batch with its entries.
 pub type Batch = (LedgerBatchRow, Vec<LedgerEntryRow>);
@@ -53,7 +53,13 @@ impl Ledger {
             if let Some(last) = commits.last() {
                 batch.parent = Some(last.to_string());
             }
-            commits.push(build(&in_memory, &self.signing, batch, entries)?);
+            commits.push(build(
+                &in_memory,
+                &self.signing,
+                Objects::New,
+                batch,
+                entries,
+            )?);
         }
         Ok((in_memory, commits))
     }
@@ -69,7 +75,7 @@ impl Ledger {
                 let why = format!("batch {} does not follow the one before", batch.batch_no);
                 return Err(LedgerError::Malformed(why));
             }
-            let commit = build(&in_memory, &self.signing, batch, entries)?;
+            let commit = build(&in_memory, &self.signing, Objects::Known, batch, entries)?;
             super::agree(batch, commit)?;
             commits.push(commit);
         }

@@ -44,7 +44,7 @@ use chiffon_store::{LedgerBatchRow, LedgerEntryRow};
 use gix::{
     ObjectId, Repository,
     actor::SignatureRef,
-    objs::{Commit, tree::EntryKind},
+    objs::{Blob, Commit, Write as _, WriteTo, tree::EntryKind},
     refs::{
         FullName, Target,
         transaction::{PreviousValue, RefEdit},
@@ -283,10 +283,30 @@ fn parent_of(batch: &LedgerBatchRow) -> Result<Option<CommitId>, LedgerError> {
     batch.parent.as_deref().map(str::parse).transpose()
 }
 
+/// Whether the objects of a commit may be there already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Objects {
+    /// Those that are there are not made again.
+    Known,
+    /// Nobody made them yet: looking for each in every pack would cost the more the older the ledger is. One that is
+    /// there after all is there twice, which git does not mind.
+    New,
+}
+
+impl Objects {
+    fn write(self, repository: &Repository, object: &impl WriteTo) -> gix::Result<ObjectId> {
+        match self {
+            Self::Known => Ok(repository.write_object(object)?.detach()),
+            Self::New => repository.objects.write(object),
+        }
+    }
+}
+
 /// Makes the objects of a batch's commit in a repository that writes into memory; moves nothing.
 fn build(
     repository: &Repository,
     signing: &Signing,
+    objects: Objects,
     batch: &LedgerBatchRow,
     entries: &[LedgerEntryRow],
 ) -> Result<CommitId, LedgerError> {
@@ -303,11 +323,13 @@ fn build(
         .map_err(|error| editing(&error))?;
     for (entry, doc) in entries.iter().zip(&docs) {
         for (path, content) in files::files(entry, doc) {
-            let blob = repository
-                .write_blob(content)
-                .map_err(|error| editing(&error))?;
+            let blob = Blob {
+                data: content.into(),
+            };
+            let blob = objects.write(repository, &blob);
+            let blob = blob.map_err(|error| editing(&error))?;
             editor
-                .upsert(path.as_str(), EntryKind::Blob, blob.detach())
+                .upsert(path.as_str(), EntryKind::Blob, blob)
                 .map_err(|error| editing(&error))?;
         }
     }
@@ -315,7 +337,7 @@ fn build(
     // hundred times a commit; the paths are made of checked names, the rest is the parent's.
     let tree = editor
         .detach()
-        .write(|tree| Ok(repository.write_object(tree)?.detach()));
+        .write(|tree| objects.write(repository, tree));
     let tree = tree.map_err(|error: gix::Error| editing(&error))?;
     let seconds = batch.time.as_second().to_string() + " +0000";
     let signature = SignatureRef {
@@ -344,9 +366,9 @@ fn build(
             .extra_headers
             .push(("gpgsig".into(), signature.into()));
     }
-    let commit = repository.write_object(&commit);
+    let commit = objects.write(repository, &commit);
     let commit = commit.map_err(|error| LedgerError::git("make the commit", &error))?;
-    Ok(CommitId(commit.detach()))
+    Ok(CommitId(commit))
 }
 
 fn tree_of(repository: &Repository, commit: CommitId) -> Result<ObjectId, LedgerError> {

@@ -13,8 +13,14 @@ use std::{
 use gix::{
     ObjectId,
     objs::Kind,
-    zlib::{Compression, stream::deflate},
+    zlib::{
+        Compression, Status,
+        stream::deflate::{Compress, FlushCompress},
+    },
 };
+
+/// How much room an object's compressed form is given at a time.
+const ROOM: usize = 4096;
 
 /// An object with its place in the pack.
 pub(super) struct Packed {
@@ -72,13 +78,12 @@ fn pack(objects: &[(ObjectId, Kind, Vec<u8>)]) -> io::Result<(Vec<u8>, Vec<Packe
     let count = u32::try_from(objects.len()).map_err(too_large)?;
     out.extend(count.to_be_bytes());
     let mut packed = Vec::with_capacity(objects.len());
+    // One for all: to make one costs more than to compress what a ledger's object holds.
+    let mut compress = Compress::new(Compression::BEST_SPEED);
     for (id, kind, data) in objects {
         let start = out.len();
         push_header(&mut out, *kind, data.len());
-        let mut deflate = deflate::Write::new(Vec::new(), Compression::BEST_SPEED);
-        deflate.write_all(data)?;
-        deflate.flush()?;
-        out.extend(deflate.into_inner());
+        deflate(&mut compress, data, &mut out)?;
         packed.push(Packed {
             id: *id,
             crc32: crc32fast::hash(out.get(start..).unwrap_or_default()),
@@ -92,6 +97,23 @@ fn pack(objects: &[(ObjectId, Kind, Vec<u8>)]) -> io::Result<(Vec<u8>, Vec<Packe
     let checksum = checksum(&out)?;
     out.extend(checksum.as_slice());
     Ok((out, packed, checksum))
+}
+
+/// Appends a zlib stream of its own.
+fn deflate(compress: &mut Compress, data: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    compress.reset();
+    let begin = out.len();
+    let mut ended = false;
+    while !ended {
+        let written = begin + compress.total_out() as usize;
+        out.resize(written + ROOM, 0);
+        let rest = data.get(compress.total_in() as usize..).unwrap_or_default();
+        let room = out.get_mut(written..).unwrap_or_default();
+        let status = compress.compress(rest, room, FlushCompress::Finish);
+        ended = status.map_err(io::Error::other)? == Status::StreamEnd;
+    }
+    out.truncate(begin + compress.total_out() as usize);
+    Ok(())
 }
 
 /// Kind and size: four bits of the size beside the kind, then seven a byte, lowest first.

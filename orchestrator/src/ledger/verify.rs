@@ -8,7 +8,7 @@ use chiffon_store::{LedgerBatchRow, LedgerEntryRow};
 use gix::{ObjectId, Repository};
 
 use super::{
-    CommitId, LedgerError, OLDER, build, docs_of, files,
+    CommitId, LedgerError, OLDER, Objects, build, docs_of, files,
     signing::{Signing, signer_of},
 };
 
@@ -107,7 +107,13 @@ impl Verifier {
     ) -> Result<(), Fault> {
         self.check_rows(batch)?;
         let batch_no = batch.batch_no;
-        let computed = build(&self.in_memory, &self.signing, batch, entries);
+        let computed = build(
+            &self.in_memory,
+            &self.signing,
+            Objects::Known,
+            batch,
+            entries,
+        );
         let computed = computed.map_err(|error| of_batch(batch_no, error))?;
         let Some(stored) = &batch.commit else {
             // Not on disk, or not yet: nothing of it is held against anything but `main`. What was made of it stays

@@ -276,7 +276,14 @@ fn a_crash_between_objects_and_branch_is_healed_by_writing_again() {
     let (folder, ledger, mut rows) = written();
     let (batch, entries) = rows.decide(&[change(5)]);
     let before = ledger.head().unwrap();
-    let made = build(&ledger.repository, &Signing::default(), &batch, &entries).unwrap();
+    let made = build(
+        &ledger.repository,
+        &Signing::default(),
+        Objects::Known,
+        &batch,
+        &entries,
+    )
+    .unwrap();
     drop(ledger);
     std::fs::write(folder.path().join("refs/heads/main.lock"), "").unwrap();
     std::fs::write(folder.path().join("HEAD.lock"), "").unwrap();
