@@ -55,7 +55,7 @@ pub struct Acceptance {
 pub type Acceptances = BTreeMap<EntryId, Acceptance>;
 
 /// A folder with an ordinary Ansible tree.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root {
     /// For people and for the origin of entries.
     pub name: String,

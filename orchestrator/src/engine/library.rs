@@ -3,11 +3,12 @@
 //! Read again whenever a file has changed, so that a person edits and asks, with no reload between. What was
 //! planned from is kept by digest, so that the agent gets exactly the bytes that were planned.
 
+mod stamp;
+mod watch;
+
 use std::{
     collections::VecDeque,
-    fs::Metadata,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -22,6 +23,7 @@ use crate::{
     inventory::{Here, Inventory},
     planner::Planner,
 };
+use watch::Watch;
 
 /// Bundles kept in memory: those of the plans that are being approved and run now.
 const KEPT: usize = 64;
@@ -39,6 +41,15 @@ struct Look {
     number: u64,
     begun: Instant,
     loaded: Arc<Loaded>,
+}
+
+/// What was read last, and what tells whether it is so still.
+#[derive(Debug)]
+struct Kept {
+    loaded: Arc<Loaded>,
+    roots: Vec<Root>,
+    accepted: Arc<Acceptances>,
+    watch: Watch,
 }
 
 /// Everything read at one point in time.
@@ -59,7 +70,7 @@ pub(crate) struct Library {
     inventory: PathBuf,
     here: Here,
     accepted: Mutex<Arc<Acceptances>>,
-    loaded: Mutex<Option<Arc<Loaded>>>,
+    kept: Mutex<Option<Kept>>,
     /// How many looks were begun.
     begun: AtomicU64,
     newest: tokio::sync::Mutex<Option<Look>>,
@@ -74,7 +85,7 @@ impl Library {
             home,
             here,
             accepted: Mutex::default(),
-            loaded: Mutex::new(None),
+            kept: Mutex::new(None),
             begun: AtomicU64::new(0),
             newest: tokio::sync::Mutex::new(None),
             bundles: Mutex::default(),
@@ -142,39 +153,54 @@ impl Library {
     fn read(&self) -> Arc<Loaded> {
         let roots = self.roots();
         let accepted = self.accepted();
-        let stamp = self.stamp(&roots, &accepted);
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = loaded.as_ref().filter(|found| found.stamp == stamp) {
-            return Arc::clone(found);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = kept.as_ref()
+            && kept.roots == roots
+            && Arc::ptr_eq(&kept.accepted, &accepted)
+            && kept.watch.is_quiet()
+        {
+            return Arc::clone(&kept.loaded);
         }
-        let catalogue = Arc::new(Catalogue::load_accepted(&roots, &accepted));
+        let (stamp, watch) = self.stamp(&roots, &accepted);
+        let same = kept.take().filter(|kept| kept.loaded.stamp == stamp);
+        let loaded = same.map_or_else(|| self.load(&roots, &accepted, stamp), |kept| kept.loaded);
+        *kept = Some(Kept {
+            loaded: Arc::clone(&loaded),
+            roots,
+            accepted,
+            watch,
+        });
+        loaded
+    }
+
+    fn load(&self, roots: &[Root], accepted: &Acceptances, stamp: Digest) -> Arc<Loaded> {
+        let catalogue = Arc::new(Catalogue::load_accepted(roots, accepted));
         for broken in catalogue.broken() {
             tracing::warn!(file = %broken.file, line = broken.line, reason = %broken.reason, "catalogue file does not load; the rest does");
         }
         let inventory = Inventory::load(&self.inventory, &self.here);
         let planner = Planner::new(Arc::clone(&catalogue));
-        let fresh = Arc::new(Loaded {
+        Arc::new(Loaded {
             catalogue,
             inventory,
             planner,
             stamp,
-        });
-        *loaded = Some(Arc::clone(&fresh));
-        fresh
+        })
     }
 
     /// Digest over names, sizes and times of every file, and over what was accepted: changes whenever one of them may
-    /// have.
-    fn stamp(&self, roots: &[Root], accepted: &Acceptances) -> Digest {
+    /// have. With it what tells of the next change.
+    fn stamp(&self, roots: &[Root], accepted: &Acceptances) -> (Digest, Watch) {
+        let mut watch = Watch::begin();
         let accepted = accepted.iter();
         let mut lines: Vec<String> = accepted
             .map(|(entry, word)| format!("{entry} {} {:?}", word.digest, word.tier))
             .collect();
         for root in roots {
-            walk(&root.path, &mut lines);
+            stamp::walk(&root.path, &mut watch, &mut lines);
         }
-        walk(&self.inventory, &mut lines);
-        Digest::of_parts(lines.iter().map(String::as_bytes))
+        stamp::walk(&self.inventory, &mut watch, &mut lines);
+        (Digest::of_parts(lines.iter().map(String::as_bytes)), watch)
     }
 
     /// Keeps a bundle that may have to be sent.
@@ -229,33 +255,4 @@ impl Loaded {
         }
         Ok(bundle)
     }
-}
-
-fn walk(path: &Path, lines: &mut Vec<String>) {
-    let Ok(about) = std::fs::symlink_metadata(path) else {
-        lines.push(format!("{} is not there", path.display()));
-        return;
-    };
-    lines.push(line(path, &about));
-    if !about.is_dir() {
-        return;
-    }
-    let Ok(entries) = std::fs::read_dir(path) else {
-        return;
-    };
-    let mut names: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    names.sort();
-    names.iter().for_each(|name| walk(name, lines));
-}
-
-/// The change time cannot be set back by who edits the file; size and inode tell a quick second edit apart.
-fn line(path: &Path, about: &Metadata) -> String {
-    format!(
-        "{} {} {} {} {}",
-        path.display(),
-        about.ino(),
-        about.size(),
-        about.ctime(),
-        about.ctime_nsec()
-    )
 }
