@@ -361,6 +361,7 @@ fn malformed(error: &EventError, text_at: &str) -> Refused {
     let detail = detail.replacen("event version", "version", 1);
     let pointer = match error {
         EventError::Version(_) => "/v".to_owned(),
+        EventError::Kind => "/actor/kind".to_owned(),
         EventError::Empty | EventError::Binary(_) | EventError::TooLong { .. } => {
             text_at.to_owned()
         }

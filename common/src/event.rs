@@ -55,9 +55,12 @@ pub struct Actor {
     #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
     pub id: String,
     /// `person`, `service` or `agent`: services and agents cannot approve (S32).
-    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 256))]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^(person|service|agent)$"))]
     pub kind: String,
 }
+
+/// Who can be an [`Actor`], by its `kind`.
+pub const ACTOR_KINDS: [&str; 3] = ["person", "service", "agent"];
 
 /// What was said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +139,9 @@ pub enum EventError {
     /// A field is empty or too long.
     #[error("field {0} must have 1 to 256 characters without control characters")]
     Field(&'static str),
+    /// Nobody knows what such an actor may do.
+    #[error("actor.kind is none of person, service and agent")]
+    Kind,
     /// A field that its status asks for is not there.
     #[error("field {0} is required here")]
     Missing(&'static str),
@@ -152,7 +158,9 @@ impl EventError {
             Self::Empty => ErrorCode::EmptyRequest,
             Self::Binary(_) => ErrorCode::BinaryRequest,
             Self::TooLong { .. } => ErrorCode::RequestTooLong,
-            Self::Field(_) | Self::Missing(_) | Self::Unexpected(_) => ErrorCode::MalformedMessage,
+            Self::Field(_) | Self::Kind | Self::Missing(_) | Self::Unexpected(_) => {
+                ErrorCode::MalformedMessage
+            }
         }
     }
 
@@ -165,7 +173,7 @@ impl EventError {
             }
             Self::Binary(_) => "send plain text in UTF-8",
             Self::TooLong { .. } => "shorten it; put long content into a file on the host",
-            Self::Field(_) | Self::Missing(_) | Self::Unexpected(_) => {
+            Self::Field(_) | Self::Kind | Self::Missing(_) | Self::Unexpected(_) => {
                 "correct the field and send it again"
             }
         }
@@ -181,10 +189,12 @@ impl Event {
         for (name, value) in [
             ("source", &self.source),
             ("actor.id", &self.actor.id),
-            ("actor.kind", &self.actor.kind),
             ("content.type", &self.content.kind),
         ] {
             validate_field(name, value)?;
+        }
+        if !ACTOR_KINDS.contains(&self.actor.kind.as_str()) {
+            return Err(EventError::Kind);
         }
         validate_text(&self.content.text)
     }

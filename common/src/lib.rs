@@ -46,7 +46,9 @@ pub use contracts::{
 pub use digest::{Digest, DigestError};
 pub use envelope::{Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, MessageType};
 pub use error_code::{ErrorCode, Retry};
-pub use event::{Actor, Content, EntryCall, Event, EventError, MAX_TEXT_CHARS, Undoing};
+pub use event::{
+    ACTOR_KINDS, Actor, Content, EntryCall, Event, EventError, MAX_TEXT_CHARS, Undoing,
+};
 pub use freeze::Frozen;
 pub use ids::{
     ActionId, AgentId, AuditId, BootId, DecisionId, EventId, IdError, Incarnation, MessageId,

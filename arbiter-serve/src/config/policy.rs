@@ -7,7 +7,7 @@ use chiffon_arbiter::{
     Authz, AuthzMode, FailMode, Gates, Grant, Pattern, Planner, Policy, Probability, Rate,
     ReplyPolicy,
 };
-use chiffon_common::{Permission, RoomId, TenantId};
+use chiffon_common::{ACTOR_KINDS, Permission, RoomId, TenantId};
 use serde::de::{DeserializeOwned, IntoDeserializer, value::Error};
 use serde_json::Value;
 
@@ -219,10 +219,7 @@ fn fits_some(pattern: &Pattern, is_name: impl Fn(&str) -> bool) -> bool {
 /// Callers name three kinds.
 fn fits_some_kind(pattern: &Pattern) -> bool {
     let is_misplaced = pattern.0.trim_end_matches('*').contains('*');
-    is_misplaced
-        || ["person", "service", "agent"]
-            .iter()
-            .any(|kind| pattern.fits(kind))
+    is_misplaced || ACTOR_KINDS.iter().any(|kind| pattern.fits(kind))
 }
 
 /// A variant by its name on the wire.

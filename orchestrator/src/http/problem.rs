@@ -332,6 +332,7 @@ pub(super) fn malformed_event(why: &EventError, text_at: &str) -> Problem {
     let (code, todo) = (why.code(), why.todo());
     let pointer = match why {
         EventError::Version(_) => "/v".to_owned(),
+        EventError::Kind => "/actor/kind".to_owned(),
         EventError::Field(name) | EventError::Missing(name) | EventError::Unexpected(name) => {
             format!("/{}", name.replace('.', "/"))
         }
