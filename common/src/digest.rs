@@ -14,9 +14,10 @@ use crate::{CanonicalError, to_canonical};
 #[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^sha256:[0-9a-f]{64}$"))]
 pub struct Digest([u8; 32]);
 
-/// The text is not `sha256:` followed by 64 hexadecimal digits.
+/// The text is not `sha256:` followed by 64 hexadecimal digits in lower case: a digest has one spelling, so that texts that
+/// hold it can be compared and hashed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a digest is `sha256:` and 64 hexadecimal digits")]
+#[error("a digest is `sha256:` and 64 hexadecimal digits in lower case")]
 pub struct DigestError;
 
 impl Digest {
@@ -74,6 +75,9 @@ impl FromStr for Digest {
 
     fn from_str(text: &str) -> Result<Self, DigestError> {
         let digits = text.strip_prefix("sha256:").ok_or(DigestError)?;
+        if digits.bytes().any(|digit| digit.is_ascii_uppercase()) {
+            return Err(DigestError);
+        }
         let mut bytes = [0; 32];
         hex::decode_to_slice(digits, &mut bytes).map_err(|_| DigestError)?;
         Ok(Self(bytes))
@@ -107,6 +111,9 @@ mod tests {
         );
         assert_eq!(digest.to_string().parse::<Digest>().unwrap(), digest);
         assert!("sha256:12".parse::<Digest>().is_err());
+        let upper = digest.to_string().to_uppercase();
+        let upper = upper.replacen("SHA256", "sha256", 1);
+        assert!(upper.parse::<Digest>().is_err());
     }
 
     #[test]

@@ -124,5 +124,11 @@ mod tests {
             assert!(read(&touched).is_err(), "byte {at}");
             assert!(read(&line[..at]).is_err(), "cut at {at}");
         }
+        // Nor may the hash be spelt otherwise.
+        let end = line.len() - AFTER_HASH.len();
+        let mut spelt = line.to_vec();
+        spelt[end - 64..end].make_ascii_uppercase();
+        assert_ne!(spelt, line);
+        assert!(read(&spelt).is_err());
     }
 }
