@@ -7,6 +7,7 @@ mod document;
 mod read;
 #[cfg(feature = "openapi")]
 mod schema;
+mod shape;
 mod values;
 
 use jiff::Timestamp;

@@ -9,6 +9,7 @@ use chiffon_common::{
     EventError, GenerationResult, ResponsePlan, contract_schemas, contracts, read_contract,
 };
 use chiffon_tests::repository_root;
+use serde::{Deserialize, Deserializer, de};
 use serde_json::Value;
 
 fn folder() -> PathBuf {
@@ -52,7 +53,7 @@ fn what_is_served_names_every_schema_and_action() {
 
 /// Whether the program takes a document of a contract.
 fn program(contract: &str, text: &str) -> Result<(), String> {
-    fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, String> {
+    fn read<T: de::DeserializeOwned + serde::Serialize>(text: &str) -> Result<T, String> {
         read_contract(text.as_bytes()).map_err(|error| error.to_string())
     }
     let word = |error: EventError| error.to_string();
@@ -162,4 +163,204 @@ fn what_is_required_is_required_by_both() {
             "{name} with a field more"
         );
     }
+}
+
+/// A document with its keys in the order in which they stand there.
+#[derive(Clone)]
+enum Tree {
+    Leaf(Value),
+    List(Vec<Tree>),
+    Map(Vec<(String, Tree)>),
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> de::Visitor<'de> for Reader {
+            type Value = Tree;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("JSON")
+            }
+            fn visit_unit<E>(self) -> Result<Tree, E> {
+                Ok(Tree::Leaf(Value::Null))
+            }
+            fn visit_bool<E>(self, v: bool) -> Result<Tree, E> {
+                Ok(Tree::Leaf(v.into()))
+            }
+            fn visit_i64<E>(self, v: i64) -> Result<Tree, E> {
+                Ok(Tree::Leaf(v.into()))
+            }
+            fn visit_u64<E>(self, v: u64) -> Result<Tree, E> {
+                Ok(Tree::Leaf(v.into()))
+            }
+            fn visit_f64<E>(self, v: f64) -> Result<Tree, E> {
+                Ok(Tree::Leaf(v.into()))
+            }
+            fn visit_str<E>(self, v: &str) -> Result<Tree, E> {
+                Ok(Tree::Leaf(v.into()))
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut from: A) -> Result<Tree, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = from.next_element()? {
+                    items.push(item);
+                }
+                Ok(Tree::List(items))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut from: A) -> Result<Tree, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = from.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Tree::Map(fields))
+            }
+        }
+        from.deserialize_any(Reader)
+    }
+}
+
+impl Tree {
+    fn text(&self) -> String {
+        match self {
+            Self::Leaf(value) => value.to_string(),
+            Self::List(items) => {
+                let items: Vec<_> = items.iter().map(Self::text).collect();
+                format!("[{}]", items.join(","))
+            }
+            Self::Map(fields) => {
+                let fields = fields
+                    .iter()
+                    .map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), value.text()));
+                format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
+            }
+        }
+    }
+
+    /// The document with one value changed, for every value of it that `change` changes.
+    fn each(&self, change: &dyn Fn(&Self) -> Option<Self>) -> Vec<Self> {
+        let mut all: Vec<Self> = change(self).into_iter().collect();
+        match self {
+            Self::Leaf(_) => {}
+            Self::List(items) => {
+                for (at, item) in items.iter().enumerate() {
+                    all.extend(item.each(change).into_iter().map(|item| {
+                        let mut items = items.clone();
+                        items[at] = item;
+                        Self::List(items)
+                    }));
+                }
+            }
+            Self::Map(fields) => {
+                for (at, (_, value)) in fields.iter().enumerate() {
+                    all.extend(value.each(change).into_iter().map(|value| {
+                        let mut fields = fields.clone();
+                        fields[at].1 = value;
+                        Self::Map(fields)
+                    }));
+                }
+            }
+        }
+        all
+    }
+}
+
+/// The valid examples as the program writes them: in the order of its fields, which its reader takes from a list.
+fn written() -> Vec<(String, String, Tree)> {
+    fn again<T: de::DeserializeOwned + serde::Serialize>(text: &str) -> String {
+        serde_json::to_string(&serde_json::from_str::<T>(text).unwrap()).unwrap()
+    }
+    let tree = |(name, contract, text): (String, String, String)| {
+        let text = match contract.as_str() {
+            "event" => again::<Event>(&text),
+            "response_plan" => again::<ResponsePlan>(&text),
+            "action" => again::<Action>(&text),
+            "generation_result" => again::<GenerationResult>(&text),
+            "action_result" => again::<ActionResult>(&text),
+            "action_receipt" => again::<ActionReceipt>(&text),
+            "authz_request" => again::<AuthZRequest>(&text),
+            "authz_decision" => again::<AuthZDecision>(&text),
+            other => panic!("{other} is no contract"),
+        };
+        (name, contract, serde_json::from_str(&text).unwrap())
+    };
+    examples("valid").into_iter().map(tree).collect()
+}
+
+/// Readers made by serde take the fields of an object from a list, and the name of a variant from an object.
+#[test]
+fn another_shape_is_taken_by_both_or_by_neither() {
+    let list = |tree: &Tree| match tree {
+        Tree::Map(fields) => Some(Tree::List(fields.iter().map(|(_, v)| v.clone()).collect())),
+        _ => None,
+    };
+    let named = |tree: &Tree| match tree {
+        Tree::Leaf(Value::String(name)) => {
+            Some(Tree::Map(vec![(name.clone(), Tree::Leaf(Value::Null))]))
+        }
+        _ => None,
+    };
+    let alone = |tree: &Tree| Some(Tree::List(vec![tree.clone()]));
+    let bare = |tree: &Tree| match tree {
+        Tree::List(items) if items.len() == 1 => items.first().cloned(),
+        _ => None,
+    };
+    let changes: [(&str, &dyn Fn(&Tree) -> Option<Tree>); 4] = [
+        ("a list of its fields", &list),
+        ("an object with its name", &named),
+        ("a list of it", &alone),
+        ("without its list", &bare),
+    ];
+    let mut refused = 0;
+    for (name, contract, tree) in written() {
+        assert_eq!(program(&contract, &tree.text()), Ok(()), "{name}");
+        for (word, change) in changes {
+            for changed in tree.each(change) {
+                let text = changed.text();
+                let said = program(&contract, &text);
+                let schema = validator(&contract, &text);
+                assert_eq!(
+                    said.is_ok(),
+                    schema.is_ok(),
+                    "{name}, {word}: {text}\n{said:?}\n{schema:?}"
+                );
+                refused += usize::from(said.is_err());
+            }
+        }
+    }
+    assert!(refused > 300, "only {refused} were refused");
+}
+
+#[test]
+fn no_object_has_a_key_twice() {
+    let twice = |tree: &Tree| match tree {
+        Tree::Map(fields) if !fields.is_empty() => {
+            let mut fields = fields.clone();
+            fields.push(fields[0].clone());
+            Some(Tree::Map(fields))
+        }
+        _ => None,
+    };
+    for (name, contract, tree) in written() {
+        for changed in tree.each(&twice) {
+            let text = changed.text();
+            assert!(program(&contract, &text).is_err(), "{name}: {text}");
+        }
+    }
+    // Also where fields are passed over.
+    for more in [
+        "\"more\":1,\"more\":1",
+        "\"more\":[{\"a\":1,\"\\u0061\":2}]",
+    ] {
+        let text = format!("{{\"v\":0,\"decision\":\"allow\",{more}}}");
+        assert!(program("authz_decision", &text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_is_nested_too_deep_is_refused_wherever_it_stands() {
+    let deep = |levels: usize| {
+        let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+        format!("{{\"v\":0,\"decision\":\"allow\",\"more\":{open}{close}}}")
+    };
+    assert_eq!(program("authz_decision", &deep(31)), Ok(()));
+    assert!(program("authz_decision", &deep(32)).is_err());
 }

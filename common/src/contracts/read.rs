@@ -1,7 +1,11 @@
 //! Reading what comes from outside within bounds: size, UTF-8, depth, version, form; each fault with its code.
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{DeserializeOwned, DeserializeSeed},
+};
 
+use super::shape::Like;
 use crate::{ErrorCode, pointer_part, visible};
 
 /// Most bytes of one contract document.
@@ -75,8 +79,9 @@ struct Versioned {
 /// A document of a contract, from its bytes. Its own bounds are [`validate`](crate::Event::validate)'s to hold.
 ///
 /// # Errors
-/// The first bound that it breaks: size, UTF-8, depth, version, form.
-pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ContractError> {
+/// The first bound that it breaks: size, UTF-8, depth, version, form. A list in place of an object and a key that stands
+/// twice are faults of the form, wherever they are.
+pub fn read<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, ContractError> {
     if bytes.len() > MAX_CONTRACT_BYTES {
         return Err(ContractError::TooLarge(bytes.len()));
     }
@@ -86,7 +91,28 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ContractError> {
         return Err(ContractError::TooDeep);
     }
     // With a place where there is a fault, which costs more than most documents are read for.
-    serde_json::from_str(text).map_err(|error| unread::<T>(text, error))
+    let read = serde_json::from_str(text).map_err(|error| unread::<T>(text, error))?;
+    shaped(text, &read)?;
+    Ok(read)
+}
+
+/// Holds a text against what was read from it.
+fn shaped<T: Serialize>(text: &str, read: &T) -> Result<(), ContractError> {
+    let form = |pointer, why| ContractError::Form { pointer, why };
+    let read = serde_json::to_value(read).map_err(|why| form(String::new(), why))?;
+    let like = Like(Some(&read));
+    if like
+        .deserialize(&mut serde_json::Deserializer::from_str(text))
+        .is_ok()
+    {
+        return Ok(());
+    }
+    // Once more with the place, as above.
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let mut track = serde_path_to_error::Track::new();
+    let placed = serde_path_to_error::Deserializer::new(&mut reader, &mut track);
+    let again = like.deserialize(placed);
+    again.map_err(|why| form(path_pointer(&track.path()), why))
 }
 
 fn unread<T: DeserializeOwned>(text: &str, error: serde_json::Error) -> ContractError {
@@ -181,6 +207,12 @@ mod tests {
             ("\"v\":0,\"event_id\":\"e\"", "\"v\":1", "/v"),
             (",\"actor\":{\"id\":\"a\",\"kind\":\"k\"}", "", ""),
             ("05Z\"}", "05Z\"} {}", ""),
+            ("{\"id\":\"a\",\"kind\":\"k\"}", "[\"a\",\"k\"]", "/actor"),
+            (
+                "\"text\":\"hi\"",
+                "\"text\":\"hi\",\"call\":{\"entry\":\"e\",\"hosts\":[],\"parameters\":{\"a\":{\"b\":1,\"b\":2}}}",
+                "/content/call/parameters/a",
+            ),
         ] {
             let text = event.replacen(was, is, 1);
             let error = read::<Event>(text.as_bytes()).unwrap_err();

@@ -8,7 +8,7 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-use super::values::TIME;
+use super::{MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH, values::TIME};
 use crate::{
     Action, ActionReceipt, ActionResult, AuthZDecision, AuthZRequest, Event, GenerationResult,
     ResponsePlan,
@@ -52,6 +52,9 @@ fn of<T: PartialSchema + ToSchema>(name: &str) -> Result<Value, serde_json::Erro
     }
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["$id"] = json!(format!("urn:chiffon:contracts:v0:{name}"));
+    schema["$comment"] = json!(format!(
+        "What no schema can say: at most {MAX_CONTRACT_BYTES} bytes of UTF-8, nested at most {MAX_CONTRACT_DEPTH} levels deep, and no object has a key twice."
+    ));
     if !definitions.is_empty() {
         schema["$defs"] = Value::Object(definitions);
     }

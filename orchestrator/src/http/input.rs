@@ -10,7 +10,7 @@ use axum::{
 };
 use chiffon_common::{ContractError, ErrorCode, FieldError, Problem, path_pointer, visible};
 use chiffon_http::is_json;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::problem::{Refused, missing};
 
@@ -39,17 +39,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 /// A document of the control plane's contracts (docs/contracts.md), within their bounds.
 pub(super) struct Contract<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Contract<T> {
+impl<T: DeserializeOwned + Serialize, S: Send + Sync> FromRequest<S> for Contract<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
         is_json(request.headers())?;
         let bytes = whole(request.into_body()).await?;
-        // A list would be taken for the values of the fields in their order.
-        if bytes.trim_ascii_start().first() == Some(&b'[') {
-            let error = serde::de::Error::custom("it is a list, not an object");
-            return Err(unfit_body("", &error));
-        }
         chiffon_common::read_contract(&bytes)
             .map(Self)
             .map_err(unread)
