@@ -6,6 +6,10 @@ use std::{
     future::Future,
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -19,12 +23,12 @@ use hyper::{
 use hyper_util::{
     client::legacy::{
         Client as Pool,
-        connect::{Connected, Connection, HttpConnector},
+        connect::{CaptureConnection, Connected, Connection, HttpConnector, capture_connection},
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, timeout, timeout_at},
 };
 use tower::Service;
@@ -39,11 +43,11 @@ pub(crate) struct Client(Pool<Connector, String>);
 pub(crate) enum Unanswered {
     /// Nothing was sent: there was no connection to send it on.
     Unreached(String),
-    /// It was sent, and nothing came back.
+    /// It was sent, and nothing came back: not one byte.
     Silent(String),
-    /// Nothing came back in time.
+    /// Nothing came back in time: not one byte.
     Late,
-    /// What came back is no HTTP.
+    /// What came back is no HTTP, or ends before the head of an answer does.
     Garbled(String),
 }
 
@@ -79,12 +83,17 @@ impl Client {
     /// `until`.
     pub(crate) async fn call(
         &self,
-        request: Request<String>,
+        mut request: Request<String>,
         most: usize,
         until: Instant,
     ) -> Result<Answer, Unanswered> {
+        let line = capture_connection(&mut request);
         let called = timeout_at(until, self.0.request(request)).await;
-        let response = called.map_err(|_| Unanswered::Late)?.map_err(unanswered)?;
+        let called = called.map_err(|_| match has_begun(&line) {
+            true => Unanswered::Garbled("its answer did not go on in time".to_owned()),
+            false => Unanswered::Late,
+        })?;
+        let response = called.map_err(|error| unanswered(&error, &line))?;
         let status = response.status();
         let read = timeout_at(until, read(response.into_body(), most)).await;
         let body = match read {
@@ -95,14 +104,23 @@ impl Client {
     }
 }
 
-fn unanswered(error: hyper_util::client::legacy::Error) -> Unanswered {
-    let why = causes(&error);
-    let cause = error.source().and_then(<dyn Error>::downcast_ref);
-    match cause {
-        _ if error.is_connect() => Unanswered::Unreached(why),
-        Some(cause) if hyper::Error::is_parse(cause) => Unanswered::Garbled(why),
-        _ => Unanswered::Silent(why),
+fn unanswered(error: &hyper_util::client::legacy::Error, line: &CaptureConnection) -> Unanswered {
+    let why = causes(error);
+    match () {
+        () if error.is_connect() => Unanswered::Unreached(why),
+        () if has_begun(line) => Unanswered::Garbled(why),
+        () => Unanswered::Silent(why),
     }
+}
+
+/// Whether something came back on the connection that a call was sent on.
+fn has_begun(line: &CaptureConnection) -> bool {
+    let mut said = hyper::http::Extensions::new();
+    if let Some(connected) = line.connection_metadata().as_ref() {
+        connected.get_extras(&mut said);
+    }
+    said.get::<Heard>()
+        .is_some_and(|heard| heard.0.load(Ordering::Acquire))
 }
 
 async fn read(mut body: Incoming, most: usize) -> Result<Vec<u8>, String> {
@@ -158,14 +176,14 @@ impl Service<Uri> for Connector {
         Box::pin(async move {
             let stream = connecting.await?.into_inner();
             let Some(trust) = trust else {
-                return Ok(Line(TokioIo::new(Box::new(stream))));
+                return Ok(Line::over(stream));
             };
             // An IPv6 address stands in brackets there.
             let host = to.host().unwrap_or_default();
             let host = host.trim_start_matches('[').trim_end_matches(']');
             let spoken = timeout(patience, trust.connect(host, stream)).await;
             let spoken = spoken.map_err(|_| "no handshake in time")??;
-            Ok(Line(TokioIo::new(Box::new(spoken))))
+            Ok(Line::over(spoken))
         })
     }
 }
@@ -175,12 +193,65 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+/// Whether something was heard since the last call was sent.
+#[derive(Clone, Default)]
+struct Heard(Arc<AtomicBool>);
+
+/// A stream that is listened to. Calls on it come one after the other, each written before its answer is read.
+struct Overheard {
+    stream: Box<dyn Stream>,
+    heard: Heard,
+}
+
+impl AsyncRead for Overheard {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if buffer.filled().len() > before {
+            self.heard.0.store(true, Ordering::Release);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Overheard {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.heard.0.store(false, Ordering::Release);
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
 /// A connection.
-struct Line(TokioIo<Box<dyn Stream>>);
+struct Line(TokioIo<Overheard>);
+
+impl Line {
+    fn over(stream: impl Stream + 'static) -> Self {
+        Self(TokioIo::new(Overheard {
+            stream: Box::new(stream),
+            heard: Heard::default(),
+        }))
+    }
+}
 
 impl Connection for Line {
     fn connected(&self) -> Connected {
-        Connected::new()
+        Connected::new().extra(self.0.inner().heard.clone())
     }
 }
 

@@ -22,7 +22,7 @@ use std::{
 };
 
 use chiffon_arbiter::Authorisation;
-use chiffon_common::{AuthZDecision, AuthZRequest, Digest, TenantId, visible};
+use chiffon_common::{AuthZDecision, AuthZRequest, Digest, TenantId, read_contract, visible};
 use chiffon_tls::{Trust, TrustError};
 use hyper::{Request, StatusCode, Uri, header, http::uri::Scheme};
 use serde::Deserialize;
@@ -342,12 +342,8 @@ fn decision(status: StatusCode, bytes: &[u8]) -> Result<AuthZDecision, String> {
     if status != StatusCode::OK {
         return Err(format!("it answered {status}"));
     }
-    // The reader would take a list for the fields in their order.
-    if !bytes.trim_ascii_start().starts_with(b"{") {
-        return Err("its answer is no decision: it is no JSON object".to_owned());
-    }
-    let decision: AuthZDecision = serde_json::from_slice(bytes)
-        .map_err(|error| format!("its answer is no decision: {error}"))?;
+    let decision: AuthZDecision =
+        read_contract(bytes).map_err(|error| format!("its answer is no decision: {error}"))?;
     decision
         .validate()
         .map_err(|error| format!("its answer is out of bounds: {error}"))?;

@@ -186,6 +186,15 @@ async fn an_answer_that_is_no_decision_is_no_silence() {
         ok(r#"{"v":0,"decision":"deny","decision":"deny"}"#),
         ok(r#"[0,"allow"]"#),
         ok(r#" [0,"allow","r","1",60000]"#),
+        ok(r#"{"v":0,"decision":{"allow":null}}"#),
+        // What is passed over is read all the same.
+        ok(r#"{"v":0,"decision":"allow","more":1,"more":2}"#),
+        ok(r#"{"v":0,"decision":"allow","more":{"a":1,"a":2}}"#),
+        ok(&format!(
+            r#"{{"v":0,"decision":"allow","more":{}1{}}}"#,
+            "[".repeat(40),
+            "]".repeat(40)
+        )),
         ok(r#"{"v":0,"decision":"deny""#),
         ok(&format!(
             r#"{{"v":0,"decision":"allow","reason_code":"{long}"}}"#
@@ -231,6 +240,10 @@ async fn an_answer_that_is_cut_is_asked_for_once() {
     for begun in [
         "HTTP/1.1 200 OK\r\ncontent-length: 300\r\n\r\n{\"v\":0,\"decision\":\"deny\"",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{\"v\":",
+        "H",
+        "HTTP/1.1 403 Forb",
+        "HTTP/1.1 403 Forbidden\r\ncontent-ty",
+        "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n",
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -254,6 +267,54 @@ async fn an_answer_that_is_cut_is_asked_for_once() {
         assert_eq!(word, Ok(Authorisation::Unreadable), "{begun}");
         assert_eq!(asked.load(Ordering::SeqCst), 1, "{begun}");
     }
+}
+
+/// The same where it does not go on, on a connection on which it had answered before.
+#[tokio::test]
+async fn an_answer_that_stops_in_its_head_is_no_silence() {
+    for begun in ["H", "HTTP/1.1 403 Forbidden\r\ncontent-ty"] {
+        let fake = Fake::start(move |text| {
+            let is_first = text.contains(r#""event_id":"a""#);
+            Some(match is_first {
+                true => ok(r#"{"v":0,"decision":"allow"}"#),
+                false => begun.to_owned(),
+            })
+        })
+        .await;
+        let mut asking = fake.asking(|_| {});
+        let word = asking.ask(&question("t", "a")).await;
+        assert!(matches!(word, Ok(Authorisation::Allow { .. })), "{word:?}");
+        asking.settings.timeout = Duration::from_secs(3);
+        let word = asking.ask(&question("t", "b")).await;
+        assert_eq!(word, Ok(Authorisation::Unreadable), "{begun}");
+        assert_eq!(fake.asked.load(Ordering::SeqCst), 2, "{begun}");
+        assert_eq!(fake.connections.load(Ordering::SeqCst), 1, "{begun}");
+    }
+}
+
+/// Nothing at all came back: it is asked a second time, and then it was silent.
+#[tokio::test]
+async fn one_that_hangs_up_without_a_byte_is_asked_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut piece = [0; 4096];
+            if stream.read(&mut piece).await.is_ok_and(|read| read > 0) {
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
+    let fake = Fake {
+        address,
+        asked: Arc::clone(&asked),
+        connections: Arc::default(),
+    };
+    let word = fake.asking(|_| {}).ask(&question("t", "a")).await;
+    assert_eq!(word, Ok(Authorisation::Unavailable));
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]
