@@ -16,4 +16,6 @@ pub(crate) use scan::{Lines, files, first_of, follow};
 #[cfg(test)]
 pub(crate) use verify::Unverified;
 pub(crate) use verify::{Anchor, Beginning, Verified, verify};
-pub(crate) use writer::{Audit, Durable, Place, Rotation, Unwritten, Writing, start};
+pub(crate) use writer::{
+    Audit, Durable, Needs, Newest, Place, Rotation, Unwritten, Writing, start,
+};

@@ -169,7 +169,7 @@ impl Arbiter {
             body: answer,
             repeated: false,
         });
-        let turn = put(place, line)?.map(said);
+        let turn = put(place, line, Some(at))?.map(said);
         Ok(Some(Turn {
             seq: Some(seq),
             ..turn
@@ -198,7 +198,7 @@ impl Arbiter {
             problem: Box::new(Problem::new(ErrorCode::Overloaded, why, todo)),
             reason: Some(reason),
         };
-        Ok(put(place, line)?.map(Err(refused)))
+        Ok(put(place, line, None)?.map(Err(refused)))
     }
 
     /// A record of something that changes nothing: an answer given again, or a refusal.
@@ -233,7 +233,7 @@ impl Arbiter {
             detail,
             ..record::noted(self.rules, audit_id, now)
         };
-        Ok(put(place, record.bytes())?.map(said))
+        Ok(put(place, record.bytes(), None)?.map(said))
     }
 
     /// A body that is no contract: recorded without it, for nobody knows what it holds.
@@ -301,12 +301,16 @@ impl Put {
     }
 }
 
-/// Uses the place up; there is one for each call, and each call ends with one record.
-fn put(place: &mut Option<Place<'_>>, record: Vec<u8>) -> Result<Put, Refused> {
+/// Uses the place up; there is one for each call, and each call ends with one record. With its time, where it decides.
+fn put(
+    place: &mut Option<Place<'_>>,
+    record: Vec<u8>,
+    at: Option<Timestamp>,
+) -> Result<Put, Refused> {
     let place = place
         .take()
         .ok_or_else(|| internal("the record has no place"))?;
-    Ok(Put(place.put(record)))
+    Ok(Put(place.put(record, at)))
 }
 
 fn json<T: Serialize>(value: &T) -> Result<String, Refused> {

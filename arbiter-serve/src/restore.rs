@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    audit::{Audit, Head, Lines, files, follow},
+    audit::{Audit, Head, Lines, Newest, files, follow},
     decide::store_problem,
     record::{Judged, Next, Outcome, Record},
     states,
@@ -27,13 +27,14 @@ fn unreadable(path: &Path, why: impl std::fmt::Display) -> Problem {
     Problem::new(ErrorCode::AuditBroken, detail, todo)
 }
 
-/// Fills an empty store with what the audit files tell; how many decisions that were. Blocks while it reads.
+/// Fills an empty store with what the audit files tell; how many decisions that were, and the newest one of each file.
+/// Blocks while it reads.
 pub(crate) async fn fill(
     store: &dyn ControlStore,
     folder: &Path,
     gate: &Gates,
-) -> Result<u64, Problem> {
-    let mut count = 0;
+) -> Result<(u64, Newest), Problem> {
+    let (mut count, mut newest) = (0, Newest::new());
     let mut head: Option<Head> = None;
     for file in files(folder).map_err(|error| unreadable(folder, error))? {
         let broken = |line: u64, why: &dyn std::fmt::Display| {
@@ -56,10 +57,12 @@ pub(crate) async fn fill(
                     .await
                     .map_err(|error| store_problem(&error))?;
                 count += 1;
+                let newest = newest.entry(file.clone()).or_insert(record.ts);
+                *newest = record.ts.max(*newest);
             }
         }
     }
-    Ok(count)
+    Ok((count, newest))
 }
 
 /// What a decision has made true; nothing for records that changed nothing.
@@ -79,6 +82,7 @@ fn commit_of(record: &Record<'_>, gate: &Gates) -> Result<Option<ControlCommit>,
             plan_id: Some(plan.plan_id),
             body: digest(event)?,
             answer: json(plan)?,
+            needed_until: states::asked_until(plan, next),
             next,
         },
         Judged::Generation {
@@ -90,6 +94,7 @@ fn commit_of(record: &Record<'_>, gate: &Gates) -> Result<Option<ControlCommit>,
             plan_id: Some(result.plan_id),
             body: digest(result)?,
             answer: json(plan)?,
+            needed_until: None,
             next,
         },
         Judged::Action {
@@ -104,6 +109,7 @@ fn commit_of(record: &Record<'_>, gate: &Gates) -> Result<Option<ControlCommit>,
             plan_id: None,
             body: digest(result)?,
             answer: json(receipt)?,
+            needed_until: None,
             next,
         },
     };
@@ -118,6 +124,7 @@ struct Told<'a> {
     plan_id: Option<chiffon_common::PlanId>,
     body: Digest,
     answer: String,
+    needed_until: Option<Timestamp>,
     next: &'a Next<'a>,
 }
 
@@ -151,6 +158,7 @@ impl Told<'_> {
             body: self.body,
             answer: self.answer,
             at,
+            needed_until: self.needed_until,
             room: room.transpose()?,
             tenant: tenant.transpose()?,
             audit: None,
@@ -204,7 +212,7 @@ pub(crate) async fn catch_up(
             };
             let place = audit.place().await.map_err(failed)?;
             place
-                .put(one.line.into_bytes())
+                .put(one.line.into_bytes(), None)
                 .wait()
                 .await
                 .map_err(failed)?;

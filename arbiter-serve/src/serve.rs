@@ -19,7 +19,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use uuid::Uuid;
 
 use crate::{
-    audit::{self, Audit, OpenError, Torn, Writing},
+    audit::{self, Audit, Needs, OpenError, Torn, Writing},
     config::{self, Config, Store},
     decide::{Arbiter, Confirm, Turns, store_problem},
     http::Api,
@@ -56,8 +56,8 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
     beginning(&config.audit)?;
     let opened = audit::open(&config.audit.path).map_err(open_problem)?;
     let torn = opened.torn.clone();
-    let store = store(&config).await?;
-    let (audit, writing) = start_audit(opened, &config, rules)?;
+    let (store, needs) = store(&config).await?;
+    let (audit, writing) = start_audit(opened, &config, needs, rules)?;
     if let Some(torn) = torn {
         tell(&audit, &torn, rules).await?;
     }
@@ -200,6 +200,7 @@ fn beginning(audit: &config::Audit) -> Result<(), Problem> {
 fn start_audit(
     opened: audit::Opened,
     config: &Config,
+    needs: Needs,
     rules: Digest,
 ) -> Result<(Audit, Writing), Problem> {
     let policy = config.policy.clone();
@@ -207,7 +208,7 @@ fn start_audit(
         let now = Timestamp::now();
         record::of_rules(&policy, rules, record::fresh_id(now), now).bytes()
     };
-    audit::start(opened, config.audit.rotation, of_rules).map_err(|error| {
+    audit::start(opened, config.audit.rotation, needs, of_rules).map_err(|error| {
         let detail = format!("the audit cannot be written: {error}");
         fault(
             ErrorCode::AuditUnwritable,
@@ -234,7 +235,7 @@ async fn tell(audit: &Audit, torn: &Torn, rules: Digest) -> Result<(), Problem> 
         detail: Some(detail.into()),
         ..record::noted(rules, record::fresh_id(now), now)
     };
-    let written = async { audit.place().await?.put(record.bytes()).wait().await };
+    let written = async { audit.place().await?.put(record.bytes(), None).wait().await };
     written.await.map_err(|error| {
         fault(
             ErrorCode::AuditUnwritable,
@@ -244,8 +245,8 @@ async fn tell(audit: &Audit, torn: &Torn, rules: Digest) -> Result<(), Problem> 
     })
 }
 
-/// The store, with everything in it that it must know.
-async fn store(config: &Config) -> Result<Arc<dyn ControlStore>, Problem> {
+/// The store, with everything in it that it must know, and what of that the audit files have to keep.
+async fn store(config: &Config) -> Result<(Arc<dyn ControlStore>, Needs), Problem> {
     match &config.store {
         Store::Memory { plans, rooms } => {
             let memory = MemoryControl::spilling(MemoryLimits {
@@ -253,15 +254,23 @@ async fn store(config: &Config) -> Result<Arc<dyn ControlStore>, Problem> {
                 states: *rooms,
                 ..MemoryLimits::default()
             });
-            let memory = memory.map_err(|error| store_problem(&error))?;
+            let memory = Arc::new(memory.map_err(|error| store_problem(&error))?);
             let gate = &config.policy.gate;
-            let decisions = restore::fill(&memory, &config.audit.path, gate).await?;
+            let filled = restore::fill(memory.as_ref(), &config.audit.path, gate).await?;
+            let (decisions, newest) = filled;
             tracing::info!(decisions, "brought back from the audit files");
-            Ok(Arc::new(memory))
+            let kept = Arc::clone(&memory);
+            let oldest = move || {
+                let oldest = kept.oldest(Timestamp::now());
+                oldest.map_err(|error| error.to_string())
+            };
+            let oldest = Box::new(oldest);
+            Ok((memory, Needs { newest, oldest }))
         }
         Store::Sqlite { path, .. } => {
             let store = SqliteControl::open(path, Options::default());
-            Ok(Arc::new(store.map_err(|error| store_problem(&error))?))
+            let store = store.map_err(|error| store_problem(&error))?;
+            Ok((Arc::new(store), Needs::nothing()))
         }
         Store::Postgres { url, ca_file, .. } => {
             let options = PostgresOptions {
@@ -276,7 +285,7 @@ async fn store(config: &Config) -> Result<Arc<dyn ControlStore>, Problem> {
                 }
                 error => store_problem(&error),
             });
-            Ok(Arc::new(store?))
+            Ok((Arc::new(store?), Needs::nothing()))
         }
     }
 }

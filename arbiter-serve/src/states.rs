@@ -1,6 +1,7 @@
 //! States of rooms and tenants as the store keeps them: documents with the time from which they mean nothing.
 
 use chiffon_arbiter::{Gates, RoomState, TenantState};
+use chiffon_common::ResponsePlan;
 use chiffon_store::{Expect, Loaded, StateChange, StateWrite, Versioned};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, de::DeserializeOwned};
@@ -53,6 +54,12 @@ pub(crate) fn room_until(room: &RoomState, gate: &Gates) -> Timestamp {
     let held = room.generating.as_ref().map(|held| held.span.until);
     let rests = room.answered_at.map(|at| later(at, gate.cooldown_ms));
     held.max(rests).unwrap_or(Timestamp::MIN)
+}
+
+/// Until when a plan's generation is waited for, where it asks for one.
+pub(crate) fn asked_until(plan: &ResponsePlan, next: &Next<'_>) -> Option<Timestamp> {
+    let held = next.room.as_deref()?.generating.as_ref()?;
+    plan.asks_generation().then_some(held.span.until)
 }
 
 /// From when on a tenant means nothing under these gates.

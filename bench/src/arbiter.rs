@@ -121,6 +121,7 @@ async fn decide(store: &MemoryControl, policy: &Policy, event: &Event) -> anyhow
         body: Digest::of_value(event)?,
         answer: serde_json::to_string(&plan)?,
         at: event.ts,
+        needed_until: None,
         room: Some(StateWrite {
             expected: Expect::of(loaded.room.as_ref()),
             change: StateChange::Put {

@@ -21,7 +21,8 @@ fn rules() -> Vec<u8> {
 /// Starts the writer on a folder, writes so many records, and ends it.
 fn write(folder: &Path, rotation: Rotation, records: usize) -> Head {
     let opened = open(folder).expect("the folder can be opened");
-    let (audit, writing) = start(opened, rotation, rules).expect("the writer starts");
+    let (audit, writing) =
+        start(opened, rotation, Needs::nothing(), rules).expect("the writer starts");
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime
         .enable_time()
@@ -35,7 +36,7 @@ fn write(folder: &Path, rotation: Rotation, records: usize) -> Head {
                 );
                 let place = audit.place().await.expect("a place");
                 place
-                    .put(record.into_bytes())
+                    .put(record.into_bytes(), None)
                     .wait()
                     .await
                     .expect("written");
@@ -267,14 +268,14 @@ fn a_file_that_was_moved_away_is_not_written_to() {
     let (_held, folder) = folder();
     write(&folder, ALL, 1);
     let opened = open(&folder).expect("it opens");
-    let (audit, writing) = start(opened, ALL, rules).expect("the writer starts");
+    let (audit, writing) = start(opened, ALL, Needs::nothing(), rules).expect("the writer starts");
     let path = only_file(&folder);
     let away = folder.join("elsewhere");
     fs::rename(&path, &away).unwrap();
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_time().build().unwrap().block_on(async {
         let first = audit.place().await.expect("a place");
-        let first = first.put(b"{\"n\":1}".to_vec());
+        let first = first.put(b"{\"n\":1}".to_vec(), None);
         let error = first.wait().await.expect_err("nobody would find it");
         assert!(error.0.contains("moved away"), "{error}");
         assert!(audit.place().await.is_err(), "nothing new is taken");
@@ -398,7 +399,7 @@ fn what_cannot_be_written_is_kept_and_written_later_and_nothing_new_is_taken() {
     let head = write(&folder, ALL, 1);
     let opened = open(&folder).expect("it opens");
     let tiny = Rotation { bytes: 1, keep: 0 };
-    let (audit, writing) = start(opened, tiny, rules).expect("the writer starts");
+    let (audit, writing) = start(opened, tiny, Needs::nothing(), rules).expect("the writer starts");
     let in_the_way = folder.join(scan::file_name(head.seq + 2));
     fs::create_dir(&in_the_way).unwrap();
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -407,7 +408,7 @@ fn what_cannot_be_written_is_kept_and_written_later_and_nothing_new_is_taken() {
             .place()
             .await
             .expect("a place")
-            .put(b"{\"n\":1}".to_vec());
+            .put(b"{\"n\":1}".to_vec(), None);
         first.wait().await.expect_err("it cannot be written");
         assert!(audit.place().await.is_err(), "nothing new is taken");
         fs::remove_dir(&in_the_way).unwrap();
@@ -420,7 +421,7 @@ fn what_cannot_be_written_is_kept_and_written_later_and_nothing_new_is_taken() {
             .place()
             .await
             .expect("a place")
-            .put(b"{\"n\":2}".to_vec());
+            .put(b"{\"n\":2}".to_vec(), None);
         second.wait().await.expect("written");
     });
     drop(audit);

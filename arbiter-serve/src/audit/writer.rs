@@ -5,6 +5,7 @@
 //! truth, and a decision that is in force without one would be a hole in it.
 
 use std::{
+    collections::HashMap,
     fs::{self, File, Metadata},
     io::{self, Write},
     os::unix::fs::MetadataExt,
@@ -17,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -44,8 +46,30 @@ const LAST_TRIES: u32 = 10;
 pub(crate) struct Rotation {
     /// A file that has reached this many bytes is not gone on with.
     pub(crate) bytes: u64,
-    /// How many files stay, the current one among them; 0 keeps all.
+    /// How many files stay at least, the current one among them; 0 keeps all.
     pub(crate) keep: usize,
+}
+
+/// The newest decision of each file, where it has one.
+pub(crate) type Newest = HashMap<PathBuf, Timestamp>;
+
+/// Which decisions the files must still hold.
+pub(crate) struct Needs {
+    /// Of the files that are there.
+    pub(crate) newest: Newest,
+    /// The time of the oldest decision that must be brought back at a start; nothing where none has to be. An error where
+    /// that cannot be told.
+    pub(crate) oldest: Box<dyn Fn() -> Result<Option<Timestamp>, String> + Send>,
+}
+
+impl Needs {
+    /// Nothing is brought back from the files.
+    pub(crate) fn nothing() -> Self {
+        Self {
+            newest: Newest::new(),
+            oldest: Box::new(|| Ok(None)),
+        }
+    }
 }
 
 /// A record could not be made durable; it is kept and tried again.
@@ -55,6 +79,8 @@ pub(crate) struct Unwritten(pub(crate) String);
 
 struct Entry {
     record: Vec<u8>,
+    /// When it was decided, where it decides.
+    at: Option<Timestamp>,
     done: Option<oneshot::Sender<Result<(), Unwritten>>>,
 }
 
@@ -114,11 +140,12 @@ impl Audit {
 }
 
 impl Place<'_> {
-    /// Puts a record, a JSON object, behind all that were put before it.
-    pub(crate) fn put(self, record: Vec<u8>) -> Durable {
+    /// Puts a record, a JSON object, behind all that were put before it; with its time, where it is a decision.
+    pub(crate) fn put(self, record: Vec<u8>, at: Option<Timestamp>) -> Durable {
         let (done, durable) = oneshot::channel();
         self.0.send(Entry {
             record,
+            at,
             done: Some(done),
         });
         Durable(durable)
@@ -162,6 +189,7 @@ impl Writing {
 pub(crate) fn start(
     opened: Opened,
     rotation: Rotation,
+    needs: Needs,
     rules: impl Fn() -> Vec<u8> + Send + 'static,
 ) -> io::Result<(Audit, Writing)> {
     let (to, from) = mpsc::channel(WAITING);
@@ -176,6 +204,7 @@ pub(crate) fn start(
     let mut writer = Writer {
         folder,
         rotation,
+        needs,
         rules: Box::new(rules),
         head,
         file: last,
@@ -191,6 +220,7 @@ pub(crate) fn start(
 struct Writer {
     folder: PathBuf,
     rotation: Rotation,
+    needs: Needs,
     rules: Box<dyn Fn() -> Vec<u8> + Send>,
     head: Head,
     file: Option<LastFile>,
@@ -269,7 +299,12 @@ impl Writer {
         let Some(file) = &mut self.file else {
             return Err(io::Error::other("there is no audit file"));
         };
-        append(file, &mut self.head, records, lines)
+        append(file, &mut self.head, records, lines)?;
+        if let Some(at) = batch.iter().filter_map(|entry| entry.at).max() {
+            let newest = self.needs.newest.entry(file.path.clone()).or_insert(at);
+            *newest = at.max(*newest);
+        }
+        Ok(())
     }
 
     fn rotate(&mut self) -> io::Result<()> {
@@ -292,17 +327,34 @@ impl Writer {
         Ok(())
     }
 
-    /// Removes files that are not to be kept. One that cannot be removed is in nobody's way.
-    fn forget(&self) {
+    /// Removes files that are not to be kept, up to the first that holds what a start must bring back. By time, whatever
+    /// the clock did: no file without a decision as new as the oldest one that is needed has that one. One that cannot be
+    /// removed is in nobody's way.
+    fn forget(&mut self) {
         let keep = self.rotation.keep;
         let files = files(&self.folder).unwrap_or_default();
         let old = files.len().saturating_sub(keep);
         if keep == 0 || old == 0 {
             return;
         }
+        let oldest = match (self.needs.oldest)() {
+            Ok(oldest) => oldest,
+            Err(error) => {
+                tracing::warn!(%error, "which audit files are needed cannot be told: all stay");
+                return;
+            }
+        };
         for path in &files[..old] {
+            let newest = self.needs.newest.get(path);
+            if newest.is_some_and(|newest| oldest.is_some_and(|oldest| *newest >= oldest)) {
+                tracing::debug!(file = %path.display(), "an old audit file is needed");
+                return;
+            }
             match std::fs::remove_file(path) {
-                Ok(()) => tracing::info!(file = %path.display(), "an old audit file is removed"),
+                Ok(()) => {
+                    self.needs.newest.remove(path);
+                    tracing::info!(file = %path.display(), "an old audit file is removed");
+                }
                 Err(error) => {
                     tracing::warn!(file = %path.display(), %error, "an old audit file stays");
                 }

@@ -109,6 +109,7 @@ impl Arbiter {
             body,
             answer: json(&receipt)?,
             at: now,
+            needed_until: None,
             room: Some(next_room),
             tenant: None,
             audit: None,

@@ -183,6 +183,7 @@ impl Arbiter {
             body: asked.body,
             answer: json(plan)?,
             at: now,
+            needed_until: states::asked_until(plan, next),
             room,
             tenant,
             audit: None,

@@ -87,6 +87,7 @@ impl Arbiter {
             body,
             answer: json(&plan)?,
             at: now,
+            needed_until: None,
             room: Some(next_room),
             tenant: Some(next_tenant),
             audit: None,

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     http,
-    run::{OPEN, Place, action_done, action_of, event, generation},
+    run::{OPEN, Place, Served, action_done, action_of, event, generation},
 };
 
 const STORES: [&str; 2] = ["memory", "sqlite"];
@@ -126,6 +126,58 @@ fn a_room_is_locked_until_its_result_over_kills() {
         served.kill();
         place.done(&["replay", "audit"]);
     }
+}
+
+/// What is remembered outlasts the files that are kept and the answers that are: the memory store has nothing but them.
+#[test]
+fn a_generation_under_way_outlives_rotation_and_the_answers_that_are_remembered() {
+    let place = Place::new(&format!(
+        "{OPEN}\nstore: {{type: memory, remembered_plans: 5}}\naudit: {{rotate_bytes: 65536, keep: 2}}\n"
+    ));
+    let files = || {
+        let folder = fs::read_dir(place.audit()).unwrap();
+        let names = folder.map(|entry| entry.unwrap().file_name());
+        names
+            .filter(|name| name.to_str().is_some_and(|name| name.ends_with(".jsonl")))
+            .count()
+    };
+    let served = place.serve();
+    let (_, held) = served.post("/v0/events", &event("t", "held", "held"));
+    assert_eq!(action_of(&held), "request_generation");
+    let (_, other) = served.post("/v0/events", &event("t", "other", "other"));
+    let mut sent = 0;
+    let mut talk = |served: &Served, until: &dyn Fn() -> bool| {
+        // Far more than the files hold; an event that nothing is done about is about 1 KB.
+        for _ in 0..2_000 {
+            sent += 1;
+            let id = format!("e-{sent}");
+            let (status, plan) = served.post("/v0/events", &event("t", &id, "other"));
+            assert_eq!(status, 200, "{plan}");
+            if until() {
+                return;
+            }
+        }
+        panic!("the files do not become so: {} of them", files());
+    };
+    talk(&served, &|| files() >= 5);
+    served.kill();
+    let served = place.serve();
+    let (_, shut) = served.post("/v0/events", &event("t", "late", "held"));
+    assert_eq!(shut["reason_code"], "generating_lock", "{shut}");
+    let (status, said) = served.post("/v0/generations", &generation(&held, "hello!"));
+    assert_eq!((status, action_of(&said)), (200, "send_reply"), "{said}");
+    let again = served.post("/v0/generations", &generation(&held, "hello!"));
+    assert_eq!(again, (200, said));
+    // Nothing holds the old files any more.
+    let (status, _) = served.post("/v0/generations", &generation(&other, "and you"));
+    assert_eq!(status, 200);
+    talk(&served, &|| files() <= 3);
+    served.kill();
+    let records = place.records();
+    assert!(records[0]["seq"].as_u64().unwrap() > 1, "{}", records[0]);
+    place.done(&["audit", "verify", "audit", "--config", "config.yaml"]);
+    place.done(&["replay", "audit"]);
+    let _it_starts = place.serve();
 }
 
 #[test]

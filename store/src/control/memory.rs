@@ -2,8 +2,11 @@
 //! file at the start.
 //!
 //! It is bounded. The oldest answers make room for new ones (an event that comes again later than that is judged as a
-//! new one); states that still mean something are never dropped, as that would open a gate. Those that were not used for
-//! the longest are put by in a [`Spill`]; without one, a new room is refused then.
+//! new one), but for those of generations under way; states that still mean something are never dropped, as that would
+//! open a gate. Those that were not used for the longest are put by in a [`Spill`]; without one, a new room is refused
+//! then.
+
+mod ages;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,6 +17,7 @@ use async_trait::async_trait;
 use chiffon_common::{PlanId, RoomId, TenantId};
 use jiff::Timestamp;
 
+use self::ages::Ages;
 use super::{
     AuditWrite, Backlog, ControlCommit, ControlCounts, ControlKey, ControlKind, ControlStore,
     Decided, Expect, Loaded, Outcome, StateChange, StateWrite, Unaudited, Versioned, check, page,
@@ -57,6 +61,8 @@ pub(crate) struct State {
     pub(crate) version: u64,
     pub(crate) doc: String,
     pub(crate) keep_until: Timestamp,
+    /// When it was written.
+    pub(crate) at: Timestamp,
     /// When it was used last, as a number that only grows; 0 while it is put by.
     pub(crate) used: u64,
 }
@@ -71,6 +77,8 @@ pub(crate) trait Spill: Send + std::fmt::Debug {
     fn put(&mut self, key: &StateKey, state: &State) -> Result<(), Error>;
     /// Removes one, if it is there.
     fn remove(&mut self, key: &StateKey) -> Result<(), Error>;
+    /// When the oldest of them was written.
+    fn oldest(&mut self) -> Result<Option<Timestamp>, Error>;
     /// Removes at most `limit` that mean nothing any more; how many those were.
     fn forget(&mut self, now: Timestamp, limit: u32) -> Result<u64, Error>;
 }
@@ -80,8 +88,7 @@ struct Rows {
     last: u64,
     // Keys are texts, and each stands in several places.
     decided: HashMap<Arc<ControlKey>, Decided>,
-    /// Oldest first.
-    ages: BTreeMap<(Timestamp, u64), Arc<ControlKey>>,
+    ages: Ages,
     plans: HashMap<(TenantId, PlanId), Arc<ControlKey>>,
     states: HashMap<Arc<StateKey>, State>,
     /// Those that mean nothing soonest first.
@@ -108,6 +115,24 @@ impl MemoryControl {
             limits,
             rows: Mutex::new(rows),
         }
+    }
+
+    /// The time of the oldest commit that something here is of: an answer, or a state that means something at `now`.
+    /// Whoever brings the store back needs what was committed from then on, and nothing of before. Nothing where it is
+    /// empty.
+    ///
+    /// # Errors
+    /// Where states that are put by cannot be reached.
+    pub fn oldest(&self, now: Timestamp) -> Result<Option<Timestamp>, Error> {
+        let mut rows = self.rows();
+        let put_by = match rows.spilled() {
+            Some(spill) => spill.oldest().map_err(put_by)?,
+            None => None,
+        };
+        let answers = rows.decided.values().map(|decided| decided.at);
+        let states = rows.states.values().filter(|state| state.keep_until > now);
+        let all = answers.chain(states.map(|state| state.at)).chain(put_by);
+        Ok(all.min())
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {
@@ -183,7 +208,11 @@ impl ControlStore for MemoryControl {
         let mut rows = self.rows();
         let mut gone = 0;
         for _ in 0..page(limit) {
-            gone += u64::from(rows.forget_decided(Some(decided_before)));
+            let Some(key) = rows.ages.take_older(decided_before) else {
+                break;
+            };
+            rows.remove_decided(&key);
+            gone += 1;
         }
         let states = rows.forget_states(now, page(limit));
         let rest = page(limit).saturating_sub(u32::try_from(states).unwrap_or(u32::MAX));
@@ -295,17 +324,26 @@ impl Rows {
         self.last += 1;
         let seq = self.last;
         for (key, write) in states {
-            self.write(key, write.change, seq);
+            self.write(key, write.change, (seq, commit.at));
         }
         if let Some(AuditWrite { replica, line }) = commit.audit {
             self.lines.insert((replica, seq), line);
         }
-        let key = Arc::new(commit.key.clone());
-        if let (ControlKind::Event, Some(plan)) = (commit.key.kind, commit.plan_id) {
-            let place = (tenant, plan);
-            self.plans.entry(place).or_insert_with(|| Arc::clone(&key));
+        let (key, at) = (Arc::new(commit.key.clone()), commit.at);
+        match (commit.key.kind, commit.plan_id) {
+            (ControlKind::Event, Some(plan)) => {
+                let place = (tenant, plan);
+                self.plans.entry(place).or_insert_with(|| Arc::clone(&key));
+            }
+            (ControlKind::Generation, Some(plan)) => {
+                let asked = self.plans.get(&(tenant, plan));
+                if let Some(found) = asked.and_then(|asked| self.decided.get_key_value(asked)) {
+                    self.ages.release(found.0, found.1.seq, at);
+                }
+            }
+            _ => {}
         }
-        self.ages.insert((commit.at, seq), Arc::clone(&key));
+        self.ages.add(&key, (at, seq), commit.needed_until);
         let decided = Decided {
             key: commit.key,
             seq,
@@ -316,8 +354,23 @@ impl Rows {
             at: commit.at,
         };
         self.decided.insert(key, decided);
-        while self.decided.len() > limits.decided.max(1) && self.forget_decided(None) {}
+        self.forget_decided(at, limits);
         Ok(Outcome::Committed { seq })
+    }
+
+    /// Forgets the oldest answers beyond the bound, and those that stayed beyond it and are needed no more.
+    fn forget_decided(&mut self, now: Timestamp, limits: MemoryLimits) {
+        while let Some(key) = self.ages.take_over(now) {
+            self.remove_decided(&key);
+        }
+        // As many as rooms are that hold them.
+        let (most, needed) = (limits.decided.max(1), limits.states);
+        while self.decided.len() > most + self.ages.kept() {
+            let Some(key) = self.ages.take_oldest(now, needed) else {
+                return;
+            };
+            self.remove_decided(&key);
+        }
     }
 
     /// Whether what was judged by is still so.
@@ -372,7 +425,7 @@ impl Rows {
         Err(Error::Unavailable(text))
     }
 
-    fn write(&mut self, key: Arc<StateKey>, change: StateChange, seq: u64) {
+    fn write(&mut self, key: Arc<StateKey>, change: StateChange, (seq, at): (u64, Timestamp)) {
         if change == StateChange::Keep {
             return;
         }
@@ -382,6 +435,7 @@ impl Rows {
                 version: seq,
                 doc,
                 keep_until,
+                at,
                 used: 0,
             };
             self.insert_state(key, state);
@@ -403,26 +457,15 @@ impl Rows {
         }
     }
 
-    /// Forgets the oldest answer; with a time, only where it is older. Whether one went.
-    fn forget_decided(&mut self, before: Option<Timestamp>) -> bool {
-        let Some((&(at, seq), _)) = self.ages.first_key_value() else {
-            return false;
-        };
-        if before.is_some_and(|before| at >= before) {
-            return false;
-        }
-        let Some(key) = self.ages.remove(&(at, seq)) else {
-            return false;
-        };
-        if let Some(old) = self.decided.remove(&key)
+    fn remove_decided(&mut self, key: &Arc<ControlKey>) {
+        if let Some(old) = self.decided.remove(key)
             && let Some(plan) = old.plan_id
         {
             let place = (key.tenant_id.clone(), plan);
-            if self.plans.get(&place) == Some(&key) {
+            if self.plans.get(&place) == Some(key) {
                 self.plans.remove(&place);
             }
         }
-        true
     }
 
     fn forget_states(&mut self, now: Timestamp, limit: u32) -> u64 {

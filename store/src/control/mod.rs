@@ -190,6 +190,9 @@ pub struct ControlCommit {
     pub answer: String,
     /// When.
     pub at: Timestamp,
+    /// Until when a result may name its plan, where one is waited for: until then its answer is not forgotten to make room
+    /// for others. A store that keeps answers by their age keeps them longer than that anyway.
+    pub needed_until: Option<Timestamp>,
     /// The state of the room; nothing where it was not judged by it.
     pub room: Option<StateWrite>,
     /// The state of the tenant; nothing where it was not judged by it.

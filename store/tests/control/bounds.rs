@@ -1,5 +1,6 @@
 //! What is kept in memory has a bound, and what must not be dropped is refused instead.
 
+use chiffon_common::PlanId;
 use chiffon_store::{
     ControlCommit, ControlCounts, ControlKind, ControlStore, Error, Expect, MemoryControl,
     MemoryLimits, Outcome, StateChange, StateWrite,
@@ -44,6 +45,94 @@ async fn the_oldest_answers_make_room_for_new_ones() {
         assert_eq!(found.is_some(), number >= 15, "answer {number}");
     }
     assert_eq!(store.counts().await.unwrap().decided, 10);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_asked_about_outlives_its_turn() {
+    let limits = MemoryLimits {
+        decided: 3,
+        ..MemoryLimits::default()
+    };
+    let store = MemoryControl::new(limits);
+    let tenant = control_key(ControlKind::Event).tenant_id;
+    let plan = |number: u32| -> Option<PlanId> {
+        let id = format!("0199e2f4-77a1-7c40-8000-{number:012x}");
+        Some(id.parse().unwrap())
+    };
+    let asks = |number: u32, until: i64| ControlCommit {
+        plan_id: plan(number),
+        needed_until: Some(at(until)),
+        ..commit()
+    };
+    for number in 1..=3 {
+        committed(store.commit(asks(number, 100)).await);
+    }
+    let more = async |from: i64, to: i64| {
+        for number in from..to {
+            let one = ControlCommit {
+                at: at(number),
+                ..commit()
+            };
+            committed(store.commit(one).await);
+        }
+    };
+    more(1, 20).await;
+    let is_there = async |number: u32| {
+        let plan = plan(number).unwrap();
+        store.plan(&tenant, plan).await.unwrap().is_some()
+    };
+    for number in 1..=3 {
+        assert!(is_there(number).await, "plan {number}");
+    }
+    assert_eq!(store.counts().await.unwrap().decided, 6);
+    assert_eq!(store.oldest(at(20)).unwrap(), Some(at(0)));
+    // Its result came: from now on it is as young as that.
+    let result = ControlCommit {
+        plan_id: plan(2),
+        at: at(20),
+        ..control_commit(&control_key(ControlKind::Generation))
+    };
+    committed(store.commit(result).await);
+    assert!(is_there(2).await, "who has missed the answer asks again");
+    more(21, 24).await;
+    assert!(!is_there(2).await);
+    assert!(is_there(1).await && is_there(3).await);
+    // None came.
+    more(100, 103).await;
+    assert!(!is_there(1).await && !is_there(3).await);
+    assert_eq!(store.counts().await.unwrap().decided, 3);
+    assert_eq!(store.oldest(at(103)).unwrap(), Some(at(100)));
+}
+
+#[tokio::test]
+async fn the_oldest_is_found_in_memory_and_where_states_are_put_by() {
+    let limits = MemoryLimits {
+        decided: 1,
+        states: 2,
+        ..MemoryLimits::default()
+    };
+    let store = MemoryControl::spilling(limits).unwrap();
+    assert_eq!(store.oldest(at(0)).unwrap(), None);
+    for number in 0..20 {
+        let one = ControlCommit {
+            at: at(i64::from(number) + 1),
+            ..in_room(number, 1_000 + i64::from(number))
+        };
+        committed(store.commit(one).await);
+    }
+    assert_eq!(store.oldest(at(30)).unwrap(), Some(at(1)));
+    // Written anew, it is of now.
+    for number in 0..10 {
+        let again = ControlCommit {
+            at: at(40),
+            room: Some(put(Expect::Any, "y")),
+            ..in_room(number, 0)
+        };
+        committed(store.commit(again).await);
+    }
+    assert_eq!(store.oldest(at(50)).unwrap(), Some(at(11)));
+    while store.forget(at(0), at(1_019), 1000).await.unwrap() > 0 {}
+    assert_eq!(store.oldest(at(1_019)).unwrap(), Some(at(40)));
 }
 
 #[tokio::test]

@@ -65,6 +65,7 @@ pub fn control_commit(key: &ControlKey) -> ControlCommit {
         body: Digest::of_bytes(key.id.as_bytes()),
         answer: format!("answer {number}"),
         at: at(0),
+        needed_until: None,
         room: None,
         tenant: None,
         audit: None,

@@ -22,6 +22,7 @@ impl Spill for Disk {
             version,
             doc,
             keep_until,
+            at: Timestamp::UNIX_EPOCH,
             used: 0,
         }))
     }
@@ -38,6 +39,10 @@ impl Spill for Disk {
     fn remove(&mut self, key: &StateKey) -> Result<(), Error> {
         self.held.remove(key);
         Ok(())
+    }
+
+    fn oldest(&mut self) -> Result<Option<Timestamp>, Error> {
+        Ok((!self.held.is_empty()).then_some(Timestamp::UNIX_EPOCH))
     }
 
     fn forget(&mut self, now: Timestamp, _: u32) -> Result<u64, Error> {
@@ -64,6 +69,7 @@ fn commit(id: &str, room: &str, doc: &str) -> ControlCommit {
         body: Digest::of_bytes(id.as_bytes()),
         answer: "x".to_owned(),
         at: Timestamp::UNIX_EPOCH,
+        needed_until: None,
         room: Some(StateWrite {
             expected: Expect::Any,
             change: StateChange::Put {

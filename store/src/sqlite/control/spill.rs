@@ -20,10 +20,11 @@ PRAGMA journal_mode = MEMORY;
 PRAGMA cache_size = -16384;
 CREATE TABLE states (
     tenant TEXT NOT NULL, room TEXT NOT NULL,
-    version INTEGER NOT NULL, doc TEXT NOT NULL, keep_until INTEGER NOT NULL,
+    version INTEGER NOT NULL, doc TEXT NOT NULL, keep_until INTEGER NOT NULL, written INTEGER NOT NULL,
     PRIMARY KEY (tenant, room)
 ) WITHOUT ROWID;
 CREATE INDEX ends ON states (keep_until);
+CREATE INDEX ages ON states (written);
 ";
 
 impl MemoryControl {
@@ -61,13 +62,15 @@ impl Spill for File {
     }
 
     fn get(&mut self, key: &StateKey) -> Result<Option<State>, Error> {
-        let text = "SELECT version, doc, keep_until FROM states WHERE tenant = ?1 AND room = ?2";
+        let text =
+            "SELECT version, doc, keep_until, written FROM states WHERE tenant = ?1 AND room = ?2";
         let mut select = self.conn.prepare_cached(text)?;
         let read = |row: &rusqlite::Row<'_>| {
-            let (version, until): (i64, i64) = (row.get(0)?, row.get(2)?);
-            Ok((version, row.get(1)?, until))
+            let (version, times): (i64, (i64, i64)) = (row.get(0)?, (row.get(2)?, row.get(3)?));
+            Ok((version, row.get(1)?, times))
         };
-        let Some((version, doc, until)) = select.query_row(place(key), read).optional()? else {
+        let Some((version, doc, (until, at))) = select.query_row(place(key), read).optional()?
+        else {
             return Ok(None);
         };
         let corrupt = |what: &str| Error::Corrupt(format!("a state with a strange {what}"));
@@ -75,12 +78,13 @@ impl Spill for File {
             version: u64::try_from(version).map_err(|_| corrupt("version"))?,
             doc,
             keep_until: Timestamp::from_microsecond(until).map_err(|_| corrupt("time"))?,
+            at: Timestamp::from_microsecond(at).map_err(|_| corrupt("time"))?,
             used: 0,
         }))
     }
 
     fn put(&mut self, key: &StateKey, state: &State) -> Result<(), Error> {
-        let text = "INSERT INTO states (tenant, room, version, doc, keep_until) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let text = "INSERT INTO states (tenant, room, version, doc, keep_until, written) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let (tenant, room) = place(key);
         let version = i64::try_from(state.version)
             .map_err(|_| Error::Malformed("a version beyond all numbers".to_owned()))?;
@@ -89,7 +93,9 @@ impl Spill for File {
         let until = state.keep_until.as_microsecond() + i64::from(is_between);
         let until = until.min(Timestamp::MAX.as_microsecond());
         let mut insert = self.conn.prepare_cached(text)?;
-        insert.execute(params![tenant, room, version, state.doc, until])?;
+        // Callers' times have no more digits.
+        let at = state.at.as_microsecond();
+        insert.execute(params![tenant, room, version, state.doc, until, at])?;
         self.count += 1;
         Ok(())
     }
@@ -99,6 +105,18 @@ impl Spill for File {
         let gone = self.conn.prepare_cached(text)?.execute(place(key))?;
         self.count = self.count.saturating_sub(gone as u64);
         Ok(())
+    }
+
+    fn oldest(&mut self) -> Result<Option<Timestamp>, Error> {
+        let mut select = self
+            .conn
+            .prepare_cached("SELECT min(written) FROM states")?;
+        let oldest: Option<i64> = select.query_row([], |row| row.get(0))?;
+        let read = |at| Timestamp::from_microsecond(at);
+        oldest
+            .map(read)
+            .transpose()
+            .map_err(|_| Error::Corrupt("a state with a strange time".to_owned()))
     }
 
     fn forget(&mut self, now: Timestamp, limit: u32) -> Result<u64, Error> {
