@@ -249,6 +249,7 @@ async fn tell(audit: &Audit, torn: &Torn, rules: Digest) -> Result<(), Problem> 
 async fn store(config: &Config) -> Result<(Arc<dyn ControlStore>, Needs), Problem> {
     match &config.store {
         Store::Memory { plans, rooms } => {
+            temporary_folder();
             let memory = MemoryControl::spilling(MemoryLimits {
                 decided: *plans,
                 states: *rooms,
@@ -286,6 +287,26 @@ async fn store(config: &Config) -> Result<(Arc<dyn ControlStore>, Needs), Proble
                 error => store_problem(&error),
             });
             Ok((Arc::new(store?), Needs::nothing()))
+        }
+    }
+}
+
+/// Says where rooms that find no place in memory do not go, though somebody wants them there: SQLite takes another folder
+/// without a word.
+fn temporary_folder() {
+    for name in ["SQLITE_TMPDIR", "TMPDIR"] {
+        let Some(folder) = std::env::var_os(name) else {
+            continue;
+        };
+        let probe = Path::new(&folder).join(format!(".arbiter-{}", Uuid::now_v7()));
+        let tried = fs::File::create_new(&probe).and_then(|_file| fs::remove_file(&probe));
+        match tried {
+            // The first that can be used is used.
+            Ok(()) => return,
+            Err(error) => tracing::warn!(
+                "{name} is {}, where no file can be made ({error}): rooms that find no place in memory go elsewhere, such as to /var/tmp or /tmp",
+                folder.display()
+            ),
         }
     }
 }

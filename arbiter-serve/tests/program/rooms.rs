@@ -52,3 +52,21 @@ fn no_room_is_refused_and_none_forgotten_where_more_are_held_than_fit() {
     place.done(&["audit", "verify", "audit"]);
     place.done(&["replay", "audit"]);
 }
+
+#[test]
+fn a_folder_for_what_finds_no_place_that_cannot_be_used_is_said() {
+    let place = Place::new(&format!("{OPEN}\nstore: {{type: memory, rooms: 3}}\n"));
+    let nowhere = place.path().join("nowhere");
+    let served = place.serve_with(&[("TMPDIR", nowhere.to_str().expect("text"))]);
+    let log = place.log();
+    assert!(
+        log.contains("TMPDIR is") && log.contains("nowhere"),
+        "{log}"
+    );
+    for n in 0..ROOMS {
+        asks(&served, &format!("e-{n}"), &format!("room-{n}"));
+    }
+    drop(served);
+    let _served = place.serve();
+    assert!(!place.log().contains("TMPDIR"), "{}", place.log());
+}

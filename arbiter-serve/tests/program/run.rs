@@ -81,7 +81,14 @@ impl Place {
     /// Starts `arbiter serve` on a free port and waits until it listens.
     #[track_caller]
     pub fn serve(&self) -> Served {
+        self.serve_with(&[])
+    }
+
+    /// The same in an environment with these more.
+    #[track_caller]
+    pub fn serve_with(&self, environment: &[(&str, &str)]) -> Served {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.envs(environment.iter().copied());
         let log = fs::File::create(self.path().join("log")).expect("a log");
         let mut child = command
             .stdout(Stdio::piped())
