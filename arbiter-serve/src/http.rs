@@ -13,7 +13,7 @@ use chiffon_common::{
     Digest, ErrorCode, FieldError, MAX_CONTRACT_BYTES, Problem, TraceId, TraceParent, contracts,
     visible,
 };
-use hyper::body::Incoming;
+use chiffon_http::Arriving;
 use uuid::Uuid;
 
 use crate::decide::{Answer, Arbiter, Refused};
@@ -80,7 +80,7 @@ impl Api {
     }
 
     /// Answers one call.
-    pub(crate) async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn answer(self: &Arc<Self>, request: Request<Arriving>) -> Response<Body> {
         let trace = trace_of(request.headers());
         let path = request.uri().path().to_owned();
         let mut response = match self.routed(request, trace).await {
@@ -98,7 +98,7 @@ impl Api {
 
     async fn routed(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<Arriving>,
         trace: Option<TraceId>,
     ) -> Result<Response<Body>, Refused> {
         let (parts, incoming) = request.into_parts();

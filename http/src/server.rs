@@ -20,6 +20,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::Arriving;
+
 /// How long a header may take to arrive; an idle connection is closed after the same time.
 const HEADER: Duration = Duration::from_secs(30);
 /// Header fields of one request; hyper's own bound on their size (about 400 KiB) stands beside it.
@@ -74,7 +76,7 @@ impl Server {
         answer: A,
     ) -> Self
     where
-        A: Fn(Request<Incoming>, SocketAddr) -> F + Clone + Send + Sync + 'static,
+        A: Fn(Request<Arriving>, SocketAddr) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Response<B>> + Send + 'static,
         B: Body + Send + 'static,
         B::Data: Send,
@@ -158,7 +160,7 @@ fn serve<A, F, B>(
     answer: A,
 ) -> impl GracefulConnection<Output = Result<(), hyper::Error>> + Send
 where
-    A: Fn(Request<Incoming>, SocketAddr) -> F + Send + Sync + 'static,
+    A: Fn(Request<Arriving>, SocketAddr) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: Body + Send + 'static,
     B::Data: Send,
@@ -166,9 +168,15 @@ where
 {
     // Answers are small, and none must wait for the next one.
     let _without_it_slower = stream.set_nodelay(true);
-    let service = service_fn(move |request| {
-        let answered = answer(request, peer);
-        async move { Ok::<_, Infallible>(answered.await) }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (parts, body) = request.into_parts();
+        let (body, read) = Arriving::new(body);
+        let answered = answer(Request::from_parts(parts, body), peer);
+        async move {
+            let mut response = answered.await;
+            read.tell(response.headers_mut());
+            Ok::<_, Infallible>(response)
+        }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())

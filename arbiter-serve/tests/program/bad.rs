@@ -317,6 +317,43 @@ fn addresses_methods_types_tokens_and_names() {
     assert_eq!(post(&[json_type]), 200);
 }
 
+/// What is turned away before its body is read ends its connection, and says so; what has none does not.
+#[test]
+fn a_connection_that_is_not_gone_on_with_is_said_to_end() {
+    let place = Place::new(&format!("{OPEN}\ntoken: 0123456789abcdef\n"));
+    let served = place.serve();
+    let ask = |first: &str, headers: &str, length: usize| {
+        let mut stream = TcpStream::connect(served.address()).expect("it listens");
+        let limit = Some(Duration::from_secs(60));
+        stream.set_read_timeout(limit).expect("a bound");
+        // The body does not come before the answer.
+        let call = format!(
+            "{first} HTTP/1.1\r\nhost: localhost\r\n{headers}content-length: {length}\r\n\r\n"
+        );
+        stream.write_all(call.as_bytes()).expect("sent");
+        let (mut head, mut byte) = (Vec::new(), [0; 1]);
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).expect("an answer");
+            head.extend_from_slice(&byte);
+        }
+        String::from_utf8(head).expect("text").to_lowercase()
+    };
+    let token = "authorization: Bearer 0123456789abcdef\r\n";
+    for (status, first, headers) in [
+        (401, "POST /v0/events", ""),
+        (404, "POST /v0/nothing", token),
+        (405, "PUT /v0/events", token),
+        (415, "POST /v0/events", token),
+    ] {
+        let head = ask(first, headers, 5);
+        assert!(head.starts_with(&format!("http/1.1 {status}")), "{head}");
+        assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
+        let head = ask(first, headers, 0);
+        assert!(head.starts_with(&format!("http/1.1 {status}")), "{head}");
+        assert!(!head.contains("connection: close"), "{head}");
+    }
+}
+
 #[test]
 fn a_caller_that_hangs_up_or_dawdles_harms_nobody() {
     let place = Place::new(OPEN);

@@ -39,7 +39,6 @@ use std::sync::Arc;
 
 use axum::{Router, extract::Request, middleware, response::Response};
 use chiffon_common::Principal;
-use hyper::body::Incoming;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -74,7 +73,7 @@ pub(crate) struct State {
 /// Answers one call of a connection.
 pub(crate) async fn answer(
     router: Router,
-    request: hyper::Request<Incoming>,
+    request: axum::http::Request<chiffon_http::Arriving>,
     peer: std::net::IpAddr,
 ) -> Response {
     let mut request: Request = request.map(axum::body::Body::new);
