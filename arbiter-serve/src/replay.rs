@@ -124,9 +124,12 @@ pub(crate) fn replay(path: &Path, policy: Option<&Policy>) -> Result<Replayed, U
                 None => None,
             };
             if let Some(difference) = difference {
+                let by_its_own = || Ok(differs(&record, judged, &then.policy)?.is_some());
+                let why = why(then, by, by_its_own)
+                    .map_err(|error: CanonicalError| broken(error.to_string()))?;
                 return Err(Unproven::Differs {
                     about: about(&record, judged),
-                    why: why(then, by),
+                    why,
                     line: line.number,
                     file: file.clone(),
                     difference,
@@ -400,16 +403,22 @@ fn first_difference(then: &Value, now: &Value, at: String) -> Option<String> {
     }
 }
 
-fn why(then: &Rules, by: &Policy) -> String {
-    let (then_policy, by) = (value(&then.policy), value(by));
-    if let Some(place) = first_difference(&then_policy, &by, String::new()) {
-        return format!("The policy has changed: {place}");
-    }
-    if then.program != PROGRAM {
-        return format!(
+/// Why a decision comes out differently. By another policy it would come out differently for that alone, unless it does so
+/// by its own too: then it is the program that has changed.
+fn why<E>(
+    then: &Rules,
+    by: &Policy,
+    differs_by_its_own: impl FnOnce() -> Result<bool, E>,
+) -> Result<String, E> {
+    let place = first_difference(&value(&then.policy), &value(by), String::new());
+    let is_of_program = place.is_none() || differs_by_its_own()?;
+    Ok(match place {
+        Some(place) if !is_of_program => format!("The policy has changed: {place}"),
+        _ if then.program != PROGRAM => format!(
             "The version has changed: it was decided by {}, this is {PROGRAM}",
             then.program
-        );
-    }
-    "Neither policy nor version has changed: please report this with the record".to_owned()
+        ),
+        _ => "It does so by its own policy and version: please report this with the record"
+            .to_owned(),
+    })
 }

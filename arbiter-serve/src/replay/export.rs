@@ -10,7 +10,7 @@ use std::{
 };
 
 use chiffon_arbiter::{Judged, Led, Policy, Recorded, StageRecord};
-use chiffon_common::{AuditEntry, AuditRecord, Digest, GENESIS};
+use chiffon_common::{AuditEntry, AuditRecord, CanonicalError, Digest, GENESIS};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -148,14 +148,11 @@ impl Told {
             ..policy.clone()
         });
         let by = other.as_ref().unwrap_or(&then.policy);
-        let again = recorded
-            .again(by)
-            .map_err(|error| broken(error.to_string()))?;
-        let difference = match again {
-            Ok(led_to) => held(&recorded.led_to, &stages, &led_to)
-                .map_err(|error| broken(error.to_string()))?,
-            Err(why) => Some(Difference::Answer(why)),
+        let differs = |by: &Policy| match recorded.again(by)? {
+            Ok(led_to) => held(&recorded.led_to, &stages, &led_to),
+            Err(why) => Ok(Some(Difference::Answer(why))),
         };
+        let difference = differs(by).map_err(|error| broken(error.to_string()))?;
         self.replayed.decisions += 1;
         let difference = match difference {
             None => return Ok(()),
@@ -165,12 +162,13 @@ impl Told {
             }
             Some(Difference::Answer(text) | Difference::Aside(text)) => text,
         };
+        let why = why(then, by, || Ok(differs(&then.policy)?.is_some()));
         Err(Unproven::Differs {
             file: self.file.clone(),
             line,
             about: about(&recorded.judged),
             difference,
-            why: why(then, by),
+            why: why.map_err(|error: CanonicalError| broken(error.to_string()))?,
         })
     }
 }
@@ -204,7 +202,7 @@ fn held(
     then: &Led,
     stages: &[StageRecord],
     now: &Led,
-) -> Result<Option<Difference>, chiffon_common::CanonicalError> {
+) -> Result<Option<Difference>, CanonicalError> {
     let next = |led: &Led| Next {
         room: led.room.clone().map(std::borrow::Cow::Owned),
         tenant: led.tenant.clone().map(std::borrow::Cow::Owned),

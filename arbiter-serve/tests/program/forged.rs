@@ -102,6 +102,46 @@ fn replay_by_another_policy_names_other_plans_and_counts_other_states() {
     assert!(!said.contains("of them"), "{said}");
 }
 
+/// A record by another version, and another policy: what has changed is what the plan would not have changed without.
+#[test]
+fn the_cause_that_replay_names_is_the_one_that_changed_the_plan() {
+    let place = Place::new(OPEN);
+    let served = place.serve();
+    served.post("/v0/events", &event("t", "e-1", "room"));
+    served.kill();
+    let file = place.audit().join("audit-00000000000000000001.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    let own: Vec<String> = text.lines().map(str::to_owned).collect();
+    let program = format!("\"program\":\"{}\"", env!("CARGO_PKG_VERSION"));
+    let mut older = own.clone();
+    older[0] = older[0].replacen(&program, "\"program\":\"0.0.0\"", 1);
+    assert_ne!(older[0], own[0]);
+    // What that version did in another way.
+    let otherwise = |lines: &[String]| {
+        let mut lines = lines.to_vec();
+        let then = lines[1].clone();
+        lines[1] = then.replacen("\"intent\":\"REPLY\"", "\"intent\":\"MESSAGE\"", 1);
+        assert_ne!(lines[1], then);
+        lines
+    };
+    let never = OPEN.replace("always", "never");
+    for (lines, config, cause) in [
+        (older.clone(), never.as_str(), "The policy has changed"),
+        (otherwise(&older), never.as_str(), "The version has changed"),
+        (otherwise(&older), OPEN, "The version has changed"),
+        (otherwise(&own), never.as_str(), "please report"),
+        (otherwise(&own), OPEN, "please report"),
+    ] {
+        fs::write(&file, chained(&lines)).unwrap();
+        place.configure(config);
+        let said = place.refused(&["replay", "audit", "--config", "config.yaml"]);
+        assert!(said.contains(cause), "{cause}: {said}");
+    }
+    fs::write(&file, chained(&otherwise(&older))).unwrap();
+    let said = place.refused(&["replay", "audit"]);
+    assert!(said.contains("The version has changed"), "{said}");
+}
+
 #[test]
 fn a_beginning_that_nothing_of_ours_removed_is_missed() {
     let rotating = format!("{OPEN}\naudit: {{rotate_bytes: 65536}}\n");
