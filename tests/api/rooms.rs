@@ -129,6 +129,55 @@ async fn no_question_slips_under_a_yes_that_was_meant_for_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mere_word_is_guessed_for_no_question_where_one_of_another_kind_waits() {
+    let world = team(Gates::default()).start().await;
+    let asked = asks(&world, "chat:anna", "a", 0).await;
+    let unclear = to_chiffon("chat:anna", "what", "package_install on mars");
+    assert_eq!(reason(&world, &unclear).await, "accepted");
+    let item = told(&world, "team", number(&asked)).await.remove(0);
+    let unclear = item["request_id"].as_str().unwrap();
+    world.until(unclear, &["needs_input"]).await;
+    for (id, word) in [("1", "yes"), ("2", "no")] {
+        let said = plan(&world, &to_chiffon("chat:anna", id, word)).await;
+        assert_eq!(said["reason_code"], "approval_by_link", "{said}");
+        let text = said["actions"][0]["text"].as_str().unwrap();
+        assert!(text.contains("Several questions wait"), "{text}");
+        assert_eq!(state(&world, &asked).await, "awaiting_approval");
+    }
+    // Alone again, it is meant.
+    let (status, _) = world.post(&format!("/cancel/{unclear}"), json!({})).await;
+    assert_eq!(status, 200);
+    world.until(unclear, &["cancelled"]).await;
+    let yes = to_chiffon("chat:anna", "3", "yes");
+    assert_eq!(reason(&world, &yes).await, "approved");
+    let id = asked["request_id"].as_str().unwrap();
+    world.until(id, &["completed"]).await;
+    world.holds_together().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_only_means_yes_approves_nothing_and_is_no_wish() {
+    let world = team(Gates::default()).start().await;
+    let asked = asks(&world, "chat:anna", "a", 0).await;
+    for (id, text) in [("1", "yes please"), ("2", "Ok, do it!"), ("3", "no thanks")] {
+        let said = plan(&world, &to_chiffon("chat:anna", id, text)).await;
+        assert_eq!(said["reason_code"], "approval_by_link", "{said}");
+        let told = said["actions"][0]["text"].as_str().unwrap();
+        assert!(told.contains("neither yes nor no"), "{told}");
+    }
+    // Said to each other, it is nobody's business.
+    let aside = by("chat:anna", "4", "ok sure");
+    assert_eq!(reason(&world, &aside).await, "reply_policy");
+    let mut named = by("chat:anna", "5", "yes please");
+    named["content"]["answers"] = asked["action"]["decision_id"].clone();
+    assert_eq!(reason(&world, &named).await, "approval_by_link");
+    assert_eq!(state(&world, &asked).await, "awaiting_approval");
+    let (_, all) = world.get("/api/v1/requests").await;
+    assert_eq!(all["items"].as_array().unwrap().len(), 1, "{all}");
+    world.holds_together().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_people_say_to_each_other_approves_nothing() {
     let world = team(Gates::default()).start().await;
     let asked = asks(&world, "chat:anna", "a", 0).await;

@@ -154,7 +154,39 @@ impl Word {
             _ => None,
         }
     }
+
+    /// The word that a text means by all it says, without being it: `yes please`. It answers nothing, and is no wish.
+    pub fn meant(text: &str) -> Option<Self> {
+        let text = text.to_lowercase();
+        let words = text.split(|c: char| !c.is_alphanumeric() && c != '\'');
+        let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+        let only = |own: &[&str]| {
+            words.iter().any(|word| own.contains(word))
+                && words
+                    .iter()
+                    .all(|word| own.contains(word) || BESIDE.contains(word))
+        };
+        match (only(YES), only(NO)) {
+            (true, false) => Some(Self::Yes),
+            (false, true) => Some(Self::No),
+            _ => None,
+        }
+    }
 }
+
+/// Words for yes, as people say them.
+const YES: &[&str] = &[
+    "yes", "yeah", "yep", "yup", "ok", "okay", "sure", "approve", "approved", "agreed", "ja",
+];
+/// Words for no.
+const NO: &[&str] = &[
+    "no", "nope", "reject", "rejected", "don't", "not", "never", "stop", "nein",
+];
+/// Words that go with either and ask for nothing by themselves.
+const BESIDE: &[&str] = &[
+    "please", "thanks", "thank", "you", "it", "that", "this", "do", "go", "ahead", "i", "chiffon",
+    "now", "of", "course", "way", "bitte",
+];
 
 /// Judges an event. Same case: same bytes.
 ///

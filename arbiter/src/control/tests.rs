@@ -131,3 +131,29 @@ fn schema_comes_before_everything() {
     let judged = judged(&event(" "), None, &work());
     assert_eq!(judged, Judgement::Malformed(EventError::Empty));
 }
+
+#[test]
+fn a_word_is_alone_and_what_is_meant_is_not_taken_for_it() {
+    for (text, word, meant) in [
+        ("yes", Some(Word::Yes), Some(Word::Yes)),
+        (" Approve! ", Some(Word::Yes), Some(Word::Yes)),
+        ("No.", Some(Word::No), Some(Word::No)),
+        ("yes please", None, Some(Word::Yes)),
+        ("OK, do it!", None, Some(Word::Yes)),
+        ("Sure, go ahead. Thanks", None, Some(Word::Yes)),
+        ("no thanks", None, Some(Word::No)),
+        ("please don't do that", None, Some(Word::No)),
+        ("yes, no", None, None),
+        ("please do it now", None, None),
+        ("yes, restart cron on nas", None, None),
+        ("no space on nas?", None, None),
+        ("stop cron on nas", None, None),
+        ("", None, None),
+    ] {
+        assert_eq!(
+            (Word::of(text), Word::meant(text)),
+            (word, meant),
+            "{text:?}"
+        );
+    }
+}

@@ -2,9 +2,10 @@
 //! the stream by `http::rooms`.
 //!
 //! A yes is bound to one question. It names it (`content.answers`), or it is the mere word of whoever asked for the work,
-//! said to Chiffon (`content.mentions_chiffon`), to the only question that waits in the room and the only one that the work
-//! ever led to. So nobody's question slips under a yes that was meant for another, or for another person. A no stops work
-//! and permits nothing: it may be mere wherever one question waits.
+//! said to Chiffon (`content.mentions_chiffon`), to the only question that waits in the room, of whatever kind, and the only
+//! one that the work ever led to. So nobody's question slips under a yes that was meant for another, or for another person.
+//! A no stops work and permits nothing: it may be mere wherever one question waits. What only means yes or no (`yes please`)
+//! is neither, while there is a question that it could be meant for: who says it is asked for the word.
 
 use chiffon_arbiter::{
     AnswerTo, Answered, Answering, DecisionKind, RequestState, Run, RunEvent, Word,
@@ -13,6 +14,9 @@ use chiffon_common::{DecisionId, Digest, Event, Principal, RequestId, Tier};
 use chiffon_store::ListRequests;
 
 use super::{AdvanceError, Advanced, Along, Cause, Incoming, IntakeError, Shared};
+
+/// Open requests of a room that are looked at for one mere word. Where there are more, nobody can tell what it is meant for.
+const LOOKED_AT: u32 = 100;
 
 /// What a word in a room answers.
 #[derive(Debug)]
@@ -45,7 +49,9 @@ enum Found {
 impl Shared {
     /// What the room of an event is asked, where its text is an answer.
     pub(super) async fn asked_in_room(&self, event: &Event) -> Result<Option<Asked>, IntakeError> {
-        let Some(word) = Word::of(&event.content.text) else {
+        let text = &event.content.text;
+        let (said, meant) = (Word::of(text), Word::meant(text));
+        let Some(word) = said.or(meant) else {
             return Ok(None);
         };
         let found = match event.content.answers {
@@ -55,13 +61,14 @@ impl Shared {
         let mut open = None;
         let to = match found {
             // Where no work is taken, a yes is a text like any other.
-            Found::Nothing if !self.settings.policy.jobs => return Ok(None),
+            Found::Nothing if !self.settings.policy.jobs || said.is_none() => return Ok(None),
             Found::Nothing => AnswerTo::Nothing(
                 "Nothing waits for a yes or no in this room. `chiffon decision list` shows what waits elsewhere."
                     .to_owned(),
             ),
+            Found::Several | Found::One(..) if said.is_none() => not_the_word(event),
             Found::Several => AnswerTo::Elsewhere(
-                "Several questions wait here. Reply to the message of the one you mean, or answer it with `chiffon approve`; `chiffon decision list` shows them."
+                "Several questions wait here. Reply to the message of the one you mean, or answer it with `chiffon approve` or `chiffon answer`; `chiffon decision list` shows them."
                     .to_owned(),
             ),
             Found::Closed => AnswerTo::Elsewhere(
@@ -116,26 +123,41 @@ impl Shared {
         })
     }
 
+    /// The approval that waits in the room of an event, where no other question does: a mere word says to neither which
+    /// one it is meant for.
     async fn waiting_in_room(&self, event: &Event) -> Result<Found, IntakeError> {
         let list = ListRequests {
             room_id: Some(event.room_id.clone()),
-            state: Some("awaiting_approval".to_owned()),
             open_only: true,
-            limit: 2,
+            limit: LOOKED_AT,
             ..ListRequests::default()
         };
         let rows = self.store.requests(&event.tenant_id, list).await?;
-        let row = match rows.as_slice() {
-            [] => return Ok(Found::Nothing),
-            [row] => row,
-            _ => return Ok(Found::Several),
-        };
-        let (run, _) = self.load(row.request_id).await.map_err(Box::new)?;
-        Ok(match run.request.state {
-            RequestState::AwaitingApproval { decision } if self.waits(&run, decision) => {
-                Found::One(Box::new(run), decision)
+        let (mut approval, mut waiting) = (None, 0);
+        for row in &rows {
+            let run = match self.load(row.request_id).await {
+                Ok((run, _)) => run,
+                Err(AdvanceError::Store(error)) => return Err(IntakeError::Store(error)),
+                // What it asks cannot be read.
+                Err(_) => {
+                    waiting += 1;
+                    continue;
+                }
+            };
+            let asks = run.decisions.keys().copied();
+            let asks: Vec<_> = asks.filter(|asked| self.waits(&run, *asked)).collect();
+            waiting += asks.len();
+            if let RequestState::AwaitingApproval { decision } = run.request.state
+                && asks.contains(&decision)
+            {
+                approval = Some((Box::new(run), decision));
             }
-            _ => Found::Nothing,
+        }
+        let is_all = rows.len() < LOOKED_AT as usize;
+        Ok(match approval {
+            None if is_all => Found::Nothing,
+            Some((run, decision)) if is_all && waiting == 1 => Found::One(run, decision),
+            _ => Found::Several,
         })
     }
 
@@ -220,5 +242,17 @@ impl Shared {
             AdvanceError::Store(error) => IntakeError::Store(error),
             error => IntakeError::Unanswered(Box::new(error)),
         })
+    }
+}
+
+/// What is said of a text that means yes or no and is neither.
+fn not_the_word(event: &Event) -> AnswerTo {
+    let text = "A question waits here, and this answers it with neither yes nor no, so nothing was done. Answer with `yes` or `no` and nothing beside it."
+        .to_owned();
+    let is_for_us = event.content.mentions_chiffon || event.content.answers.is_some();
+    match is_for_us {
+        true => AnswerTo::Elsewhere(text),
+        // What people say to each other is for the reply policy.
+        false => AnswerTo::Nothing(text),
     }
 }
