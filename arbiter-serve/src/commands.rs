@@ -76,6 +76,13 @@ fn say(text: &str) {
     let _closed = writeln!(std::io::stderr(), "{text}");
 }
 
+/// What is permitted and has no effect.
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        say(&format!("warning: {warning}"));
+    }
+}
+
 fn print(text: &str) -> Done {
     writeln!(std::io::stdout(), "{text}")
         .map_err(|error| Failure::Unfit(format!("standard output cannot be written: {error}")))
@@ -106,6 +113,7 @@ fn serving(args: Serve, verbose: u8) -> Done {
     // A second call has no effect, and needs none.
     let _begun = log.with_max_level(level).with_ansi(false).try_init();
     let config = configured(&args.configured)?.listen_on(args.listen)?;
+    warn(&config);
     let is_closed = config.authorizer.is_none() && config.policy.authz.grants.is_empty();
     if is_closed {
         say(
@@ -135,7 +143,7 @@ fn check(args: &Configured) -> Done {
         let todo = "go to its folder, or name it with --config";
         return Err(Problem::new(ErrorCode::InvalidValue, detail, todo).into());
     }
-    configured(args)?.listen_on(None)?;
+    warn(&configured(args)?.listen_on(None)?);
     print(&format!("{} is in order", path.display()))
 }
 

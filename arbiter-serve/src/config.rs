@@ -44,6 +44,8 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     /// What the arbiter judges by.
     pub(crate) policy: Policy,
+    /// What has no effect, in words.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Where answers and states are kept.
@@ -121,7 +123,11 @@ fn taken(map: Map<String, Value>, folder: &Path) -> (Result<Config, Vec<Problem>
     let policy = policy::read(&mut whole, authz, &mut faults);
     let limits = limits(&mut whole, &mut faults);
     whole.finish(&mut faults);
-    let Faults { found, known } = faults;
+    let Faults {
+        found,
+        warnings,
+        known,
+    } = faults;
     let config = match policy {
         Some(policy) if found.is_empty() => Ok(Config {
             listen: listen.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 8440))),
@@ -131,6 +137,7 @@ fn taken(map: Map<String, Value>, folder: &Path) -> (Result<Config, Vec<Problem>
             authorizer,
             limits,
             policy,
+            warnings,
         }),
         _ => Err(found),
     };

@@ -48,6 +48,13 @@ fn text_of(path: &Path) -> Result<String, Problem> {
 
 /// The mapping of a text; the first fault in words, with its line.
 pub(super) fn parse(text: &str) -> Result<Map<String, Value>, String> {
+    for (at, line) in (1..).zip(text.lines()) {
+        if let Some(odd) = plain(line).find(|word| is_odd(word)) {
+            return Err(format!(
+                "line {at}: {odd} is read as one number by some and as another by others; write it in decimal, or in quotes where it is a text"
+            ));
+        }
+    }
     let read = serde_saphyr::from_str_with_options::<Option<Map<String, Value>>>(text, options());
     read.map(Option::unwrap_or_default).map_err(|error| {
         let reason = UserMessageFormatter.format_message(&error);
@@ -57,6 +64,52 @@ pub(super) fn parse(text: &str) -> Result<Map<String, Value>, String> {
             None => reason.to_owned(),
         }
     })
+}
+
+/// The words of a line that stand in no quotes and no comment.
+fn plain(line: &str) -> impl Iterator<Item = &str> {
+    let mut quote = None;
+    let mut before = ' ';
+    let parts = line.split(move |c: char| {
+        let is_begin = before.is_whitespace() || "{[,".contains(before);
+        before = c;
+        match quote {
+            Some('#') => true,
+            Some(open) if c == open => {
+                quote = None;
+                true
+            }
+            Some(_) => true,
+            None if (c == '"' || c == '\'' || c == '#') && is_begin => {
+                quote = Some(c);
+                true
+            }
+            None => c.is_whitespace() || "{}[],".contains(c),
+        }
+    });
+    parts.filter(|part| !part.is_empty())
+}
+
+/// Whether it is a number in another base than ten, or in ten with what other readers of YAML do not have.
+fn is_odd(word: &str) -> bool {
+    let word = word.trim_start_matches(['+', '-']);
+    let is_number = word
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_digit());
+    let is_digits = word
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || byte == b'_');
+    let has_base = word.strip_prefix('0').is_some_and(|rest| {
+        let digits = rest.trim_start_matches(['x', 'X', 'o', 'O', 'b', 'B']);
+        digits.len() < rest.len()
+            && digits
+                .bytes()
+                .all(|byte| byte.is_ascii_hexdigit() || byte == b'_')
+    });
+    is_number
+        && (has_base
+            || is_digits && (word.contains('_') || word.len() > 1 && word.starts_with('0')))
 }
 
 fn options() -> Options {

@@ -93,6 +93,13 @@ fn planner(whole: &mut Section, faults: &mut Faults) -> Planner {
     section.finish(faults);
     let mut reply_probability = Probability::default();
     if let Some(decimal) = decimal {
+        // The example of section 14 has both, so it is no fault.
+        if reply_policy != ReplyPolicy::Probability {
+            faults.warnings.push(
+                "planner.reply_probability has no effect: only planner.reply_policy: probability throws dice"
+                    .to_owned(),
+            );
+        }
         match decimal.parse() {
             Ok(parsed) => reply_probability = parsed,
             Err(_) => faults.invalid(

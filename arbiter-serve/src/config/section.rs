@@ -13,6 +13,8 @@ const ALIKE: f64 = 0.75;
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     pub(super) found: Vec<Problem>,
+    /// What is permitted, and does not do what somebody may expect.
+    pub(super) warnings: Vec<String>,
     /// Dotted names, for the page that lists them.
     pub(super) known: Vec<String>,
 }
@@ -137,12 +139,13 @@ impl Section {
         }
     }
 
-    /// A text that is not empty.
+    /// A text that says something.
     pub(super) fn text(&mut self, key: &str, faults: &mut Faults) -> Option<String> {
         match self.take(key, faults)? {
-            Value::String(text) if !text.is_empty() => Some(text),
+            Value::String(text) if !text.trim().is_empty() => Some(text),
             other => {
-                faults.invalid(&self.dotted(key), other, "a text");
+                let permitted = "a text; in quotes where it looks like a number";
+                faults.invalid(&self.dotted(key), other, permitted);
                 None
             }
         }

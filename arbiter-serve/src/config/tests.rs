@@ -98,6 +98,8 @@ fn each_wrong_value_is_told_with_its_key_and_what_is_permitted() {
             "a whole number",
         ),
         ("gate: [1]", "gate", "a section"),
+        ("audit: {path: \"\"}", "audit.path", "a text"),
+        ("audit: {path: \"  \"}", "audit.path", "a text"),
         (
             "gate: {max_queue: 3, generation_timeout_ms: 0}",
             "gate.max_queue",
@@ -293,6 +295,50 @@ fn each_wrong_value_is_told_with_its_key_and_what_is_permitted() {
         let faults = read(text).expect_err(text);
         let says = |fault: &Problem| fault.detail.contains(key) && fault.todo.contains(todo);
         assert!(faults.iter().any(says), "{text}: {faults:#?}");
+    }
+}
+
+#[test]
+fn a_number_is_written_in_one_way() {
+    for word in [
+        "0x10", "0X1f", "0o17", "0b11", "010", "1_000", "+0x10", "-007",
+    ] {
+        for text in [
+            format!("planner: {{}}\ngate: {{cooldown_ms: {word}}}"),
+            format!("planner: {{}}\ngate:  {{max_queue: 5,cooldown_ms:  {word} }} # so"),
+        ] {
+            let said = file::parse(&text).expect_err(&text);
+            assert!(said.contains("line 2") && said.contains(word), "{said}");
+        }
+    }
+    for text in [
+        "gate: {cooldown_ms: 10} # not 0x10, and no 010",
+        "gate: {cooldown_ms: 0, max_queue: 100}",
+        "token: \"0x1234567890abcdef\"",
+        "token: '01234567890123456'",
+        "planner: {reply_policy: probability, reply_probability: 0.25}",
+        "listen: 127.0.0.1:8440",
+        "policy: {roles: {r_010: '*'}, grants: [{role: r_010, actor: \"a 0x10 b\", room: a:0x10}]}",
+    ] {
+        read(text).expect(text);
+    }
+}
+
+#[test]
+fn what_has_no_effect_is_said_and_is_no_fault() {
+    let warnings = |text: &str| read(text).expect("it is permitted").warnings;
+    for policy in ["mention_first", "always", "never"] {
+        let text = format!("planner: {{reply_policy: {policy}, reply_probability: 0.3}}");
+        let said = warnings(&text);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("planner.reply_probability"), "{said:?}");
+    }
+    for text in [
+        "planner: {reply_policy: probability, reply_probability: 0.3}",
+        "planner: {reply_policy: always}",
+        "{}",
+    ] {
+        assert_eq!(warnings(text), Vec::<String>::new(), "{text}");
     }
 }
 
