@@ -1,13 +1,17 @@
 //! Where nothing more can be put by: a new room is refused, and what is there stays and may change.
 
+use std::collections::HashMap;
+
 use chiffon_common::Digest;
 
 use super::*;
+use crate::control::{ControlKind, Expect, StateChange, StateWrite};
 
-/// A disk with room for so many states.
+/// A disk with room for so many states, which may be read once it is told so, if it is to be told.
 #[derive(Debug)]
 struct Disk {
     free: usize,
+    readable: Option<std::sync::mpsc::Receiver<()>>,
     held: HashMap<StateKey, (u64, String, Timestamp)>,
 }
 
@@ -17,6 +21,10 @@ impl Spill for Disk {
     }
 
     fn get(&mut self, key: &StateKey) -> Result<Option<State>, Error> {
+        if let Some(readable) = &self.readable {
+            let told = readable.recv_timeout(Duration::from_secs(60));
+            told.map_err(|error| Error::Corrupt(error.to_string()))?;
+        }
         let found = self.held.get(key).cloned();
         Ok(found.map(|(version, doc, keep_until)| State {
             version,
@@ -90,6 +98,7 @@ async fn where_nothing_more_can_be_put_by_a_new_room_is_refused_and_no_other_los
     };
     let disk = Disk {
         free: 3,
+        readable: None,
         held: HashMap::new(),
     };
     let store = MemoryControl::with(limits, Some(Box::new(disk)));
@@ -133,4 +142,46 @@ async fn where_nothing_more_can_be_put_by_a_new_room_is_refused_and_no_other_los
         matches!(outcome, Ok(Outcome::Committed { .. })),
         "{outcome:?}"
     );
+}
+
+/// On one thread: whoever waits for the disk there would stop the one who lets it go on.
+#[tokio::test]
+async fn no_task_waits_for_a_slow_disk_but_those_that_ask() {
+    let limits = MemoryLimits {
+        states: 2,
+        ..MemoryLimits::default()
+    };
+    let (tell, readable) = std::sync::mpsc::sync_channel(64);
+    let disk = Disk {
+        free: 9,
+        readable: Some(readable),
+        held: HashMap::new(),
+    };
+    let store = MemoryControl::with(limits, Some(Box::new(disk)));
+    // Each is looked for on the disk before it is put anywhere, once something lies there.
+    for _ in 0..9 {
+        tell.send(()).expect("it listens");
+    }
+    for room in ["a", "b", "c"] {
+        let outcome = store.commit(commit(room, room, "1")).await;
+        assert!(matches!(outcome, Ok(Outcome::Committed { .. })), "{room}");
+    }
+    let store = Arc::new(store);
+    let reading = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            for _ in 0..20 {
+                store
+                    .load(&key("none"), Some(&"a".parse().expect("a name")))
+                    .await?;
+            }
+            Ok::<_, Error>(())
+        }
+    });
+    // It goes on only because this one is not waited for.
+    for _ in 0..40 {
+        tokio::task::yield_now().await;
+        tell.send(()).expect("it listens");
+    }
+    reading.await.expect("it ends").expect("it is read");
 }
