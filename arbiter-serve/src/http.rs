@@ -65,6 +65,14 @@ impl Route {
             Self::Contracts | Self::Healthz | Self::Errors(_) => Method::GET,
         }
     }
+
+    /// What an answer to another method must name (RFC 9110, section 15.5.6).
+    fn allowed(self) -> HeaderValue {
+        match self.method() {
+            Method::POST => HeaderValue::from_static("POST"),
+            _ => HeaderValue::from_static("GET"),
+        }
+    }
 }
 
 impl Api {
@@ -87,7 +95,11 @@ impl Api {
             Ok(response) => response,
             Err(refused) => problem::response(&refused, trace, &path),
         };
+        let is_other_method = response.status() == StatusCode::METHOD_NOT_ALLOWED;
         let headers = response.headers_mut();
+        if let Some(route) = Route::of(&path).filter(|_| is_other_method) {
+            headers.insert(header::ALLOW, route.allowed());
+        }
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(
             header::X_CONTENT_TYPE_OPTIONS,

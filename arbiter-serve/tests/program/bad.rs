@@ -293,6 +293,18 @@ fn addresses_methods_types_tokens_and_names() {
     assert_eq!(post(&[good, json_type]), 200);
     let get = |path| http::call(at, "GET", path, &[good], b"");
     assert_eq!(get("/v0/events").0, 405);
+    for (method, path, allowed) in [
+        ("GET", "/v0/events", "post"),
+        ("POST", "/v0/healthz", "get"),
+        ("HEAD", "/v0/contracts", "get"),
+    ] {
+        let (head, _) = http::whole(at, method, path, &[good], b"");
+        let head = head.to_lowercase() + "\r\n";
+        assert!(
+            head.contains(&format!("\r\nallow: {allowed}\r\n")),
+            "{head}"
+        );
+    }
     assert_eq!(get("/v0/nothing").0, 404);
     assert_eq!(get("/").0, 404);
     let (status, contracts) = get("/v0/contracts");

@@ -29,7 +29,7 @@ CREATE INDEX ages ON states (written);
 
 impl MemoryControl {
     /// An empty store that puts the states by that were not used for the longest, instead of refusing new ones. Each
-    /// such state costs a look at a file, some ten microseconds, under the store's lock.
+    /// such state costs a look at a file, some ten microseconds, under the store's lock and beside the tasks.
     ///
     /// # Errors
     /// Where SQLite cannot begin a database at all. That a file cannot be written shows when the first state goes there,
