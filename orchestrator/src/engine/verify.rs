@@ -36,6 +36,21 @@ struct LedgerLook {
     times: u64,
 }
 
+impl LedgerLook {
+    /// Says what was found, and what becomes of it.
+    fn take(&mut self, found: Vec<Fault>) {
+        for fault in found {
+            let mut words = format!("ledger: {fault}");
+            if let Some(damage) = fault.damage() {
+                words +=
+                    "; it is made anew from the database, and the damaged one is kept beside it";
+                self.damage.get_or_insert(damage);
+            }
+            self.faults.push(words);
+        }
+    }
+}
+
 impl Shared {
     /// Holds everything against everything. Faults are part of the report; an error means that it could not be looked at.
     /// Anchors are what was noted elsewhere.
@@ -209,6 +224,8 @@ impl Shared {
             let mut signers = Signers::default();
             let checked = self.check_ledger(&mut signers).await;
             let checked = checked.map_err(|error| scribe_problem(&error))?;
+            let files = self.on_ledger(check_files).await;
+            let checked = with_files(checked, files).map_err(|error| scribe_problem(&error))?;
             let turn = tokio::time::timeout(PATIENCE, self.ledger_turn.lock()).await;
             if turn.map_err(|_| busy())?.times != times {
                 continue;
@@ -220,14 +237,7 @@ impl Shared {
             };
             match checked {
                 Ok(commits) => look.commits = commits,
-                Err(fault) => {
-                    let mut words = format!("ledger: {fault}");
-                    look.damage = fault.damage();
-                    if look.damage.is_some() {
-                        words += "; it is made anew from the database, and the damaged one is kept beside it";
-                    }
-                    look.faults.push(words);
-                }
+                Err(found) => look.take(found),
             }
             let strays = self.on_ledger(|place| match place.path.exists() {
                 // Why it cannot be read is told above.
@@ -300,6 +310,34 @@ fn check(place: &Place, verifier: Option<Verifier>, page: &[Batch]) -> Result<Ve
         verifier.check(batch, entries)?;
     }
     Ok(verifier)
+}
+
+/// The files of objects, whether a commit needs them or not.
+fn check_files(place: &Place) -> Result<(), LedgerError> {
+    match place.path.exists() {
+        true => place.read()?.sound(),
+        false => Ok(()),
+    }
+}
+
+/// What was found of the commits, and of the files. Damage is told once, by the commit where one has it; what only a new
+/// ledger heals is not told as something that merely could not be read.
+fn with_files(
+    commits: Result<u64, Fault>,
+    files: Result<(), ScribeError>,
+) -> Result<Result<u64, Vec<Fault>>, ScribeError> {
+    let files = match files {
+        Ok(()) => None,
+        Err(ScribeError::Ledger(error)) => Some(Fault::Unreadable(error)),
+        Err(other) => return Err(other),
+    };
+    Ok(match (commits, files) {
+        (Ok(commits), None) => Ok(commits),
+        (Ok(_), Some(fault)) | (Err(Fault::Unreadable(_)), Some(fault)) => Err(vec![fault]),
+        (Err(fault), None) => Err(vec![fault]),
+        (Err(fault), Some(_)) if fault.clone().damage().is_some() => Err(vec![fault]),
+        (Err(fault), Some(files)) => Err(vec![fault, files]),
+    })
 }
 
 fn busy() -> Problem {
