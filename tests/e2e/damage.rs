@@ -117,6 +117,15 @@ fn a_foreign_commit_is_an_alarm_until_it_is_taken_back() {
     until_well(&chiffon);
     assert_eq!(ledger.git(&["rev-parse", "main~1"]), ours);
     ends(running);
+    // Where nothing runs, whoever looks first hears it.
+    let ours = ledger.git(&["rev-parse", "main"]);
+    ledger.git(&["update-ref", "refs/heads/main", &foreign]);
+    for look in ["doctor", "status"] {
+        let told = chiffon.run(&[look]).expect_code(1);
+        assert!(told.stdout.contains(&foreign), "{look}: {}", told.stdout);
+    }
+    ledger.git(&["update-ref", "refs/heads/main", &ours]);
+    chiffon.run(&["doctor"]).expect_code(0);
 }
 
 #[test]
