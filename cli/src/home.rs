@@ -20,7 +20,7 @@ use chiffon_common::{ErrorCode, Problem};
 use crate::env::Env;
 pub use create::hostname;
 pub use lock::{Held, Kind, Lock, Running};
-pub use probe::faults;
+pub use probe::{damaged_journals, faults};
 pub use secrets::{ledger_signer, read_token, signer};
 
 /// The form of the folder that this program writes. A later form is refused.

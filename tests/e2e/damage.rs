@@ -149,6 +149,7 @@ fn a_flipped_deleted_or_moved_ledger_is_named_and_made_anew() {
         "{}",
         found.stdout
     );
+    assert!(found.stdout.contains("explain 5507"), "{}", found.stdout);
     until_well(&chiffon);
     assert!(fresh.home.path().join("ledger.damaged-1").is_dir());
     fs::remove_dir_all(&ledger.0).unwrap();
@@ -169,10 +170,15 @@ fn a_flipped_deleted_or_moved_ledger_is_named_and_made_anew() {
     fs::remove_dir_all(&ledger.0).unwrap();
     chiffon.run(&["run", "ping localhost"]).expect_code(0);
     told_once(&chiffon);
+    // Also where it is not even a folder.
+    fs::remove_dir_all(&ledger.0).unwrap();
+    fs::write(&ledger.0, "a letter").unwrap();
+    chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    told_once(&chiffon);
     // And where the verification itself is the first to look.
     fs::remove_dir_all(&ledger.0).unwrap();
     told_once(&chiffon);
-    assert_eq!(ledger.git(&["rev-parse", "main~2"]), head);
+    assert_eq!(ledger.git(&["rev-parse", "main~3"]), head);
 }
 
 #[track_caller]

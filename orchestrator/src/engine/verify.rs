@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// One that is put back meanwhile is looked at again so often.
 const TRIES: usize = 3;
 
+/// How many commits of the ledger hold, and the first fault behind them.
+type Held = (u64, Option<Fault>);
+
 /// What a look at the ledger found.
 #[derive(Default)]
 struct LedgerLook {
@@ -223,22 +226,20 @@ impl Shared {
             let times = turn.map_err(|_| busy())?.times;
             let mut signers = Signers::default();
             let checked = self.check_ledger(&mut signers).await;
-            let checked = checked.map_err(|error| scribe_problem(&error))?;
+            let (commits, fault) = checked.map_err(|error| scribe_problem(&error))?;
             let files = self.on_ledger(check_files).await;
-            let checked = with_files(checked, files).map_err(|error| scribe_problem(&error))?;
+            let found = with_files(fault, files).map_err(|error| scribe_problem(&error))?;
             let turn = tokio::time::timeout(PATIENCE, self.ledger_turn.lock()).await;
             if turn.map_err(|_| busy())?.times != times {
                 continue;
             }
             let mut look = LedgerLook {
+                commits,
                 times,
                 signers,
                 ..LedgerLook::default()
             };
-            match checked {
-                Ok(commits) => look.commits = commits,
-                Err(found) => look.take(found),
-            }
+            look.take(found);
             let strays = self.on_ledger(|place| match place.path.exists() {
                 // Why it cannot be read is told above.
                 true => Ok(place.read().map_or(Vec::new(), |ledger| ledger.strays())),
@@ -252,9 +253,9 @@ impl Shared {
         Err(busy())
     }
 
-    /// How many commits hold. Page by page, and the scribe writes on meanwhile: a `main` that is ahead of the
-    /// rows that were read is only a fault if no newer rows explain it.
-    async fn check_ledger(&self, signers: &mut Signers) -> Result<Result<u64, Fault>, ScribeError> {
+    /// How many commits hold, and the first fault behind them. Page by page, and the scribe writes on meanwhile: a `main`
+    /// that is ahead of the rows that were read is only a fault if no newer rows explain it.
+    async fn check_ledger(&self, signers: &mut Signers) -> Result<Held, ScribeError> {
         let mut verifier = None;
         let mut after = 0;
         loop {
@@ -266,12 +267,17 @@ impl Shared {
             let pending = page.iter().filter(|(batch, _)| batch.commit.is_none());
             let decided = pending.map(|(batch, _)| batch.batch_no).max();
             if last.is_none() && after == 0 && !self.settings.ledger.path.exists() {
-                return Ok(Ok(0));
+                return Ok((0, None));
             }
             let checked = self.on_ledger(move |place| Ok(check(place, verifier, &page)));
             let checked: Verifier = match checked.await? {
                 Ok(checked) => checked,
-                Err(fault) => return Ok(Err(fault)),
+                Err(fault) => {
+                    let held = fault
+                        .batch_no()
+                        .map_or(after, |batch| batch.saturating_sub(1));
+                    return Ok((held, Some(fault)));
+                }
             };
             if let Some(last) = last {
                 (verifier, after) = (Some(checked.without_pending()), last);
@@ -280,11 +286,11 @@ impl Shared {
             let ended = self.on_ledger(move |_| Ok((checked.finish(), checked)));
             let (held, checked) = ended.await?;
             match held {
-                Ok(()) => return Ok(Ok(after)),
+                Ok(()) => return Ok((after, None)),
                 Err(Fault::Head(_)) if self.has_moved_on(after, decided).await? => {
                     verifier = Some(checked.without_pending());
                 }
-                Err(fault) => return Ok(Err(fault)),
+                Err(fault) => return Ok((after, Some(fault))),
             }
         }
     }
@@ -323,20 +329,18 @@ fn check_files(place: &Place) -> Result<(), LedgerError> {
 /// What was found of the commits, and of the files. Damage is told once, by the commit where one has it; what only a new
 /// ledger heals is not told as something that merely could not be read.
 fn with_files(
-    commits: Result<u64, Fault>,
+    commits: Option<Fault>,
     files: Result<(), ScribeError>,
-) -> Result<Result<u64, Vec<Fault>>, ScribeError> {
+) -> Result<Vec<Fault>, ScribeError> {
     let files = match files {
-        Ok(()) => None,
-        Err(ScribeError::Ledger(error)) => Some(Fault::Unreadable(error)),
+        Ok(()) => return Ok(Vec::from_iter(commits)),
+        Err(ScribeError::Ledger(error)) => Fault::Unreadable(error),
         Err(other) => return Err(other),
     };
-    Ok(match (commits, files) {
-        (Ok(commits), None) => Ok(commits),
-        (Ok(_), Some(fault)) | (Err(Fault::Unreadable(_)), Some(fault)) => Err(vec![fault]),
-        (Err(fault), None) => Err(vec![fault]),
-        (Err(fault), Some(_)) if fault.clone().damage().is_some() => Err(vec![fault]),
-        (Err(fault), Some(files)) => Err(vec![fault, files]),
+    Ok(match commits {
+        None | Some(Fault::Unreadable(_)) => vec![files],
+        Some(fault) if fault.clone().damage().is_some() => vec![fault],
+        Some(fault) => vec![fault, files],
     })
 }
 
