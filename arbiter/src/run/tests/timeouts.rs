@@ -74,26 +74,23 @@ fn what_was_accepted_and_does_not_begin_in_time_is_unknown_though_its_agent_live
 
 #[test]
 fn a_run_as_a_whole_has_its_time_too() {
-    let mut world = World::new();
-    // Longer than the whole may take.
-    world.policy.start = SignedDuration::from_hours(24 * 365);
-    let plan = world.plan(vec![step(
-        0,
-        Tier::Zero,
-        Fidelity::Blind,
-        OnInterrupt::Retry,
-        vec![],
-    )]);
-    let plan = Box::new(plan);
-    world.apply(RunEvent::Planned { plan }).unwrap();
+    let mut world = running(Tier::Zero, OnInterrupt::Retry);
     let task = world.task(Mode::Apply, 0);
     let RequestState::Running { deadline } = world.run.request.state else {
         panic!("it does not run");
     };
+    // However often what it waits for begins anew.
+    world.now = deadline;
+    let timer = TimerName {
+        subject: TimerSubject::Request,
+        kind: TimerKind::Deadline,
+    };
+    let heard = Some(world.now);
+    world.apply(RunEvent::TimerFired { timer, heard }).unwrap();
     until_the_end(&mut world, task);
-    assert!(world.now >= deadline && world.run.request.state != RequestState::Completed);
     let because = &world.run.tasks[&task].because;
     assert!(because.contains("the run's deadline"), "{because}");
+    assert_ne!(world.run.request.state, RequestState::Completed);
     assert_eq!(world.starts, [], "it was started");
     world.tells_the_same_again();
 }
