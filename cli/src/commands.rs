@@ -57,7 +57,7 @@ use crate::{
     env::Env,
     exit::Exit,
     failure::Failure,
-    home::{Home, faults},
+    home::{Home, damaged_journals, faults},
     interrupt::Interrupt,
     session::{Need, Session, interrupted},
     settings::{Flag, Settings},
@@ -185,6 +185,7 @@ async fn health(context: &Context<'_>, session: &Session) -> Result<Health, Fail
             "degraded".clone_into(&mut health.status);
         }
     }
+    health.notices.extend(damaged_journals(&context.home));
     Ok(health)
 }
 

@@ -3,6 +3,7 @@
 //! a trial whether it can be written to `probe`.
 
 mod create;
+mod disk;
 mod lock;
 mod probe;
 mod secrets;
@@ -20,7 +21,7 @@ use chiffon_common::{ErrorCode, Problem};
 use crate::env::Env;
 pub use create::hostname;
 pub use lock::{Held, Kind, Lock, Running};
-pub use probe::faults;
+pub use probe::{damaged_journals, faults};
 pub use secrets::{ledger_signer, read_token, signer};
 
 /// The form of the folder that this program writes. A later form is refused.
@@ -150,7 +151,9 @@ impl Home {
         let shown = self.path.display();
         let meta = match fs::metadata(&self.path) {
             Ok(meta) => meta,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return disk::is_local(&self.path);
+            }
             Err(error) => return Err(fault(&self.path, "reached", &error)),
         };
         if !meta.is_dir() {
@@ -180,6 +183,7 @@ impl Home {
                 &format!("Run: chmod 700 {shown}"),
             ));
         }
+        disk::is_local(&self.path)?;
         self.check_version()
     }
 

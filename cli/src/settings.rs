@@ -24,6 +24,7 @@ use chiffon_orchestrator::HttpLimits;
 
 use crate::env::Env;
 use control::External;
+pub(crate) use file::reason as yaml_reason;
 pub use keys::commented_defaults;
 #[cfg(test)]
 pub use keys::variable;

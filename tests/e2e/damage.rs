@@ -117,6 +117,15 @@ fn a_foreign_commit_is_an_alarm_until_it_is_taken_back() {
     until_well(&chiffon);
     assert_eq!(ledger.git(&["rev-parse", "main~1"]), ours);
     ends(running);
+    // Where nothing runs, whoever looks first hears it.
+    let ours = ledger.git(&["rev-parse", "main"]);
+    ledger.git(&["update-ref", "refs/heads/main", &foreign]);
+    for look in ["doctor", "status"] {
+        let told = chiffon.run(&[look]).expect_code(1);
+        assert!(told.stdout.contains(&foreign), "{look}: {}", told.stdout);
+    }
+    ledger.git(&["update-ref", "refs/heads/main", &ours]);
+    chiffon.run(&["doctor"]).expect_code(0);
 }
 
 #[test]
@@ -140,6 +149,7 @@ fn a_flipped_deleted_or_moved_ledger_is_named_and_made_anew() {
         "{}",
         found.stdout
     );
+    assert!(found.stdout.contains("explain 5507"), "{}", found.stdout);
     until_well(&chiffon);
     assert!(fresh.home.path().join("ledger.damaged-1").is_dir());
     fs::remove_dir_all(&ledger.0).unwrap();
@@ -160,10 +170,15 @@ fn a_flipped_deleted_or_moved_ledger_is_named_and_made_anew() {
     fs::remove_dir_all(&ledger.0).unwrap();
     chiffon.run(&["run", "ping localhost"]).expect_code(0);
     told_once(&chiffon);
+    // Also where it is not even a folder.
+    fs::remove_dir_all(&ledger.0).unwrap();
+    fs::write(&ledger.0, "a letter").unwrap();
+    chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    told_once(&chiffon);
     // And where the verification itself is the first to look.
     fs::remove_dir_all(&ledger.0).unwrap();
     told_once(&chiffon);
-    assert_eq!(ledger.git(&["rev-parse", "main~2"]), head);
+    assert_eq!(ledger.git(&["rev-parse", "main~3"]), head);
 }
 
 #[track_caller]

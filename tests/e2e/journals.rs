@@ -167,10 +167,18 @@ fn a_journal_that_lost_words_or_was_changed_never_begins_a_run_again() {
     cut_off.restore();
     flip(journal);
     cut_off.is_never_run_again("flipped in its middle", "unknown");
-    assert!(
-        journal.with_extension("damaged-1").is_file(),
-        "it was thrown away"
-    );
+    let aside = journal.with_extension("damaged-1");
+    assert!(aside.is_file(), "it was thrown away");
+    // Told until somebody has looked, also where no run was cut off by it.
+    for look in ["status", "doctor"] {
+        let told = cut_off.fresh.run(&[look]).stdout;
+        let is_told = told.contains("journal of agent infrastructure was damaged")
+            && told.contains(&aside.display().to_string());
+        assert!(is_told, "{look}: {told}");
+    }
+    fs::remove_file(aside).unwrap();
+    let status = cut_off.fresh.run(&["status"]).expect_code(0).stdout;
+    assert!(!status.contains("journal"), "{status}");
 }
 
 #[test]

@@ -65,6 +65,19 @@ fn texts(value: &Value) -> Vec<&str> {
         .collect()
 }
 
+/// What a person with the file can do to the records of what was accepted.
+fn edit_acceptances(fresh: &Fresh, from: &str, to: &str) {
+    let database = rusqlite::Connection::open(fresh.home.path().join("chiffon.db")).unwrap();
+    let guard = "SELECT sql FROM sqlite_schema WHERE name = 'audit_log_no_update'";
+    let guard: String = database.query_row(guard, [], |row| row.get(0)).unwrap();
+    let drop = "DROP TRIGGER audit_log_no_update";
+    database.execute(drop, []).unwrap();
+    let edit = "UPDATE audit_log SET entry = replace(entry, ?1, ?2) WHERE instr(entry, '\"catalogue.accepted\"') > 0";
+    assert_eq!(database.execute(edit, [from, to]).unwrap(), 1);
+    database.execute(&guard, []).unwrap();
+    database.close().unwrap();
+}
+
 #[test]
 fn a_repository_is_added_accepted_run_and_updated() {
     let fresh = Fresh::new();
@@ -155,6 +168,20 @@ fn a_repository_is_added_accepted_run_and_updated() {
         (&listed["tier"], &listed["accepted"]),
         (&2.into(), &false.into())
     );
+    fresh.run(&["audit", "verify"]).expect_code(0);
+    // An acceptance that somebody writes into the record of another one is none.
+    let [before, now] = [&shown, &listed].map(|entry| entry["digest"].as_str().unwrap().to_owned());
+    assert_ne!(before, now);
+    edit_acceptances(&fresh, &before, &now);
+    let edited = fresh
+        .run(&["catalogue", "show", "homelab_motd", "--json"])
+        .expect_code(0);
+    let edited = json(&edited.stdout);
+    assert_eq!(
+        (&edited["tier"], &edited["accepted"]),
+        (&2.into(), &false.into())
+    );
+    edit_acceptances(&fresh, &now, &before);
     fresh.run(&["audit", "verify"]).expect_code(0);
 
     fresh

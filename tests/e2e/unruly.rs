@@ -82,6 +82,61 @@ fn a_gigabyte_of_output_is_cut_with_its_count_and_takes_no_memory() {
     fresh.run(&["audit", "verify"]).expect_code(0);
 }
 
+/// A task may return anything; what nobody would be shown of it is not even read.
+const CALLBACK: &str = r#"
+import importlib.util, sys, types
+def stub(name, **known):
+    module = types.ModuleType(name)
+    module.__dict__.update(known)
+    sys.modules[name] = module
+stub("ansible", constants=types.SimpleNamespace(_ACTION_META=(), _ACTION_DEBUG=("debug",)))
+stub("ansible.plugins")
+stub("ansible.plugins.callback", CallbackBase=object)
+spec = importlib.util.spec_from_file_location("chiffon", sys.argv[1])
+chiffon = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(chiffon)
+class Many(list):
+    seen = 0
+    def __iter__(self):
+        for n in range(10**9):
+            Many.seen += 1
+            if Many.seen > 1_000_000:
+                sys.exit("it reads everything")
+            yield f"line {n} of the output"
+for value in ({"stdout_lines": Many(), "rc": 0}, [{"item": Many()}], Many(["line"])):
+    Many.seen = 0
+    told = chiffon.shown(value)
+    assert len(told) == chiffon.TEXT, len(told)
+    assert "line 1000 of the output" in told and Many.seen < 20_000, Many.seen
+assert chiffon.shown({"a": [1, None, True, 1.5, b"x", ("y",)]}) == """{
+  "a": [
+    1,
+    null,
+    true,
+    1.5,
+    "x",
+    [
+      "y"
+    ]
+  ]
+}"""
+assert chiffon.shown("x" * 10**6) == "x" * chiffon.TEXT
+assert chiffon.end_of("x" * 10**6 + "end") == "x" * (chiffon.TEXT - 3) + "end"
+assert chiffon.shown(["a", "b"]) == "a\nb" and chiffon.shown(None) == "" and chiffon.shown(5) == "5"
+"#;
+
+#[test]
+fn of_what_a_task_returns_no_more_is_read_than_is_told() {
+    let callback = chiffon_tests::repository_root().join("agent-infra/src/callback/chiffon.py");
+    let done = std::process::Command::new("python3")
+        .args(["-c", CALLBACK])
+        .arg(callback)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{said}");
+}
+
 /// What is left of the runs of the newest request, by the marks of its tasks.
 fn left(fresh: &Fresh) -> Vec<chiffon_tests::Process> {
     let shown = fresh.run(&["request", "show", &id_of(&newest(fresh)), "--json"]);

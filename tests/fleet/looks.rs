@@ -134,3 +134,36 @@ async fn a_look_that_was_had_under_one_name_was_had_under_the_other() {
     }
     world.holds_together().await;
 }
+
+/// A reading cannot have changed anything: whatever became of it, no host needs a look.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reading_whose_outcome_is_unknown_marks_no_host() {
+    let (mut world, crew) = fleet().await;
+    let words = "host_report on h1";
+    let before = crew.names().len();
+    let id = world.ask(words).await;
+    world
+        .wait_for("the start", || crew.names().len() == before + 1)
+        .await;
+    world.crash_agent_and_its_journal().await;
+    world.start_agent_of(crew.clone()).await;
+    let lost = |request: &Value| {
+        let tasks = request["tasks"].as_array().unwrap();
+        tasks.iter().any(|task| task["state"] == "unknown")
+    };
+    world.until_it(&id, "lost contact", lost).await;
+    for name in ["h1", "twin"] {
+        assert!(look(&world, name).await.is_null(), "{name} is marked");
+        let (status, cleared) = world
+            .post_bare(&format!("/api/v1/inventory/{name}/clear"))
+            .await;
+        assert_eq!(status, 200, "{cleared}");
+    }
+    resolve(&world, &id).await;
+    world.until(&id, &["completed"]).await;
+    let request = world.show(&id).await;
+    let question = request["decisions"].as_array().unwrap().last().unwrap();
+    let words = question["question"].as_str().unwrap();
+    assert!(words.contains("the reading"), "{words}");
+    world.holds_together().await;
+}

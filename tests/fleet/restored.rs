@@ -6,7 +6,11 @@
     reason = "a fixture that fails is a test that fails, and says where"
 )]
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use chiffon_bus::MemoryBus;
 use rusqlite::Connection;
@@ -58,14 +62,50 @@ fn damaged(folder: &Path, how: &str, world: &World) {
         "rotten" => drop(chiffon_tests::rot(folder, "main").unwrap()),
         "deleted" => std::fs::remove_dir_all(folder).unwrap(),
         "moved away" => std::fs::rename(folder, folder.with_file_name("elsewhere")).unwrap(),
+        "emptied" => spoiled(folder, "pack", |bytes| bytes.clear()),
+        "of another kind" => spoiled(folder, "pack", |bytes| bytes[0] = b'X'),
+        "cut off" => spoiled(folder, "pack", |bytes| bytes.truncate(bytes.len() - 7)),
+        "flipped" => spoiled(folder, "idx", |bytes| {
+            let end = bytes.len() - 30;
+            bytes[end] ^= 1;
+        }),
         other => panic!("{other}"),
     }
+}
+
+/// Changes a file of the pack with the first commit, which nothing that is written needs.
+fn spoiled(folder: &Path, ending: &str, how: fn(&mut Vec<u8>)) {
+    let said = |args: &[&str]| {
+        let done = chiffon_tests::git(folder, args);
+        assert!(done.status.success(), "{args:?}: {done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let first = said(&["rev-list", "--max-parents=0", "main"]);
+    let files = std::fs::read_dir(folder.join("objects/pack")).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    let mut packs = paths.filter(|path| path.extension() == Some("idx".as_ref()));
+    let holds = |index: &PathBuf| {
+        said(&["verify-pack", "-v", index.to_str().unwrap()]).contains(first.trim())
+    };
+    let file = packs.find(holds).unwrap().with_extension(ending);
+    let mut bytes = std::fs::read(&file).unwrap();
+    how(&mut bytes);
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, bytes).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_that_was_done_while_nothing_ran_is_told_once_at_the_first_verification() {
     let past = Past::made().await;
-    for how in ["cut back", "rotten", "deleted", "moved away"] {
+    for how in [
+        "cut back",
+        "rotten",
+        "deleted",
+        "moved away",
+        "emptied",
+        "of another kind",
+        "cut off",
+    ] {
         let mut world = past.copied("");
         let main = git(&world, &["rev-parse", "main"]);
         damaged(&world.home.path().join("ledger"), how, &world);
@@ -107,7 +147,15 @@ async fn damage_that_was_healed_long_before_is_told_once_all_the_same() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn damage_that_is_done_while_it_runs_is_told_once_whoever_comes_upon_it_first() {
     let past = Past::made().await;
-    for how in ["rotten", "deleted", "moved away"] {
+    for how in [
+        "rotten",
+        "deleted",
+        "moved away",
+        "emptied",
+        "of another kind",
+        "cut off",
+        "flipped",
+    ] {
         let world = past.edited("").await;
         world.holds_together().await;
         let main = git(&world, &["rev-parse", "main"]);
@@ -163,16 +211,14 @@ async fn an_older_database_is_named_as_one_and_not_as_a_stranger() {
         assert!(found.contains(words), "{words}: {found}");
     }
     assert!(!found.contains("foreign commit"), "{found}");
-    let told = async {
-        loop {
-            let (_, health) = world.get("/health").await;
-            if health.to_string().contains("older than the ledger") {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, told).await.unwrap();
+    // At the next start whoever asks first hears it, too.
+    world.crash_orchestrator().await;
+    world.start_orchestrator().await;
+    let (_, health) = world.get("/health").await;
+    assert!(
+        health.to_string().contains("older than the ledger"),
+        "{health:#}"
+    );
     assert_eq!(git(&world, &["rev-parse", "main"]), main, "it was touched");
     // With a stranger on top it is the stranger who is named.
     let who = ["-c", "user.name=Mallory", "-c", "user.email=m@example.org"];
@@ -184,6 +230,10 @@ async fn an_older_database_is_named_as_one_and_not_as_a_stranger() {
         found.contains(&format!("foreign commit {foreign} by Mallory")),
         "{found}"
     );
+    world.crash_orchestrator().await;
+    world.start_orchestrator().await;
+    let (_, health) = world.get("/health").await;
+    assert!(health.to_string().contains(&foreign), "{health:#}");
     // Moved away, it is made anew from what the database knows, and that is told.
     world.crash_orchestrator().await;
     damaged(&world.home.path().join("ledger"), "moved away", &world);

@@ -36,21 +36,46 @@ COMPARED = 1024 * 1024
 LINES = 20_000
 
 
-def plain(value, depth=0):
-    """Nothing but the types of JSON."""
+class Room:
+    """How many characters are still wanted. What lies behind them is not even looked at: a task may return anything."""
+
+    def __init__(self, left):
+        self.left = left
+
+    def text(self, value):
+        if isinstance(value, (str, bytes)):
+            value = value[:max(self.left, 0)]
+        value = text(value)
+        self.left -= len(value) + 1
+        return value
+
+
+def plain(value, room, depth=0):
+    """Nothing but the types of JSON, as far as there is room."""
     if depth > 40:
         return "..."
     if value is None or isinstance(value, bool):
         return value
+    room.left -= 1
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
         return float(value)
     if isinstance(value, dict):
-        return {text(key): plain(item, depth + 1) for key, item in value.items()}
+        found = {}
+        for key, item in value.items():
+            if room.left <= 0:
+                break
+            found[room.text(key)] = plain(item, room, depth + 1)
+        return found
     if isinstance(value, (list, tuple, set)):
-        return [plain(item, depth + 1) for item in value]
-    return text(value)
+        found = []
+        for item in value:
+            if room.left <= 0:
+                break
+            found.append(plain(item, room, depth + 1))
+        return found
+    return room.text(value)
 
 
 def text(value):
@@ -80,14 +105,25 @@ def bytes_of(count):
 
 
 def shown(value):
-    """A text for people out of whatever a module calls its message."""
+    """A text for people out of whatever a module calls its message, cut where nobody reads on."""
     if value is None:
         return ""
+    room = Room(TEXT)
     if isinstance(value, str):
-        return text(value)
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return "\n".join(text(item) for item in value)
-    return json.dumps(plain(value), ensure_ascii=False, indent=2)
+        return room.text(value)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value[:20]):
+        lines = []
+        for item in value:
+            if room.left <= 0:
+                break
+            lines.append(room.text(item))
+        return "\n".join(lines)[:TEXT]
+    return json.dumps(plain(value, room), ensure_ascii=False, indent=2)[:TEXT]
+
+
+def end_of(value):
+    """The last words of a stream, which may be of any size."""
+    return text(value[-TEXT:] if isinstance(value, (str, bytes)) else value)[-TEXT:]
 
 
 class CallbackModule(CallbackBase):
@@ -184,23 +220,23 @@ class CallbackModule(CallbackBase):
     def _words(status, values, task):
         fields = {}
         if status in ("failed", "unreachable", "ignored"):
-            fields["message"] = shown(values.get("msg"))[:TEXT]
+            fields["message"] = shown(values.get("msg"))
             for stream in ("stdout", "stderr", "module_stdout", "module_stderr"):
                 if values.get(stream):
-                    fields[stream] = text(values[stream])[-TEXT:]
+                    fields[stream] = end_of(values[stream])
             items = values.get("results")
             if isinstance(items, list):
                 failed = [item for item in items if isinstance(item, dict) and item.get("failed")]
-                words = [shown(item.get("msg")) for item in failed if not item.get("_ansible_no_log")]
+                words = [shown(item.get("msg")) for item in failed[:100] if not item.get("_ansible_no_log")]
                 fields["message"] = "\n".join([fields["message"], *words])[:TEXT]
         elif task.action in C._ACTION_DEBUG:
             wanted = values.get("msg")
             if wanted is None:
                 wanted = {key: item for key, item in values.items() if not key.startswith("_") and key != "changed"}
-            fields["message"] = shown(wanted)[:TEXT]
+            fields["message"] = shown(wanted)
         warnings = values.get("warnings")
         if isinstance(warnings, list) and warnings:
-            fields["warnings"] = [text(warning)[:TEXT] for warning in warnings[:20]]
+            fields["warnings"] = [Room(TEXT).text(warning)[:TEXT] for warning in warnings[:20]]
         return fields
 
     def v2_runner_retry(self, result):
@@ -275,7 +311,8 @@ class CallbackModule(CallbackBase):
             return value
         if isinstance(value, bytes):
             return value.decode("utf-8", "surrogateescape")
-        return json.dumps(plain(value), ensure_ascii=False, indent=4, sort_keys=True) + "\n"
+        # All of it, because its size is told where it is too large.
+        return json.dumps(plain(value, Room(1 << 62)), ensure_ascii=False, indent=4, sort_keys=True) + "\n"
 
     @staticmethod
     def _source_size(task):
@@ -291,10 +328,10 @@ class CallbackModule(CallbackBase):
     # --- the end ---
 
     def v2_playbook_on_stats(self, stats):
-        hosts = {text(host): plain(stats.summarize(host)) for host in stats.processed}
+        hosts = {text(host): plain(stats.summarize(host), Room(TEXT)) for host in stats.processed}
         custom = {}
         for host, values in stats.custom.items():
-            values = plain(values)
+            values = plain(values, Room(DATA + 1))
             if len(json.dumps(values)) > DATA:
                 values = {"chiffon_answer": "(an answer of this size is not passed on)"}
             custom[text(host)] = values

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     DecisionKind, Effect, Refusal, Sent, Task, TaskState, TimerKind, TimerSubject, WaitingOn,
-    desk::Desk,
+    desk::Desk, task::changes,
 };
 
 impl Desk<'_> {
@@ -75,8 +75,12 @@ impl Desk<'_> {
             .as_ref()
             .and_then(|plan| plan.steps.get(step as usize))
             .map_or_else(String::new, |step| step.title.clone());
+        let what = match self.only_reads(id) {
+            true => "the reading ",
+            false => "",
+        };
         let question = format!(
-            "Contact with \"{title}\" on agent {} was lost. How did it end?",
+            "Contact with {what}\"{title}\" on agent {} was lost. How did it end?",
             sent.agent
         );
         let asked = self.ask(
@@ -92,12 +96,25 @@ impl Desk<'_> {
         self.move_task(id, state, "contact lost; a person is asked how it ended");
     }
 
+    /// Whether a task is a step that reads: then nothing can be changed, however it ended.
+    fn only_reads(&self, id: TaskId) -> bool {
+        let task = self.run.tasks.get(&id);
+        let step = task.and_then(|task| Some((task, self.step_of(task)?)));
+        step.is_some_and(|(task, step)| task.mode == Mode::Apply && !changes(task, step))
+    }
+
     pub(super) fn give_up_unknown(&mut self, id: TaskId) {
-        let problem = Problem::new(
-            ErrorCode::OutcomeUnknown,
-            "contact with the run was lost, and nobody could say how it ended",
-            "look at the host before anything else is asked of it",
-        );
+        let (lost, todo) = match self.only_reads(id) {
+            true => (
+                "contact with the reading was lost, and nobody could say how it ended",
+                "ask again: a reading changes nothing",
+            ),
+            false => (
+                "contact with the run was lost, and nobody could say how it ended",
+                "look at the host before anything else is asked of it",
+            ),
+        };
+        let problem = Problem::new(ErrorCode::OutcomeUnknown, lost, todo);
         self.move_task(
             id,
             TaskState::Failed { problem },

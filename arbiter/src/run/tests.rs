@@ -22,6 +22,7 @@ mod probe;
 mod questions;
 mod standing;
 mod storm;
+mod timeouts;
 mod witness;
 
 /// An event that was taken, with its time, the ids it used, and what held then.

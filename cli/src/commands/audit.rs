@@ -63,9 +63,10 @@ async fn verify(context: &mut Context<'_>, args: &Verify) -> Result<Exit, Failur
         match report.faults.is_empty() {
             true => format!("{}: {counted}. Everything fits.{notes}", paint.good("ok")),
             false => format!(
-                "{}: {counted}. This does not fit:{}{notes}",
+                "{}: {counted} hold. This does not fit:{}\n{}{notes}",
                 paint.bad("broken"),
-                listed(&report.faults)
+                listed(&report.faults),
+                what_to_do(&report.faults)
             ),
         }
     });
@@ -73,6 +74,21 @@ async fn verify(context: &mut Context<'_>, args: &Verify) -> Result<Exit, Failur
         true => Ok(Exit::Ok),
         false => Ok(Exit::Failure),
     }
+}
+
+/// Where the next steps stand, by what does not fit.
+fn what_to_do(faults: &[String]) -> String {
+    let of_ledger =
+        |fault: &String| fault.starts_with("ledger") || fault.contains("the ledger was");
+    let mut pages = Vec::new();
+    if faults.iter().any(|fault| !of_ledger(fault)) {
+        pages.push("`chiffon explain 5505` for records and database");
+    }
+    if faults.iter().any(of_ledger) {
+        pages.push("`chiffon explain 5507` for the ledger");
+    }
+    let pages = pages.join(", ");
+    format!("What to do: keep a copy of the data folder as it is, then {pages}.")
 }
 
 fn anchored(count: u64) -> String {

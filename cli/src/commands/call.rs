@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs::File, io::Read};
 
 use chiffon_common::{EntryId, ErrorCode, Problem, RequestId, api::EntryRun, visible};
 use serde_json::{Map, Value};
-use serde_saphyr::{MessageFormatter, Options, UserMessageFormatter};
+use serde_saphyr::Options;
 
 use super::{
     Context,
@@ -152,12 +152,10 @@ fn options() -> Options {
 }
 
 fn in_words(error: &serde_saphyr::Error) -> String {
-    let reason = UserMessageFormatter.format_message(error);
-    let reason = reason.lines().next().unwrap_or("it is no YAML");
-    let reason = reason.trim_end_matches('.');
+    let reason = crate::settings::yaml_reason(error);
     match error.location() {
         Some(at) => format!("line {}: {reason}", at.line()),
-        None => reason.to_owned(),
+        None => reason,
     }
 }
 

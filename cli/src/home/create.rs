@@ -10,7 +10,7 @@ use std::{
 
 use chiffon_common::Problem;
 
-use super::{Home, LAYOUT, fault, secrets};
+use super::{Home, LAYOUT, fault, secrets, unusable};
 use crate::settings::commented_defaults;
 
 impl Home {
@@ -34,7 +34,12 @@ impl Home {
             "agents",
             "ansible",
         ] {
-            folder(&self.path.join(name))?;
+            let path = self.path.join(name);
+            // Whatever stands in the ledger's place is put aside by whoever makes it anew, with a record of it.
+            if name == "ledger" && path.exists() {
+                continue;
+            }
+            folder(&path)?;
         }
         if !self.config().exists() {
             progress("Writing chiffon.yaml with the defaults as comments");
@@ -53,6 +58,12 @@ impl Home {
 
 /// A folder for the owner only.
 pub(super) fn folder(path: &Path) -> Result<(), Problem> {
+    if path.exists() && !path.is_dir() {
+        return Err(unusable(
+            format!("{} is a file, and must be a folder.", path.display()),
+            "Move it away, and put the folder back from a backup if it held something of yours.",
+        ));
+    }
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder

@@ -46,6 +46,30 @@ pub fn faults(home: &Home) -> Vec<(String, String)> {
     found.collect()
 }
 
+/// In words, each journal of an agent that was damaged and set aside, until somebody has looked and removed it. The log of
+/// the start that found it tells it only once.
+pub fn damaged_journals(home: &Home) -> Vec<String> {
+    let agents = fs::read_dir(home.path().join("agents"));
+    let agents = agents.into_iter().flatten().flatten();
+    let files = agents.flat_map(|agent| fs::read_dir(agent.path()).into_iter().flatten().flatten());
+    let is_damaged = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("journal.damaged-")
+    };
+    let mut paths: Vec<PathBuf> = files.map(|file| file.path()).filter(is_damaged).collect();
+    paths.sort();
+    let words = |path: PathBuf| {
+        let agent = path.parent().and_then(Path::file_name).unwrap_or_default();
+        format!(
+            "the journal of agent {} was damaged and set aside: a new one was begun, and how that ended which it had in hand \
+             is unknown. Look at {}, then remove it",
+            agent.to_string_lossy(),
+            path.display()
+        )
+    };
+    paths.into_iter().map(words).collect()
+}
+
 fn try_to_write(folder: &Path) -> io::Result<()> {
     let path: PathBuf = folder.join(NAME);
     let written = fs::File::create(&path).and_then(|mut file| {

@@ -23,9 +23,13 @@ pub fn health(paint: Paint, health: &Health) -> String {
     for (component, word) in &health.components {
         let word = match word.as_str() {
             "ok" => paint.good("ok"),
-            other => format!("{} {}", paint.bad("FAIL"), one_line(other, 300)),
+            other => format!("{} {}", paint.bad("FAIL"), one_line(other, 800)),
         };
         text += &format!("\n  {:<width$} {word}", one_line(component, 40));
+    }
+    for notice in &health.notices {
+        let words = paint.warn(&one_line(notice, 800));
+        text += &format!("\n  {:<width$} {words}", "notice");
     }
     if let Some(frozen) = &health.frozen {
         let words = one_line(&frozen.words(), 600);

@@ -129,10 +129,19 @@ fn options() -> Options {
 }
 
 fn fault(error: &serde_saphyr::Error) -> Fault {
-    let reason = UserMessageFormatter.format_message(error);
-    let reason = reason.lines().next().unwrap_or("it is no YAML");
     Fault {
         line: error.location().map(|at| at.line()),
-        reason: reason.trim_end_matches('.').to_owned(),
+        reason: reason(error),
     }
+}
+
+/// What a reader of YAML found, in one line without its end. A key that stands twice is named, and nothing else of the text.
+pub(crate) fn reason(error: &serde_saphyr::Error) -> String {
+    if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = error.without_snippet() {
+        let key = key.as_deref().unwrap_or("a key");
+        return format!("{key:?} stands here for the second time: keep one of them");
+    }
+    let reason = UserMessageFormatter.format_message(error);
+    let reason = reason.lines().next().unwrap_or("it is no YAML");
+    reason.trim_end_matches('.').to_owned()
 }

@@ -124,7 +124,7 @@ fn a_file_that_is_no_configuration_names_its_line_and_the_reason() {
         (
             "log:\n  level: info\n  level: debug\n",
             "line 3",
-            "duplicate",
+            "\"level\" stands here for the second time",
         ),
         ("# c\nhttp:\n  - a\n", "line 3", "http is a list"),
         ("log: loud\n", "line 1", "log is text"),

@@ -98,12 +98,20 @@ fn options() -> Options {
 }
 
 fn fault(error: &serde_saphyr::Error) -> Fault {
-    let reason = error.without_snippet().to_string();
     let line = error.location().map_or(0, |at| at.line());
-    Fault::at(
-        u32::try_from(line).unwrap_or_default(),
-        reason.lines().next().unwrap_or("is no YAML").to_owned(),
-    )
+    let line = u32::try_from(line).unwrap_or_default();
+    let bare = error.without_snippet();
+    if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = bare {
+        let key = key.as_deref().unwrap_or("a key");
+        let key = chiffon_common::visible(key);
+        return Fault::at(
+            line,
+            format!("{key:?} stands here for the second time in one mapping: keep one of them"),
+        );
+    }
+    let reason = bare.to_string();
+    let reason = reason.lines().next().unwrap_or("is no YAML");
+    Fault::at(line, reason)
 }
 
 fn refuse_unknown_tags(node: &Node) -> Result<(), Fault> {
@@ -339,6 +347,13 @@ mod tests {
         assert_eq!(line("a: 1\nb: [1, 2\n"), Some(2));
         assert_eq!(line("a: 1\nb: !python/object x\n"), Some(2));
         assert!(line("a: 1\n\tb: 2\n").is_some());
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_named() {
+        let fault = parse("a:\n  x: 1\n  y: 2\n  x: 3\n").unwrap_err();
+        assert_eq!(fault.line, Some(4));
+        assert!(fault.reason.starts_with("\"x\" stands here"), "{fault}");
     }
 
     #[test]

@@ -52,8 +52,8 @@ impl Shared {
         self.may_sign().await
     }
 
-    /// Where nothing is to be written: whether the repository is there and ends with the last batch. One that was
-    /// deleted or moved away is filled in; what somebody did to `main` is told and left as it is.
+    /// Where nothing is to be written: whether the repository is there, can be read and ends with the last batch. One that
+    /// was deleted or moved away is filled in; what somebody did to `main` is told and left as it is.
     pub(super) async fn look_at_main(
         &self,
         last: Option<LedgerBatchRow>,
@@ -66,8 +66,12 @@ impl Shared {
         if is_gone {
             return self.catch_up().await;
         }
-        self.on_ledger(move |place| place.read()?.is_at(last.commit.as_deref()))
-            .await
+        self.on_ledger(move |place| {
+            let ledger = place.read()?;
+            ledger.shape()?;
+            ledger.is_at(last.commit.as_deref())
+        })
+        .await
     }
 
     async fn fill_in(&self, mut after: u64) -> Result<(), ScribeError> {

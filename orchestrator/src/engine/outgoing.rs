@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use chiffon_arbiter::{Effect, Gate, Refusal, Run, Sent, Task, may_start};
+use chiffon_arbiter::{Effect, Gate, Refusal, Run, Sent, Task, changes, may_start};
 use chiffon_bus::QueueName;
 use chiffon_common::{
     AgentId, AgentKind, AttemptRef, BundleError, BundlePiece, CanonicalError, Envelope,
@@ -206,7 +206,8 @@ impl Shared {
         let Ok((task, step)) = step_of(run, id) else {
             return Vec::new();
         };
-        if task.mode == Mode::Check {
+        // What only reads or checks has changed nothing, however it ended.
+        if needs_look && !changes(task, step) {
             return Vec::new();
         }
         if !needs_look {

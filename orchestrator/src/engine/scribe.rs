@@ -20,6 +20,10 @@ pub(super) const PAGE: u32 = 500;
 const BURST: usize = 100;
 /// Tier-0 results that share a commit at most.
 const SHARED: usize = 100;
+/// How long whoever asks how it is waits for a look.
+const LOOK: Duration = Duration::from_secs(1);
+/// The same for the first one of a process; shorter than others wait for an answer about it.
+const FIRST_LOOK: Duration = Duration::from_secs(7);
 /// Floor below the nudges.
 const PERIOD: Duration = Duration::from_secs(5);
 
@@ -33,7 +37,10 @@ pub(super) enum ScribeError {
     #[error("the scribe's thread ended: {0}")]
     Thread(#[from] tokio::task::JoinError),
     /// Healing reads everything, and is not tried as often as writing.
-    #[error("{damage}; and making it anew failed: {because}")]
+    #[error(
+        "{damage}; and making it anew from the database failed, which is tried again: {because}. Nothing is lost; where \
+         that names no way, make room in the data folder and see that it is yours: chiffon explain 5507"
+    )]
     Unhealed {
         damage: LedgerError,
         because: Box<Self>,
@@ -58,7 +65,14 @@ impl Shared {
             let done = match (found, caught_up) {
                 (Some(damage), _) => Err(ScribeError::Ledger(damage)),
                 (None, true) => self.write_down().await,
-                (None, false) => self.catch_up().await.map(|()| true),
+                // One round, so that nobody hears that it is well before its end was looked at.
+                (None, false) => match self.catch_up().await {
+                    Ok(()) => {
+                        caught_up = true;
+                        self.write_down().await
+                    }
+                    Err(error) => Err(error),
+                },
             };
             let done = match done {
                 Err(ScribeError::Ledger(damage)) if damage.is_damage() => {
@@ -67,18 +81,40 @@ impl Shared {
                 done => done,
             };
             caught_up |= done.is_ok();
+            let fault = done.as_ref().err().map(ToString::to_string);
+            self.ledger_is(fault).await;
             self.ledger_rounds.send_modify(|rounds| *rounds += 1);
             match done {
-                Ok(true) => self.ledger_is(None).await,
-                Ok(false) => {
-                    self.ledger_is(None).await;
-                    nudged(&self.nudges.record, PERIOD).await;
-                }
-                Err(error) => {
-                    self.ledger_is(Some(error.to_string())).await;
-                    tokio::time::sleep(error.pause()).await;
-                }
+                Ok(true) => {}
+                Ok(false) => nudged(&self.nudges.record, PERIOD).await,
+                Err(error) => tokio::time::sleep(error.pause()).await,
             }
+        }
+    }
+
+    /// What is wrong with the ledger, as the scribe judges it now: looked at once more where nothing is known, so that
+    /// whoever asks hears the same. The first look may take as long as many commits are held against their rows.
+    pub(crate) async fn ledger_state(&self) -> Option<String> {
+        let known = || {
+            let fault = self.ledger_fault.lock();
+            fault.unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        let mut rounds = self.ledger_rounds.subscribe();
+        let seen = *rounds.borrow_and_update();
+        if let Some(fault) = known() {
+            return Some(fault);
+        }
+        if seen > 0 {
+            self.nudges.record.notify_one();
+        }
+        let limit = if seen > 0 { LOOK } else { FIRST_LOOK };
+        let looked = rounds.wait_for(|now| *now > seen);
+        let looked = tokio::time::timeout(limit, looked).await.is_ok();
+        match known() {
+            None if seen == 0 && !looked => Some(
+                "it is still being held against the database: ask again in a moment".to_owned(),
+            ),
+            fault => fault,
         }
     }
 

@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// One that is put back meanwhile is looked at again so often.
 const TRIES: usize = 3;
 
+/// How many commits of the ledger hold, and the first fault behind them.
+type Held = (u64, Option<Fault>);
+
 /// What a look at the ledger found.
 #[derive(Default)]
 struct LedgerLook {
@@ -34,6 +37,21 @@ struct LedgerLook {
     damage: Option<LedgerError>,
     /// How often it had been put back by then.
     times: u64,
+}
+
+impl LedgerLook {
+    /// Says what was found, and what becomes of it.
+    fn take(&mut self, found: Vec<Fault>) {
+        for fault in found {
+            let mut words = format!("ledger: {fault}");
+            if let Some(damage) = fault.damage() {
+                words +=
+                    "; it is made anew from the database, and the damaged one is kept beside it";
+                self.damage.get_or_insert(damage);
+            }
+            self.faults.push(words);
+        }
+    }
 }
 
 impl Shared {
@@ -208,27 +226,20 @@ impl Shared {
             let times = turn.map_err(|_| busy())?.times;
             let mut signers = Signers::default();
             let checked = self.check_ledger(&mut signers).await;
-            let checked = checked.map_err(|error| scribe_problem(&error))?;
+            let (commits, fault) = checked.map_err(|error| scribe_problem(&error))?;
+            let files = self.on_ledger(check_files).await;
+            let found = with_files(fault, files).map_err(|error| scribe_problem(&error))?;
             let turn = tokio::time::timeout(PATIENCE, self.ledger_turn.lock()).await;
             if turn.map_err(|_| busy())?.times != times {
                 continue;
             }
             let mut look = LedgerLook {
+                commits,
                 times,
                 signers,
                 ..LedgerLook::default()
             };
-            match checked {
-                Ok(commits) => look.commits = commits,
-                Err(fault) => {
-                    let mut words = format!("ledger: {fault}");
-                    look.damage = fault.damage();
-                    if look.damage.is_some() {
-                        words += "; it is made anew from the database, and the damaged one is kept beside it";
-                    }
-                    look.faults.push(words);
-                }
-            }
+            look.take(found);
             let strays = self.on_ledger(|place| match place.path.exists() {
                 // Why it cannot be read is told above.
                 true => Ok(place.read().map_or(Vec::new(), |ledger| ledger.strays())),
@@ -242,9 +253,9 @@ impl Shared {
         Err(busy())
     }
 
-    /// How many commits hold. Page by page, and the scribe writes on meanwhile: a `main` that is ahead of the
-    /// rows that were read is only a fault if no newer rows explain it.
-    async fn check_ledger(&self, signers: &mut Signers) -> Result<Result<u64, Fault>, ScribeError> {
+    /// How many commits hold, and the first fault behind them. Page by page, and the scribe writes on meanwhile: a `main`
+    /// that is ahead of the rows that were read is only a fault if no newer rows explain it.
+    async fn check_ledger(&self, signers: &mut Signers) -> Result<Held, ScribeError> {
         let mut verifier = None;
         let mut after = 0;
         loop {
@@ -256,12 +267,17 @@ impl Shared {
             let pending = page.iter().filter(|(batch, _)| batch.commit.is_none());
             let decided = pending.map(|(batch, _)| batch.batch_no).max();
             if last.is_none() && after == 0 && !self.settings.ledger.path.exists() {
-                return Ok(Ok(0));
+                return Ok((0, None));
             }
             let checked = self.on_ledger(move |place| Ok(check(place, verifier, &page)));
             let checked: Verifier = match checked.await? {
                 Ok(checked) => checked,
-                Err(fault) => return Ok(Err(fault)),
+                Err(fault) => {
+                    let held = fault
+                        .batch_no()
+                        .map_or(after, |batch| batch.saturating_sub(1));
+                    return Ok((held, Some(fault)));
+                }
             };
             if let Some(last) = last {
                 (verifier, after) = (Some(checked.without_pending()), last);
@@ -270,11 +286,11 @@ impl Shared {
             let ended = self.on_ledger(move |_| Ok((checked.finish(), checked)));
             let (held, checked) = ended.await?;
             match held {
-                Ok(()) => return Ok(Ok(after)),
+                Ok(()) => return Ok((after, None)),
                 Err(Fault::Head(_)) if self.has_moved_on(after, decided).await? => {
                     verifier = Some(checked.without_pending());
                 }
-                Err(fault) => return Ok(Err(fault)),
+                Err(fault) => return Ok((after, Some(fault))),
             }
         }
     }
@@ -300,6 +316,32 @@ fn check(place: &Place, verifier: Option<Verifier>, page: &[Batch]) -> Result<Ve
         verifier.check(batch, entries)?;
     }
     Ok(verifier)
+}
+
+/// The files of objects, whether a commit needs them or not.
+fn check_files(place: &Place) -> Result<(), LedgerError> {
+    match place.path.exists() {
+        true => place.read()?.sound(),
+        false => Ok(()),
+    }
+}
+
+/// What was found of the commits, and of the files. Damage is told once, by the commit where one has it; what only a new
+/// ledger heals is not told as something that merely could not be read.
+fn with_files(
+    commits: Option<Fault>,
+    files: Result<(), ScribeError>,
+) -> Result<Vec<Fault>, ScribeError> {
+    let files = match files {
+        Ok(()) => return Ok(Vec::from_iter(commits)),
+        Err(ScribeError::Ledger(error)) => Fault::Unreadable(error),
+        Err(other) => return Err(other),
+    };
+    Ok(match commits {
+        None | Some(Fault::Unreadable(_)) => vec![files],
+        Some(fault) if fault.clone().damage().is_some() => vec![fault],
+        Some(fault) => vec![fault, files],
+    })
 }
 
 fn busy() -> Problem {

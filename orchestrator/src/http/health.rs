@@ -89,15 +89,13 @@ async fn look(state: &State) -> Health {
         bus.map_or("queue orchestrator.results is missing", |_| "ok")
             .to_owned(),
     );
-    let ledger = shared
-        .ledger_fault
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    components.insert(
-        "ledger".to_owned(),
-        ledger.clone().unwrap_or_else(|| "ok".to_owned()),
-    );
-    drop(ledger);
+    // One that ends looks at nothing any more.
+    let ledger = match state.draining.is_cancelled() {
+        true => None,
+        false => shared.ledger_state().await,
+    };
+    let said = ledger.unwrap_or_else(|| "ok".to_owned());
+    components.insert("ledger".to_owned(), said);
     if shared.settings.ledger_remote.is_some() {
         let remote = shared
             .remote_fault

@@ -8,9 +8,14 @@ use std::{
     sync::OnceLock,
 };
 
-use chiffon_common::{ErrorCode, HostName, Problem};
+use chiffon_common::{ErrorCode, HostName, Problem, visible};
 
-use super::{Here, Host, HostKeys, Inventory, foreign::TAKEN, groups, spoken::Spoken};
+use super::{
+    Here, Host, HostKeys, Inventory,
+    foreign::TAKEN,
+    groups,
+    spoken::{self, Spoken},
+};
 use crate::catalogue::yaml::{self, Fault, Key, Node};
 
 const FILE: &str = "hosts.yml";
@@ -54,6 +59,7 @@ impl Inventory {
         let text = read_text(&path)?;
         let mut written = read(&text).map_err(|fault| problem(&path, &fault))?;
         let left_out = left_out.map(|name| dir.join(TAKEN).join(format!("{name}.yml")));
+        let mut several = false;
         for taken in taken_files(dir)? {
             if left_out.as_ref() == Some(&taken) {
                 continue;
@@ -61,9 +67,15 @@ impl Inventory {
             let text = read_text(&taken)?;
             let joined = read(&text).and_then(|more| written.join(more));
             joined.map_err(|fault| problem(&taken, &fault))?;
+            several = true;
         }
         let keys = HostKeys::load(dir)?;
-        Self::assemble(written, keys, here).map_err(|fault| problem(&path, &fault))
+        let assembled = Self::assemble(written, keys, here);
+        assembled.map_err(|fault| match several {
+            // Its line may be one of another file.
+            true => problem(dir, &Fault::whole(fault.reason)),
+            false => problem(&path, &fault),
+        })
     }
 
     /// Reads a file by itself, wherever it lies: without pinned keys, so for looking things up only.
@@ -79,9 +91,10 @@ impl Inventory {
     fn assemble(written: Written, keys: HostKeys, here: &Here) -> Result<Self, Fault> {
         let merged = groups::merge(&written)?;
         let mut hosts = BTreeMap::new();
+        let mut nicknames = Nicknames::new(merged.hosts.keys());
         for (name, (mut vars, groups)) in merged.hosts {
             let aliases = match vars.remove(ALIASES) {
-                Some(node) => aliases(&node)?,
+                Some(node) => nicknames.of(&name, &node)?,
                 None => Vec::new(),
             };
             expand_home(&mut vars, &here.home);
@@ -337,11 +350,43 @@ fn mapping<'n>(node: &'n Node, what: &str) -> Result<&'n [(Key, Node)], Fault> {
     })
 }
 
-fn aliases(node: &Node) -> Result<Vec<String>, Fault> {
-    let wrong = || Fault::at(node.line, format!("{ALIASES} must be a list of names"));
-    let items = node.list().ok_or_else(wrong)?;
-    let names = items.iter().map(|item| item.text().map(str::to_owned));
-    names.collect::<Option<_>>().ok_or_else(wrong)
+/// By folded name, which host is meant, and whether that is its own name.
+struct Nicknames(BTreeMap<String, (HostName, bool)>);
+
+impl Nicknames {
+    fn new<'h>(hosts: impl Iterator<Item = &'h HostName>) -> Self {
+        let own = hosts.map(|host| (spoken::phrase(host.as_str()), (host.clone(), true)));
+        Self(own.collect())
+    }
+
+    /// The nicknames of a host. A name that means another one as well is refused: whoever says it would be taken at one of
+    /// two meanings, and a change would go to the other host.
+    fn of(&mut self, host: &HostName, node: &Node) -> Result<Vec<String>, Fault> {
+        let wrong = || Fault::at(node.line, format!("{ALIASES} must be a list of names"));
+        let mut aliases = Vec::new();
+        for item in node.list().ok_or_else(wrong)? {
+            let alias = item.text().ok_or_else(wrong)?;
+            aliases.push(alias.to_owned());
+            let phrase = spoken::phrase(alias);
+            if phrase.is_empty() {
+                continue; // Nobody can say it.
+            }
+            let known = self.0.entry(phrase);
+            let (other, is_own) = known.or_insert_with(|| (host.clone(), false));
+            if other != host {
+                let shown: String = visible(alias).chars().take(80).collect();
+                let what = match is_own {
+                    true => format!("is the name of another host, {other}"),
+                    false => format!("is given to {other}, too"),
+                };
+                let reason = format!(
+                    "{shown:?} in {ALIASES} of {host} {what}: a name must mean one host, so give another one"
+                );
+                return Err(Fault::at(item.line, reason));
+            }
+        }
+        Ok(aliases)
+    }
 }
 
 /// The agent runs with a home folder of its own, so `~` must not reach it.

@@ -89,6 +89,12 @@ pub(crate) fn is_here(phrase: &str) -> bool {
     phrase == "localhost" || HERE.contains(&phrase)
 }
 
+/// Words as they are compared: folded, one blank between them.
+pub(super) fn phrase(words: &str) -> String {
+    let words: Vec<String> = text::words(words).map(|word| word.folded).collect();
+    words.join(" ")
+}
+
 /// Folded phrases, one blank between words, and the hosts they mean.
 #[derive(Debug, Default)]
 pub(super) struct Spoken {
@@ -153,12 +159,11 @@ impl Spoken {
     }
 
     fn add(&mut self, phrase: &str, hosts: Vec<HostName>) {
-        let words: Vec<String> = text::words(phrase).map(|word| word.folded).collect();
-        if words.is_empty() || hosts.is_empty() {
+        let phrase = self::phrase(phrase);
+        if phrase.is_empty() || hosts.is_empty() {
             return;
         }
-        self.longest = self.longest.max(words.len());
-        let phrase = words.join(" ");
+        self.longest = self.longest.max(phrase.split(' ').count());
         if let Some(loose) = loosely(&phrase) {
             let known = self
                 .loose

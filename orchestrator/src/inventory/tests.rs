@@ -207,7 +207,11 @@ fn what_is_not_covered_is_refused_with_its_line() {
         ("all:\n  hosts:\n    nas: {x-y: 1}\n", "line 3", "variable"),
         ("plugin: aws\n", "line 1", "plugins come later"),
         ("[web]\nnas\n", "", "INI form"),
-        ("all:\n  hosts:\n    nas:\n    nas:\n", "line 4", "uplicate"),
+        (
+            "all:\n  hosts:\n    nas:\n    nas:\n",
+            "line 4",
+            "for the second time",
+        ),
         (
             "all:\n  children:\n    a:\n      children:\n        b:\n          children:\n            a:\n",
             "",
@@ -290,6 +294,45 @@ fn hosts_answer_to_their_nicknames() {
         assert_eq!(meant(phrase).as_deref(), Some("localhost"), "{phrase}");
     }
     assert_eq!(meant("tower"), None);
+}
+
+#[test]
+fn a_nickname_that_means_another_host_as_well_is_refused() {
+    for (nickname, words) in [
+        ("tower", "is the name of another host, tower"),
+        ("TOWER", "is the name of another host, tower"),
+        ("The box", "is given to nas, too"),
+    ] {
+        let text = format!(
+            "all:\n  hosts:\n    nas: {{chiffon_aliases: [storage, the Box]}}\n    tower:\n    zoo:\n      chiffon_aliases:\n        - zoo\n        - {nickname}\n"
+        );
+        let problem = load(&text, "").unwrap_err();
+        assert_eq!(problem.code, chiffon_common::ErrorCode::InventoryBroken);
+        for said in [words, "line 8", "zoo", &format!("{nickname:?}")] {
+            assert!(problem.detail.contains(said), "{said}: {problem:?}");
+        }
+    }
+    // Its own name once more, in whatever form, means nobody else.
+    load(
+        "all:\n  hosts:\n    nas: {chiffon_aliases: [nas, NAS]}\n",
+        "",
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_host_that_stands_twice_is_told_with_its_line() {
+    let problem = load(
+        "all:\n  hosts:\n    nas: {a: 1}\n    tower:\n    nas: {a: 2}\n",
+        "",
+    );
+    let problem = problem.unwrap_err();
+    for said in [
+        "hosts.yml, line 5",
+        "\"nas\" stands here for the second time",
+    ] {
+        assert!(problem.detail.contains(said), "{said}: {problem:?}");
+    }
 }
 
 #[test]

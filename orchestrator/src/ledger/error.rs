@@ -37,6 +37,14 @@ pub enum LedgerError {
         /// In git's words.
         why: String,
     },
+    /// A file in which git keeps objects is not what git can read; a new ledger heals it.
+    #[error("its file {file} is damaged: {why}")]
+    File {
+        /// Within the repository.
+        file: String,
+        /// In words.
+        why: String,
+    },
     /// Some part of the repository is missing or makes no sense; a new ledger heals it.
     #[error("could not {doing}, since the repository is damaged: {why}")]
     Unreadable {
@@ -84,7 +92,10 @@ impl LedgerError {
     /// Whether the files of the repository are at fault, so that making it anew from the rows helps. A disk that is
     /// full, fails or forbids is no damage, and neither is what somebody else committed.
     pub fn is_damage(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Unreadable { .. })
+        matches!(
+            self,
+            Self::Damaged { .. } | Self::File { .. } | Self::Unreadable { .. }
+        )
     }
 
     /// An error of writing: damage only where git says so.

@@ -26,6 +26,7 @@ mod message;
 mod pack;
 mod proposals;
 mod signing;
+mod sound;
 mod strays;
 #[cfg(test)]
 mod tests;
@@ -135,7 +136,10 @@ impl Ledger {
             });
         }
         locks::remove_stale(path)?;
-        Self::read(path)
+        let ledger = Self::read(path)?;
+        // Nothing is written on top of what git cannot read.
+        ledger.shape()?;
+        Ok(ledger)
     }
 
     /// Opens a ledger that is there, to look at it: makes and removes nothing, and may be used beside the writer.

@@ -83,7 +83,7 @@ impl Ledger {
 }
 
 /// The loose objects of one folder.
-fn loose_in(folder: &Path, shard: &str) -> io::Result<Vec<(ObjectId, PathBuf)>> {
+pub(super) fn loose_in(folder: &Path, shard: &str) -> io::Result<Vec<(ObjectId, PathBuf)>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

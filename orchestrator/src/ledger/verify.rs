@@ -55,6 +55,16 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The batch that does not fit, where it is one; all before it do.
+    pub fn batch_no(&self) -> Option<u64> {
+        match self {
+            Self::Rows { batch_no, .. }
+            | Self::Differs { batch_no, .. }
+            | Self::Damaged { batch_no, .. } => Some(*batch_no),
+            Self::Head(_) | Self::Unreadable(_) => None,
+        }
+    }
+
     /// What a new ledger heals; nothing where rows, program or strangers are at fault.
     pub fn damage(self) -> Option<LedgerError> {
         match self {

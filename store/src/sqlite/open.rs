@@ -205,7 +205,10 @@ fn version(number: Option<i32>) -> u32 {
 fn failed(error: &refinery::Error) -> Error {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(one) = cause {
-        if let Some(rusqlite::Error::SqliteFailure(failure, text)) = one.downcast_ref() {
+        if let Some(rusqlite::Error::SqliteFailure(failure, text)) = one.downcast_ref()
+            // What the statements of a migration are refused with says that the tables are not those that it expects.
+            && failure.code != ErrorCode::Unknown
+        {
             return rusqlite::Error::SqliteFailure(*failure, text.clone()).into();
         }
         cause = one.source();
@@ -255,6 +258,29 @@ mod tests {
                 let again = statement.get_status(rusqlite::StatementStatus::RePrepare);
                 assert_eq!(again, 0, "{sql}");
             }
+        }
+    }
+
+    /// Whoever edits the list of migrations, or what they made, has a database that no program wrote.
+    #[test]
+    fn an_edited_list_of_migrations_is_damage_and_nothing_to_try_again() {
+        let edits = [
+            "DELETE FROM refinery_schema_history",
+            "DELETE FROM refinery_schema_history WHERE version = 1",
+            "DELETE FROM refinery_schema_history WHERE version = 2",
+            "DELETE FROM refinery_schema_history WHERE version = (SELECT max(version) FROM refinery_schema_history)",
+            "UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1",
+            "UPDATE refinery_schema_history SET name = 'other' WHERE version = 1",
+            "DROP TABLE refinery_schema_history",
+        ];
+        for edit in edits {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("a.db");
+            let conn = writer(&path, FLEET, Durability::Full, None).unwrap();
+            conn.execute_batch(edit).unwrap();
+            drop(conn);
+            let error = writer(&path, FLEET, Durability::Full, None).unwrap_err();
+            assert!(matches!(error, Error::Corrupt(_)), "{edit}: {error:?}");
         }
     }
 

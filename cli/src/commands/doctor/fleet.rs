@@ -54,8 +54,11 @@ async fn components(context: &Context<'_>, session: &Session) -> Result<Vec<Find
         }
     });
     let notices = health.notices.iter().map(|notice| {
-        let todo = "`chiffon explain 5120` tells more.";
-        Finding::warn("ledger", notice.clone(), todo)
+        let (what, todo) = match notice.contains("the journal of agent") {
+            true => ("agents", "`chiffon explain 5509` tells more."),
+            false => ("ledger", "`chiffon explain 5120` tells more."),
+        };
+        Finding::warn(what, notice.clone(), todo)
     });
     let mut findings: Vec<Finding> = found.chain(notices).collect();
     if let Some(frozen) = &health.frozen {

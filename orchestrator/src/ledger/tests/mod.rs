@@ -3,6 +3,7 @@
 mod burst;
 mod faults;
 mod healing;
+mod sound;
 mod tidy;
 
 use std::{

@@ -72,11 +72,14 @@ fn a_damaged_pack_is_not_merged_away() {
     let packed = paths.filter(|path| path.extension().is_some_and(|one| one == "pack"));
     let largest = packed.max_by_key(|path| fs::metadata(path).unwrap().len());
     let largest = largest.unwrap();
-    let mut bytes = fs::read(&largest).unwrap();
-    // Its last checksum byte: everything in it can still be read.
-    *bytes.last_mut().unwrap() ^= 1;
-    fs::remove_file(&largest).unwrap();
-    fs::write(&largest, bytes).unwrap();
+    // The last byte of its checksum, also where its index repeats it: everything in it can still be read.
+    for (file, from_end) in [(largest.clone(), 1), (largest.with_extension("idx"), 21)] {
+        let mut bytes = fs::read(&file).unwrap();
+        let at = bytes.len() - from_end;
+        bytes[at] ^= 1;
+        fs::remove_file(&file).unwrap();
+        fs::write(&file, bytes).unwrap();
+    }
     let before = packs(folder);
     burst(folder, &mut rows, 400);
     assert_eq!(
