@@ -8,6 +8,7 @@ use super::{
     clause::{Clause, Stance},
     hosts,
     index::{Indexed, Pattern},
+    place::is_the_machine,
     read::{Read, Sense},
     slots::{self, Filled},
     words::{self, Kind},
@@ -194,6 +195,7 @@ fn fit<'p>(
     let knows_not = |at: &usize| !knows(at) && !filled.used.contains(at);
     let host_like = said.content.iter().copied().filter(knows_not).find(|at| {
         hosts::could_be_name(&read.tokens[*at])
+            && !is_the_machine(read, *at)
             && (slots::stands_for_host(read, *at)
                 || said.names_no_host
                     && indexed.takes_machine

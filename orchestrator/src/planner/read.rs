@@ -299,6 +299,16 @@ fn stands(part: &[String], at: usize, tokens: &[Token<'_>], senses: &[Sense]) ->
             .all(|token| !token.ends_part())
 }
 
+/// Whether a word that may belong to an action leads to a place instead: something comes after it in the same part.
+fn is_preposition_here(at: usize, tokens: &[Token<'_>]) -> bool {
+    let token = &tokens[at];
+    let leads = matches!(token.folded.as_str(), "auf" | "on") && !token.ends_part();
+    leads
+        && tokens
+            .get(at + 1)
+            .is_some_and(|next| next.folded != token.folded)
+}
+
 /// Where these words stand behind a gap, which holds no end of a sentence and no action.
 fn after_gap(
     part: &[String],
@@ -313,7 +323,11 @@ fn after_gap(
             return None;
         }
         if stands(part, place, tokens, senses) {
-            return Some(place);
+            return match is_preposition_here(place, tokens) {
+                // "Räum docker auf dem Dachboden auf": the last one belongs to the action.
+                true => after_gap(part, place + 1, tokens, senses, language).or(Some(place)),
+                false => Some(place),
+            };
         }
         // "aus der Sicherung" is a thing.
         let is_thing = place > 0

@@ -344,7 +344,7 @@ impl Known<'_> {
         let entry = best.entry;
         let nearest = self.nearest(ranked);
         let hosts = self.hosts(read, (clause, best), context, sole);
-        self.unknown_host(read, best, &nearest)?;
+        self.unknown_host(read, clause, best, &nearest)?;
         let mut parameters = best.filled.parameters.clone();
         let mut several = best.filled.several.clone();
         for (name, value) in &self.given.parameters {
