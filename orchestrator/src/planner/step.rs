@@ -1,7 +1,9 @@
 //! One clause as steps: the entry, its values and its hosts, with what was said before carried over; and the steps of all
 //! clauses with what waits for what. Where something is not said, or says what no entry understands, it asks.
 
-use chiffon_common::{ErrorCode, HostName, Parameters, Problem, Tier, api::Nearest, visible};
+use chiffon_common::{
+    EntryId, ErrorCode, HostName, Parameters, Problem, Tier, api::Nearest, visible,
+};
 
 use super::{
     Given, Planned, Planner, Proposed, Question,
@@ -53,24 +55,18 @@ pub(super) fn planned(known: &Known<'_>, read: &Read<'_>, clauses: &[Clause]) ->
     if is_off {
         return Err(known.nothing(&[], "that takes the request back, so nothing is done"));
     }
-    let mut steps: Vec<Proposed> = Vec::new();
-    let mut reasons = Vec::new();
-    let mut confidence = 1.0_f32;
-    let mut context = Context::default();
-    let mut last: Vec<usize> = Vec::new();
-    let mut last_entry: Option<(&Entry, bool)> = None;
-    let mut refused: Option<Box<Refusal>> = None;
+    let mut made = Made::default();
     let sole = sole_hosts(read, clauses);
     for clause in clauses {
         let ranked = fit::rank(
             known.planner,
             read,
             clause,
-            (&context.parameters, !context.hosts.is_empty()),
+            (&made.context.parameters, !made.context.hosts.is_empty()),
         );
         if clause.stance == Stance::Negated {
-            remember(known, read, clause, &mut context);
-            refused.get_or_insert_with(|| {
+            made.leave_out(known, read, clause);
+            made.refused.get_or_insert_with(|| {
                 known.nothing(
                     &ranked,
                     "that says what is not to be done, so nothing is done",
@@ -79,77 +75,122 @@ pub(super) fn planned(known: &Known<'_>, read: &Read<'_>, clauses: &[Clause]) ->
             continue;
         }
         let best = known.choose(read, clause, &ranked)?;
-        let made = known.steps(read, clause, best, &ranked, &mut context, &sole)?;
-        let is_change = best.entry.tier > Tier::Zero;
+        let steps = known.steps(read, clause, best, &ranked, &mut made.context, &sole)?;
+        made.add(known, read, (clause, best), steps);
+    }
+    made.planned(known)
+}
+
+/// What has come of the clauses so far.
+#[derive(Default)]
+struct Made<'p> {
+    steps: Vec<Proposed>,
+    reasons: Vec<String>,
+    /// The lowest score.
+    confidence: Option<f32>,
+    context: Context,
+    /// The steps of the clause before.
+    last: Vec<usize>,
+    /// Its entry, and whether that changes something.
+    last_entry: Option<(&'p Entry, bool)>,
+    refused: Option<Box<Refusal>>,
+    /// What is said not to be done: entry, hosts, values.
+    left_out: Vec<(EntryId, Vec<HostName>, Parameters)>,
+}
+
+impl<'p> Made<'p> {
+    /// What a clause speaks of can be meant by the next one, also where it is not to be done.
+    fn leave_out(&mut self, known: &Known<'_>, read: &Read<'_>, clause: &Clause) {
+        let hosts = named(read, clause);
+        if !hosts.is_empty() {
+            self.context.hosts.clone_from(&hosts);
+        }
+        let request = Clause {
+            stance: Stance::Request,
+            ..clause.clone()
+        };
+        let before = (&self.context.parameters, true);
+        let ranked = fit::rank(known.planner, read, &request, before);
+        if let Some(best) = ranked.into_iter().next() {
+            let values = best.filled.parameters;
+            self.context.parameters.extend(values.clone());
+            self.left_out.push((best.entry.id.clone(), hosts, values));
+        }
+    }
+
+    /// The steps of one clause, with what they wait for.
+    fn add(
+        &mut self,
+        known: &Known<'_>,
+        read: &Read<'_>,
+        (clause, best): (&Clause, &Fit<'p>),
+        steps: Vec<Proposed>,
+    ) {
         // On one host, a person tells a change and what follows in the order in which they are to happen.
-        let same = last_entry.is_some_and(|(entry, _)| entry.id == best.entry.id);
-        let after_change =
-            last_entry.is_some_and(|(_, changes)| changes) && !same && !clause.is_shared;
-        let shares = last.iter().any(|n| {
-            steps[*n]
-                .hosts
-                .iter()
-                .any(|host| made.iter().any(|step| step.hosts.contains(host)))
+        let same = self
+            .last_entry
+            .is_some_and(|(entry, _)| entry.id == best.entry.id);
+        let changed = self.last_entry.is_some_and(|(_, changes)| changes);
+        let shares = self.last.iter().any(|n| {
+            let before = &self.steps[*n].hosts;
+            let mut hosts = steps.iter().flat_map(|step| &step.hosts);
+            hosts.any(|host| before.contains(host))
         });
-        let follows = clause.is_next || after_change && shares;
-        let first = steps.len();
+        let follows = clause.is_next || changed && !same && !clause.is_shared && shares;
+        let first = self.steps.len();
         let in_turn = (clause.from..clause.to).any(|at| read.is_mark(at, "inturn"));
-        for mut step in made.into_iter().flat_map(|step| one_by_one(step, in_turn)) {
-            if clause
-                .verbs
-                .iter()
-                .any(|at| read.canonical[*at] == "restart")
-            {
-                known.start_what_was_stopped(&mut step, &steps);
+        let restarts = |at: &usize| read.canonical[*at] == "restart";
+        for mut step in steps.into_iter().flat_map(|step| one_by_one(step, in_turn)) {
+            if clause.verbs.iter().any(restarts) {
+                known.start_what_was_stopped(&mut step, &self.steps);
             }
             let is_said = |known: &Proposed| {
                 (&known.entry, &known.hosts, &known.parameters)
                     == (&step.entry, &step.hosts, &step.parameters)
             };
             // "It must not run any more, switch it off" says one thing twice.
-            if steps.last().is_some_and(is_said) {
+            if self.steps.last().is_some_and(is_said) {
                 continue;
             }
-            step.after = match in_turn && steps.len() > first {
-                true => vec![steps.len() - 1],
-                false if follows => last.clone(),
+            step.after = match in_turn && self.steps.len() > first {
+                true => vec![self.steps.len() - 1],
+                false if follows => self.last.clone(),
                 false => Vec::new(),
             };
-            steps.push(step);
+            self.steps.push(step);
         }
-        if first < steps.len() {
-            last = (first..steps.len()).collect();
+        if first < self.steps.len() {
+            self.last = (first..self.steps.len()).collect();
         }
-        last_entry = Some((best.entry, is_change));
-        confidence = confidence.min(best.score);
-        reasons.push(because(read, best, &steps[first.min(steps.len() - 1)..]));
+        self.last_entry = Some((best.entry, best.entry.tier > Tier::Zero));
+        self.confidence = Some(self.confidence.unwrap_or(1.0).min(best.score));
+        let steps = &self.steps[first.min(self.steps.len() - 1)..];
+        self.reasons.push(because(read, best, steps));
     }
-    match (steps.is_empty(), refused) {
-        (true, Some(refusal)) => Err(refusal),
-        (true, None) => Err(known.nothing(&[], "there is nothing to do in that")),
-        (false, _) => Ok(Planned {
-            steps,
-            confidence: percent(confidence),
-            because: reasons.join("; "),
-        }),
-    }
-}
 
-/// What a clause speaks of can be meant by the next one, also where it is not to be done.
-fn remember(known: &Known<'_>, read: &Read<'_>, clause: &Clause, context: &mut Context) {
-    let hosts = named(read, clause);
-    if !hosts.is_empty() {
-        context.hosts = hosts;
-    }
-    let request = Clause {
-        stance: Stance::Request,
-        ..clause.clone()
-    };
-    if let Some(best) = fit::rank(known.planner, read, &request, (&context.parameters, true))
-        .into_iter()
-        .next()
-    {
-        context.parameters.extend(best.filled.parameters);
+    fn planned(self, known: &Known<'_>) -> Asked<Planned> {
+        // "Restart everything, but don't reboot it": what is not to be done was taken for what is.
+        let contradicts = |step: &Proposed| {
+            self.left_out.iter().any(|(entry, hosts, values)| {
+                let is_here =
+                    hosts.is_empty() || hosts.iter().any(|host| step.hosts.contains(host));
+                let is_same = |(name, value)| step.parameters.get(name) == Some(value);
+                step.entry == *entry && is_here && values.iter().all(is_same)
+            })
+        };
+        if self.steps.iter().any(contradicts) {
+            let detail = "that says both to do it and not to do it; what exactly should be done?";
+            return Err(known.which(&[], detail));
+        }
+        match (self.steps.is_empty(), self.refused) {
+            (true, Some(refusal)) => Err(refusal),
+            (true, None) => Err(known.nothing(&[], "there is nothing to do in that")),
+            (false, _) => Ok(Planned {
+                steps: self.steps,
+                confidence: percent(self.confidence.unwrap_or_default()),
+                because: self.reasons.join("; "),
+            }),
+        }
     }
 }
 
