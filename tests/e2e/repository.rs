@@ -366,10 +366,10 @@ fn a_new_name_that_comes_too_near_is_said_at_once() {
         "{near:#}"
     );
     let told = fresh
-        .run(&["catalogue", "new", "reboot_cellar"])
+        .run(&["catalogue", "new", "restart_modem"])
         .expect_code(0);
     assert!(
-        told.stdout.contains("too near") && told.stdout.contains("reboot_host"),
+        told.stdout.contains("too near") && told.stdout.contains("service_restart"),
         "{}",
         told.stdout
     );

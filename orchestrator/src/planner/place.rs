@@ -293,11 +293,22 @@ pub(super) fn is_the_machine(read: &Read<'_>, at: usize) -> bool {
 
 /// "The server", and neither "the vm" nor "the server pluto".
 fn is_any_machine(read: &Read<'_>, at: usize, next: Option<usize>) -> bool {
-    let goes_on = next.is_some_and(|next| {
-        let is_name = matches!(read.senses[next], Sense::Unknown)
-            || matches!(read.senses[next], Sense::Known(meaning) if meaning.name == "spoken" || meaning.is_name);
-        is_name && !words::is_no_place(&read.tokens[next].folded)
-    });
+    let is_name = |at: usize| {
+        let could_be = match read.senses.get(at) {
+            Some(Sense::Known(meaning)) => meaning.name == "spoken" || meaning.is_name,
+            sense => sense == Some(&Sense::Unknown),
+        };
+        could_be && !words::is_no_place(&read.tokens[at].folded)
+    };
+    // "Le serveur de sauvegarde".
+    let is_of = |next: usize| {
+        matches!(
+            read.tokens[next].folded.as_str(),
+            "de" | "du" | "for" | "fur"
+        ) && !read.tokens[next].ends_part()
+            && is_name(next + 1)
+    };
+    let goes_on = next.is_some_and(|next| is_name(next) || is_of(next));
     ANY_MACHINE.contains(&read.tokens[at].folded.as_str()) && !goes_on
 }
 

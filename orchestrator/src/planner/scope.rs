@@ -11,9 +11,10 @@ use super::{
     place::{
         Meant, is_beside_host, named, named_where, stands_for_host, told_hosts, unknown_place,
     },
+    plan::Context,
     propose::{self, Asked, Refusal, ask},
     read::{Read, Sense},
-    step::{Context, Known, OR},
+    step::{Known, OR},
 };
 
 impl Known<'_> {

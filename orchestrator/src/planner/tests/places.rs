@@ -157,7 +157,8 @@ fn no_word_of_the_list_becomes_the_one_host() {
     let words = words::for_tests();
     assert!(words.len() > 1_000);
     let step = std::env::var("EVERY").map_or(29, |every| every.parse().unwrap());
-    let unknown = words.iter().filter(|word| alone.meant(word).is_none());
+    let is_name = |word: &&&str| word.parse::<HostName>().is_ok() && alone.meant(word).is_none();
+    let unknown = words.iter().filter(is_name);
     for word in unknown.step_by(step) {
         for sentence in [
             format!("install htop on {word}"),
@@ -173,4 +174,20 @@ fn no_word_of_the_list_becomes_the_one_host() {
             assert!(found.starts_with("ask"), "{sentence}: {found}");
         }
     }
+}
+
+/// An action beside a word for a machine is its name.
+#[test]
+fn a_machine_may_be_called_like_an_action() {
+    let table: Vec<(&str, &str)> = [
+        "install htop on the backup server",
+        "installe htop sur le serveur de sauvegarde",
+        "installiere htop auf dem Backup-Server",
+        "restart cron on the backup box",
+    ]
+    .iter()
+    .map(|said| (*said, "ask 5102"))
+    .collect();
+    assert_all(&alone(), &table);
+    assert_all(&five(), &table);
 }
