@@ -373,6 +373,35 @@ fn a_folder_is_tested_as_the_repository_it_would_be() {
     fresh.run(&["catalogue", "check", "name=x"]).expect_code(2);
 }
 
+/// The name in the help can be followed as it stands; one that says what another entry does is named at once.
+#[test]
+fn a_new_name_that_comes_too_near_is_said_at_once() {
+    let fresh = Fresh::new();
+    let new = |name: &str| {
+        json(
+            &fresh
+                .run(&["catalogue", "new", name, "--json"])
+                .expect_code(0)
+                .stdout,
+        )
+    };
+    let far = new("dim_lamp");
+    assert!(far["near"].is_null(), "{far:#}");
+    let near = new("restart_wifi");
+    assert!(
+        near["near"].to_string().contains("service_restart"),
+        "{near:#}"
+    );
+    let told = fresh
+        .run(&["catalogue", "new", "restart_modem"])
+        .expect_code(0);
+    assert!(
+        told.stdout.contains("too near") && told.stdout.contains("service_restart"),
+        "{}",
+        told.stdout
+    );
+}
+
 #[test]
 fn a_new_entry_loads_and_runs_as_it_was_written() {
     let fresh = Fresh::new();

@@ -68,8 +68,8 @@ pub struct AddRepository {
 #[command(
     before_help = "Examples:
   chiffon catalogue check
-  chiffon catalogue check restart_wifi
-  chiffon catalogue check restart_wifi name=wlan0
+  chiffon catalogue check dim_lamp
+  chiffon catalogue check dim_lamp name=hall
   chiffon catalogue check ~/src/homelab",
     after_help = "An entry that is named is tested by itself, in a data folder made for the test, on this machine: it loads, ansible-lint
 passes it, its parameters are declared, its examples are understood as it, and a check run of it comes to its end.
@@ -150,8 +150,8 @@ pub struct UpdateRepository {
 /// Write the files of a new entry, to be filled in
 #[derive(Debug, Clone, Args)]
 #[command(before_help = "Examples:
-  chiffon catalogue new restart_wifi
-  chiffon catalogue check restart_wifi")]
+  chiffon catalogue new dim_lamp
+  chiffon catalogue check dim_lamp")]
 pub struct NewEntry {
     /// Its id: a small letter, then small letters, digits and _
     pub name: String,

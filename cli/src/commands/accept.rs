@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use chiffon_common::{
     EntryId, Tier,
     api::{AcceptEntries, AcceptEntry, CatalogueView, EntryView},
+    visible,
 };
 
 use super::{Context, read};
@@ -93,7 +94,10 @@ async fn consent(context: &mut Context<'_>, count: usize) -> Result<(), Failure>
     if !context.terminal.may_ask {
         return Err(Failure::usage(
             "Accepting without a prompt needs --yes.",
-            "Read the playbooks first: `chiffon catalogue show` names their files.",
+            format!(
+                "Read the playbooks first; their files are below {}.",
+                visible(&context.home.added_catalogues().display().to_string())
+            ),
         ));
     }
     let what = match count {

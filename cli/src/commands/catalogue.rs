@@ -54,7 +54,7 @@ fn list(context: &Context<'_>, catalogue: &CatalogueView) -> Result<Exit, Failur
     }
     if let Some(repository) = unaccepted(catalogue) {
         terminal.say(&format!(
-            "Not accepted yet, so tier 2 and without a preview: entries of {repository} (chiffon catalogue accept)"
+            "Not accepted yet, so tier 2: entries of {repository} (chiffon catalogue accept)"
         ));
     }
     Ok(Exit::Ok)

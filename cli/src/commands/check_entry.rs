@@ -127,6 +127,22 @@ pub async fn check_entries(
     }
 }
 
+/// What speaks against the words by which an entry is reached: sentences that the planner takes for another entry, or from
+/// one.
+pub(super) fn too_near(context: &mut Context<'_>, id: &EntryId) -> Result<Vec<String>, Failure> {
+    let mut all = roots(context.home.shipped_catalogue(), &context.settings(&[])?);
+    all.extend(repository::roots(context.home.path()));
+    let catalogue = Catalogue::load_as_accepted(&all);
+    let Some(entry) = catalogue.entries().find(|entry| entry.id == *id) else {
+        return Ok(Vec::new());
+    };
+    let test = examples::Examples::of(&catalogue, std::slice::from_ref(id))?.test(entry);
+    Ok(match test.outcome {
+        Outcome::Failed => test.said,
+        Outcome::Passed | Outcome::NotRun => Vec::new(),
+    })
+}
+
 /// Values are `NAME=VALUE`; a name that the catalogue knows is that, and any other one is a folder.
 fn meant(given: &[String], now: &CatalogueView) -> Result<Meant, Failure> {
     let is_value = |text: &&String| {

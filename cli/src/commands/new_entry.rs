@@ -6,18 +6,21 @@ use std::{fs, io::Write as _, path::Path};
 use chiffon_common::{EntryId, visible};
 use serde::Serialize;
 
-use super::{Context, read};
+use super::{Context, check_entry::too_near, read};
 use crate::{args::NewEntry, exit::Exit, failure::Failure, output};
 
 #[derive(Serialize)]
 struct Written {
     entry: EntryId,
     files: Vec<String>,
+    /// Sentences that another entry would take, or that it would take from another.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    near: Vec<String>,
 }
 
 pub async fn new_entry(context: &mut Context<'_>, args: &NewEntry) -> Result<Exit, Failure> {
     let id = args.name.parse::<EntryId>().map_err(|error| {
-        let todo = "Name it like restart_wifi: small letters, digits and _.";
+        let todo = "Name it like dim_lamp: small letters, digits and _.";
         Failure::usage(format!("{error}."), todo)
     })?;
     let catalogue = read(context, async |client| client.catalogue().await).await?;
@@ -32,10 +35,23 @@ pub async fn new_entry(context: &mut Context<'_>, args: &NewEntry) -> Result<Exi
         write_new(&path, &text)?;
         files.push(path.display().to_string());
     }
-    let written = Written { entry: id, files };
+    let near = too_near(context, &id)?;
+    let written = Written {
+        entry: id,
+        files,
+        near,
+    };
     output::one(context.terminal, &written, || {
+        let near = match &written.near[..] {
+            [] => String::new(),
+            near => format!(
+                "\nIts name comes too near to what another entry does: {}.\nGive it a title and examples in other words, or \
+                 remove these files and choose another name.",
+                near.join("; ")
+            ),
+        };
         format!(
-            "{}\nFill them in, then: chiffon catalogue check {}",
+            "{}{near}\nFill them in, then: chiffon catalogue check {}",
             written.files.join("\n"),
             written.entry
         )

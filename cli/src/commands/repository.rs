@@ -108,7 +108,13 @@ async fn hosts_of(context: &mut Context<'_>, staged: &Staged) -> Result<Vec<Sour
                 one.left = found.left;
             }
             // The playbooks are no worse for it.
-            Err(failure) if failure.code.is_some() => one.left.push(failure.what),
+            Err(failure) if failure.code.is_some() => {
+                let again = format!(
+                    "try it again, once it is added: chiffon catalogue hosts {name} --source {}",
+                    visible(&source.name)
+                );
+                one.left.extend([failure.what, again]);
+            }
             Err(failure) => return Err(failure),
         }
         told.push(one);
@@ -125,6 +131,8 @@ pub async fn add(context: &mut Context<'_>, args: &AddRepository) -> Result<Exit
         folder: args.folder.clone(),
     };
     let staged = staged(context, wanted, args.name.clone()).await?;
+    // Also where it would only be looked at: what is promised can be had.
+    staged.fits()?;
     let mut told = told(&staged);
     told.hosts = hosts_of(context, &staged).await?;
     if !args.dry_run {
@@ -299,7 +307,7 @@ fn text(paint: Paint, told: &Told) -> String {
     };
     lines.push(match told.added {
         true => format!(
-            "Added {} with {entries}, tier 2 and without a preview until: chiffon catalogue accept {}",
+            "Added {} with {entries}, tier 2 until: chiffon catalogue accept {}",
             told.name, told.name
         ),
         false => format!("Would add {} with {entries}.", told.name),

@@ -62,7 +62,9 @@ pub fn entry(paint: Paint, entry: &EntryView) -> String {
     for parameter in &entry.parameters {
         text += &format!("\n  {}", parameter_text(paint, parameter));
     }
-    text += "\n\nAsk for example";
+    if !entry.examples.is_empty() {
+        text += "\n\nAsk for example";
+    }
     for example in &entry.examples {
         text += &format!("\n  chiffon run \"{}\"", one_line(example, 200));
     }

@@ -12,7 +12,7 @@ use std::{
 use chiffon_common::ParameterName;
 
 use super::{
-    parameter::{Kind, Parameter},
+    parameter::{Kind, Parameter, sounds_secret},
     repository::may_be_inventory,
     roles::Needs,
     tree::Tree,
@@ -292,6 +292,7 @@ fn last_word(text: &str) -> Option<&str> {
 
 fn parameter(name: ParameterName, kind: Kind, required: bool, description: String) -> Parameter {
     Parameter {
+        secret: sounds_secret(name.as_str()),
         name,
         kind,
         elements: None,
@@ -301,7 +302,6 @@ fn parameter(name: ParameterName, kind: Kind, required: bool, description: Strin
         options: Vec::new(),
         pattern: None,
         max_length: None,
-        secret: false,
         description,
     }
 }
@@ -336,13 +336,9 @@ fn given(name: &str, value: &Node, from: &str) -> Option<Parameter> {
         Value::Map(_) => Kind::Dict,
     };
     let templated = value.tag.is_some() || value.to_json().to_string().contains("{{");
-    let word = name.as_str().to_lowercase();
-    let secret = ["password", "passwd", "secret", "token", "api_key"];
-    let secret = secret.iter().any(|part| word.contains(part));
-    let default = (!templated && !secret).then(|| value.to_json());
+    let default = (!templated && !sounds_secret(name.as_str())).then(|| value.to_json());
     Some(Parameter {
         default,
-        secret,
         ..parameter(name, kind, false, from.to_owned())
     })
 }

@@ -142,8 +142,11 @@ fn read_one(name: ParameterName, spec: &Node, depth: usize) -> Result<Parameter,
     let options = spec
         .get("options")
         .map(|node| read_options(node, depth + 1));
+    let of = kind(spec, "type")?.unwrap_or(Kind::Str);
+    // Who says nothing of it means no secret to be shown.
+    let is_unsaid = spec.get("no_log").is_none() && matches!(of, Kind::Str | Kind::Raw);
     Ok(Parameter {
-        kind: kind(spec, "type")?.unwrap_or(Kind::Str),
+        kind: of,
         elements: kind(spec, "elements")?,
         required: flag(spec, "required")?,
         choices: choices(spec)?,
@@ -151,10 +154,29 @@ fn read_one(name: ParameterName, spec: &Node, depth: usize) -> Result<Parameter,
         options: options.transpose()?.unwrap_or_default(),
         pattern: None,
         max_length: None,
-        secret: flag(spec, "no_log")?,
+        secret: flag(spec, "no_log")? || is_unsaid && sounds_secret(name.as_str()),
         description: description(spec),
         name,
     })
+}
+
+/// Whether what is called so is a secret: `vault_token`, `db_pass`.
+pub(super) fn sounds_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let within = [
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "token",
+        "api_key",
+        "apikey",
+        "private_key",
+        "credential",
+    ];
+    let whole = ["pass", "pwd", "psk", "pin"];
+    within.iter().any(|part| name.contains(part))
+        || name.split('_').any(|part| whole.contains(&part))
 }
 
 fn kind(spec: &Node, key: &str) -> Result<Option<Kind>, Fault> {
@@ -222,6 +244,16 @@ mod tests {
         assert_eq!((read[0].kind, read[0].required), (Kind::Dict, true));
         assert_eq!(read[0].options[0].choices, [1, 2]);
         assert_eq!((read[1].kind, read[1].secret), (Kind::Str, true));
+        for (name, is_secret) in [
+            ("vault_token", true),
+            ("db_pass", true),
+            ("ADMIN_PASSWORD", true),
+            ("bypass", false),
+            ("passive", false),
+            ("pinned", false),
+        ] {
+            assert_eq!(sounds_secret(name), is_secret, "{name}");
+        }
         assert_eq!(read[1].description, "One. Two.");
     }
 

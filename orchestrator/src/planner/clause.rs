@@ -4,26 +4,10 @@
 use super::{
     index::Index,
     read::{Read, Sense},
+    stance::{Stance, stance},
     statement::{WISHES, begins_reason, is_remark, leads_to_value, states, tells_what_happens},
     words::Kind,
 };
-
-/// Why a clause starts no change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stance {
-    /// It asks for something to be done.
-    Request,
-    /// It says what is not to be done.
-    Negated,
-    /// It asks for knowledge: a report may answer it.
-    Question,
-    /// It asks why, or how to do it oneself.
-    Talk,
-    /// It tells of the past, or what somebody else said.
-    Story,
-    /// It puts a condition.
-    Condition,
-}
 
 /// A part of a sentence that asks for one thing.
 #[derive(Debug, Clone)]
@@ -120,16 +104,9 @@ pub(super) fn clauses(read: &Read<'_>, index: &Index) -> Vec<Clause> {
         match clauses.last_mut() {
             Some((last, _)) if begins == Begins::Nothing => {
                 last.to = segment.to;
-                // What names a value is no mere reason.
-                let gives = (segment.from..segment.to).any(|at| {
-                    matches!(read.senses[at], Sense::Data | Sense::When)
-                        || read.tokens[at]
-                            .folded
-                            .starts_with(|c: char| c.is_ascii_digit())
-                });
                 let is_reason =
                     begins_reason(read, segment.from) && read.tokens[segment.from - 1].ends_part();
-                if segment.states && is_reason && !gives || tells {
+                if segment.states && is_reason && !gives_value(read, &segment) || tells {
                     last.asides.push((segment.from, segment.to));
                 }
                 continue;
@@ -165,21 +142,42 @@ pub(super) fn clauses(read: &Read<'_>, index: &Index) -> Vec<Clause> {
         clauses.push((clause, segment.lead));
     }
     if let (Some(from), true) = (pending, clauses.is_empty()) {
-        let clause = Clause {
-            from,
-            to: read.tokens.len(),
-            verbs: Vec::new(),
-            is_shared: false,
-            asides: match asides.iter().map(|(from, to)| to - from).sum::<usize>() {
-                told if told < read.tokens.len() - from => asides,
-                _ => Vec::new(),
-            },
-            is_next: false,
-            stance: Stance::Request,
-        };
-        clauses.push((clause, Lead::None));
+        clauses.push((without_action(read, from, asides), Lead::None));
     }
-    for (clause, _) in &mut clauses {
+    take_stances(read, &mut clauses);
+    in_order(read, clauses)
+}
+
+/// What names a value is no mere reason.
+fn gives_value(read: &Read<'_>, segment: &Segment) -> bool {
+    (segment.from..segment.to).any(|at| {
+        matches!(read.senses[at], Sense::Data | Sense::When)
+            || read.tokens[at]
+                .folded
+                .starts_with(|c: char| c.is_ascii_digit())
+    })
+}
+
+/// The one clause of a sentence in which nothing asks for anything.
+fn without_action(read: &Read<'_>, from: usize, asides: Vec<(usize, usize)>) -> Clause {
+    let told: usize = asides.iter().map(|(from, to)| to - from).sum();
+    Clause {
+        from,
+        to: read.tokens.len(),
+        verbs: Vec::new(),
+        is_shared: false,
+        asides: match told < read.tokens.len() - from {
+            true => asides,
+            false => Vec::new(),
+        },
+        is_next: false,
+        stance: Stance::Request,
+    }
+}
+
+/// Gives each clause its stance; what asks for knowledge does so for all of its sentence.
+fn take_stances(read: &Read<'_>, clauses: &mut [(Clause, Lead)]) {
+    for (clause, _) in clauses.iter_mut() {
         clause.stance = stance(read, clause);
     }
     let talks: Vec<Clause> = clauses
@@ -188,7 +186,7 @@ pub(super) fn clauses(read: &Read<'_>, index: &Index) -> Vec<Clause> {
         .filter(|clause| clause.stance == Stance::Talk)
         .cloned()
         .collect();
-    for (clause, _) in &mut clauses {
+    for (clause, _) in clauses.iter_mut() {
         let is_same = |talk: &Clause| {
             let (from, to) = (talk.from.min(clause.from), talk.to.max(clause.to));
             !(from..to - 1).any(|at| read.tokens[at].ends_sentence())
@@ -197,7 +195,6 @@ pub(super) fn clauses(read: &Read<'_>, index: &Index) -> Vec<Clause> {
             clause.stance = Stance::Talk;
         }
     }
-    in_order(read, clauses)
 }
 
 /// Where the segments begin and end.
@@ -359,84 +356,6 @@ fn begins_clause(read: &Read<'_>, segment: &Segment, last: Option<&Clause>) -> B
     } else {
         Begins::Nothing
     }
-}
-
-/// What a clause is for.
-fn stance(read: &Read<'_>, clause: &Clause) -> Stance {
-    let range = clause.from..clause.to;
-    let has = |name: &str| range.clone().any(|at| read.is_mark(at, name));
-    if has("why") || has("howto") {
-        return Stance::Talk;
-    }
-    if is_negated(read, clause) {
-        return Stance::Negated;
-    }
-    let is_polite = has("polite") || begins_politely(read, clause);
-    if !is_polite && clause.verbs.is_empty() && has("past") {
-        return Stance::Story;
-    }
-    let first = range.clone().filter(|at| !clause.is_aside(*at)).find(|at| {
-        !read.is_small(*at)
-            || matches!(read.kind(*at), Some(Kind::Mark)) && !read.is_mark(*at, "first")
-    });
-    let asks = first.is_some_and(|at| read.is_mark(at, "ask"));
-    let ends_asking = read.tokens[clause.to - 1].after == Some('?');
-    if has("log") || has("doubt") {
-        return Stance::Story;
-    }
-    if has("condition") {
-        return Stance::Condition;
-    }
-    if !is_polite && (asks || ends_asking) {
-        return Stance::Question;
-    }
-    Stance::Request
-}
-
-/// "Could we have ...?" is no question.
-fn begins_politely(read: &Read<'_>, clause: &Clause) -> bool {
-    let words = read.tokens[clause.from..clause.to].windows(3);
-    let mut words = words.map(|three| {
-        (
-            three[0].folded.as_str(),
-            three[1].folded.as_str(),
-            three[2].folded.as_str(),
-        )
-    });
-    words.any(|(modal, who, what)| {
-        matches!(
-            modal,
-            "could" | "can" | "may" | "might" | "konnten" | "konnen"
-        ) && matches!(who, "we" | "i" | "wir" | "ich")
-            && matches!(what, "have" | "get" | "haben" | "bekommen" | "kriegen")
-    })
-}
-
-/// Whether a negation says that the thing is not to be done. "I don't need it any more" and "not the volumes" say
-/// something else.
-fn is_negated(read: &Read<'_>, clause: &Clause) -> bool {
-    let is_not = |at: &usize| read.is_mark(*at, "not");
-    let range = clause.from..clause.to;
-    let harmless = range.clone().any(|at| read.is_mark(at, "harmless"));
-    let mut negations = range
-        .clone()
-        .filter(is_not)
-        .filter(|at| !clause.is_aside(*at));
-    negations.any(|at| {
-        let mut rest = at + 1..clause.to;
-        let next = rest.find(|at| {
-            !matches!(read.senses[*at], Sense::Part)
-                && !matches!(read.kind(*at), Some(Kind::Stop))
-                && !read.is_mark(*at, "all")
-                && !read.is_mark(*at, "any")
-        });
-        let is_wish = next.is_some_and(|at| read.canonical[at] == "want");
-        let is_thing = next.is_some_and(|at| {
-            matches!(read.canonical[at].as_str(), "volumes" | "existing_portals")
-        });
-        let wished = harmless && (clause.from..at).any(|at| read.canonical[at] == "want");
-        !(is_wish || is_thing || wished)
-    })
 }
 
 /// Puts the clauses in the order in which they are to be done.

@@ -5,11 +5,14 @@ use chiffon_common::{Parameters, Tier};
 
 use super::{
     Planner,
-    clause::{Clause, Stance},
+    clause::Clause,
     hosts,
     index::{Indexed, Pattern},
+    place::is_the_machine,
     read::{Read, Sense},
     slots::{self, Filled},
+    stance::Stance,
+    text,
     words::{self, Kind},
 };
 use crate::catalogue::Entry;
@@ -194,6 +197,7 @@ fn fit<'p>(
     let knows_not = |at: &usize| !knows(at) && !filled.used.contains(at);
     let host_like = said.content.iter().copied().filter(knows_not).find(|at| {
         hosts::could_be_name(&read.tokens[*at])
+            && !is_the_machine(read, *at)
             && (slots::stands_for_host(read, *at)
                 || said.names_no_host
                     && indexed.takes_machine
@@ -205,27 +209,14 @@ fn fit<'p>(
         (score, pattern, lacks_thing)
     });
     let (base, pattern, lacks_thing) = best_of(scored, read, clause)?;
-    let mut unexplained = Vec::new();
-    let (mut known, mut unknown) = (0.1, 0.0);
-    let mut decided = Vec::new();
-    for at in &said.content {
-        let is_word = read.tokens[*at].is_word();
-        if filled.used.contains(at) {
-            known += FILLED;
-        } else if is_word && knows(at) {
-            known += weight(planner, read, *at);
-            decided.push(*at);
-        } else if is_small(entry, read, *at) || host_like == Some(*at) {
-            continue;
-        } else {
-            unexplained.push(*at);
-            unknown += match entry.tier {
-                Tier::Zero if is_word && words::is_software(&read.tokens[*at].folded) => 0.7,
-                Tier::Zero => 0.35,
-                _ => 0.7,
-            };
-        }
-    }
+    let known_not = |at: usize| host_like == Some(at) || is_said_again(read, at, &filled);
+    let told = told(planner, (entry, indexed), read, said, &filled, known_not);
+    let Told {
+        known,
+        unknown,
+        unexplained,
+        mut decided,
+    } = told;
     // "Docker eats all the space on tower, prune it": what the example needs was told before.
     let wanted = |at: &usize| {
         let word = &read.canonical[*at];
@@ -236,15 +227,11 @@ fn fit<'p>(
     };
     decided.extend(said.beside.iter().copied().filter(wanted));
     decided.sort_unstable();
-    // An example without an action is one as a whole, and so is a time for what is done at times.
     let says_when = (clause.from..clause.to).any(|at| read.senses[at] == Sense::When);
     let is_timed = says_when && entry.parameters.iter().any(super::index::takes_schedule);
-    let has_action = is_whole(pattern, base)
-        || is_timed
-        || said
-            .content
-            .iter()
-            .any(|at| matches!(read.kind(*at), Some(Kind::Verb | Kind::Weak)) && knows(at));
+    let acts = |at: &usize| matches!(read.kind(*at), Some(Kind::Verb | Kind::Weak)) && knows(at);
+    // An example without an action is one as a whole, and so is a time for what is done at times.
+    let has_action = is_whole(pattern, base) || is_timed || said.content.iter().any(acts);
     let beside_time = match says_when && !is_timed {
         true => 0.7,
         false => 1.0,
@@ -272,6 +259,60 @@ fn fit<'p>(
         host_like,
         is_beside,
     })
+}
+
+/// What the words of a clause tell an entry.
+struct Told {
+    known: f32,
+    unknown: f32,
+    /// Words that tell it nothing.
+    unexplained: Vec<usize>,
+    /// Words that it knows.
+    decided: Vec<usize>,
+}
+
+/// `may_be_left` are words that need not be known.
+fn told(
+    planner: &Planner,
+    (entry, indexed): (&Entry, &Indexed),
+    read: &Read<'_>,
+    said: &Said,
+    filled: &Filled,
+    may_be_left: impl Fn(usize) -> bool,
+) -> Told {
+    let mut told = Told {
+        known: 0.1,
+        unknown: 0.0,
+        unexplained: Vec::new(),
+        decided: Vec::new(),
+    };
+    for at in said.content.iter().copied() {
+        let is_word = read.tokens[at].is_word();
+        if filled.used.contains(&at) {
+            told.known += FILLED;
+        } else if is_word && indexed.vocabulary.contains(&read.canonical[at]) {
+            told.known += weight(planner, read, at);
+            told.decided.push(at);
+        } else if !is_small(entry, read, at) && !may_be_left(at) {
+            told.unexplained.push(at);
+            told.unknown += match entry.tier {
+                Tier::Zero if is_word && words::is_software(&read.tokens[at].folded) => 0.7,
+                Tier::Zero => 0.35,
+                _ => 0.7,
+            };
+        }
+    }
+    told
+}
+
+/// "Léa (account lea)": who says a value twice means it once.
+fn is_said_again(read: &Read<'_>, at: usize, filled: &Filled) -> bool {
+    let said = &read.tokens[at].folded;
+    let mut values = filled
+        .parameters
+        .values()
+        .filter_map(|value| value.as_str());
+    read.senses[at] == Sense::Unknown && values.any(|value| text::fold(value) == *said)
 }
 
 /// The pattern that is said best; of those that are said alike, the one that is said most literally.

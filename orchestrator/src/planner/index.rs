@@ -119,6 +119,11 @@ impl Index {
         self.weights.get(canonical).copied().unwrap_or(1.0)
     }
 
+    /// An entry as it was prepared; nothing where it is not offered.
+    pub(super) fn of(&self, id: &str) -> Option<&Indexed> {
+        self.entries.iter().find(|entry| entry.id == id)
+    }
+
     /// Whether an entry knows the word.
     pub(super) fn knows(&self, canonical: &str) -> bool {
         self.known.contains(canonical)

@@ -6,6 +6,7 @@
 
 mod answer;
 mod calendar;
+mod choice;
 mod clause;
 mod explicit;
 mod fit;
@@ -13,11 +14,13 @@ mod hosts;
 mod index;
 mod naming;
 mod place;
+mod plan;
 mod propose;
 mod read;
 mod scope;
 mod sentence;
 mod slots;
+mod stance;
 mod statement;
 mod step;
 mod suggest;

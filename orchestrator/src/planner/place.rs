@@ -7,7 +7,10 @@ use chiffon_common::HostName;
 use super::{
     clause::Clause,
     hosts,
+    index::Indexed,
     read::{Read, Sense},
+    slots::Filled,
+    words::{self, Kind},
 };
 
 /// Where only one place of the sentence names hosts, it holds for all of it.
@@ -75,7 +78,7 @@ pub(super) fn named_where(
 /// Whether a word that nothing explains is led to as a host would be, where the sentence names none.
 pub(super) fn stands_for_host(read: &Read<'_>, at: usize) -> bool {
     let names_some = read.mentions.iter().any(|mention| !mention.is_excluded);
-    if names_some || !hosts::could_be_name(&read.tokens[at]) {
+    if names_some || is_the_machine(read, at) || !hosts::could_be_name(&read.tokens[at]) {
         return false;
     }
     let before = (0..at)
@@ -101,4 +104,239 @@ pub(super) fn is_beside_host(read: &Read<'_>, at: usize) -> bool {
     hosts::could_be_name(&read.tokens[at])
         && (is_and(at.checked_sub(1)) && is_host(at.checked_sub(2))
             || is_and(Some(at + 1)) && is_host(Some(at + 2)))
+}
+
+/// How surely a word of grammar says that a place comes next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    /// "On pluto": a machine, or one of the few things that are no place at all.
+    Place,
+    /// "From pluto", "at pluto": a machine, or what the entry is told of.
+    Source,
+    /// "To pluto", "of pluto": often something else.
+    Perhaps,
+}
+
+/// Words for machines in general; the others ("the laptop", "the vm") say which of several.
+const ANY_MACHINE: [&str; 35] = [
+    "machine",
+    "machines",
+    "server",
+    "servers",
+    "computer",
+    "computers",
+    "host",
+    "hosts",
+    "box",
+    "boxes",
+    "system",
+    "systems",
+    "pc",
+    "rechner",
+    "rechnern",
+    "rechners",
+    "maschine",
+    "maschinen",
+    "kiste",
+    "kisten",
+    "gerat",
+    "gerate",
+    "ordinateur",
+    "ordinateurs",
+    "ordi",
+    "serveur",
+    "serveurs",
+    "hote",
+    "hotes",
+    "systeme",
+    "poste",
+    "becane",
+    "fleet",
+    "flotte",
+    "whole system",
+];
+/// Words of grammar after which no place stands: what follows is for something else.
+const OTHER_LEADS: &str = " for with as than per via using until mit als fur per ohne bis nach avec pour comme par sans en so \
+    and or und oder et ou if ";
+
+/// What a clause was understood as.
+pub(super) struct Meant<'m> {
+    pub(super) indexed: &'m Indexed,
+    pub(super) filled: &'m Filled,
+    pub(super) changes: bool,
+}
+
+/// A word that stands in the place of a host, in a clause that is understood as this entry with these values, and is none:
+/// "install htop on pluto". Where the clause names a host besides, only "on" and its like are heard.
+pub(super) fn unknown_place(read: &Read<'_>, clause: &Clause, meant: &Meant<'_>) -> Option<usize> {
+    let names_own = !named_where(read, clause, |at| !clause.is_aside(at)).is_empty();
+    let leads = (clause.from..clause.to).filter_map(|at| Some((at, lead_of(read, at)?)));
+    let mut behind = leads
+        .filter(|(at, lead)| !names_own || *lead == Lead::Place && !clause.is_aside(*at))
+        .filter_map(|(at, lead)| Some((head(read, clause, at)?, at, lead)))
+        .filter(|(at, before, lead)| !is_explained(read, clause, meant, (*at, *before), *lead))
+        .map(|(at, ..)| at);
+    let found = behind.next();
+    match meant.indexed.takes_machine && !names_own {
+        true => found.or_else(|| unknown_object(read, clause, meant)),
+        false => found,
+    }
+}
+
+fn lead_of(read: &Read<'_>, at: usize) -> Option<Lead> {
+    let token = &read.tokens[at];
+    let is_grammar = token.is_word()
+        && !token.ends_part()
+        && matches!(read.kind(at), Some(Kind::Stop | Kind::Filler));
+    if !is_grammar {
+        return None;
+    }
+    match token.folded.as_str() {
+        "on" | "onto" | "upon" | "auf" | "aufs" | "sur" => Some(Lead::Place),
+        "at" | "from" | "von" | "vom" | "chez" | "depuis" => Some(Lead::Source),
+        "to" | "of" | "in" | "inside" | "within" | "zu" | "zum" | "zur" | "bei" | "beim"
+        | "aus" | "im" | "ins" | "am" | "vers" | "dans" | "du" | "au" | "de" | "d'" => {
+            Some(Lead::Perhaps)
+        }
+        "a" if token.written.eq_ignore_ascii_case("\u{e0}") => Some(Lead::Perhaps),
+        _ => None,
+    }
+}
+
+/// What a word of grammar leads to, in the same part of the sentence; nothing where it is a host, a time or a value of a form
+/// of its own.
+fn head(read: &Read<'_>, clause: &Clause, lead: usize) -> Option<usize> {
+    for at in lead + 1..clause.to {
+        let word = read.tokens[at].folded.as_str();
+        match read.senses[at] {
+            Sense::Host(_) | Sense::When | Sense::Data | Sense::Part => return None,
+            Sense::Known(meaning) => match meaning.kind {
+                Kind::Stop if lead_of(read, at).is_some() => return None,
+                Kind::Stop if OTHER_LEADS.split(' ').any(|other| other == word) => return None,
+                Kind::Mark if !matches!(meaning.name, "all" | "but" | "show" | "log") => {
+                    return None;
+                }
+                // "On his laptop", "on only web".
+                Kind::Stop => {}
+                Kind::Mark if matches!(meaning.name, "all" | "but") => {}
+                Kind::Filler if is_owner(word) => {}
+                _ => return Some(at),
+            },
+            Sense::Unknown => return Some(at),
+        }
+        if read.tokens[at].ends_part() {
+            return None;
+        }
+    }
+    None
+}
+
+/// "On his laptop": whose it is, is not the name.
+fn is_owner(word: &str) -> bool {
+    matches!(word, "his" | "her" | "their" | "ihr" | "ihrem" | "leur")
+}
+
+/// Whether the word in the place of a host is something else: a value, what the entry itself speaks of, the one machine there
+/// is, or what is no place ("on startup").
+fn is_explained(
+    read: &Read<'_>,
+    clause: &Clause,
+    meant: &Meant<'_>,
+    (at, before): (usize, usize),
+    lead: Lead,
+) -> bool {
+    let token = &read.tokens[at];
+    if meant.filled.used.contains(&at) || words::is_no_place(&token.folded) {
+        return true;
+    }
+    let next = Some(at + 1).filter(|next| *next < clause.to && !token.ends_part());
+    let Sense::Known(meaning) = read.senses[at] else {
+        // "In order", "to nine": what could be no name is no host.
+        return lead != Lead::Place && !hosts::could_be_name(token);
+    };
+    match (meaning.kind, lead) {
+        _ if meaning.name == "machine" => is_any_machine(read, at, next),
+        (Kind::Verb | Kind::Weak, Lead::Source | Lead::Perhaps) => true,
+        (Kind::Noun, lead) => {
+            let is_known = meant.indexed.vocabulary.contains(&read.canonical[at]);
+            let gives = next.is_some_and(|next| meant.filled.used.contains(&next));
+            // "To free memory", "of pending updates", and not "from disk".
+            let goes_on = next.is_some_and(|next| read.kind(next) == Some(Kind::Noun));
+            let is_of = ["of", "de", "du", "d'"].contains(&read.tokens[before].folded.as_str());
+            let is_thing = match lead {
+                Lead::Place => gives || is_known && !meaning.is_name && !meant.changes,
+                Lead::Source => {
+                    let mut cues = meant.indexed.cues.iter();
+                    gives || cues.any(|cues| cues.contains(&read.canonical[at]))
+                }
+                Lead::Perhaps => is_known,
+            };
+            is_thing || lead == Lead::Perhaps && !meaning.is_name && (goes_on || is_of)
+        }
+        // "To finally get rid of it" goes on with an action, "to the family" does not.
+        (Kind::Filler, Lead::Source | Lead::Perhaps) => {
+            let is_thing =
+                matches!(meaning.name, "spoken" | "light") || words::is_software(&token.folded);
+            let mut rest = at + 1..clause.to.min(at + 3);
+            !is_thing
+                || read.tokens[before].folded == "to"
+                    && rest.any(|at| matches!(read.kind(at), Some(Kind::Verb | Kind::Weak)))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a word means the machine as such, of which there may be only one.
+pub(super) fn is_the_machine(read: &Read<'_>, at: usize) -> bool {
+    read.canonical[at] == "machine" && is_any_machine(read, at, None)
+}
+
+/// "The server", and neither "the vm" nor "the server pluto".
+fn is_any_machine(read: &Read<'_>, at: usize, next: Option<usize>) -> bool {
+    let is_name = |at: usize| {
+        let could_be = match read.senses.get(at) {
+            Some(Sense::Known(meaning)) => meaning.name == "spoken" || meaning.is_name,
+            sense => sense == Some(&Sense::Unknown),
+        };
+        could_be && !words::is_no_place(&read.tokens[at].folded)
+    };
+    // "Le serveur de sauvegarde".
+    let is_of = |next: usize| {
+        matches!(
+            read.tokens[next].folded.as_str(),
+            "de" | "du" | "for" | "fur"
+        ) && !read.tokens[next].ends_part()
+            && is_name(next + 1)
+    };
+    let goes_on = next.is_some_and(|next| is_name(next) || is_of(next));
+    ANY_MACHINE.contains(&read.tokens[at].folded.as_str()) && !goes_on
+}
+
+/// "Reboot web", "update the kitchen": what stands where an entry takes a machine, and is none.
+fn unknown_object(read: &Read<'_>, clause: &Clause, meant: &Meant<'_>) -> Option<usize> {
+    let verb = *clause.verbs.first()?;
+    let mut has_article = false;
+    for at in verb + 1..clause.to {
+        if read.tokens[at - 1].ends_part() || lead_of(read, at).is_some() {
+            return None;
+        }
+        let word = read.tokens[at].folded.as_str();
+        let is_other = meant.filled.used.contains(&at)
+            || words::is_no_place(word)
+            || meant.indexed.vocabulary.contains(&read.canonical[at]);
+        match read.senses[at] {
+            _ if is_other => return None,
+            Sense::Known(meaning) => match meaning.kind {
+                Kind::Stop => has_article |= hosts::is_article(word),
+                Kind::Filler if meaning.name == "spoken" || has_article => return Some(at),
+                Kind::Noun if meaning.name == "machine" => {
+                    let next = Some(at + 1).filter(|next| *next < clause.to);
+                    return (!is_any_machine(read, at, next)).then_some(at);
+                }
+                _ => return None,
+            },
+            _ => return None,
+        }
+    }
+    None
 }

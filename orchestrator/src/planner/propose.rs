@@ -7,7 +7,7 @@ use super::{
     Given, Planned, Planner, Proposal, Proposed, Question,
     clause::clauses,
     explicit::{self, Explicit},
-    read, step, suggest,
+    plan, read, step, suggest,
 };
 use crate::{catalogue::Entry, inventory::Inventory};
 
@@ -51,7 +51,7 @@ pub(super) fn propose(
         return Err(known.nothing(&[], detail));
     };
     let clauses = clauses(&read, &planner.index);
-    step::planned(&known, &read, &clauses)
+    plan::planned(&known, &read, &clauses)
 }
 
 /// An entry that was named: the catalogue and the inventory may have changed since.

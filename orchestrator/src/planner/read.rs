@@ -154,6 +154,26 @@ pub(super) fn understand(
         }
     }
     name_users(senses);
+    name_machines(tokens, senses);
+    create_files(tokens, senses);
+    for at in 0..tokens.len() {
+        if matches!(senses[at], Sense::Known(meaning) if meaning.name == "instead") {
+            put_aside(at, tokens, senses);
+        }
+    }
+    let slipped = slips(tokens, senses, is_known, stands_before_name);
+    let named = senses.iter().zip(tokens).map(|(sense, token)| match sense {
+        Sense::Known(meaning) => meaning.name.to_owned(),
+        _ => text::singular(&token.folded),
+    });
+    Understood {
+        canonical: named.collect(),
+        slipped,
+    }
+}
+
+/// Where a path follows, a file is what is created.
+fn create_files(tokens: &[Token<'_>], senses: &mut [Sense]) {
     for at in 0..tokens.len() {
         if tokens[at].written.eq_ignore_ascii_case("o\u{f9}") || tokens[at].written == "O\u{d9}" {
             senses[at] = Sense::Part;
@@ -161,7 +181,6 @@ pub(super) fn understand(
         let mut rest = (at + 1..tokens.len()).skip_while(
             |next| matches!(senses[*next], Sense::Known(meaning) if meaning.kind == Kind::Stop),
         );
-        // Where a path follows, a file is what is created.
         let creates = matches!(senses[at], Sense::Known(meaning) if meaning.name == "create")
             && rest
                 .next()
@@ -170,12 +189,16 @@ pub(super) fn understand(
             senses[at] = Sense::Known(write);
         }
     }
+}
+
+/// Gives slips of the keyboard the meaning that they are near to; which words were taken for one.
+fn slips(
+    tokens: &[Token<'_>],
+    senses: &mut [Sense],
+    is_known: impl Fn(&str) -> bool,
+    stands_before_name: impl Fn(usize) -> bool,
+) -> Vec<bool> {
     let mut slipped = vec![false; tokens.len()];
-    for at in 0..tokens.len() {
-        if matches!(senses[at], Sense::Known(meaning) if meaning.name == "instead") {
-            put_aside(at, tokens, senses);
-        }
-    }
     for (at, token) in tokens.iter().enumerate() {
         if senses[at] != Sense::Unknown
             || is_known(&text::singular(&token.folded))
@@ -184,6 +207,8 @@ pub(super) fn understand(
             continue;
         }
         let before_host = token.folded.len() == 2 && stands_before_name(at);
+        // "Dokcer": a program that is mistyped is still the name of one.
+        let is_program = words::mended(&token.folded).is_some();
         let slip = match before_host {
             // "su web2": nothing else stands there.
             true => Some(Meaning {
@@ -195,6 +220,7 @@ pub(super) fn understand(
         };
         match slip {
             Some(meaning) if meaning.kind == Kind::Verb && has_verb(at, tokens, senses) => {}
+            Some(meaning) if meaning.is_name && is_program => {}
             Some(meaning) => {
                 slipped[at] = true;
                 senses[at] = Sense::Known(meaning);
@@ -202,14 +228,7 @@ pub(super) fn understand(
             None => {}
         }
     }
-    let named = senses.iter().zip(tokens).map(|(sense, token)| match sense {
-        Sense::Known(meaning) => meaning.name.to_owned(),
-        _ => text::singular(&token.folded),
-    });
-    Understood {
-        canonical: named.collect(),
-        slipped,
-    }
+    slipped
 }
 
 /// A user may be called like an action: "for the user backup".
@@ -219,6 +238,28 @@ fn name_users(senses: &mut [Sense]) {
             matches!(senses[at - 1], Sense::Known(meaning) if meaning.name == "user");
         let is_action = matches!(senses[at], Sense::Known(meaning) if meaning.kind == Kind::Verb);
         if follows_user && is_action {
+            senses[at] = Sense::Unknown;
+        }
+    }
+}
+
+/// "The backup server", "le serveur de sauvegarde": an action beside a word for a machine says which one.
+fn name_machines(tokens: &[Token<'_>], senses: &mut [Sense]) {
+    let word = |at: usize| tokens.get(at).map_or("", |token| token.folded.as_str());
+    for at in 1..senses.len() {
+        let is_action = matches!(senses[at], Sense::Known(meaning) if meaning.kind == Kind::Verb);
+        if !is_action || !tokens[at].is_word() {
+            continue;
+        }
+        let is_before = !tokens[at].ends_part()
+            && hosts::is_machine(word(at + 1))
+            && (hosts::is_article(word(at - 1)) || hosts::is_preposition(word(at - 1)));
+        let is_behind = at > 1
+            && matches!(word(at - 1), "de" | "du" | "for" | "fur" | "zum" | "zur")
+            && hosts::is_machine(word(at - 2))
+            && !tokens[at - 1].ends_part()
+            && !tokens[at - 2].ends_part();
+        if is_before || is_behind {
             senses[at] = Sense::Unknown;
         }
     }
@@ -299,6 +340,16 @@ fn stands(part: &[String], at: usize, tokens: &[Token<'_>], senses: &[Sense]) ->
             .all(|token| !token.ends_part())
 }
 
+/// Whether a word that may belong to an action leads to a place instead: something comes after it in the same part.
+fn is_preposition_here(at: usize, tokens: &[Token<'_>]) -> bool {
+    let token = &tokens[at];
+    let leads = matches!(token.folded.as_str(), "auf" | "on") && !token.ends_part();
+    leads
+        && tokens
+            .get(at + 1)
+            .is_some_and(|next| next.folded != token.folded)
+}
+
 /// Where these words stand behind a gap, which holds no end of a sentence and no action.
 fn after_gap(
     part: &[String],
@@ -313,7 +364,11 @@ fn after_gap(
             return None;
         }
         if stands(part, place, tokens, senses) {
-            return Some(place);
+            return match is_preposition_here(place, tokens) {
+                // "Räum docker auf dem Dachboden auf": the last one belongs to the action.
+                true => after_gap(part, place + 1, tokens, senses, language).or(Some(place)),
+                false => Some(place),
+            };
         }
         // "aus der Sicherung" is a thing.
         let is_thing = place > 0

@@ -8,10 +8,13 @@ use super::{
     clause::Clause,
     fit::Fit,
     hosts,
-    place::{is_beside_host, named, named_where, stands_for_host, told_hosts},
+    place::{
+        Meant, is_beside_host, named, named_where, stands_for_host, told_hosts, unknown_place,
+    },
+    plan::Context,
     propose::{self, Asked, Refusal, ask},
     read::{Read, Sense},
-    step::{Context, Known, OR},
+    step::{Known, OR},
 };
 
 impl Known<'_> {
@@ -84,6 +87,7 @@ impl Known<'_> {
     pub(super) fn unknown_host(
         &self,
         read: &Read<'_>,
+        clause: &Clause,
         best: &Fit<'_>,
         nearest: &[Nearest],
     ) -> Asked<()> {
@@ -95,7 +99,16 @@ impl Known<'_> {
             .iter()
             .copied()
             .find(|at| stands_for_host(read, *at) || is_beside_host(read, *at));
-        let Some(at) = best.host_like.or(left) else {
+        let placed = || {
+            let indexed = self.planner.index.of(best.entry.id.as_str())?;
+            let meant = Meant {
+                indexed,
+                filled: &best.filled,
+                changes: best.entry.tier > Tier::Zero,
+            };
+            unknown_place(read, clause, &meant)
+        };
+        let Some(at) = best.host_like.or(left).or_else(placed) else {
             return Ok(());
         };
         Err(Box::new(Refusal::Ask(Question {

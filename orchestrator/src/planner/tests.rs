@@ -4,6 +4,7 @@ mod answers;
 mod crowds;
 mod edges;
 mod evaluation;
+mod places;
 mod suggestions;
 
 use std::{fs, sync::Arc};

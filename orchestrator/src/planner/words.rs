@@ -69,6 +69,8 @@ struct Lists {
     near: HashMap<String, Vec<String>>,
     /// What programs and their services are called.
     software: HashSet<String>,
+    /// What stands where a place would stand and is none: "on startup".
+    no_places: HashSet<String>,
 }
 
 static LISTS: LazyLock<Lists> = LazyLock::new(|| Lists::read(source()));
@@ -90,8 +92,13 @@ impl Lists {
         let mut lists = Self::default();
         let mut meaning = None;
         for line in source.lines().filter(|line| !line.starts_with('#')) {
+            let all = |names: &str| names.split(',').map(|name| fold(name.trim())).collect();
             if let Some(names) = line.strip_prefix("software names:") {
-                lists.software = names.split(',').map(|name| fold(name.trim())).collect();
+                lists.software = all(names);
+                continue;
+            }
+            if let Some(names) = line.strip_prefix("no places:") {
+                lists.no_places = all(names);
                 continue;
             }
             let phrases = match line.starts_with(' ') {
@@ -236,6 +243,11 @@ pub(super) fn is_software(folded: &str) -> bool {
         .any(|name| LISTS.software.contains(*name))
 }
 
+/// Whether a folded word that stands where a place would stand is none: "on startup".
+pub(super) fn is_no_place(folded: &str) -> bool {
+    LISTS.no_places.contains(folded)
+}
+
 /// The one program that two letters which changed places make of a word, or a letter too many or too few.
 pub(super) fn mended(folded: &str) -> Option<&'static str> {
     let is_plain = folded.len() >= SHORTEST_SLIP && folded.bytes().all(|b| b.is_ascii_lowercase());
@@ -314,6 +326,10 @@ pub(super) fn slip(folded: &str) -> Option<Meaning> {
 
 /// A wrong letter makes too many words of grammar, and too many short things; an action is what people mistype most.
 fn is_slip(said: &str, known: &str, meaning: &Meaning) -> bool {
+    // What says nothing is not worth a guess: "pluto" is no "plutôt".
+    if meaning.kind == Kind::Filler {
+        return false;
+    }
     let swapped = is_swapped(said, known);
     let is_verb = meaning.kind == Kind::Verb;
     if swapped {
@@ -346,4 +362,19 @@ fn is_vowel_for_vowel(said: &str, known: &str) -> bool {
     let differing = said.bytes().zip(known.bytes()).find(|(a, b)| a != b);
     let is_vowel = |byte: u8| b"aeiou".contains(&byte);
     differing.is_some_and(|(a, b)| is_vowel(a) && is_vowel(b))
+}
+
+/// Words that may be the name of something, sorted: things, rooms, programs.
+#[cfg(test)]
+pub(super) fn for_tests() -> Vec<&'static str> {
+    let singles = LISTS.singles.iter().filter(|(word, meaning)| {
+        let is_name = meaning.name == "spoken"
+            || meaning.kind == Kind::Noun && !matches!(meaning.name, "machine" | "group");
+        is_name && !LISTS.no_places.contains(*word)
+    });
+    let mut words: Vec<&str> = singles.map(|(word, _)| word.as_str()).collect();
+    words.extend(LISTS.software.iter().map(String::as_str));
+    words.sort_unstable();
+    words.dedup();
+    words
 }

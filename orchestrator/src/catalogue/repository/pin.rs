@@ -118,6 +118,17 @@ impl Staged {
         self.added.join(&self.name).exists()
     }
 
+    /// Whether it could be added.
+    ///
+    /// # Errors
+    /// 5342 where one of this name is there.
+    pub fn fits(&self) -> Result<(), Problem> {
+        match self.is_there() {
+            true => Err(there_already(&self.name)),
+            false => Ok(()),
+        }
+    }
+
     /// What it would change of the one that is there.
     pub fn difference(&self) -> Difference {
         let read = |folder: &Path| Catalogue::load_as_accepted(&[self.root(folder)]);

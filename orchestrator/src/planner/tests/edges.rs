@@ -111,3 +111,24 @@ fn odd_input_ends_in_a_question_and_quickly() {
     }
     assert_eq!(planner.catalogue().broken(), []);
 }
+
+/// What is said not to be done is in no plan, whatever else the sentence says.
+#[test]
+fn what_is_left_out_is_not_done_all_the_same() {
+    assert_all(
+        &fleet(),
+        &[
+            ("restart everything on nas but don't reboot it", ASK),
+            ("boot nas again, but do not reboot it", ASK),
+            ("installiere htop auf nas, aber installiere htop nicht", ASK),
+            (
+                "restart cron on nas, but don't restart it on tower",
+                r#"service_restart {"name":"cron"} @nas"#,
+            ),
+            (
+                "install htop on nas, do not install iotop",
+                r#"package_install {"name":"htop"} @nas"#,
+            ),
+        ],
+    );
+}

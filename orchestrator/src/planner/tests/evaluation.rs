@@ -103,23 +103,24 @@ fn sentences_are_understood() {
     let tuned = judged("tuned", true);
     let seen = judged("seen", true);
     let dev = judged("dev", true);
+    let check = judged("check", true);
     // Nothing is tuned against these, so their misses are not shown.
     let held = judged("held", false);
-    let check = judged("check", false);
     let blind = judged("blind", false);
+    let fresh = judged("fresh", false);
     // What is reached stays reached.
     for (count, floor) in [
         (&tuned, 277),
         (&seen, 56),
-        (&dev, 150),
+        (&dev, 152),
         (&held, 56),
-        (&check, 24),
+        (&check, 27),
         (&blind, 66),
+        (&fresh, 56),
     ] {
         assert!(count.right >= floor, "{count:?}, not {floor} right");
     }
-    for count in [&tuned, &seen, &dev, &held, &blind] {
+    for count in [&tuned, &seen, &dev, &held, &check, &blind, &fresh] {
         assert_eq!(count.changes, 0, "{count:?}");
     }
-    assert!(check.changes <= 2, "{check:?}");
 }
