@@ -285,6 +285,9 @@ fn written() -> Vec<(String, String, Tree)> {
     examples("valid").into_iter().map(tree).collect()
 }
 
+/// Another tree in the place of one; nothing where there is none.
+type Change<'a> = &'a dyn Fn(&Tree) -> Option<Tree>;
+
 /// Readers made by serde take the fields of an object from a list, and the name of a variant from an object.
 #[test]
 fn another_shape_is_taken_by_both_or_by_neither() {
@@ -303,7 +306,7 @@ fn another_shape_is_taken_by_both_or_by_neither() {
         Tree::List(items) if items.len() == 1 => items.first().cloned(),
         _ => None,
     };
-    let changes: [(&str, &dyn Fn(&Tree) -> Option<Tree>); 4] = [
+    let changes: [(&str, Change<'_>); 4] = [
         ("a list of its fields", &list),
         ("an object with its name", &named),
         ("a list of it", &alone),

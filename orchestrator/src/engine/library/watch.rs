@@ -62,7 +62,7 @@ impl Watch {
         };
         let is_local = *self.local.entry(about.dev()).or_insert_with(|| {
             let kind = statfs(folder).map(|about| about.f_type);
-            kind.is_ok_and(|kind| LOCAL.contains(&i64::from(kind)))
+            kind.is_ok_and(|kind| LOCAL.contains(&kind))
         });
         let edits = WatchFlags::MODIFY
             | WatchFlags::ATTRIB
