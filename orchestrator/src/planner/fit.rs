@@ -210,22 +210,13 @@ fn fit<'p>(
     });
     let (base, pattern, lacks_thing) = best_of(scored, read, clause)?;
     let known_not = |at: usize| host_like == Some(at) || is_said_again(read, at, &filled);
-    let told = told(planner, (entry, indexed), read, said, &filled, known_not);
     let Told {
         known,
         unknown,
         unexplained,
         mut decided,
-    } = told;
-    // "Docker eats all the space on tower, prune it": what the example needs was told before.
-    let wanted = |at: &usize| {
-        let word = &read.canonical[*at];
-        let is_said = said.content.iter().any(|own| read.canonical[*own] == *word);
-        read.tokens[*at].is_word()
-            && !is_said
-            && pattern.words.iter().any(|wanted| wanted.canonical == *word)
-    };
-    decided.extend(said.beside.iter().copied().filter(wanted));
+    } = told(planner, (entry, indexed), read, said, &filled, known_not);
+    decided.extend(told_before(pattern, read, said));
     decided.sort_unstable();
     let says_when = (clause.from..clause.to).any(|at| read.senses[at] == Sense::When);
     let is_timed = says_when && entry.parameters.iter().any(super::index::takes_schedule);
@@ -259,6 +250,18 @@ fn fit<'p>(
         host_like,
         is_beside,
     })
+}
+
+/// "Docker eats all the space on tower, prune it": what the example needs was told before.
+fn told_before(pattern: &Pattern, read: &Read<'_>, said: &Said) -> Vec<usize> {
+    let wanted = |at: &usize| {
+        let word = &read.canonical[*at];
+        let is_said = said.content.iter().any(|own| read.canonical[*own] == *word);
+        read.tokens[*at].is_word()
+            && !is_said
+            && pattern.words.iter().any(|wanted| wanted.canonical == *word)
+    };
+    said.beside.iter().copied().filter(wanted).collect()
 }
 
 /// What the words of a clause tell an entry.

@@ -115,6 +115,8 @@ enum Lead {
     Source,
     /// "To pluto", "of pluto": often something else.
     Perhaps,
+    /// "For pluto": a machine only where it can be nothing else.
+    For,
 }
 
 /// Words for machines in general; the others ("the laptop", "the vm") say which of several.
@@ -156,7 +158,7 @@ const ANY_MACHINE: [&str; 35] = [
     "whole system",
 ];
 /// Words of grammar after which no place stands: what follows is for something else.
-const OTHER_LEADS: &str = " for with as than per via using until mit als fur per ohne bis nach avec pour comme par sans en so \
+const OTHER_LEADS: &str = " with as than per via using until mit als per ohne bis nach avec comme par sans en so \
     and or und oder et ou if ";
 
 /// What a clause was understood as.
@@ -171,16 +173,71 @@ pub(super) struct Meant<'m> {
 pub(super) fn unknown_place(read: &Read<'_>, clause: &Clause, meant: &Meant<'_>) -> Option<usize> {
     let names_own = !named_where(read, clause, |at| !clause.is_aside(at)).is_empty();
     let leads = (clause.from..clause.to).filter_map(|at| Some((at, lead_of(read, at)?)));
+    let counts = |(at, lead): &(usize, Lead)| {
+        let is_own = *lead == Lead::Place && !clause.is_aside(*at);
+        !names_own || is_own || qualifies_all(read, *at)
+    };
     let mut behind = leads
-        .filter(|(at, lead)| !names_own || *lead == Lead::Place && !clause.is_aside(*at))
+        .filter(counts)
         .filter_map(|(at, lead)| Some((head(read, clause, at)?, at, lead)))
         .filter(|(at, before, lead)| !is_explained(read, clause, meant, (*at, *before), *lead))
         .map(|(at, ..)| at);
-    let found = behind.next();
+    let joined = || (clause.from..clause.to).find(|at| is_joined(read, clause, meant, *at));
+    let found = behind.next().or_else(joined);
     match meant.indexed.takes_machine && !names_own {
-        true => found.or_else(|| unknown_object(read, clause, meant)),
+        true => found
+            .or_else(|| unknown_object(read, clause, meant))
+            .or_else(|| unknown_before(read, clause)),
         false => found,
     }
+}
+
+/// "On every server in the office": which of all.
+fn qualifies_all(read: &Read<'_>, lead: usize) -> bool {
+    let before = lead
+        .checked_sub(1)
+        .filter(|at| !read.tokens[*at].ends_part());
+    before.is_some_and(|at| match read.senses[at] {
+        Sense::Host(n) => {
+            let first = read.tokens[read.mentions[n].name.0].folded.as_str();
+            hosts::is_everything_word(first)
+                || words::meaning(first, None).is_some_and(|meaning| meaning.name == "all")
+        }
+        _ => false,
+    })
+}
+
+/// "On nas and the tv": what is joined to a host by itself is one.
+fn is_joined(read: &Read<'_>, clause: &Clause, meant: &Meant<'_>, at: usize) -> bool {
+    let mut before = (clause.from..at)
+        .rev()
+        .skip_while(|before| hosts::is_article(&read.tokens[*before].folded));
+    let is_and = before.next().is_some_and(|and| read.is_mark(and, "and"));
+    let is_host = before
+        .next()
+        .is_some_and(|host| matches!(read.senses[host], Sense::Host(_)));
+    let ends =
+        at + 1 >= read.tokens.len() || read.tokens[at].ends_part() || read.is_mark(at + 1, "and");
+    let is_thing = match read.senses[at] {
+        Sense::Known(meaning) => meaning.name == "spoken",
+        sense => sense == Sense::Unknown && hosts::could_be_name(&read.tokens[at]),
+    };
+    is_and && is_host && ends && is_thing && !meant.filled.used.contains(&at)
+}
+
+/// "Update pluto and then reboot it", where no host is named: what "it" means may be a host that nobody knows.
+fn unknown_before(read: &Read<'_>, clause: &Clause) -> Option<usize> {
+    let refers = (clause.from..clause.to).any(|at| read.is_mark(at, "it"));
+    if !refers || !read.mentions.is_empty() {
+        return None;
+    }
+    (0..clause.from).find(|at| {
+        let token = &read.tokens[*at];
+        read.senses[*at] == Sense::Unknown
+            && hosts::could_be_name(token)
+            && !words::is_software(&token.folded)
+            && words::mended(&token.folded).is_none()
+    })
 }
 
 fn lead_of(read: &Read<'_>, at: usize) -> Option<Lead> {
@@ -198,6 +255,7 @@ fn lead_of(read: &Read<'_>, at: usize) -> Option<Lead> {
         | "aus" | "im" | "ins" | "am" | "vers" | "dans" | "du" | "au" | "de" | "d'" => {
             Some(Lead::Perhaps)
         }
+        "for" | "fur" | "pour" => Some(Lead::For),
         "a" if token.written.eq_ignore_ascii_case("\u{e0}") => Some(Lead::Perhaps),
         _ => None,
     }
@@ -237,7 +295,7 @@ fn is_owner(word: &str) -> bool {
 }
 
 /// Whether the word in the place of a host is something else: a value, what the entry itself speaks of, the one machine there
-/// is, or what is no place ("on startup").
+/// is, or what is no place ("on demand").
 fn is_explained(
     read: &Read<'_>,
     clause: &Clause,
@@ -246,17 +304,24 @@ fn is_explained(
     lead: Lead,
 ) -> bool {
     let token = &read.tokens[at];
-    if meant.filled.used.contains(&at) || words::is_no_place(&token.folded) {
+    let next = Some(at + 1).filter(|next| *next < clause.to && !token.ends_part());
+    // "The second server".
+    let is_which = next.is_some_and(|next| read.canonical[next] == "machine");
+    let is_no_place = words::is_no_place(&token.folded) && !is_which;
+    if meant.filled.used.contains(&at) || is_no_place {
         return true;
     }
-    let next = Some(at + 1).filter(|next| *next < clause.to && !token.ends_part());
+    if lead == Lead::For && !is_which {
+        let is_name = read.senses[at] == Sense::Unknown && hosts::could_be_name(token);
+        return !is_name;
+    }
     let Sense::Known(meaning) = read.senses[at] else {
         // "In order", "to nine": what could be no name is no host.
         return lead != Lead::Place && !hosts::could_be_name(token);
     };
     match (meaning.kind, lead) {
         _ if meaning.name == "machine" => is_any_machine(read, at, next),
-        (Kind::Verb | Kind::Weak, Lead::Source | Lead::Perhaps) => true,
+        (Kind::Verb | Kind::Weak, Lead::Source | Lead::Perhaps | Lead::For) => true,
         (Kind::Noun, lead) => {
             let is_known = meant.indexed.vocabulary.contains(&read.canonical[at]);
             let gives = next.is_some_and(|next| meant.filled.used.contains(&next));
@@ -269,7 +334,7 @@ fn is_explained(
                     let mut cues = meant.indexed.cues.iter();
                     gives || cues.any(|cues| cues.contains(&read.canonical[at]))
                 }
-                Lead::Perhaps => is_known,
+                Lead::Perhaps | Lead::For => is_known,
             };
             is_thing || lead == Lead::Perhaps && !meaning.is_name && (goes_on || is_of)
         }
@@ -300,13 +365,14 @@ fn is_any_machine(read: &Read<'_>, at: usize, next: Option<usize>) -> bool {
         };
         could_be && !words::is_no_place(&read.tokens[at].folded)
     };
-    // "Le serveur de sauvegarde".
+    // "Le serveur de sauvegarde", "the box under the desk".
     let is_of = |next: usize| {
-        matches!(
-            read.tokens[next].folded.as_str(),
-            "de" | "du" | "for" | "fur"
-        ) && !read.tokens[next].ends_part()
-            && is_name(next + 1)
+        let leads = " de du des for fur of in im at under behind near beside unter hinter neben bei beim sous dans ";
+        let word = read.tokens[next].folded.as_str();
+        let is_lead = !word.is_empty() && leads.contains(&format!(" {word} "));
+        let head =
+            (next + 1..read.tokens.len()).find(|at| !hosts::is_article(&read.tokens[*at].folded));
+        is_lead && !read.tokens[next].ends_part() && head.is_some_and(is_name)
     };
     let goes_on = next.is_some_and(|next| is_name(next) || is_of(next));
     ANY_MACHINE.contains(&read.tokens[at].folded.as_str()) && !goes_on
@@ -324,15 +390,20 @@ fn unknown_object(read: &Read<'_>, clause: &Clause, meant: &Meant<'_>) -> Option
         let is_other = meant.filled.used.contains(&at)
             || words::is_no_place(word)
             || meant.indexed.vocabulary.contains(&read.canonical[at]);
+        let next = Some(at + 1).filter(|next| *next < clause.to && !read.tokens[at].ends_part());
         match read.senses[at] {
+            Sense::Known(meaning) if meaning.name == "machine" => {
+                return (!is_any_machine(read, at, next)).then_some(at);
+            }
+            // "Update the nas": no package is called with an article, unless it is said that it is one.
+            Sense::Unknown if has_article && !words::is_software(word) => {
+                let is_said = next.is_some_and(|next| read.kind(next) == Some(Kind::Noun));
+                return (!is_said && hosts::could_be_name(&read.tokens[at])).then_some(at);
+            }
             _ if is_other => return None,
             Sense::Known(meaning) => match meaning.kind {
                 Kind::Stop => has_article |= hosts::is_article(word),
                 Kind::Filler if meaning.name == "spoken" || has_article => return Some(at),
-                Kind::Noun if meaning.name == "machine" => {
-                    let next = Some(at + 1).filter(|next| *next < clause.to);
-                    return (!is_any_machine(read, at, next)).then_some(at);
-                }
                 _ => return None,
             },
             _ => return None,

@@ -306,6 +306,11 @@ impl Filler<'_, '_> {
     fn value_after(&self, cue: usize, parameter: &Parameter) -> Option<(usize, Value)> {
         for at in cue + 1..self.clause.to.min(cue + 4) {
             let sense = self.read.senses[at];
+            // "The packages on the nas": a place, no value.
+            if ["on", "onto", "auf", "aufs", "sur"].contains(&self.read.tokens[at].folded.as_str())
+            {
+                return None;
+            }
             if matches!(sense, Sense::Part) || self.read.kind(at) == Some(Kind::Stop) {
                 continue;
             }

@@ -307,6 +307,27 @@ fn digits(text: &str) -> Option<(u32, u32)> {
         .then(|| Some((hour.parse().ok()?, minute.parse().ok()?)))?
 }
 
+/// Hours and minutes, in their order and each once.
+fn times(parts: &[Part], day_part: Option<Half>) -> Vec<(u32, u32)> {
+    let late = parts
+        .iter()
+        .any(|part| matches!(part, Part::Half(Half::Evening)))
+        || day_part == Some(Half::Evening);
+    let mut times: Vec<(u32, u32)> = parts
+        .iter()
+        .filter_map(|part| match *part {
+            Part::Time(hour, minute) if late && (1..12).contains(&hour) => {
+                Some((hour + 12, minute))
+            }
+            Part::Time(hour, minute) => Some((hour, minute)),
+            _ => None,
+        })
+        .collect();
+    times.sort_unstable();
+    times.dedup();
+    times
+}
+
 /// The five fields; nothing where cron cannot say it, or a person has not said enough.
 fn cron(parts: &[Part]) -> Option<String> {
     let has = |wanted: Part| parts.contains(&wanted);
@@ -345,22 +366,7 @@ fn cron(parts: &[Part]) -> Option<String> {
     if !recurs {
         return None;
     }
-    let late = parts
-        .iter()
-        .any(|part| matches!(part, Part::Half(Half::Evening)))
-        || day_part == Some(Half::Evening);
-    let mut times: Vec<(u32, u32)> = parts
-        .iter()
-        .filter_map(|part| match *part {
-            Part::Time(hour, minute) if late && (1..12).contains(&hour) => {
-                Some((hour + 12, minute))
-            }
-            Part::Time(hour, minute) => Some((hour, minute)),
-            _ => None,
-        })
-        .collect();
-    times.sort_unstable();
-    times.dedup();
+    let mut times = times(parts, day_part);
     if times.is_empty() {
         // A morning or an evening has no hour of its own.
         if matches!(day_part, Some(Half::Morning | Half::Evening)) {

@@ -69,7 +69,7 @@ struct Lists {
     near: HashMap<String, Vec<String>>,
     /// What programs and their services are called.
     software: HashSet<String>,
-    /// What stands where a place would stand and is none: "on startup".
+    /// What stands where a place would stand and is none: "on demand".
     no_places: HashSet<String>,
 }
 
@@ -243,7 +243,7 @@ pub(super) fn is_software(folded: &str) -> bool {
         .any(|name| LISTS.software.contains(*name))
 }
 
-/// Whether a folded word that stands where a place would stand is none: "on startup".
+/// Whether a folded word that stands where a place would stand is none: "on demand".
 pub(super) fn is_no_place(folded: &str) -> bool {
     LISTS.no_places.contains(folded)
 }

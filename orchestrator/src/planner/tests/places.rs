@@ -49,6 +49,15 @@ const UNKNOWN: &[&str] = &[
     "run /bin/true every Sunday at 4:15 on web",
     "install htop on pluto and restart cron there",
     "install htop on pluto and on web",
+    "restart cron on every server in the office",
+    "install htop on the box under the stairs",
+    "install htop on the second server",
+    "install htop for the web server",
+    "for pluto, install htop",
+    "upgrade all packages on pluto",
+    "update the pluto and then reboot it",
+    "prune docker at home",
+    "install htop on localhost and the tv",
     "Installiere htop auf pluto",
     "installiere htop auf dem web",
     "installiere htop auf der Küche",
@@ -66,8 +75,18 @@ const UNKNOWN: &[&str] = &[
     "exécute /bin/true chaque nuit à trois heures sur pluto",
 ];
 
-/// Such words where nothing leads to them as to a place: what is meant is asked.
+/// Such words where nothing leads to them as to a place, and other times than now: what is meant is asked.
 const UNCLEAR: &[&str] = &[
+    "restart nginx everywhere except web",
+    "reboot all hosts except pluto",
+    "restart cron on startup",
+    "restart cron at work",
+    "restart cron on the weekend",
+    "installiere htop am Freitag",
+    "pluto: install htop",
+    "redémarre le serveur web",
+    "update pluto and then reboot it",
+    "update the office and then reboot it",
     "reboot web",
     "reboot the kitchen",
     "reboot the raspberry pi 4",
@@ -82,9 +101,13 @@ fn what_stands_for_a_host_and_is_none_is_asked_about() {
     let table: Vec<(&str, &str)> = UNKNOWN.iter().map(|said| (*said, "ask 5102")).collect();
     assert_all(&alone(), &table);
     assert_all(&five(), &table);
-    let table: Vec<(&str, &str)> = UNCLEAR.iter().map(|said| (*said, ASK)).collect();
-    assert_all(&alone(), &table);
-    assert_all(&five(), &table);
+    let planner = planner();
+    for said in UNCLEAR {
+        for inventory in [alone(), five()] {
+            let found = outcome(&planner, said, &inventory);
+            assert!(found.starts_with("ask"), "{said}: {found}");
+        }
+    }
 }
 
 /// The question names what was said and what there is.
@@ -122,7 +145,7 @@ fn what_is_no_place_needs_no_host_of_its_name() {
             ("install htop on localhost", htop),
             ("install htop on it", htop),
             ("install htop on all machines", htop),
-            ("install htop on demand of the boss please", htop),
+            ("install htop on demand", htop),
             ("put htop on this machine please", htop),
             ("installiere htop auf diesem Rechner", htop),
             ("installiere htop auf dem Server", htop),
