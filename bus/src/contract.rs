@@ -221,7 +221,8 @@ pub trait Bus: Send + Sync {
         prefetch: NonZeroU32,
     ) -> Result<Box<dyn Subscription>, SubscribeError>;
 
-    /// How many messages wait or are unacknowledged; `None` if there is no such queue.
+    /// How many messages wait or are unacknowledged; `None` if there is no such queue, or nobody answers. A hint: over a
+    /// broker it misses what is in hand in other processes, and what is moving just now.
     async fn depth(&self, queue: &QueueName) -> Option<u64>;
 
     /// Ends every subscription and refuses what comes after. Waits at most `grace` for deliveries in hand.
