@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     future::Future,
+    pin::Pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -67,10 +68,16 @@ async fn faults_of_a_broker_lose_nothing_and_are_told() {
     step("a wiped broker", a_wiped_broker_is_built_again(&mut rabbit)).await;
 }
 
-async fn step(what: &str, step: impl Future<Output = ()>) {
-    let begun = std::time::Instant::now();
-    step.await;
-    println!("{what}: {:?}", begun.elapsed());
+/// On the heap, as there are many of them in one test.
+fn step<'a>(
+    what: &'a str,
+    step: impl Future<Output = ()> + 'a,
+) -> Pin<Box<dyn Future<Output = ()> + 'a>> {
+    Box::pin(async move {
+        let begun = std::time::Instant::now();
+        step.await;
+        println!("{what}: {:?}", begun.elapsed());
+    })
 }
 
 async fn a_wrong_password_is_told(rabbit: &Rabbit) {
