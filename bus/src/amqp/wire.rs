@@ -28,7 +28,8 @@ use lapin::{AsyncTcpStream, Connection, ConnectionProperties};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::timeout,
+    sync::Notify,
+    time::{sleep, timeout},
 };
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
@@ -36,6 +37,9 @@ use super::options::AmqpOptions;
 
 /// From the first packet to the end of the login.
 const WITHIN: Duration = Duration::from_secs(15);
+
+/// For what a broker that has hung up said last, such as why.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Opens a connection and logs in, within fifteen seconds. The second part cuts it.
 ///
@@ -66,9 +70,12 @@ pub(super) async fn connect(
         ConnectionProperties::default().with_connection_name(name.into()),
     );
     let unless_in_use = CutUnlessInUse(Some(&cut));
-    let connection = timeout(WITHIN, Box::pin(logged_in))
-        .await
-        .map_err(|_| late())??;
+    let connection = tokio::select! {
+        biased;
+        connected = timeout(WITHIN, Box::pin(logged_in)) => connected.map_err(|_| late())??,
+        // lapin waits for more from a broker that has hung up before the login.
+        () = cut.hung_up() => return Err(io::Error::from(io::ErrorKind::ConnectionAborted).into()),
+    };
     unless_in_use.in_use();
     Ok((connection, cut))
 }
@@ -108,6 +115,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 #[derive(Default)]
 pub(super) struct Cut {
     done: AtomicBool,
+    /// Told when the other side has nothing more to say.
+    end: Notify,
     reader: AtomicWaker,
     writer: AtomicWaker,
 }
@@ -118,6 +127,12 @@ impl Cut {
         self.done.store(true, Ordering::SeqCst);
         self.reader.wake();
         self.writer.wake();
+    }
+
+    /// Returns a moment after the other side has hung up: its last words are read first.
+    async fn hung_up(&self) {
+        self.end.notified().await;
+        sleep(LAST_WORDS).await;
     }
 
     fn check(&self, waker: &AtomicWaker, cx: &Context<'_>) -> io::Result<()> {
@@ -142,7 +157,12 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.cut.check(&self.cut.reader, cx)?;
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        if read.is_ready() && buffer.filled().len() == before {
+            self.cut.end.notify_one();
+        }
+        read
     }
 }
 
