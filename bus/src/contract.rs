@@ -69,7 +69,8 @@ pub enum Overflow {
 pub struct QueueSpec {
     /// Its name.
     pub name: QueueName,
-    /// Most messages waiting and unacknowledged together.
+    /// Most messages that wait. Those in hand, of which there are at most `prefetch` a subscription, count too where the
+    /// bus can say so (memory), and not where the broker does not (amqp).
     pub capacity: NonZeroU32,
     /// What happens beyond that.
     pub overflow: Overflow,
@@ -90,6 +91,18 @@ pub struct Message {
     pub body: Arc<[u8]>,
 }
 
+/// That a login lacks a permission. A person heals it; until then it is told again with every try.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the broker does not let {user} {operation} {resource}")]
+pub struct Refusal {
+    /// The login.
+    pub user: String,
+    /// `configure`, `write to` or `read from`, which are the broker's three permissions.
+    pub operation: &'static str,
+    /// On what: a queue or an exchange, with its name.
+    pub resource: String,
+}
+
 /// Why a message is not known to be in its queue. After any of these the caller sends it again, with
 /// the same id; receivers drop what they have handled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -103,6 +116,9 @@ pub enum PublishError {
     /// The bus does not answer; whether it took the message is unknown.
     #[error("bus gave no confirm: {0}")]
     Unconfirmed(String),
+    /// It may not.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The bus is closed.
     #[error("bus is closed")]
     Closed,
@@ -117,6 +133,9 @@ pub enum SubscribeError {
     /// The bus does not answer.
     #[error("bus does not answer: {0}")]
     Unavailable(String),
+    /// It may not.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The bus is closed.
     #[error("bus is closed")]
     Closed,
@@ -136,6 +155,9 @@ pub enum DeclareError {
     /// The bus does not answer.
     #[error("bus does not answer: {0}")]
     Unavailable(String),
+    /// It may not.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The bus is closed.
     #[error("bus is closed")]
     Closed,
@@ -199,7 +221,8 @@ pub trait Bus: Send + Sync {
         prefetch: NonZeroU32,
     ) -> Result<Box<dyn Subscription>, SubscribeError>;
 
-    /// How many messages wait or are unacknowledged; `None` if there is no such queue.
+    /// How many messages wait or are unacknowledged; `None` if there is no such queue, or nobody answers. A hint: over a
+    /// broker it misses what is in hand in other processes, and what is moving just now.
     async fn depth(&self, queue: &QueueName) -> Option<u64>;
 
     /// Ends every subscription and refuses what comes after. Waits at most `grace` for deliveries in hand.

@@ -1,6 +1,8 @@
-//! The bus: its contract, the memory backend, a seeded chaos wrapper, and the conformance suite that a
+//! The bus: its contract, the backends (memory, RabbitMQ), a seeded chaos wrapper, and the conformance suite that a
 //! backend must pass to be supported. What messages mean is left to the rooms on both sides.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 #[cfg(feature = "testing")]
 pub mod chaos;
 #[cfg(feature = "testing")]
@@ -10,9 +12,11 @@ mod contract;
 mod memory;
 mod topology;
 
+#[cfg(feature = "amqp")]
+pub use amqp::{AmqpBus, AmqpOptions, AmqpOptionsError};
 pub use contract::{
-    Bus, DeclareError, Delivery, Message, Overflow, PublishError, QueueName, QueueSpec, Reject,
-    SubscribeError, Subscription,
+    Bus, DeclareError, Delivery, Message, Overflow, PublishError, QueueName, QueueSpec, Refusal,
+    Reject, SubscribeError, Subscription,
 };
 #[cfg(feature = "memory")]
 pub use memory::MemoryBus;

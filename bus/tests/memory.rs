@@ -158,6 +158,30 @@ async fn dead_letters_are_bounded_and_the_newest_stay() {
     assert_eq!(bus.depth(&queue.dead_letters()).await, Some(2));
 }
 
+/// What a broker cannot promise: what is in hand takes its place until it is acked.
+#[tokio::test]
+async fn a_full_queue_counts_what_is_in_hand_and_takes_it_back() {
+    let bus = MemoryBus::new();
+    let queue = QueueName::requests();
+    bus.declare(small(2)).await.unwrap();
+    bus.publish(&queue, message(1)).await.unwrap();
+    bus.publish(&queue, message(2)).await.unwrap();
+    let mut subscription = bus.subscribe(&queue, count(2)).await.unwrap();
+    let one = subscription.next().await.unwrap();
+    let two = subscription.next().await.unwrap();
+    let refused = bus.publish(&queue, message(3)).await;
+    assert_eq!(refused, Err(PublishError::Full(queue.clone())));
+    drop(two);
+    assert_eq!(bus.depth(&queue).await, Some(2));
+    one.ack().await;
+    bus.publish(&queue, message(3)).await.unwrap();
+    for n in 2..=3 {
+        let delivery = subscription.next().await.unwrap();
+        assert_eq!(*delivery.message(), message(n));
+        delivery.ack().await;
+    }
+}
+
 #[tokio::test]
 async fn a_dropping_queue_whose_messages_are_all_in_hand_forgets_the_oldest() {
     let bus = MemoryBus::new();

