@@ -3,6 +3,8 @@
 
 #[path = "amqp/faults.rs"]
 mod faults;
+#[path = "amqp/load.rs"]
+mod load;
 
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 

@@ -1,13 +1,7 @@
 //! What goes wrong with a broker: it is killed, wiped, full, cut off, or refuses. Whatever was confirmed arrives all the
 //! same, and what is wrong is told in words.
 
-use std::{
-    collections::BTreeSet,
-    future::Future,
-    pin::Pin,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeSet, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use chiffon_bus::{
     AmqpBus, AmqpOptions, Bus, DeclareError, PublishError, QueueName, Refusal, Reject,
@@ -19,10 +13,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{LONG, broker, bus, connected, count, message, spec, until};
+use super::{LONG, broker, bus, connected, count, load::Load, message, spec, until};
 
 /// The orchestrator's login.
-const MASTER: &str = "orchestrator";
+pub const MASTER: &str = "orchestrator";
 
 /// An agent's, with the permissions of S38.
 const AGENT: Login = Login {
@@ -340,86 +334,6 @@ async fn a_blocked_connection_holds_back(rabbit: &Rabbit) {
     let again = bus.publish(&queue, message(3, MASTER)).await;
     assert_eq!(again, Ok(()));
     bus.close(Duration::ZERO).await;
-}
-
-/// Publishes numbers until told to stop, each until it is confirmed; receives what comes, subscribing again whenever it
-/// must.
-struct Load {
-    bus: Arc<AmqpBus>,
-    queue: QueueName,
-    confirmed: Mutex<BTreeSet<u32>>,
-    received: Mutex<BTreeSet<u32>>,
-}
-
-impl Load {
-    fn start(bus: &Arc<AmqpBus>, queue: &QueueName) -> (Arc<Self>, JoinSet<()>) {
-        let load = Arc::new(Self {
-            bus: Arc::clone(bus),
-            queue: queue.clone(),
-            confirmed: Mutex::default(),
-            received: Mutex::default(),
-        });
-        let mut tasks = JoinSet::new();
-        for side in 0..4 {
-            tasks.spawn(Arc::clone(&load).publish(side));
-        }
-        tasks.spawn(Arc::clone(&load).receive());
-        (load, tasks)
-    }
-
-    async fn publish(self: Arc<Self>, side: u32) {
-        for n in (side..).step_by(4) {
-            while self
-                .bus
-                .publish(&self.queue, message(n, MASTER))
-                .await
-                .is_err()
-            {
-                sleep(Duration::from_millis(20)).await;
-            }
-            self.confirmed.lock().expect("it goes well").insert(n);
-        }
-    }
-
-    async fn receive(self: Arc<Self>) {
-        loop {
-            if let Ok(mut subscription) = self.bus.subscribe(&self.queue, count(5)).await {
-                while let Some(delivery) = subscription.next().await {
-                    let body = delivery.message().body.as_ref().try_into();
-                    let n = u32::from_be_bytes(body.expect("four bytes"));
-                    assert_eq!(*delivery.message(), message(n, MASTER));
-                    self.received.lock().expect("it goes well").insert(n);
-                    delivery.ack().await;
-                }
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    fn confirmed(&self) -> usize {
-        self.confirmed.lock().expect("it goes well").len()
-    }
-
-    /// Waits until it goes on.
-    async fn goes_on(&self) {
-        let before = self.confirmed();
-        let received = self.received.lock().expect("it goes well").len();
-        until("messages to flow", || {
-            self.confirmed() > before + 50
-                && self.received.lock().expect("it goes well").len() > received + 50
-        })
-        .await;
-    }
-
-    /// All that was confirmed has come.
-    async fn all_came(&self) {
-        let confirmed = self.confirmed.lock().expect("it goes well").clone();
-        let missing = || {
-            let received = self.received.lock().expect("it goes well");
-            confirmed.difference(&received).count()
-        };
-        until("all that was confirmed", || missing() == 0).await;
-    }
 }
 
 async fn a_cut_connection_loses_nothing(rabbit: &Rabbit) {
