@@ -1,7 +1,14 @@
 //! Wake-ups between orchestrators: who has committed something says so by NOTIFY, outside of the transaction, and those that
 //! listen look at once. Nothing hangs on it: a word that is lost is made up for by polling, which is left to whoever waits.
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     sync::{Notify, watch},
@@ -50,7 +57,7 @@ impl Wakes {
         })
     }
 
-    /// Rises when somebody may have committed something.
+    /// Rises when another one may have committed something.
     pub(super) fn heard(&self) -> watch::Receiver<u64> {
         self.heard.subscribe()
     }
@@ -95,29 +102,35 @@ impl Wakes {
         let late = |_| Error::Unavailable("no connection in time".to_owned());
         let connected = timeout(within, config.connect(tls)).await.map_err(late)?;
         let (client, connection) = connected?;
+        // Which process of the server speaks for us; 0 until it has said so.
+        let own = AtomicI32::new(0);
         tokio::select! {
-            () = self.drive(connection) => Ok(()),
-            failed = self.speak(&client) => failed,
+            () = self.drive(connection, &own) => Ok(()),
+            failed = self.speak(&client, &own) => failed,
         }
     }
 
-    async fn drive<S>(&self, mut connection: Connection<Socket, S>)
+    async fn drive<S>(&self, mut connection: Connection<Socket, S>, own: &AtomicI32)
     where
         S: tokio_postgres::tls::TlsStream + Unpin,
     {
         while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
-            if matches!(message, AsyncMessage::Notification(_)) {
+            if let AsyncMessage::Notification(word) = message
+                && word.process_id() != own.load(Ordering::Relaxed)
+            {
                 self.heard.send_modify(|count| *count += 1);
             }
         }
     }
 
-    async fn speak(&self, client: &Client) -> Result<(), Error> {
+    async fn speak(&self, client: &Client, own: &AtomicI32) -> Result<(), Error> {
         let late = |_| Error::Unavailable("no answer in time".to_owned());
         let send = async |words: String| {
             let sent = timeout(BOUND, client.batch_execute(&words)).await;
             sent.map_err(late)?.map_err(Error::from)
         };
+        let asked = timeout(BOUND, client.query_one("SELECT pg_backend_pid()", &[])).await;
+        own.store(asked.map_err(late)??.try_get(0)?, Ordering::Relaxed);
         send(format!("LISTEN {CHANNEL}")).await?;
         // What was said before is made up for now.
         self.heard.send_modify(|count| *count += 1);

@@ -66,6 +66,9 @@ impl Writer {
     /// Begins to write. The server gives it a name of its own.
     pub(super) async fn start(pool: Pool, wakes: Arc<Wakes>) -> Result<Self, Error> {
         let client = pool::client(&pool).await?;
+        // Those that are gone. One that only had nothing to say for a week comes back with its next commit.
+        let sql = "DELETE FROM writers WHERE seen < now() - INTERVAL '7 days'";
+        execute(&client, sql, &[]).await?;
         let sql = "INSERT INTO writers (commits) VALUES (0) RETURNING writer";
         let id = row(&client, sql, &[], |row| number(row, 0)).await?;
         drop(client);
