@@ -93,9 +93,7 @@ pub(super) async fn commit(
         let seq = audit::append(tx, batch, tenant, entry).await?;
         receipt.audit_seqs.push(seq);
     }
-    for row in &commit.outbox {
-        outbox::insert(tx, tenant, row).await?;
-    }
+    outbox::insert(tx, tenant, &commit.outbox).await?;
     Ok(receipt)
 }
 

@@ -6,35 +6,43 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::columns::{
-    changed_one, execute, micros, opt_micros, opt_time, owned, parsed, rows, small, texts, time,
+    Param, execute, micros, opt_micros, opt_time, owned, parsed, rows, small, texts, time,
 };
 use crate::{Error, OutboxRow};
 
-/// Adds a message.
+/// Adds messages, in their order and with one way to the server: a commit may hold many.
 pub(super) async fn insert(
     tx: &Transaction<'_>,
     tenant: &TenantId,
-    row: &OutboxRow,
+    messages: &[OutboxRow],
 ) -> Result<(), Error> {
-    owned(tenant, &row.tenant_id, "outbox row")?;
+    if messages.is_empty() {
+        return Ok(());
+    }
+    for row in messages {
+        owned(tenant, &row.tenant_id, "outbox row")?;
+    }
     let sql = "INSERT INTO outbox (message_id, tenant_id, queue, body, not_before, not_after, state, tries)
-               VALUES ($1, $2, $3, $4, $5, $6, 'pending', 0) ON CONFLICT DO NOTHING";
-    let message = row.message_id.to_string();
-    let (from, to) = (micros(row.not_before), opt_micros(row.not_after));
-    let written = execute(
-        tx,
-        sql,
-        &[
-            &message,
-            &tenant.as_str(),
-            &row.queue,
-            &row.body,
-            &from,
-            &to,
-        ],
-    )
-    .await?;
-    changed_one(written, || format!("outbox message {message}"))
+               SELECT m.id, $1, m.queue, m.body, m.not_before, m.not_after, 'pending', 0
+               FROM unnest($2::text[], $3::text[], $4::bytea[], $5::bigint[], $6::bigint[])
+                    WITH ORDINALITY AS m (id, queue, body, not_before, not_after, place)
+               ORDER BY m.place ON CONFLICT DO NOTHING";
+    let ids = texts(messages.iter().map(|row| row.message_id));
+    let queues: Vec<&str> = messages.iter().map(|row| row.queue.as_str()).collect();
+    let bodies: Vec<&[u8]> = messages.iter().map(|row| row.body.as_slice()).collect();
+    let from: Vec<i64> = messages.iter().map(|row| micros(row.not_before)).collect();
+    let to: Vec<Option<i64>> = messages
+        .iter()
+        .map(|row| opt_micros(row.not_after))
+        .collect();
+    let parameters: [Param<'_>; 6] = [&tenant.as_str(), &ids, &queues, &bodies, &from, &to];
+    let written = execute(tx, sql, &parameters).await?;
+    match usize::try_from(written) {
+        Ok(count) if count == messages.len() => Ok(()),
+        _ => Err(Error::Conflict {
+            what: format!("one of the outbox messages {}", ids.join(", ")),
+        }),
+    }
 }
 
 /// Gives up what is too late, then claims what is due. What another relay is at is left to it.
@@ -61,8 +69,7 @@ pub(super) async fn claim<C: GenericClient>(
                UPDATE outbox o SET claimed_by = $1, claimed_until = $2, tries = tries + 1
                FROM due WHERE o.seq = due.seq
                RETURNING message_id, tenant_id, queue, body, not_before, not_after, tries, o.seq";
-    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 4] =
-        [&owner, &micros(until), &now, &i64::from(limit)];
+    let parameters: [Param<'_>; 4] = [&owner, &micros(until), &now, &i64::from(limit)];
     let mut claimed = rows(client, sql, &parameters, |row| {
         Ok((row.try_get::<_, i64>(7)?, outbox_row(row)?))
     })

@@ -11,8 +11,8 @@ use super::{
     apply::Batch,
     audit,
     columns::{
-        bigint, clean, execute, micros, number, one_number, opt_parsed, page, parsed, rows, small,
-        time,
+        Param, bigint, clean, execute, micros, number, one_number, opt_parsed, page, parsed, rows,
+        small, time,
     },
 };
 use crate::{Error, LogRow, NewLogLine, StreamRow, StreamSource};
@@ -187,7 +187,7 @@ async fn between<C: GenericClient>(
                FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS wanted (request_id, first, last)
                JOIN execution_logs l ON l.request_id = wanted.request_id COLLATE \"C\"
                     AND l.id BETWEEN wanted.first AND wanted.last";
-    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&requests, &firsts, &lasts];
+    let parameters: [Param<'_>; 3] = [&requests, &firsts, &lasts];
     let lines = rows(client, sql, &parameters, |row| {
         Ok((parsed::<RequestId>(row, 5)?, line(row)?))
     })
@@ -206,8 +206,7 @@ pub(super) async fn lines<C: GenericClient>(
     limit: u32,
 ) -> Result<Vec<LogRow>, Error> {
     let sql = format!("{LINES} WHERE request_id = $1 AND id > $2 ORDER BY id LIMIT $3");
-    let parameters: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-        [&request.to_string(), &bigint(after), &i64::from(limit)];
+    let parameters: [Param<'_>; 3] = [&request.to_string(), &bigint(after), &i64::from(limit)];
     rows(client, &sql, &parameters, line).await
 }
 
