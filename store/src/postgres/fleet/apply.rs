@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use chiffon_common::TenantId;
 use deadpool_postgres::Transaction;
 
-use super::{audit, fleet, history, keys, leases, ledger, outbox, runs, schedules, stream, timers};
+use super::{audit, history, keys, leases, ledger, outbox, runs, schedules, stream, timers, world};
 use crate::{
     Error,
     commit::{Check, Commit, Receipt, Write},
@@ -102,7 +102,7 @@ async fn hold(tx: &Transaction<'_>, tenant: &TenantId, check: &Check) -> Result<
     match check {
         Check::Holds { name, owner, epoch } => leases::holds(tx, tenant, name, owner, *epoch).await,
         Check::Free { name, owner, now } => leases::free(tx, tenant, name, owner, *now).await,
-        Check::Freeze { version } => fleet::check_freeze(tx, tenant, *version).await,
+        Check::Freeze { version } => world::check_freeze(tx, tenant, *version).await,
         Check::FewerSchedules { than } => schedules::fewer(tx, tenant, *than).await,
         Check::Schedule {
             schedule_id,
@@ -125,21 +125,21 @@ async fn apply(
         Write::Plan(row) => runs::write_plan(tx, tenant, row).await?,
         Write::RunEvent(row) => runs::write_run_event(tx, tenant, row).await?,
         Write::Event(row) => runs::write_event(tx, tenant, row).await?,
-        Write::Agent(expected, row) => fleet::write_agent(tx, tenant, *expected, row).await?,
-        Write::Room(expected, row) => fleet::write_room(tx, tenant, *expected, row).await?,
-        Write::Project(expected, row) => fleet::write_project(tx, tenant, *expected, row).await?,
-        Write::Freeze(expected, row) => fleet::write_freeze(tx, tenant, *expected, row).await?,
+        Write::Agent(expected, row) => world::write_agent(tx, tenant, *expected, row).await?,
+        Write::Room(expected, row) => world::write_room(tx, tenant, *expected, row).await?,
+        Write::Project(expected, row) => world::write_project(tx, tenant, *expected, row).await?,
+        Write::Freeze(expected, row) => world::write_freeze(tx, tenant, *expected, row).await?,
         Write::Schedule(expected, row) => schedules::write(tx, tenant, *expected, row).await?,
         Write::RemoveSchedule {
             schedule_id,
             version,
         } => schedules::remove(tx, tenant, *schedule_id, *version).await?,
         Write::ForgetRequest(request) => history::forget_request(tx, tenant, *request).await?,
-        Write::MarkHost(row) => fleet::mark(tx, tenant, row).await?,
+        Write::MarkHost(row) => world::mark(tx, tenant, row).await?,
         Write::UnmarkHosts { task_id, places } => {
-            fleet::unmark(tx, tenant, *task_id, places.as_deref()).await?;
+            world::unmark(tx, tenant, *task_id, places.as_deref()).await?;
         }
-        Write::Metric(row) => fleet::write_metric(tx, tenant, row).await?,
+        Write::Metric(row) => world::write_metric(tx, tenant, row).await?,
         Write::SetTimer(row) => timers::set(tx, tenant, row).await?,
         Write::ClearTimer { slice, name } => timers::clear(tx, tenant, slice, name).await?,
         Write::TakeTimer(row) => timers::take(tx, tenant, row).await?,

@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 
 use super::{
     columns::{Select, json, micros, number, opt_parsed, page, parsed, row, rows, small, time},
-    fleet, leases, timers,
+    leases, timers, world,
 };
 use crate::{
     DecisionRow, Error, EventRow, ListDecisions, ListRequests, ListTasks, PlanRow, RequestRow,
@@ -111,7 +111,7 @@ pub(super) async fn run<C: GenericClient>(
         decisions: rows(client, &decisions, &[&key], decision).await?,
         timers: timers::of_slice(client, tenant, &format!("request:{id}")).await?,
         leases: leases::of_request(client, tenant, id).await?,
-        freeze: fleet::freeze(client, tenant).await?,
+        freeze: world::freeze(client, tenant).await?,
     }))
 }
 

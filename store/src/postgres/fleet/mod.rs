@@ -5,7 +5,6 @@ mod apply;
 mod audit;
 mod check;
 mod columns;
-mod fleet;
 mod history;
 mod keys;
 mod leases;
@@ -19,6 +18,7 @@ mod store;
 mod stream;
 mod timers;
 mod wake;
+mod world;
 mod writer;
 
 use std::{fmt, sync::Arc};

@@ -103,7 +103,6 @@ pub(super) async fn drop_old(pool: &Pool, before: Timestamp) -> Result<u64, Erro
         let limit = part_name(table, last).unwrap_or_default();
         let rest = format!("{}_rest", table.name());
         let is_old = |part: &String| *part < limit && *part != rest;
-        let parts = parts;
         drop(client);
         for part in parts.iter().filter(|part| is_old(part)) {
             gone += drop_one(pool, table, part).await?;

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::{
-    Postgres, audit, check, fleet, history, keys, leases, ledger, lists, outbox, partitions,
-    schedules, snapshot, stream, timers,
+    Postgres, audit, check, history, keys, leases, ledger, lists, outbox, partitions, schedules,
+    snapshot, stream, timers, world,
 };
 use crate::{
     AgentRow, AuditSeal, DecisionRow, DueTimer, Error, EventRow, FreezeRow, HostRow, LeaseRow,
@@ -115,7 +115,7 @@ impl Store for Postgres {
         limit: u32,
     ) -> Result<Vec<ProjectRow>, Error> {
         let client = self.client().await?;
-        bounded(fleet::projects(&client, tenant, after.as_ref(), limit)).await
+        bounded(world::projects(&client, tenant, after.as_ref(), limit)).await
     }
 
     async fn project(
@@ -124,12 +124,12 @@ impl Store for Postgres {
         project: &ProjectId,
     ) -> Result<Option<ProjectRow>, Error> {
         let client = self.client().await?;
-        bounded(fleet::project(&client, tenant, project)).await
+        bounded(world::project(&client, tenant, project)).await
     }
 
     async fn freeze(&self, tenant: &TenantId) -> Result<Option<FreezeRow>, Error> {
         let client = self.client().await?;
-        bounded(fleet::freeze(&client, tenant)).await
+        bounded(world::freeze(&client, tenant)).await
     }
 
     async fn schedules(
@@ -214,17 +214,17 @@ impl Store for Postgres {
 
     async fn room(&self, tenant: &TenantId, room: &RoomId) -> Result<Option<RoomRow>, Error> {
         let client = self.client().await?;
-        bounded(fleet::room(&client, tenant, room)).await
+        bounded(world::room(&client, tenant, room)).await
     }
 
     async fn agents(&self, tenant: &TenantId) -> Result<Vec<AgentRow>, Error> {
         let client = self.client().await?;
-        bounded(fleet::agents(&client, tenant)).await
+        bounded(world::agents(&client, tenant)).await
     }
 
     async fn open_at(&self, tenant: &TenantId, places: &[String]) -> Result<Vec<HostRow>, Error> {
         let client = self.client().await?;
-        bounded(fleet::open_at(&client, tenant, places)).await
+        bounded(world::open_at(&client, tenant, places)).await
     }
 
     async fn due_timers(&self, now: Timestamp, limit: u32) -> Result<Vec<DueTimer>, Error> {
