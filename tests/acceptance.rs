@@ -1,5 +1,5 @@
 //! RFC-ARB-0001 as a suite: one module for each section, one test for each thing that MUST be, in the order of the
-//! document. Beside it, the control plane's store in a real Postgres.
+//! document. Beside it, the stores of the control plane and of the fleet in a real Postgres.
 //!
 //! Everything is seen from outside, over HTTP, but for what only files and programs can show. The suite runs against
 //! `arbiter serve` and against the orchestrator, which it starts itself, or against any other control plane:
@@ -13,6 +13,8 @@
 
 #[path = "e2e/ansible.rs"]
 mod ansible;
+#[path = "acceptance/fleet_store.rs"]
+mod fleet_store;
 #[path = "acceptance/orchestrator.rs"]
 mod orchestrator;
 #[path = "acceptance/postgres.rs"]

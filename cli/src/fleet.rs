@@ -1,14 +1,14 @@
-//! The embedded profile (DESIGN section 10): SQLite, the memory bus, the orchestrator and the agents of
-//! this machine, in this process. The one place that names backends; what the parts do is left to them.
+//! The embedded profile (DESIGN section 10): a database, the memory bus, the orchestrator and the agents of
+//! this machine, in this process. With `database` the one place that names backends; what the parts do is left to them.
 
 mod agents;
 mod ansible;
+mod database;
 mod keeper;
 mod user;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    os::unix::fs::OpenOptionsExt,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -16,12 +16,11 @@ use std::{
 
 use chiffon_arbiter::RunPolicy;
 use chiffon_bus::{Bus, MemoryBus};
-use chiffon_common::{ErrorCode, Principal, Problem, TenantId};
+use chiffon_common::{ErrorCode, Principal, Problem};
 use chiffon_orchestrator::{
     Authorizer, Config, Orchestrator, Parts, SystemClock,
     catalogue::{Root, Trust},
 };
-use chiffon_store::{Sqlite, Store};
 use jiff::SignedDuration;
 
 use crate::{
@@ -31,6 +30,7 @@ use crate::{
 };
 use agents::Members;
 pub use ansible::first_ansible;
+pub use database::Database;
 pub use user::{home as user_home, name as user_name};
 
 /// How long the bus waits for deliveries in hand when nothing listens any more.
@@ -72,7 +72,7 @@ impl Fleet {
     ) -> Result<Self, Failure> {
         let bus = Arc::new(MemoryBus::new());
         let parts = Parts {
-            store: Arc::new(store(home).await?),
+            store: database::open(home, settings.database.as_ref()).await?,
             bus: Arc::clone(&bus) as Arc<dyn Bus>,
             clock: Arc::new(SystemClock),
             signer: signer(home)?,
@@ -199,67 +199,4 @@ pub fn roots(shipped: PathBuf, settings: &Settings) -> Vec<Root> {
         trust: Trust::Added,
     });
     std::iter::once(shipped).chain(added).collect()
-}
-
-async fn store(home: &Home) -> Result<Sqlite, Failure> {
-    let path = home.database();
-    let shown = path.display().to_string();
-    let is_used = home.has_records();
-    // Before it is opened, because opening an empty file makes a database of it.
-    if is_used && std::fs::metadata(&path).map_or(0, |found| found.len()) == 0 {
-        return Err(lost(&shown, "is missing or empty").into());
-    }
-    let opened = tokio::task::spawn_blocking(move || {
-        let private = std::fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .mode(0o600)
-            .open(&path);
-        // SQLite says in its own words why it cannot be opened; its other files take this one's mode.
-        drop(private);
-        Sqlite::open(&path, chiffon_store::Options::default())
-    });
-    match opened.await {
-        Ok(Ok(store)) if is_used => match store.last_ledger_batch(&TenantId::default()).await {
-            Ok(None) => Err(lost(&shown, "holds nothing").into()),
-            Ok(Some(_)) => Ok(store),
-            Err(error) => Err(database_problem(&shown, &error).into()),
-        },
-        Ok(Ok(store)) => Ok(store),
-        Ok(Err(error)) => Err(database_problem(&shown, &error).into()),
-        Err(error) => Err(Failure::internal(format!(
-            "opening {shown} failed: {error}"
-        ))),
-    }
-}
-
-/// The ledger has commits, and each came from a row of the database: to go on with a new one would be to forget
-/// everything, what runs and what was approved included.
-fn lost(path: &str, how: &str) -> Problem {
-    let detail = format!(
-        "{path} {how}, though this data folder has records: the ledger beside it has commits."
-    );
-    let todo = "Put the database back from a backup, with the files chiffon.db-wal and -shm beside it if there are such. To begin anew and forget everything, move the folder `ledger` away.";
-    Problem::new(ErrorCode::StoreCorrupt, detail, todo)
-}
-
-fn database_problem(path: &str, error: &chiffon_store::Error) -> Problem {
-    use chiffon_store::Error;
-    let (code, todo) = match error {
-        Error::Full => (ErrorCode::StoreFull, "Make room on that disk."),
-        Error::ReadOnly(_) => (
-            ErrorCode::StoreReadOnly,
-            "Make the data folder writable, or set CHIFFON_HOME to another one.",
-        ),
-        Error::Newer { .. } => (
-            ErrorCode::StoreNewer,
-            "Use the newer Chiffon that wrote it, or another CHIFFON_HOME.",
-        ),
-        Error::Corrupt(_) => (
-            ErrorCode::StoreCorrupt,
-            "Restore it from a backup; keep the damaged file for inspection.",
-        ),
-        _ => (ErrorCode::StoreUnavailable, "Try again."),
-    };
-    Problem::new(code, format!("{path} cannot be opened: {error}."), todo)
 }

@@ -22,7 +22,7 @@ use chiffon_arbiter::Policy;
 use chiffon_common::{ErrorCode, Problem};
 use chiffon_orchestrator::HttpLimits;
 
-use crate::env::Env;
+use crate::{env::Env, fleet::Database};
 use control::External;
 pub(crate) use file::reason as yaml_reason;
 pub use keys::commented_defaults;
@@ -87,6 +87,8 @@ pub struct Settings {
     pub heartbeat_seconds: u32,
     /// `catalogue.folders`: catalogues beside the shipped one.
     pub catalogue_folders: Vec<PathBuf>,
+    /// `store.url` and `store.ca_file`: the database, where it is not the file in the data folder.
+    pub database: Option<Database>,
     /// `ledger.remote`: where the ledger is pushed to, if anywhere.
     pub ledger_remote: Option<String>,
     /// `log.level`.
@@ -163,6 +165,7 @@ impl Settings {
             isolation: isolation(sources)?,
             heartbeat_seconds: sources.number("agents.heartbeat_seconds", 1..=60)?,
             catalogue_folders: sources.folders("catalogue.folders")?,
+            database: database(sources)?,
             ledger_remote: sources.parsed("ledger.remote", remote)?,
             log_level: sources.parsed("log.level", |text| match text {
                 "error" => Some(LogLevel::Error),
@@ -200,6 +203,24 @@ fn isolation(sources: &Sources) -> Result<IsolationConfig, Problem> {
             nice: u8::try_from(nice).unwrap_or_default(),
         },
     })
+}
+
+fn database(sources: &Sources) -> Result<Option<Database>, Problem> {
+    let url = sources.parsed("store.url", |text| {
+        let is_address = text.starts_with("postgres://")
+            || text.starts_with("postgresql://")
+            || text.contains("host=");
+        (text.is_empty() || is_address).then(|| text.to_owned())
+    })?;
+    let ca_file = sources.parsed("store.ca_file", control::file)?;
+    match (url.is_empty(), ca_file) {
+        (false, ca_file) => Ok(Some(Database { url, ca_file })),
+        (true, None) => Ok(None),
+        (true, Some(_)) => Err(invalid(
+            "store.ca_file is set, and store.url is not.".to_owned(),
+            "Set store.url to the address of a Postgres database, or take store.ca_file away.",
+        )),
+    }
 }
 
 /// Without TLS the token would cross the network in the clear, so only this machine may connect.

@@ -6,6 +6,7 @@ use chiffon_common::{
     TenantId,
 };
 use jiff::Timestamp;
+use tokio::sync::watch;
 
 use crate::{
     Error,
@@ -390,4 +391,10 @@ pub trait Store: Send + Sync {
 
     /// Holds the database against itself (integrity check, schema, triggers); what is wrong, in words.
     async fn check(&self) -> Result<Vec<String>, Error>;
+
+    /// Rises when another process on the same database may have committed something; nothing where no other can have. A
+    /// hint, which may come late, too often or not at all: whoever waits looks by itself too.
+    fn wakes(&self) -> Option<watch::Receiver<u64>> {
+        None
+    }
 }

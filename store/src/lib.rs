@@ -1,4 +1,4 @@
-//! The store: its contract and the SQLite backend; the control store with its backends in memory, SQLite and Postgres;
+//! The store: its contract with its backends, SQLite and Postgres; the control store with its backends in memory, SQLite and Postgres;
 //! and the conformance suites that a backend must pass to be supported. What the rows mean (lifecycles, judgement) is left to the arbiter and the engine.
 
 mod commit;
@@ -7,6 +7,8 @@ pub mod conformance;
 mod contract;
 mod control;
 mod error;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod patience;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod rows;
@@ -26,7 +28,7 @@ pub use control::{
 };
 pub use error::Error;
 #[cfg(feature = "postgres")]
-pub use postgres::{PostgresControl, PostgresOptions};
+pub use postgres::{Postgres, PostgresControl, PostgresOptions};
 pub use rows::{
     AgentRow, AuditSeal, DecisionRow, DueTimer, EventRow, FreezeRow, HostRow, LeaseRow,
     LedgerBatchRow, LedgerEntryRow, LogRow, MetricRow, NewLogLine, NumberedAudit, OutboxRow,

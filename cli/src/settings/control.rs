@@ -88,7 +88,7 @@ pub(super) fn authorizer(sources: &Sources) -> Result<Option<External>, Problem>
 }
 
 /// An absolute path, or none.
-fn file(text: &str) -> Option<Option<PathBuf>> {
+pub(super) fn file(text: &str) -> Option<Option<PathBuf>> {
     let path = PathBuf::from(text);
     let is_fit = text.is_empty() || path.is_absolute();
     is_fit.then_some((!text.is_empty()).then_some(path))

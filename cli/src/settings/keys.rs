@@ -309,6 +309,20 @@ pub(super) const KEYS: &[Key] = &[
         secret: false,
     },
     Key {
+        name: "store.url",
+        default: "\"\"",
+        permitted: "postgres://user:password@host/database, or host=... dbname=...; empty for the file in the data folder",
+        meaning: "The Postgres database (15 to 18, docs/postgres.md) that everything is kept in; several orchestrators may share it. With sslmode=require its certificate is checked.",
+        secret: true,
+    },
+    Key {
+        name: "store.ca_file",
+        default: "\"\"",
+        permitted: "an absolute path of a file of certificates in PEM, or nothing",
+        meaning: "The authorities that the certificate of the database may be from; with it, TLS is spoken. Without it, those of the system.",
+        secret: false,
+    },
+    Key {
         name: "ledger.remote",
         default: "\"\"",
         permitted: "an absolute folder, https://..., ssh://... or user@host:path; empty for none",

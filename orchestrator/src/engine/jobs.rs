@@ -37,6 +37,7 @@ impl Jobs {
         job!(forget);
         job!(tell_events);
         job!(watch_store);
+        job!(hear_store);
         Self(jobs)
     }
 

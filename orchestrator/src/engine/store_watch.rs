@@ -1,4 +1,5 @@
-//! Whether the database can be written: remembered from every commit for `health`, and tried again while it cannot.
+//! Whether the database can be written: remembered from every commit for `health`, and tried again while it cannot;
+//! and what others write to it, looked at when they say so.
 //! What a refused commit means for its caller is left to the caller; nothing is taken that was not stored.
 
 use std::{
@@ -66,15 +67,36 @@ impl Shared {
                 self.note_store(&done);
             }
             // Whatever failed meanwhile is tried again at once.
+            self.look_again();
+        }
+    }
+
+    /// What another orchestrator on the same database has committed is looked at as soon as that one says so.
+    pub(crate) async fn hear_store(self: Arc<Self>) {
+        let Some(mut heard) = self.store.wakes() else {
+            return;
+        };
+        while heard.changed().await.is_ok() {
+            self.look_again();
             for nudge in [
-                &self.nudges.planning,
-                &self.nudges.dispatch,
-                &self.nudges.relay,
-                &self.nudges.timers,
-                &self.nudges.record,
+                &self.nudges.preview,
+                &self.nudges.events,
+                &self.nudges.schedules,
             ] {
                 nudge.notify_one();
             }
+        }
+    }
+
+    fn look_again(&self) {
+        for nudge in [
+            &self.nudges.planning,
+            &self.nudges.dispatch,
+            &self.nudges.relay,
+            &self.nudges.timers,
+            &self.nudges.record,
+        ] {
+            nudge.notify_one();
         }
     }
 

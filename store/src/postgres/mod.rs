@@ -1,25 +1,27 @@
-//! The control store in Postgres: several replicas of a control plane on one database. Connections and their bounds are
-//! here; the statements are left to `rows.rs`, bringing the tables up to date to `migrate.rs`.
+//! The stores in Postgres. The control store is here: several replicas of a control plane on one database; its statements
+//! are left to `rows.rs`. The store of the fleet is left to `fleet/`; how a database is reached to `pool.rs`, bringing the
+//! tables up to date to `migrate.rs`.
 
 mod error;
+mod fleet;
 mod migrate;
+mod pool;
 mod rows;
 mod tls;
 
-use std::{fmt, future::Future, path::PathBuf, time::Duration};
+use std::fmt;
 
 use async_trait::async_trait;
 use chiffon_common::{PlanId, RoomId, TenantId};
-use chiffon_tls::Trust;
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Object, Pool, RecyclingMethod};
 use jiff::Timestamp;
 use tokio::time::timeout;
-use tokio_postgres::{Config, NoTls};
 
 use self::{
-    error::{at_commit, of_pool},
-    tls::Tls,
+    error::at_commit,
+    pool::{BOUND, bounded},
 };
+pub use self::{fleet::Postgres, pool::PostgresOptions};
 use crate::{
     Error,
     control::{
@@ -27,80 +29,6 @@ use crate::{
         Unaudited, check,
     },
 };
-
-/// The longest that a caller waits.
-const BOUND: Duration = Duration::from_secs(30);
-
-/// How a database is reached.
-#[derive(Clone)]
-pub struct PostgresOptions {
-    /// `postgres://user:password@host:port/database`, or `host=/run/postgresql user=... dbname=...`.
-    /// TLS is spoken where it says `sslmode=require` or `verify-full`, which are the same here: the certificate is always
-    /// checked by authority and name.
-    pub url: String,
-    /// The authorities that the database's certificate may be from, in PEM; with it, TLS is spoken. Without it, those of
-    /// the system.
-    pub ca_file: Option<PathBuf>,
-    /// Connections at the same time; at least 1. Default 8.
-    pub connections: usize,
-    /// Longest time for one connection to be made. Default 5 s.
-    pub connect_timeout: Duration,
-    /// Longest time for one statement. Default 10 s.
-    pub statement_timeout: Duration,
-    /// Longest time that a statement waits for another replica's. Default 5 s.
-    pub lock_timeout: Duration,
-}
-
-impl PostgresOptions {
-    /// The defaults, for this database.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            ca_file: None,
-            connections: 8,
-            connect_timeout: Duration::from_secs(5),
-            statement_timeout: Duration::from_secs(10),
-            lock_timeout: Duration::from_secs(5),
-        }
-    }
-
-    /// How it is reached, and who is trusted there, where TLS is spoken.
-    fn config(&self) -> Result<(Config, Option<Trust>), Error> {
-        let (mut config, is_tls) = tls::read(&self.url, self.ca_file.is_some())?;
-        let trust = is_tls
-            .then(|| Trust::of(self.ca_file.as_deref()))
-            .transpose();
-        let trust = trust.map_err(|error| Error::Malformed(error.to_string()))?;
-        // What the rules of this room rest on is said for each connection, whatever the server's defaults are: a commit
-        // is on disk when it returns, a statement sees what others committed before it, and nothing waits for ever.
-        let options = format!(
-            "{} -c synchronous_commit=on -c default_transaction_isolation=read\\ committed \
-             -c default_transaction_read_only=off -c statement_timeout={} -c lock_timeout={} \
-             -c idle_in_transaction_session_timeout={}",
-            config.get_options().unwrap_or_default(),
-            self.statement_timeout.as_millis(),
-            self.lock_timeout.as_millis(),
-            BOUND.as_millis(),
-        );
-        config
-            .options(options.trim())
-            .connect_timeout(self.connect_timeout)
-            .tcp_user_timeout(BOUND);
-        if config.get_application_name().is_none() {
-            config.application_name("chiffon-control");
-        }
-        Ok((config, trust))
-    }
-}
-
-impl fmt::Debug for PostgresOptions {
-    /// Without the address: a password may be part of it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PostgresOptions")
-            .field("connections", &self.connections)
-            .finish_non_exhaustive()
-    }
-}
 
 /// The control store in a database that others may use at the same time.
 pub struct PostgresControl {
@@ -124,31 +52,16 @@ impl PostgresControl {
     /// [`Error::Newer`] for tables of a later version, [`Error::ReadOnly`] without the right to make tables,
     /// [`Error::Corrupt`] for a database that is not in UTF-8.
     pub async fn connect(options: &PostgresOptions) -> Result<Self, Error> {
-        let manager = ManagerConfig {
-            // A connection that broke is known to have; one that broke unseen is an error that passes.
-            recycling_method: RecyclingMethod::Fast,
-        };
-        let (config, trust) = options.config()?;
-        let manager = match trust {
-            Some(trust) => Manager::from_config(config, Tls(trust), manager),
-            None => Manager::from_config(config, NoTls, manager),
-        };
-        let pool = Pool::builder(manager)
-            .max_size(options.connections.max(1))
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(BOUND))
-            .create_timeout(Some(options.connect_timeout))
-            .recycle_timeout(Some(options.connect_timeout))
-            .build();
-        let pool = pool.map_err(|error| Error::Unavailable(error.to_string()))?;
+        // A connection that broke is known to have; one that broke unseen is an error that passes.
+        let pool = pool::pool(options, "chiffon-control", RecyclingMethod::Fast)?;
         let store = Self { pool };
         let client = store.client().await?;
-        bounded(migrate::run(client)).await?;
+        bounded(migrate::run(client, migrate::CONTROL)).await?;
         Ok(store)
     }
 
     async fn client(&self) -> Result<Object, Error> {
-        self.pool.get().await.map_err(of_pool)
+        pool::client(&self.pool).await
     }
 
     async fn commit_once(&self, commit: &ControlCommit) -> Result<Outcome, Error> {
@@ -173,12 +86,6 @@ impl PostgresControl {
             ))),
         }
     }
-}
-
-/// Within the bound, or unavailable.
-async fn bounded<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let late = |_| Error::Unavailable(format!("no answer within {} s", BOUND.as_secs()));
-    timeout(BOUND, work).await.map_err(late)?
 }
 
 #[async_trait]

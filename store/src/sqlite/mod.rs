@@ -20,7 +20,6 @@ mod lists;
 mod logs;
 mod open;
 mod outbox;
-mod patience;
 mod plans;
 mod projects;
 mod readers;

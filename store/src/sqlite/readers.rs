@@ -13,8 +13,8 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{open, patience::within};
-use crate::Error;
+use super::open;
+use crate::{Error, patience::within};
 
 /// The pool. A permit stands for each connection that lies idle.
 #[derive(Debug)]

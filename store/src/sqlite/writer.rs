@@ -15,8 +15,8 @@ use std::{
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{error::at_commit, patience::within};
-use crate::Error;
+use super::error::at_commit;
+use crate::{Error, patience::within};
 
 /// The longest that a caller waits.
 pub(super) const BOUND: Duration = Duration::from_secs(30);

@@ -13,7 +13,7 @@ const SLICE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// It was not done by then.
-pub(super) async fn within<F: Future>(bound: Duration, work: F) -> Result<F::Output, Elapsed> {
+pub(crate) async fn within<F: Future>(bound: Duration, work: F) -> Result<F::Output, Elapsed> {
     let mut work = pin!(work);
     let mut left = bound;
     loop {
