@@ -41,6 +41,8 @@ pub(crate) struct Account {
     printed: VecDeque<String>,
     /// Whether the plugin has said anything: then Ansible had begun.
     began: bool,
+    /// Whether Ansible came to its own count, the last thing of a run.
+    is_counted: bool,
     diffs: Diffs,
     waiting: Vec<String>,
     left_out: u64,
@@ -61,6 +63,7 @@ impl Account {
             tail: Tail::default(),
             printed: VecDeque::new(),
             began: false,
+            is_counted: false,
             diffs: Diffs::default(),
             waiting: Vec::new(),
             left_out: 0,
@@ -118,9 +121,12 @@ impl Account {
                 left_out,
             } => self.difference(&host, &task, &diff, left_out),
             Event::Answer { host, values } => self.answer(&host, &values),
-            Event::End { hosts } => hosts
-                .iter()
-                .for_each(|(host, counts)| self.count(host, *counts)),
+            Event::End { hosts } => {
+                self.is_counted = true;
+                hosts
+                    .iter()
+                    .for_each(|(host, counts)| self.count(host, *counts));
+            }
         }
     }
 
@@ -304,7 +310,15 @@ impl Account {
     }
 
     /// By host; the output's end; what changed.
-    pub(crate) fn into_parts(self) -> (BTreeMap<String, HostSummary>, String, Option<String>) {
+    pub(crate) fn into_parts(mut self) -> (BTreeMap<String, HostSummary>, String, Option<String>) {
+        if !self.is_counted {
+            // It may have been in the middle of a task on any of them, and no event tells of that.
+            for summary in self.hosts.values_mut() {
+                if matches!(summary.outcome, HostOutcome::Ok | HostOutcome::Changed) {
+                    summary.outcome = HostOutcome::CutOff;
+                }
+            }
+        }
         (self.hosts, self.tail.text(), self.diffs.into_text())
     }
 }

@@ -259,6 +259,8 @@ pub enum HostOutcome {
     Failed,
     /// The host did not answer.
     Unreachable,
+    /// The run was cut off or stopped before its last count: what else it changed there is not known.
+    CutOff,
     /// The run ended before this host had its turn.
     #[default]
     NotReached,

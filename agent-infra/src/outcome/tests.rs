@@ -19,6 +19,31 @@ fn feed(account: &mut Account, events: &[Value]) {
     }
 }
 
+/// A run that is stopped, or whose Ansible dies, is in the middle of a task that no event tells of.
+#[test]
+fn without_the_last_count_no_host_is_said_to_be_done() {
+    let mut account = account(&[]);
+    feed(
+        &mut account,
+        &[
+            json!({"event": "start", "total": 4}),
+            json!({"event": "host", "host": "nas", "status": "ok", "task": "Look"}),
+            json!({"event": "host", "host": "web", "status": "changed", "task": "Look"}),
+            json!({"event": "host", "host": "db", "status": "failed", "task": "Look"}),
+        ],
+    );
+    let (hosts, _, _) = account.into_parts();
+    let said = ["nas", "web", "db"].map(|host| (hosts[host].outcome, hosts[host].changed));
+    assert_eq!(
+        said,
+        [
+            (HostOutcome::CutOff, 0),
+            (HostOutcome::CutOff, 1),
+            (HostOutcome::Failed, 0)
+        ]
+    );
+}
+
 #[test]
 fn a_good_run_tells_lines_steps_and_answers() {
     let mut account = account(&["swordfish"]);

@@ -192,6 +192,7 @@ fn per_host(tasks: &[Task]) -> String {
         HostOutcome::Failed => "failed",
         HostOutcome::Unreachable => "unreachable",
         HostOutcome::NotReached => "not reached",
+        HostOutcome::CutOff => "cut off",
     };
     let hosts = tasks
         .iter()

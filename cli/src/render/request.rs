@@ -193,6 +193,7 @@ fn host_line(paint: Paint, host: &str, summary: &HostSummary) -> String {
         HostOutcome::Failed => paint.bad("failed"),
         HostOutcome::Unreachable => paint.bad("did not answer"),
         HostOutcome::NotReached => paint.warn("not reached"),
+        HostOutcome::CutOff => paint.bad("cut off"),
     };
     let HostSummary {
         ok,

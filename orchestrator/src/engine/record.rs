@@ -130,7 +130,8 @@ fn step_doc(run: &Run, step: &Step) -> Option<StepDoc> {
                 .values()
                 .any(|outcome| *outcome == HostOutcome::Changed),
         changes_unknown: changes
-            && (task.cut_off_before || is_open(outcome, &step.hosts, &host_outcomes)),
+            && (task.cut_off_before
+                || is_open(outcome, ran_too_long(task), &step.hosts, &host_outcomes)),
         changed_before,
         host_outcomes,
         duration_seconds: task
@@ -154,6 +155,7 @@ fn changed_before(outcome: Option<&Outcome>) -> BTreeSet<HostName> {
 /// of no task that it was in the middle of, unless it came to its last count on every host.
 fn is_open(
     outcome: StepOutcome,
+    is_stopped: bool,
     hosts: &[HostName],
     counted: &BTreeMap<HostName, HostOutcome>,
 ) -> bool {
@@ -161,18 +163,27 @@ fn is_open(
         let outcome = counted.get(host);
         !matches!(
             outcome,
-            None | Some(HostOutcome::NotReached | HostOutcome::Unreachable)
+            None | Some(HostOutcome::NotReached | HostOutcome::Unreachable | HostOutcome::CutOff)
         )
     };
+    let cut_off = || counted.values().any(|one| *one == HostOutcome::CutOff);
     match outcome {
         StepOutcome::Unknown => true,
         StepOutcome::Cancelled | StepOutcome::Interrupted => !hosts.iter().all(ended),
         // A person's word that it is done counts nothing.
-        StepOutcome::Completed => counted
-            .values()
-            .all(|outcome| *outcome == HostOutcome::NotReached),
-        StepOutcome::Failed | StepOutcome::NotRun => false,
+        StepOutcome::Completed => {
+            cut_off()
+                || counted
+                    .values()
+                    .all(|outcome| *outcome == HostOutcome::NotReached)
+        }
+        StepOutcome::Failed => cut_off() || (is_stopped && !hosts.iter().all(ended)),
+        StepOutcome::NotRun => false,
     }
+}
+
+fn ran_too_long(task: &Task) -> bool {
+    matches!(&task.state, TaskState::Failed { problem } if problem.code == ErrorCode::TimedOut)
 }
 
 /// What a check found, by host. Redacted by the agent, as all that it reports.
@@ -266,12 +277,22 @@ mod tests {
             (Step::Cancelled, &[Host::Ok, Host::Failed], false),
             (Step::Completed, &[], true),
             (Step::Completed, &[Host::Ok, Host::NotReached], false),
+            (Step::Interrupted, &[Host::CutOff, Host::Ok], true),
+            (Step::Cancelled, &[Host::CutOff, Host::CutOff], true),
+            // A person said so, or a check found it.
+            (Step::Completed, &[Host::CutOff, Host::Ok], true),
+            (Step::Failed, &[Host::CutOff, Host::Failed], true),
             (Step::Failed, &[Host::Failed], false),
             (Step::NotRun, &[], false),
         ] {
             let by_host = names.iter().cloned().zip(counted.iter().copied()).collect();
-            let told = is_open(outcome, &names, &by_host);
+            let told = is_open(outcome, false, &names, &by_host);
             assert_eq!(told, open, "{outcome:?} {counted:?}");
         }
+        let none = BTreeMap::new();
+        assert!(
+            is_open(Step::Failed, true, &names, &none),
+            "stopped for its time in its first task"
+        );
     }
 }

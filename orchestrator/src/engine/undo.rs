@@ -282,7 +282,9 @@ fn changed_hosts(step: &Step, task: &Task) -> Vec<HostName> {
     };
     let is_changed = |host: &&HostName| {
         let found = outcome.hosts.get(host.as_str());
-        found.is_none_or(|found| found.outcome == HostOutcome::Changed || found.changed > 0)
+        found.is_none_or(|found| {
+            matches!(found.outcome, HostOutcome::Changed | HostOutcome::CutOff) || found.changed > 0
+        })
     };
     step.hosts.iter().filter(is_changed).cloned().collect()
 }

@@ -316,9 +316,10 @@ fn gravity(summary: &HostSummary) -> u8 {
     match summary.outcome {
         HostOutcome::Failed => 0,
         HostOutcome::Unreachable => 1,
-        HostOutcome::NotReached => 2,
-        HostOutcome::Changed => 3,
-        HostOutcome::Ok => 4,
+        HostOutcome::CutOff => 2,
+        HostOutcome::NotReached => 3,
+        HostOutcome::Changed => 4,
+        HostOutcome::Ok => 5,
     }
 }
 
@@ -329,5 +330,6 @@ fn in_short(summary: &HostSummary) -> &'static str {
         HostOutcome::Failed => "the check run failed",
         HostOutcome::Unreachable => "did not answer",
         HostOutcome::NotReached => "was not reached",
+        HostOutcome::CutOff => "the check run was cut off",
     }
 }
