@@ -8,6 +8,8 @@ mod contract;
 mod control;
 mod error;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod lease;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod patience;
 #[cfg(feature = "postgres")]
 mod postgres;

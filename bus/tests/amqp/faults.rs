@@ -4,8 +4,8 @@
 use std::{collections::BTreeSet, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use chiffon_bus::{
-    AmqpBus, AmqpOptions, Bus, DeclareError, PublishError, QueueName, Refusal, Reject,
-    SubscribeError, agent_queue, topology,
+    AmqpBus, AmqpOptions, Bus, DeclareError, Delivery, PublishError, QueueName, Refusal, Reject,
+    SubscribeError, Subscription, agent_queue, topology,
 };
 use chiffon_tests::{Authority, Login, Proxy, Rabbit, TlsFront};
 use tokio::{
@@ -128,20 +128,14 @@ async fn a_missing_permission_is_told(rabbit: &Rabbit) {
         .await
         .expect("it goes well");
     let mut heard = agent.subscribe(&own, count(1)).await.expect("it goes well");
-    let delivery = timeout(LONG, heard.next())
-        .await
-        .expect("it goes well")
-        .expect("it goes well");
+    let delivery = coming(&mut heard).await;
     assert_eq!(*delivery.message(), message(2, MASTER));
     delivery.ack().await;
     let mut reports = master
         .subscribe(&QueueName::results(), count(1))
         .await
         .expect("it goes well");
-    let delivery = timeout(LONG, reports.next())
-        .await
-        .expect("it goes well")
-        .expect("it goes well");
+    let delivery = coming(&mut reports).await;
     assert_eq!(delivery.message().sender, AGENT.user, "as logged in");
     delivery.ack().await;
     // And nothing else.
@@ -159,10 +153,7 @@ async fn a_missing_permission_is_told(rabbit: &Rabbit) {
         .publish(&QueueName::results(), message(4, MASTER))
         .await
         .expect("it goes well");
-    let delivery = timeout(LONG, reports.next())
-        .await
-        .expect("it goes well")
-        .expect("it goes well");
+    let delivery = coming(&mut reports).await;
     assert_eq!(delivery.message().sender, AGENT.user);
     delivery.ack().await;
     agent.close(Duration::ZERO).await;
@@ -213,48 +204,45 @@ async fn exactly_the_returned_are_told(rabbit: &Rabbit) {
     bus.close(Duration::ZERO).await;
 }
 
+/// Makes a queue that holds the first message.
+async fn with_one(bus: &AmqpBus, queue: &QueueName) {
+    let declared = bus.declare(spec(queue.clone())).await;
+    declared.expect("it goes well");
+    let published = bus.publish(queue, message(1, MASTER)).await;
+    published.expect("it goes well");
+}
+
+/// What comes next; something does.
+async fn coming(subscription: &mut Box<dyn Subscription>) -> Box<dyn Delivery> {
+    let next = timeout(LONG, subscription.next()).await;
+    next.expect("it comes in time").expect("it goes on")
+}
+
 async fn poison_is_buried_and_can_be_read(rabbit: &Rabbit) {
     let bus = bus(&rabbit.url(MASTER, "told"));
     connected(&bus).await;
     let queue = QueueName::stored("agent.poisoned");
-    bus.declare(spec(queue.clone()))
-        .await
-        .expect("it goes well");
-    bus.publish(&queue, message(1, MASTER))
-        .await
-        .expect("it goes well");
+    with_one(&bus, &queue).await;
     bus.publish(&queue, message(2, MASTER))
         .await
         .expect("it goes well");
     let mut subscription = bus.subscribe(&queue, count(1)).await.expect("it goes well");
     for n in 1..=20 {
-        let poison = timeout(LONG, subscription.next())
-            .await
-            .expect("it goes well")
-            .expect("it goes well");
+        let poison = coming(&mut subscription).await;
         assert_eq!(*poison.message(), message(1, MASTER));
         assert_eq!(poison.delivery_count(), n);
         poison.reject(Reject::Requeue).await;
     }
-    let next = timeout(LONG, subscription.next())
-        .await
-        .expect("it goes well")
-        .expect("it goes well");
+    let next = coming(&mut subscription).await;
     assert_eq!(*next.message(), message(2, MASTER));
     next.ack().await;
     let dead = queue.dead_letters();
     let mut letters = bus.subscribe(&dead, count(1)).await.expect("it goes well");
-    let letter = timeout(LONG, letters.next())
-        .await
-        .expect("it goes well")
-        .expect("it goes well");
+    let letter = coming(&mut letters).await;
     assert_eq!(*letter.message(), message(1, MASTER));
     // Among the dead letters there is nowhere further to go.
     letter.reject(Reject::DeadLetter).await;
-    let letter = timeout(LONG, letters.next())
-        .await
-        .expect("it goes well")
-        .expect("it goes well");
+    let letter = coming(&mut letters).await;
     assert_eq!(*letter.message(), message(1, MASTER));
     letter.ack().await;
     bus.close(Duration::ZERO).await;
@@ -272,17 +260,9 @@ async fn tls_is_spoken_and_demanded(rabbit: &Rabbit) {
     let bus = AmqpBus::start(trusting);
     connected(&bus).await;
     let queue = QueueName::stored("agent.secret");
-    bus.declare(spec(queue.clone()))
-        .await
-        .expect("it goes well");
-    bus.publish(&queue, message(1, MASTER))
-        .await
-        .expect("it goes well");
+    with_one(&bus, &queue).await;
     let mut subscription = bus.subscribe(&queue, count(1)).await.expect("it goes well");
-    let delivery = timeout(LONG, subscription.next())
-        .await
-        .expect("it goes well")
-        .expect("it goes well");
+    let delivery = coming(&mut subscription).await;
     assert_eq!(*delivery.message(), message(1, MASTER));
     delivery.ack().await;
     bus.close(Duration::ZERO).await;
@@ -298,12 +278,7 @@ async fn a_blocked_connection_holds_back(rabbit: &Rabbit) {
     let bus = bus(&rabbit.url(MASTER, "told"));
     connected(&bus).await;
     let queue = QueueName::stored("agent.blocked");
-    bus.declare(spec(queue.clone()))
-        .await
-        .expect("it goes well");
-    bus.publish(&queue, message(1, MASTER))
-        .await
-        .expect("it goes well");
+    with_one(&bus, &queue).await;
     rabbit.ctl(&["set_vm_memory_high_watermark", "0.00000001"]);
     // The broker blocks who publishes, with the first message or the one after it.
     let held = async {
@@ -323,10 +298,7 @@ async fn a_blocked_connection_holds_back(rabbit: &Rabbit) {
     until("the block to be told", told).await;
     // Acks flow all the same: they are on the other connection.
     let mut subscription = bus.subscribe(&queue, count(1)).await.expect("it goes well");
-    let delivery = timeout(LONG, subscription.next())
-        .await
-        .expect("it goes well")
-        .expect("it goes well");
+    let delivery = coming(&mut subscription).await;
     assert_eq!(*delivery.message(), message(1, MASTER));
     delivery.ack().await;
     rabbit.ctl(&["set_vm_memory_high_watermark", "0.6"]);
@@ -396,10 +368,7 @@ async fn a_wiped_broker_is_built_again(rabbit: &mut Rabbit) {
         .await
         .expect("it goes well");
     let mut subscription = bus.subscribe(&queue, count(1)).await.expect("it goes well");
-    let held = timeout(LONG, subscription.next())
-        .await
-        .expect("it goes well")
-        .expect("it goes well");
+    let held = coming(&mut subscription).await;
     tokio::task::block_in_place(|| {
         rabbit.kill();
         rabbit.wipe();
@@ -423,10 +392,7 @@ async fn a_wiped_broker_is_built_again(rabbit: &mut Rabbit) {
         .await
         .expect("its queues are there again");
     let mut subscription = bus.subscribe(&queue, count(1)).await.expect("it goes well");
-    let delivery = timeout(LONG, subscription.next())
-        .await
-        .expect("it goes well")
-        .expect("it goes well");
+    let delivery = coming(&mut subscription).await;
     assert_eq!(*delivery.message(), message(2, MASTER));
     delivery.ack().await;
     assert!(bus.depth(&queue.dead_letters()).await.is_some());

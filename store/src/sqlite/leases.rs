@@ -5,7 +5,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::columns::{micros, opt_micros, opt_time, parsed, text_list, time};
-use crate::{Error, LeaseRow};
+use crate::{
+    Error, LeaseRow,
+    lease::{held, is_held},
+};
 
 macro_rules! select_leases {
     ($rest:literal) => {
@@ -123,19 +126,6 @@ pub(super) fn of_request(
     let mut statement = conn.prepare_cached(sql)?;
     let rows = statement.query_map(params![tenant.as_str(), request.to_string()], lease)?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn is_held(lease: &LeaseRow, now: Timestamp) -> bool {
-    !chiffon_failpoint::mutant!("no-lease")
-        && lease.expires_at.is_none_or(|end| micros(end) > micros(now))
-}
-
-fn held(lease: LeaseRow) -> Error {
-    Error::LeaseHeld {
-        name: lease.name,
-        owner: lease.owner,
-        since: lease.since,
-    }
 }
 
 /// The lease, if somebody has it, and its last epoch.

@@ -8,7 +8,10 @@ use tokio_postgres::Row;
 use super::columns::{
     bigint, execute, micros, number, opt_micros, opt_time, parsed, row, rows, time,
 };
-use crate::{Error, LeaseRow};
+use crate::{
+    Error, LeaseRow,
+    lease::{held, is_held},
+};
 
 const LEASES: &str = "SELECT tenant_id, name, owner, epoch, since, expires_at FROM leases";
 
@@ -122,19 +125,6 @@ pub(super) async fn of_request<C: GenericClient>(
         lease,
     )
     .await
-}
-
-fn is_held(lease: &LeaseRow, now: Timestamp) -> bool {
-    !chiffon_failpoint::mutant!("no-lease")
-        && lease.expires_at.is_none_or(|end| micros(end) > micros(now))
-}
-
-fn held(lease: LeaseRow) -> Error {
-    Error::LeaseHeld {
-        name: lease.name,
-        owner: lease.owner,
-        since: lease.since,
-    }
 }
 
 /// The lease, if somebody has it, and its last epoch.
