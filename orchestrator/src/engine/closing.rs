@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     AdvanceError, IntakeError, Shared,
-    intake::in_words,
+    arrived::in_words,
     judged::{answer, prior},
     places::Places,
     told::told_as,

@@ -2,20 +2,20 @@
 //! answered (DESIGN sections 4.1 and 4.2).
 
 use chiffon_arbiter::{
-    Answering, Case, Judged, Judgement, Led, NewRun, ProofError, Refusal, Run, StageRecord,
-    process, process_answer, wordless_event,
+    Answering, Case, Judged, Judgement, Led, ProofError, Refusal, Run, process, process_answer,
+    wordless_event,
 };
 use chiffon_authorizer::Crowded;
 use chiffon_common::{
-    Action, AuditEntry, AuthZRequest, CanonicalError, Digest, Event, EventError, MoveRecord,
-    Principal, ReasonCode, RequestId, ResponsePlan, Subject, TraceId, api::RequestAccepted,
+    Action, AuthZRequest, CanonicalError, Digest, Event, EventError, ReasonCode, RequestId,
+    ResponsePlan, TraceId,
 };
-use chiffon_store::{Commit, Error, EventRow, Expected, ProjectRow, Write};
-use serde_json::{Value, json};
+use chiffon_store::{Commit, Error, EventRow, Write};
 
 use super::closing::RESULT;
 use super::{
-    AdvanceError, Advanced, Along, Cause, Fate, Fired, KeptAnswer, KeyClaim, Shared,
+    AdvanceError, Advanced, Along, Fate, Fired, KeyClaim, Shared,
+    arrived::{Answer, accepted},
     authorise::Word,
     judged::{answer, prior},
     room::Open,
@@ -90,14 +90,6 @@ struct Verdict<'w> {
     by: Option<&'w Word>,
     /// The question that is answered.
     open: Option<Open>,
-}
-
-/// A new answer.
-struct Answer<'a> {
-    plan: &'a ResponsePlan,
-    stages: &'a [StageRecord],
-    /// The judgement as its record keeps it.
-    recorded: Value,
 }
 
 /// Why an event was not taken. Nothing was stored.
@@ -363,95 +355,6 @@ impl Shared {
         }
         Ok(request)
     }
-
-    /// The project of an event, where it is the first of it.
-    async fn project_of(&self, event: &Event) -> Result<Option<Write>, IntakeError> {
-        let project = self.store.project(&event.tenant_id, &event.project_id);
-        if project.await?.is_some() {
-            return Ok(None);
-        }
-        let now = self.clock.now();
-        let row = ProjectRow {
-            tenant_id: event.tenant_id.clone(),
-            project_id: event.project_id.clone(),
-            title: String::new(),
-            description: String::new(),
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        };
-        Ok(Some(Write::Project(Expected::Absent, row)))
-    }
-
-    /// What every stage said, and the request that came of it, if one did.
-    fn audit_of_answer(
-        &self,
-        incoming: &Incoming,
-        fresh: Answer<'_>,
-        run: Option<&Run>,
-    ) -> Result<AuditEntry, IntakeError> {
-        let event = &incoming.event;
-        let plan = fresh.plan;
-        let data = json!({
-            "stages": fresh.stages,
-            "response_plan": plan.plan_id,
-            "source": event.source,
-            "judgement": fresh.recorded,
-        });
-        let Some(run) = run else {
-            let target = Subject {
-                kind: "event".to_owned(),
-                id: event.event_id.to_string(),
-            };
-            let actor = Principal {
-                id: event.actor.id.clone(),
-                kind: event.actor.kind.clone(),
-            };
-            let code = in_words(&plan.reason_code)?;
-            let entry = self.audit_of_fleet("event.judged", target, &code, Vec::new(), data);
-            return Ok(AuditEntry {
-                actor,
-                correlation_id: plan.plan_id.to_string(),
-                trace_id: incoming.trace,
-                ..entry
-            });
-        };
-        let fired = incoming.schedule.as_ref();
-        let actor = fired.map_or(&run.request.requester, |fired| &fired.by.by);
-        let actor = actor.clone();
-        let cause = Cause {
-            rule: "control_plane",
-            trace: Some(run.request.trace_id),
-            ..Cause::by(actor, "accepted")
-        };
-        let slice = run.proof()?;
-        Ok(self.audit_of_moves(run, &cause, vec![arrival(run)], data, slice))
-    }
-
-    fn new_run(&self, incoming: &Incoming) -> NewRun {
-        let event = &incoming.event;
-        NewRun {
-            request_id: RequestId::from_uuid(self.clock.fresh_id()),
-            tenant_id: event.tenant_id.clone(),
-            project_id: event.project_id.clone(),
-            room_id: event.room_id.clone(),
-            event_id: event.event_id.clone(),
-            trace_id: incoming.trace,
-            requester: Principal {
-                id: event.actor.id.clone(),
-                kind: match incoming.way {
-                    // Named by the adapter, not authenticated here: no other person's eyes on what is asked so.
-                    Way::Adapter | Way::Bus => "service".to_owned(),
-                    Way::Own => event.actor.kind.clone(),
-                },
-            },
-            text: event.content.text.clone(),
-            call: event.content.call.clone(),
-            retry_of: event.content.retry_of,
-            undo_of: event.content.undo_of,
-            schedule: incoming.schedule.as_ref().map(|fired| fired.scheduled()),
-        }
-    }
 }
 
 /// Whether there is no decision of the authoriser.
@@ -472,35 +375,4 @@ const fn opens_again(code: ReasonCode) -> bool {
                 | ReasonCode::Backpressure
                 | ReasonCode::RateLimited
         )
-}
-
-/// A code as it stands in records.
-pub(super) fn in_words(code: &ReasonCode) -> Result<String, serde_json::Error> {
-    let value = serde_json::to_value(code)?;
-    Ok(value.as_str().unwrap_or_default().to_owned())
-}
-
-/// The first move of a request: it came.
-pub(super) fn arrival(run: &Run) -> MoveRecord {
-    MoveRecord {
-        subject: Subject {
-            kind: "request".to_owned(),
-            id: run.request.request_id.to_string(),
-        },
-        from: None,
-        to: run.request.state.name().to_owned(),
-        because: run.request.because.clone(),
-    }
-}
-
-/// The answer to a request that was taken: the same whenever the same is asked again.
-pub(crate) fn accepted(request_id: RequestId) -> Result<KeptAnswer, serde_json::Error> {
-    let body = RequestAccepted {
-        request_id,
-        state: "received".to_owned(),
-    };
-    Ok(KeptAnswer {
-        status: 202,
-        body: serde_json::to_value(body)?,
-    })
 }

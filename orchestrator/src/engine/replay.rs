@@ -184,7 +184,7 @@ fn tell_one(
             let told = Retold {
                 at,
                 name: "received".to_owned(),
-                moves: vec![super::intake::arrival(&run)],
+                moves: vec![super::arrived::arrival(&run)],
             };
             Ok((run, told))
         }

@@ -4,8 +4,17 @@
 use std::{
     fs::{self, File},
     io,
-    path::Path,
+    path::{Path, PathBuf},
 };
+
+/// What lies in a folder; nothing where it is not there.
+pub(super) fn paths_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(folder) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
 
 /// Overwrites what a crash left under this name, which may be read-only.
 pub(super) fn create(path: &Path) -> io::Result<File> {

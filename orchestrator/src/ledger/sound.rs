@@ -14,7 +14,7 @@ use gix::{
     zlib::{Decompress, FlushDecompress, Status},
 };
 
-use super::{Ledger, LedgerError, tidy::loose_in};
+use super::{Ledger, LedgerError, durable::paths_in, tidy::loose_in};
 
 /// Length of a checksum; whatever git hashes while it writes ends with one.
 const CHECKSUM: u64 = 20;
@@ -106,13 +106,7 @@ fn each_file(
     folder: &Path,
     look: impl Fn(&Path) -> Found,
 ) -> io::Result<Option<(PathBuf, String)>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let path = entry?.path();
+    for path in paths_in(folder)? {
         // What git and we do not finish has such a name, and is read by nobody.
         let is_unfinished = path
             .file_name()

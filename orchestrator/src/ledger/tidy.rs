@@ -15,7 +15,7 @@ use gix::{ObjectId, objs::Kind};
 
 use super::{
     Ledger, LedgerError,
-    durable::{create, sync_folder},
+    durable::{create, paths_in, sync_folder},
     pack,
 };
 
@@ -84,17 +84,11 @@ impl Ledger {
 
 /// The loose objects of one folder.
 pub(super) fn loose_in(folder: &Path, shard: &str) -> io::Result<Vec<(ObjectId, PathBuf)>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
     let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry?;
-        let name = format!("{shard}{}", entry.file_name().to_string_lossy());
-        if let Ok(id) = ObjectId::from_hex(name.as_bytes()) {
-            found.push((id, entry.path()));
+    for path in paths_in(folder)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if let Ok(id) = ObjectId::from_hex(format!("{shard}{name}").as_bytes()) {
+            found.push((id, path));
         }
     }
     Ok(found)
@@ -103,13 +97,7 @@ pub(super) fn loose_in(folder: &Path, shard: &str) -> io::Result<Vec<(ObjectId, 
 /// Packs that are to become one: the several smallest of one size.
 fn next_parts(folder: &Path) -> io::Result<Option<Vec<Part>>> {
     let mut sizes: Vec<Vec<Part>> = Vec::new();
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let path = entry?.path();
+    for path in paths_in(folder)? {
         let Some(part) = part(path)? else {
             continue;
         };
