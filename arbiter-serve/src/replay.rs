@@ -126,12 +126,7 @@ pub(crate) fn replay(path: &Path, policy: Option<&Policy>) -> Result<Replayed, U
             if let Some(difference) = difference {
                 let differs_by = |policy: &Policy| {
                     let found = differs(&record, judged, policy)?;
-                    let whole = *policy == then.policy;
-                    Ok(match found {
-                        Some(Difference::Answer(_)) => true,
-                        Some(Difference::Aside(_)) => whole,
-                        None => false,
-                    })
+                    Ok(counts(found.as_ref(), *policy == then.policy))
                 };
                 let why = why(then, by, differs_by)
                     .map_err(|error: CanonicalError| broken(error.to_string()))?;
@@ -361,6 +356,15 @@ struct Aside<'a> {
 impl<'a> Aside<'a> {
     fn of(stages: &'a [StageRecord], next: &'a Next<'a>) -> Self {
         Self { stages, next }
+    }
+}
+
+/// Whether a difference shows what has changed: by other rules the answer alone is held.
+fn counts(found: Option<&Difference>, by_its_own: bool) -> bool {
+    match found {
+        Some(Difference::Answer(_)) => true,
+        Some(Difference::Aside(_)) => by_its_own,
+        None => false,
     }
 }
 
