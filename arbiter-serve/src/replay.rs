@@ -124,8 +124,11 @@ pub(crate) fn replay(path: &Path, policy: Option<&Policy>) -> Result<Replayed, U
                 None => None,
             };
             if let Some(difference) = difference {
-                let by_its_own = || Ok(differs(&record, judged, &then.policy)?.is_some());
-                let why = why(then, by, by_its_own)
+                let differs_by = |policy: &Policy| {
+                    let found = differs(&record, judged, policy)?;
+                    Ok(counts(found.as_ref(), *policy == then.policy))
+                };
+                let why = why(then, by, differs_by)
                     .map_err(|error: CanonicalError| broken(error.to_string()))?;
                 return Err(Unproven::Differs {
                     about: about(&record, judged),
@@ -356,6 +359,15 @@ impl<'a> Aside<'a> {
     }
 }
 
+/// Whether a difference shows what has changed: by other rules the answer alone is held.
+fn counts(found: Option<&Difference>, by_its_own: bool) -> bool {
+    match found {
+        Some(Difference::Answer(_)) => true,
+        Some(Difference::Aside(_)) => by_its_own,
+        None => false,
+    }
+}
+
 /// First the answers against each other, then the rest.
 fn both<T: Serialize>(
     (then, aside): (&T, &Aside<'_>),
@@ -404,21 +416,82 @@ fn first_difference(then: &Value, now: &Value, at: String) -> Option<String> {
 }
 
 /// Why a decision comes out differently. By another policy it would come out differently for that alone, unless it does so
-/// by its own too: then it is the program that has changed.
+/// by its own too: then it is the program that has changed. Of several changes of a policy the first is named that does it
+/// alone, or all where none does.
 fn why<E>(
     then: &Rules,
     by: &Policy,
-    differs_by_its_own: impl FnOnce() -> Result<bool, E>,
+    differs_by: impl Fn(&Policy) -> Result<bool, E>,
 ) -> Result<String, E> {
-    let place = first_difference(&value(&then.policy), &value(by), String::new());
-    let is_of_program = place.is_none() || differs_by_its_own()?;
-    Ok(match place {
-        Some(place) if !is_of_program => format!("The policy has changed: {place}"),
-        _ if then.program != PROGRAM => format!(
-            "The version has changed: it was decided by {}, this is {PROGRAM}",
-            then.program
-        ),
-        _ => "It does so by its own policy and version: please report this with the record"
-            .to_owned(),
-    })
+    let recorded = value(&then.policy);
+    let mut changes = Vec::new();
+    changes_of(&recorded, &value(by), &mut Vec::new(), &mut changes);
+    if changes.is_empty() || differs_by(&then.policy)? {
+        return Ok(match then.program != PROGRAM {
+            true => format!(
+                "The version has changed: it was decided by {}, this is {PROGRAM}",
+                then.program
+            ),
+            false => "It does so by its own policy and version: please report this with the record"
+                .to_owned(),
+        });
+    }
+    for change in &changes {
+        let mut alone = recorded.clone();
+        change.make(&mut alone);
+        // A change that makes no policy by itself does nothing by itself.
+        if let Ok(policy) = serde_json::from_value::<Policy>(alone)
+            && differs_by(&policy)?
+        {
+            return Ok(format!("The policy has changed: {change}"));
+        }
+    }
+    let all: Vec<_> = changes.iter().map(ToString::to_string).collect();
+    Ok(format!("The policy has changed: {}", all.join("; ")))
+}
+
+/// A place where two policies differ.
+struct Change {
+    path: Vec<String>,
+    was: Value,
+    now: Value,
+}
+
+impl Change {
+    fn make(&self, policy: &mut Value) {
+        let Some((last, way)) = self.path.split_last() else {
+            return;
+        };
+        let folder = way
+            .iter()
+            .try_fold(policy, |value, key| value.as_object_mut()?.get_mut(key));
+        if let Some(folder) = folder.and_then(Value::as_object_mut) {
+            folder.insert(last.clone(), self.now.clone());
+        }
+    }
+}
+
+impl std::fmt::Display for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { path, was, now } = self;
+        write!(f, "/{} was {was}, now {now}", path.join("/"))
+    }
+}
+
+fn changes_of(then: &Value, now: &Value, path: &mut Vec<String>, changes: &mut Vec<Change>) {
+    if let (Value::Object(a), Value::Object(b)) = (then, now)
+        && a.keys().eq(b.keys())
+    {
+        for (key, was) in a {
+            path.push(key.clone());
+            changes_of(was, b.get(key).unwrap_or(&Value::Null), path, changes);
+            path.pop();
+        }
+    } else if then != now {
+        changes.push(Change {
+            path: path.clone(),
+            was: then.clone(),
+            now: now.clone(),
+        });
+    }
 }

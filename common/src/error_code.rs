@@ -89,7 +89,7 @@ codes! {
     NotGenerating = 5022, 409, Never, "this plan asked for no generation";
     GenerationLate = 5023, 409, Never, "the result of the generation comes too late";
     UnknownAction = 5024, 404, Never, "the plan has no action of this id that could be carried out";
-    AuditUnwritable = 5030, 503, MayHelp, "the audit record cannot be written, so nothing is decided";
+    AuditUnwritable = 5030, 503, MayHelp, "the audit record cannot be written, so nothing is answered";
     // 51xx planning and providers
     NothingMatches = 5101, 422, AfterChange, "no catalogue entry fits the request";
     UnknownHost = 5102, 422, AfterChange, "the host is not in the inventory";

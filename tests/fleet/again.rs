@@ -169,6 +169,14 @@ async fn a_lost_journal_gives_unknown_and_one_word_of_a_person_resolves_it() {
     let (_, host) = world.get("/api/v1/inventory/nas").await;
     assert!(host["needs_look"].is_null(), "{host:#}");
     assert_eq!(crew.names(), ["/a"]);
+    // The ledger tells a person's word from what was seen.
+    let recorded = |request: &Value| request["ledger_commit"].is_string();
+    world.until_it(&id, "its ledger commit", recorded).await;
+    let told = super::proof::git(&world, &["log", "--format=%B", "main"]);
+    assert!(
+        told.contains("Resolved-By: local:anna said completed: the file is there"),
+        "{told}"
+    );
     world.holds_together().await;
 }
 

@@ -211,6 +211,15 @@ async fn an_older_database_is_named_as_one_and_not_as_a_stranger() {
         assert!(found.contains(words), "{words}: {found}");
     }
     assert!(!found.contains("foreign commit"), "{found}");
+    // What was taken back since the backup is not in it, so no change is started; readings are.
+    let id = world.ask(WRITE).await;
+    world.approve(&id).await;
+    let waits = |request: &Value| {
+        request
+            .to_string()
+            .contains("the database is older than the ledger, and what was")
+    };
+    world.until_it(&id, "to wait for a person", waits).await;
     // At the next start whoever asks first hears it, too.
     world.crash_orchestrator().await;
     world.start_orchestrator().await;

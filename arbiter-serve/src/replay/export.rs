@@ -14,7 +14,7 @@ use chiffon_common::{AuditEntry, AuditRecord, CanonicalError, Digest, GENESIS};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Aside, Difference, Replayed, Rules, Unproven, both, why};
+use super::{Aside, Difference, Replayed, Rules, Unproven, both, counts, why};
 use crate::{audit::Lines, record::Next};
 
 /// A line of an export.
@@ -162,7 +162,9 @@ impl Told {
             }
             Some(Difference::Answer(text) | Difference::Aside(text)) => text,
         };
-        let why = why(then, by, || Ok(differs(&then.policy)?.is_some()));
+        let differs_by =
+            |policy: &Policy| Ok(counts(differs(policy)?.as_ref(), *policy == then.policy));
+        let why = why(then, by, differs_by);
         Err(Unproven::Differs {
             file: self.file.clone(),
             line,

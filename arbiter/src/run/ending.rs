@@ -66,10 +66,15 @@ impl Desk<'_> {
             TaskState::Waiting { .. } => true,
             state => state.ended(),
         };
-        if was_unknown && is_known {
+        // Nobody is asked about it, so nobody has looked: the next change there is warned.
+        let is_half_done = matches!(
+            &self.task(id)?.state,
+            TaskState::Failed { problem } if problem.code == ErrorCode::Interrupted
+        );
+        if is_half_done || (was_unknown && is_known) {
             self.push(Effect::MarkHosts {
                 task: id,
-                needs_look: false,
+                needs_look: is_half_done,
             });
         }
         Ok(())

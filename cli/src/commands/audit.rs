@@ -82,7 +82,7 @@ fn what_to_do(faults: &[String]) -> String {
         |fault: &String| fault.starts_with("ledger") || fault.contains("the ledger was");
     let mut pages = Vec::new();
     if faults.iter().any(|fault| !of_ledger(fault)) {
-        pages.push("`chiffon explain 5505` for records and database");
+        pages.push("`chiffon explain 5508` for records and database");
     }
     if faults.iter().any(of_ledger) {
         pages.push("`chiffon explain 5507` for the ledger");

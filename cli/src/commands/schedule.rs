@@ -328,8 +328,8 @@ async fn agreed(
     if !terminal.may_ask {
         let what = "An approval without a prompt needs --digest, the plan that was read.";
         let todo = format!(
-            "chiffon schedule approve {} --digest {}",
-            args.schedule, read.standing_digest
+            "chiffon schedule approve {} --days {} --digest {}",
+            args.schedule, args.days, read.standing_digest
         );
         return Err(Failure::usage(what, todo));
     }

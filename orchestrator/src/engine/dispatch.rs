@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chiffon_arbiter::{
-    Refusal, Run, RunEvent, Sent, Task, TaskState, WaitingOn, may_start, turned_away,
+    Refusal, Run, RunEvent, Sent, Task, TaskState, WaitingOn, changes, may_start, turned_away,
 };
 use chiffon_common::{
     AgentId, AgentKind, ErrorCode, Frozen, Principal, Problem, RequestId, Step, TaskId,
@@ -25,9 +25,11 @@ use super::{
     line::{Claim, Line, Turn, Waiting},
     outgoing::step_of,
     rows::slice_of,
+    scribe::Ground,
     shared::nudged,
     turns::{IN_HAND, is_unknown},
 };
+use crate::ledger::OLDER;
 
 /// Tasks looked at in one round: more than can wait for leases while agents are free.
 const BATCH: u32 = 5_000;
@@ -152,6 +154,13 @@ impl Shared {
             },
         }
         let (_, step) = step_of(&run, row.task_id)?;
+        if changes(task, step) {
+            match self.ground() {
+                Ground::Firm => {}
+                Ground::Unlooked => return Ok(()),
+                Ground::Older => return self.hold(&run, task, older_words()).await,
+            }
+        }
         let waiting = self.waiting(&run, task, step, moment).await;
         let agent = match line.next(&waiting) {
             Turn::Go(agent) => agent,
@@ -311,6 +320,14 @@ fn altered_problem(fault: &str) -> Problem {
 /// What waits in a frozen fleet, with who froze it.
 fn frozen_words(frozen: &Frozen) -> WaitingOn {
     let words = frozen.words();
+    WaitingOn::Freeze { words }
+}
+
+/// As a freeze does: what stands in such a database of freezes, approvals and schedules may have been taken back.
+fn older_words() -> WaitingOn {
+    let words = format!(
+        "{OLDER}, and what was taken back since is not in it: chiffon audit verify says what to do"
+    );
     WaitingOn::Freeze { words }
 }
 

@@ -34,7 +34,8 @@ impl Shared {
             return match self.is_there(&sent.agent) {
                 true => None,
                 false => Some(format!(
-                    "agent {} has step {} and is not there to say how it goes",
+                    "agent {} has step {} and is not there to say how it goes: it tells how that ended once it runs \
+                     again, as it does within `chiffon up`",
                     sent.agent,
                     step(task)
                 )),

@@ -3,13 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chiffon_arbiter::{Outcome, RequestState, Run, Task, TaskState};
-use chiffon_common::{ErrorCode, HostName, HostOutcome, Redactor, Step, Tier};
+use chiffon_arbiter::{
+    Decision, DecisionKind, DecisionState, Outcome, RequestState, Run, Task, TaskState,
+};
+use chiffon_common::{ErrorCode, HostName, HostOutcome, Redactor, Step, TaskId, Tier};
 use chiffon_store::LedgerEntryRow;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::ledger::{FORM, LedgerDoc, ProblemDoc, RequestOutcome, StepDoc, StepOutcome};
+use crate::ledger::{FORM, LedgerDoc, ProblemDoc, RequestOutcome, SaidDoc, StepDoc, StepOutcome};
+
+/// Words by which a person settles how a step ended; any other one only closed the question.
+const SAID: [&str; 3] = ["completed", "failed", "retry"];
 
 /// What stands in place of a secret value.
 const MASK: &str = "[secret]";
@@ -133,6 +138,7 @@ fn step_doc(run: &Run, step: &Step) -> Option<StepDoc> {
             && (task.cut_off_before
                 || is_open(outcome, ran_too_long(task), &step.hosts, &host_outcomes)),
         changed_before,
+        said: said_of(run, task.task_id, &redactor(std::slice::from_ref(step))),
         host_outcomes,
         duration_seconds: task
             .outcome
@@ -140,6 +146,39 @@ fn step_doc(run: &Run, step: &Step) -> Option<StepDoc> {
             .map_or(0.0, |outcome| outcome.duration_seconds),
         evidence: step.verifies.map(|_| evidence(task)),
     })
+}
+
+/// What persons said of how a task ended. A question that was closed because it had answered itself is nobody's word.
+fn said_of(run: &Run, id: TaskId, redactor: &Redactor) -> Vec<SaidDoc> {
+    let about = |decision: &&Decision| {
+        matches!(
+            decision.kind,
+            DecisionKind::Interrupted { task } | DecisionKind::UnknownOutcome { task } if task == id
+        )
+    };
+    let mut answered: Vec<_> = run
+        .decisions
+        .values()
+        .filter(about)
+        .filter_map(|decision| match &decision.state {
+            DecisionState::Resolved {
+                choice,
+                by,
+                at,
+                comment,
+            } if SAID.contains(&choice.as_str()) => Some((at, choice, by, comment)),
+            _ => None,
+        })
+        .collect();
+    answered.sort_by_key(|(at, ..)| **at);
+    let said = answered
+        .into_iter()
+        .map(|(_, choice, by, comment)| SaidDoc {
+            by: by.clone(),
+            choice: choice.clone(),
+            comment: comment.as_ref().map(|comment| redactor.redact(comment)),
+        });
+    said.collect()
 }
 
 /// The hosts that counted a change and whose outcome is another word.

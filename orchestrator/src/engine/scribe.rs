@@ -12,7 +12,7 @@ use chiffon_store::{Commit, LedgerBatchRow, Write};
 use serde_json::{Value, json};
 
 use super::{Shared, shared::nudged};
-use crate::ledger::{Batch, CommitId, LedgerError, Place};
+use crate::ledger::{Batch, CommitId, LedgerError, OLDER, Place};
 
 /// Rows read at once.
 pub(super) const PAGE: u32 = 500;
@@ -26,6 +26,16 @@ const LOOK: Duration = Duration::from_secs(1);
 const FIRST_LOOK: Duration = Duration::from_secs(7);
 /// Floor below the nudges.
 const PERIOD: Duration = Duration::from_secs(5);
+
+/// What changes stand on: a database that is older than its ledger, as a restored backup is, knows nothing of what came
+/// after it, be it a freeze or an approval that was taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ground {
+    /// This process has not looked at the ledger yet.
+    Unlooked,
+    Firm,
+    Older,
+}
 
 /// Why the scribe could not write. Nothing is lost: the rows stay, and it tries again (R41).
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +94,8 @@ impl Shared {
             let fault = done.as_ref().err().map(ToString::to_string);
             self.ledger_is(fault).await;
             self.ledger_rounds.send_modify(|rounds| *rounds += 1);
+            // Changes wait for the first of them.
+            self.nudges.dispatch.notify_one();
             match done {
                 Ok(true) => {}
                 Ok(false) => nudged(&self.nudges.record, PERIOD).await,
@@ -115,6 +127,19 @@ impl Shared {
                 "it is still being held against the database: ask again in a moment".to_owned(),
             ),
             fault => fault,
+        }
+    }
+
+    /// Whether changes may start, as the ledger was seen last. What else is wrong with it holds up nothing.
+    pub(super) fn ground(&self) -> Ground {
+        let fault = self
+            .ledger_fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match fault.as_ref() {
+            Some(fault) if fault.contains(OLDER) => Ground::Older,
+            _ if *self.ledger_rounds.borrow() == 0 => Ground::Unlooked,
+            _ => Ground::Firm,
         }
     }
 

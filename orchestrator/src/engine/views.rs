@@ -144,6 +144,8 @@ pub(crate) fn shown_plan(run: &Run, plan: &Plan) -> Plan {
 pub(crate) fn task_view(run: &Run, task: &Task) -> Option<TaskView> {
     let step = run.plan.as_ref()?.steps.get(task.step as usize)?;
     let outcome = task.outcome.as_ref();
+    // Of a run that was cut off and found again nothing was measured.
+    let measured = outcome.filter(|one| one.duration_seconds > 0.0 || !one.hosts.is_empty());
     Some(TaskView {
         task_id: task.task_id,
         request_id: run.request.request_id,
@@ -179,8 +181,8 @@ pub(crate) fn task_view(run: &Run, task: &Task) -> Option<TaskView> {
             .unwrap_or_default(),
         diff: outcome.and_then(|outcome| outcome.diff.clone()),
         problem: task_problem(task),
-        duration_seconds: outcome.map(|outcome| outcome.duration_seconds),
-        resource_usage: outcome.map(|outcome| outcome.usage),
+        duration_seconds: measured.map(|outcome| outcome.duration_seconds),
+        resource_usage: measured.map(|outcome| outcome.usage),
         isolation: outcome
             .map(|outcome| outcome.isolation.clone())
             .unwrap_or_default(),

@@ -379,6 +379,10 @@ impl From<Refusal> for Refused {
                 ErrorCode::ConfirmationRequired,
                 "approve it with --confirm and the host's name",
             ),
+            Refusal::OutcomeKnown("dispatched" | "accepted" | "running") => (
+                ErrorCode::OutcomeKnown,
+                "its agent tells how it ended: let `chiffon up` run where it ran; what it cannot tell is asked then",
+            ),
             Refusal::OutcomeKnown(_) => (
                 ErrorCode::OutcomeKnown,
                 "look at it with `chiffon request show`",

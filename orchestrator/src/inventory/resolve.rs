@@ -84,10 +84,11 @@ impl Inventory {
         });
         let more = if known.len() > 8 { ", ..." } else { "" };
         known.truncate(8);
-        let detail = format!(
-            "there is no host {shown:?}; known are {}{more}",
-            known.join(", ")
-        );
+        let known = match known.as_slice() {
+            [] => "the inventory has none".to_owned(),
+            known => format!("known are {}{more}", known.join(", ")),
+        };
+        let detail = format!("there is no host {shown:?}; {known}");
         let todo = "name a known host, or add it to inventory/hosts.yml";
         Problem::new(ErrorCode::UnknownHost, detail, todo)
     }

@@ -49,6 +49,19 @@ pub enum StepOutcome {
     NotRun,
 }
 
+/// What a person said of how a step ended, where nobody else knew it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SaidDoc {
+    /// Who, as a principal.
+    pub by: String,
+    /// The word: `completed`, `failed` or `retry`.
+    pub choice: String,
+    /// What was said with it, redacted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
 /// One step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,6 +93,9 @@ pub struct StepDoc {
     pub host_outcomes: BTreeMap<HostName, HostOutcome>,
     /// Wall time in seconds.
     pub duration_seconds: f64,
+    /// What persons said of how it ended, in order. Written only where there is something.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<SaidDoc>,
     /// What a check afterwards found on each host: the step is such a check then, and changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<BTreeMap<HostName, Map<String, Value>>>,

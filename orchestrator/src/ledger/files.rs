@@ -145,6 +145,18 @@ fn step_of(step: &StepDoc) -> Node {
         let hosts: Vec<_> = step.changed_before.iter().collect();
         pairs.push(pair("changed_before_it_ended", list(&hosts)));
     }
+    if !step.said.is_empty() {
+        let said = step.said.iter().map(|said| {
+            let mut pairs = vec![
+                pair("by", Node::text(&said.by)),
+                pair("said", Node::text(&said.choice)),
+            ];
+            let comment = said.comment.as_ref();
+            pairs.extend(comment.map(|comment| pair("comment", Node::text(comment))));
+            Node::Map(pairs)
+        });
+        pairs.push(pair("said_of_its_end", Node::List(said.collect())));
+    }
     if let Some(evidence) = &step.evidence {
         let found = evidence
             .iter()

@@ -111,6 +111,16 @@ fn trailers_of(doc: &LedgerDoc) -> Vec<(&'static str, String)> {
     );
     trailers.push(("Requester", line(&doc.requester)));
     trailers.extend(doc.approvers.iter().map(|who| ("Approver", line(who))));
+    let said = doc.steps.iter().flat_map(|step| &step.said);
+    trailers.extend(said.map(|said| {
+        let comment = said.comment.as_deref().map(line).unwrap_or_default();
+        let comment = match comment.is_empty() {
+            true => comment,
+            false => format!(": {comment}"),
+        };
+        let words = format!("{} said {}{comment}", line(&said.by), line(&said.choice));
+        ("Resolved-By", words)
+    }));
     trailers.push(("Tier", doc.tier.to_string()));
     trailers.push(("Hosts", hosts(&doc.steps)));
     trailers.push(("Outcome", word_of(&doc.outcome)));

@@ -54,7 +54,7 @@ use gix::{
 
 pub use aside::{Rebuild, claimed_head, remove_unfinished};
 pub use burst::{Batch, Burst};
-pub use doc::{FORM, LedgerDoc, ProblemDoc, RequestOutcome, StepDoc, StepOutcome};
+pub use doc::{FORM, LedgerDoc, ProblemDoc, RequestOutcome, SaidDoc, StepDoc, StepOutcome};
 pub use error::{LedgerError, MOVED, OLDER};
 pub use files::{host_folder, record_path};
 pub use proposals::{Judged, Offered, Proposal, REFUSED, TAKEN, may_have_proposals, refused};

@@ -346,14 +346,16 @@ fn excluded<'t>(word: &impl Fn(usize) -> &'t str, from: usize, least: usize) -> 
     if !two && !one {
         return None;
     }
-    // "not web1 but web2" does not leave out web2; "everything but web2" does.
-    if before(1) == "but"
-        && !matches!(
-            before(2),
-            "everything" | "everywhere" | "all" | "anything" | "hosts" | "host" | "machines"
-        )
-    {
-        return None;
+    // "not web1 but web2" does not leave out web2; "everything but web2" and "every server but web2" do. What stands before
+    // may be the end of the mention before.
+    if before(1) == "but" {
+        let whom = from.checked_sub(2).map_or("", |at| word(at));
+        let is_several = is_everything_word(whom)
+            || is_machine(whom)
+            || matches!(whom, "all" | "anything" | "group" | "ones");
+        if !is_several {
+            return None;
+        }
     }
     let mut start = from - 1;
     while start > least

@@ -4,6 +4,7 @@ mod answers;
 mod crowds;
 mod edges;
 mod evaluation;
+mod others;
 mod places;
 mod suggestions;
 

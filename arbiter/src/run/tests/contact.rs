@@ -8,12 +8,21 @@ fn interrupted_work_is_asked_about_unless_the_catalogue_says_otherwise() {
         let mut world = running(Tier::One, word);
         let task = world.task(Mode::Apply, 0);
         world.dispatch(task).unwrap();
-        world.end(task, 1, 5, ResultStatus::Interrupted).unwrap();
-        world.run.tasks[&task].state.name()
+        let effects = world.end(task, 1, 5, ResultStatus::Interrupted).unwrap();
+        let mark = Effect::MarkHosts {
+            task,
+            needs_look: true,
+        };
+        let state = world.run.tasks[&task].state.name();
+        (state, effects.contains(&mark))
     };
-    assert_eq!(state_after(OnInterrupt::Retry), "waiting");
-    assert_eq!(state_after(OnInterrupt::Ask), "interrupted");
-    assert_eq!(state_after(OnInterrupt::Fail), "failed");
+    assert_eq!(state_after(OnInterrupt::Retry), ("waiting", false));
+    assert_eq!(state_after(OnInterrupt::Ask), ("interrupted", false));
+    assert_eq!(
+        state_after(OnInterrupt::Fail),
+        ("failed", true),
+        "nobody is asked, so the host is marked"
+    );
 }
 
 #[test]

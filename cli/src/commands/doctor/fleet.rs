@@ -46,6 +46,10 @@ async fn components(context: &Context<'_>, session: &Session) -> Result<Vec<Find
         };
         let found = match what {
             "component" | "agents" => format!("{name}: {word}"),
+            "database" if word == "ok" => {
+                "ok; whether its records still fit each other says `chiffon audit verify`"
+                    .to_owned()
+            }
             _ => word.clone(),
         };
         match word.as_str() {

@@ -6,7 +6,10 @@ use chiffon_store::{Check, Commit, Error, Expected, ScheduleRow, Write};
 use serde_json::json;
 
 use super::Schedule;
-use crate::engine::{AdvanceError, Advanced, Cause, Shared};
+use crate::{
+    engine::{AdvanceError, Advanced, Cause, Shared, scribe::Ground},
+    ledger::OLDER,
+};
 
 /// Schedules looked at in one go.
 const PAGE: u32 = 100;
@@ -72,6 +75,16 @@ impl Shared {
             return Ok(());
         };
         let request = run.request.request_id;
+        match self.ground() {
+            Ground::Firm => {}
+            // Looked at again with the next round.
+            Ground::Unlooked => return Ok(()),
+            Ground::Older => {
+                let fault = format!("{OLDER}, and may not know that it was withdrawn");
+                let todo = "`chiffon audit verify` says what to do";
+                return self.withhold(row, run, &fault, todo).await;
+            }
+        }
         if let Some(fault) = self.standing_fault(row).await? {
             let todo = "`chiffon audit verify` names what was edited, `chiffon schedule approve` gives it anew";
             return self.withhold(row, run, &fault, todo).await;

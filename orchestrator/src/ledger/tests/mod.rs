@@ -95,6 +95,7 @@ fn change(n: u32) -> LedgerDoc {
             changed: true,
             changes_unknown: false,
             changed_before: BTreeSet::new(),
+            said: Vec::new(),
             host_outcomes: BTreeMap::from([("nas".parse().unwrap(), HostOutcome::Changed)]),
             evidence: None,
             duration_seconds: 3.21,
