@@ -24,6 +24,9 @@ const SHARED: usize = 100;
 const LOOK: Duration = Duration::from_secs(1);
 /// The same for the first one of a process; shorter than others wait for an answer about it.
 const FIRST_LOOK: Duration = Duration::from_secs(7);
+/// From one burst to the next at least: what comes one by one meanwhile shares its files and syncs as well, and leaves the
+/// machine to the tasks themselves. What comes alone is written at once.
+const APART: Duration = Duration::from_millis(100);
 /// Floor below the nudges.
 const PERIOD: Duration = Duration::from_secs(5);
 
@@ -97,7 +100,7 @@ impl Shared {
             // Changes wait for the first of them.
             self.nudges.dispatch.notify_one();
             match done {
-                Ok(true) => {}
+                Ok(true) => tokio::time::sleep(APART).await,
                 Ok(false) => nudged(&self.nudges.record, PERIOD).await,
                 Err(error) => tokio::time::sleep(error.pause()).await,
             }
