@@ -15,7 +15,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -34,6 +34,11 @@ use super::{
 const WAITING: usize = 8_192;
 /// Records of one fsync; bounds the memory of a batch, not its time.
 const BATCH: usize = 2_048;
+/// From one fsync to the next at least, while many come at once: each costs the processor as much as some events do, and
+/// one for each handful would leave too little of it to the events. Who comes alone waits for nobody.
+const APART: Duration = Duration::from_millis(1);
+/// As many records in one fsync are many.
+const MANY: usize = 8;
 /// Longest wait for the disk. What was put is written all the same, whenever that may be.
 const SLOWEST: Duration = Duration::from_secs(30);
 /// Between two tries to write what could not be written.
@@ -240,8 +245,15 @@ impl Writer {
     fn run(mut self, mut from: mpsc::Receiver<Entry>) -> Result<Head, Unwritten> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut lines = Vec::new();
+        let mut next = Instant::now();
         while from.blocking_recv_many(&mut batch, BATCH) > 0 {
+            gather(&mut batch, &mut from, next);
+            let begun = Instant::now();
             self.settle(&mut batch, &mut lines, &from)?;
+            next = match batch.len() {
+                MANY.. => begun + APART,
+                _ => begun,
+            };
             batch.clear();
         }
         Ok(self.head)
@@ -360,6 +372,20 @@ impl Writer {
                 }
             }
         }
+    }
+}
+
+/// Takes what comes until then, if that is still to come.
+fn gather(batch: &mut Vec<Entry>, from: &mut mpsc::Receiver<Entry>, until: Instant) {
+    let wait = until.saturating_duration_since(Instant::now());
+    if wait.is_zero() {
+        return;
+    }
+    std::thread::sleep(wait);
+    while batch.len() < BATCH
+        && let Ok(entry) = from.try_recv()
+    {
+        batch.push(entry);
     }
 }
 
