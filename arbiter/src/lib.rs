@@ -24,6 +24,6 @@ pub use run::{
     Ids, MAX_ROUNDS, Moved, NewRun, Outcome, ProofError, Refusal, Replied, Reported, Request,
     RequestState, Resolved, Round, Run, RunEvent, RunPolicy, Said, Sent, SliceDocs,
     StandingApproved, Task, TaskState, TimerKind, TimerName, TimerSubject, WaitingOn, Wants, Words,
-    apply, bead_state, changes, may_start, secrets_of, turned_away,
+    apply, bead_state, changes, may_start, needs_look, secrets_of, turned_away, uncounted,
 };
 pub use schedule::{Cron, CronError, Look, MOST_MISSED, Passed, Times, Verdict};

@@ -6,7 +6,7 @@
 )]
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, Mutex},
 };
@@ -67,6 +67,8 @@ struct Book {
     begun: Vec<(Run, Vec<Run>)>,
     /// By name: how its runs end, the next first. What has no line runs until it gets one.
     scripts: BTreeMap<String, Vec<How>>,
+    /// Hosts that have not come to their last count when a run is stopped.
+    cut_off: BTreeSet<String>,
 }
 
 /// Runs that end when and how the test says.
@@ -90,6 +92,15 @@ impl Crew {
     /// The next run of this name ends like this, now or when it comes.
     pub fn end(&self, name: &str, how: How) {
         self.with(|book| book.scripts.entry(name.to_owned()).or_default().push(how));
+    }
+
+    /// A run that is stopped is cut off on this host.
+    pub fn cut_off_on(&self, host: &str) {
+        self.with(|book| book.cut_off.insert(host.to_owned()));
+    }
+
+    fn is_cut_off_on(&self, host: &str) -> bool {
+        self.book.borrow().lock().unwrap().cut_off.contains(host)
     }
 
     /// Runs of changes that have begun, in order, each with those that ran then.
@@ -169,7 +180,13 @@ impl Worker for Crew {
             changed: how.changed,
             ..HostSummary::default()
         };
-        let hosts = run.hosts.into_iter().map(|host| (host, summary.clone()));
+        let hosts = run.hosts.into_iter().map(|host| {
+            let mut summary = summary.clone();
+            if how.status == ResultStatus::Cancelled && self.is_cut_off_on(&host) {
+                summary.outcome = HostOutcome::CutOff;
+            }
+            (host, summary)
+        });
         Ended {
             status: how.status,
             output: String::new(),

@@ -55,7 +55,9 @@ async fn look(world: &World, host: &str) -> Value {
 async fn resolve(world: &World, id: &str) {
     let request = world.show(id).await;
     let tasks = request["tasks"].as_array().unwrap();
-    let open = tasks.iter().find(|task| task["state"] == "unknown");
+    let is_open =
+        |task: &&Value| ["unknown", "interrupted"].contains(&task["state"].as_str().unwrap());
+    let open = tasks.iter().find(is_open);
     let task = open.unwrap()["task_id"].as_str().unwrap();
     let path = format!("/api/v1/tasks/{task}/resolve");
     let (status, said) = world.post(&path, json!({ "choice": "completed" })).await;
@@ -165,5 +167,86 @@ async fn a_reading_whose_outcome_is_unknown_marks_no_host() {
     let question = request["decisions"].as_array().unwrap().last().unwrap();
     let words = question["question"].as_str().unwrap();
     assert!(words.contains("the reading"), "{words}");
+    world.holds_together().await;
+}
+
+/// A change that is stopped on its way: what it did where it came to no last count is not known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_change_marks_the_hosts_on_which_it_was_cut_off_and_no_other() {
+    let (world, crew) = fleet().await;
+    crew.cut_off_on("h2");
+    let id = world
+        .begin_change(&crew, "write_file path=/a content=x on h1,h2")
+        .await;
+    world.post(&format!("/cancel/{id}"), json!({})).await;
+    let request = world.until(&id, &["cancelled"]).await;
+    let words = "what was changed on h2 is not known";
+    let because = request["because"].as_str().unwrap();
+    assert!(because.contains(words), "{because}");
+    let shown = look(&world, "h2").await;
+    assert_eq!(shown["request_id"], id, "{shown}");
+    let because = shown["because"].as_str().unwrap();
+    assert!(because.contains(words), "{because}");
+    for name in ["h1", "twin"] {
+        assert!(look(&world, name).await.is_null(), "{name} was counted");
+    }
+    // Whoever wants it next is warned, and the record does not say that it was as before.
+    let next = world.ask("write_file path=/b content=x on h2").await;
+    let next = world.until(&next, &["awaiting_approval"]).await;
+    let warning = next["warnings"][0].as_str().unwrap();
+    assert!(
+        warning.contains("h2 needs a look") && warning.contains(&id),
+        "{warning}"
+    );
+    let recorded = |request: &Value| request["ledger_commit"].is_string();
+    world.until_it(&id, "its ledger commit", recorded).await;
+    let told = super::proof::git(&world, &["log", "--format=%B", "main"]);
+    assert!(
+        told.contains("It ended as cancelled, with changes, and it is not known whether with more"),
+        "{told}"
+    );
+    // Nobody is asked about it, so a look is enough.
+    let (status, cleared) = world.post_bare("/api/v1/inventory/h2/clear").await;
+    assert_eq!(status, 200, "{cleared}");
+    assert!(look(&world, "h2").await.is_null());
+    world.holds_together().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_was_cut_off_marks_its_hosts_while_a_person_is_asked() {
+    let (mut world, crew) = fleet().await;
+    let words = "service_restart name=cron on h1";
+    let id = world.begin_change(&crew, words).await;
+    world.crash_agent().await;
+    world.start_agent_of(crew.clone()).await;
+    let asks = |request: &Value| {
+        let asked = request["decisions"].as_array().unwrap();
+        let open = |one: &&Value| one["kind"] == "interrupted" && one["state"] == "pending";
+        asked.iter().any(|one| open(&one))
+    };
+    world.until_it(&id, "the question", asks).await;
+    for name in ["h1", "twin"] {
+        let shown = look(&world, name).await;
+        assert_eq!(shown["request_id"], id, "{name}: {shown}");
+        assert_eq!(shown["asked"], id, "{name}: {shown}");
+    }
+    let (status, problem) = world.post_bare("/api/v1/inventory/h1/clear").await;
+    assert_eq!((status, &problem["code"]), (409, &json!(5317)), "{problem}");
+    resolve(&world, &id).await;
+    world.until(&id, &["completed"]).await;
+    assert!(look(&world, "h1").await.is_null());
+
+    // Cancelled in place of an answer, it stays as little known.
+    let id = world.begin_change(&crew, words).await;
+    world.crash_agent().await;
+    world.start_agent_of(crew.clone()).await;
+    world.until_it(&id, "the question", asks).await;
+    world.post(&format!("/cancel/{id}"), json!({})).await;
+    world.until(&id, &["cancelled"]).await;
+    let shown = look(&world, "twin").await;
+    assert_eq!(shown["request_id"], id, "{shown}");
+    assert!(shown.get("asked").is_none(), "{shown}");
+    let (status, cleared) = world.post_bare("/api/v1/inventory/twin/clear").await;
+    assert_eq!(status, 200, "{cleared}");
     world.holds_together().await;
 }

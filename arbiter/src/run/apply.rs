@@ -13,7 +13,7 @@ use super::{
 };
 
 /// Decides; never acts. Same slice, event and context: same result. A refusal changes nothing.
-pub fn apply(run: &Run, event: RunEvent, context: Context<'_>) -> Result<Moved, Refusal> {
+pub fn apply<'a>(run: &'a Run, event: RunEvent, context: Context<'a>) -> Result<Moved, Refusal> {
     let mut desk = Desk::new(run, context);
     match event {
         RunEvent::PlanningBegan => desk.planning_began()?,

@@ -43,10 +43,6 @@ impl Desk<'_> {
         };
         self.move_task(id, state, because);
         self.push(Effect::Query { task: id });
-        self.push(Effect::MarkHosts {
-            task: id,
-            needs_look: true,
-        });
     }
 
     pub(super) fn ask_unknown(&mut self, id: TaskId) {
@@ -120,10 +116,6 @@ impl Desk<'_> {
             TaskState::Failed { problem },
             "nobody could say how it ended",
         );
-        self.push(Effect::MarkHosts {
-            task: id,
-            needs_look: true,
-        });
     }
 
     pub(super) fn task_timer(
@@ -144,6 +136,19 @@ impl Desk<'_> {
                     ErrorCode::Frozen,
                     format!("the step was not started in time: the fleet was {words}"),
                     "end the freeze with `chiffon thaw`, then ask again",
+                );
+                self.move_task(id, TaskState::Failed { problem }, "not started in time");
+            }
+            (
+                TimerKind::Start,
+                TaskState::Waiting {
+                    on: WaitingOn::Ledger { words },
+                },
+            ) => {
+                let problem = Problem::new(
+                    ErrorCode::NotStartedInTime,
+                    format!("the step was not started in time: {words}"),
+                    "do what `chiffon audit verify` says, then ask again",
                 );
                 self.move_task(id, TaskState::Failed { problem }, "not started in time");
             }
@@ -223,10 +228,6 @@ impl Desk<'_> {
             id,
             "its agent must have ended it by now: its hosts are free for others",
         );
-        self.push(Effect::MarkHosts {
-            task: id,
-            needs_look: true,
-        });
         self.push(Effect::Wake);
         self.probe(id);
     }

@@ -3,8 +3,8 @@
 use chiffon_common::{DecisionId, Digest, ErrorCode, Principal, Problem, ScheduleId, TaskId, Tier};
 
 use super::{
-    Answered, Approval, Decision, DecisionKind, DecisionState, Effect, Refusal, RequestState,
-    TaskState, desk::Desk, gate::good_until,
+    Answered, Approval, Decision, DecisionKind, DecisionState, Refusal, RequestState, TaskState,
+    desk::Desk, gate::good_until,
 };
 
 impl Desk<'_> {
@@ -191,10 +191,6 @@ impl Desk<'_> {
                 self.move_task(task, TaskState::Failed { problem }, because);
             }
         }
-        self.push(Effect::MarkHosts {
-            task,
-            needs_look: false,
-        });
     }
 
     pub(super) fn decision_timer(&mut self, id: DecisionId) -> Result<(), Refusal> {
@@ -224,7 +220,7 @@ impl Desk<'_> {
                 self.move_task(
                     task,
                     TaskState::Failed { problem },
-                    "nobody answered in time",
+                    "cut off after it had begun; nobody answered in time",
                 );
             }
             DecisionKind::UnknownOutcome { task } => self.give_up_unknown(task),

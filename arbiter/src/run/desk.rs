@@ -100,6 +100,8 @@ pub(super) struct Desk<'a> {
     pub(super) now: Timestamp,
     pub(super) policy: &'a RunPolicy,
     pub(super) rules: Digest,
+    /// The slice as the event found it.
+    pub(super) before: &'a Run,
     frozen: Option<&'a Frozen>,
     ids: Ids,
     moves: Vec<MoveRecord>,
@@ -107,9 +109,10 @@ pub(super) struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    pub(super) fn new(run: &Run, context: Context<'a>) -> Self {
+    pub(super) fn new(run: &'a Run, context: Context<'a>) -> Self {
         Self {
             run: run.clone(),
+            before: run,
             // A clock that is set back brings nothing back to life.
             now: context.now.max(run.latest()),
             policy: context.policy,
@@ -123,7 +126,8 @@ impl<'a> Desk<'a> {
 
     /// A task may end, or be given back, by the very event that first asked something of its agent; then
     /// there is nobody to ask any more.
-    pub(super) fn finish(self) -> Moved {
+    pub(super) fn finish(mut self) -> Moved {
+        self.mark_hosts();
         let Self {
             run,
             moves,

@@ -4,7 +4,7 @@ use chiffon_common::{
     ErrorCode, Incarnation, Mode, OnInterrupt, Problem, ResultStatus, TaskId, Undo,
 };
 
-use super::{DecisionKind, Effect, Outcome, Refusal, TaskState, desk::Desk};
+use super::{DecisionKind, Outcome, Refusal, TaskState, desk::Desk};
 
 impl Desk<'_> {
     pub(super) fn ended(
@@ -19,11 +19,19 @@ impl Desk<'_> {
         let Some(sent) = self.task(id)?.state.sent().cloned() else {
             return Err(Refusal::Stale);
         };
-        let was_unknown = matches!(self.task(id)?.state, TaskState::Unknown { .. });
         let same_life = sent.incarnation == incarnation;
+        // What was stopped before it began names no host.
+        let has_begun = match status {
+            ResultStatus::Refused => false,
+            ResultStatus::Cancelled | ResultStatus::Failed => !outcome.hosts.is_empty(),
+            ResultStatus::Completed | ResultStatus::Interrupted | ResultStatus::Unknown => true,
+        };
         if let Some(task) = self.run.tasks.get_mut(&id) {
             task.seq = seq;
             task.outcome = Some(outcome);
+            if has_begun {
+                task.started_at.get_or_insert(self.now);
+            }
         }
         match status {
             // A later life of the journal cannot speak for an earlier one.
@@ -46,15 +54,17 @@ impl Desk<'_> {
                     self.judged_check(id, problem)
                 };
                 if !self.tried_again(id, &problem) {
+                    let problem = self.with_what_is_open(id, problem);
                     let because = problem.detail.clone();
                     self.move_task(id, TaskState::Failed { problem }, because);
                 }
             }
-            ResultStatus::Cancelled => self.move_task(
-                id,
-                TaskState::Cancelled,
-                "stopped by the agent, everything it started has ended",
-            ),
+            ResultStatus::Cancelled => {
+                let open = self.open_words(id, TaskState::Cancelled);
+                let because =
+                    format!("stopped by the agent, everything it started has ended{open}");
+                self.move_task(id, TaskState::Cancelled, because);
+            }
             ResultStatus::Interrupted => self.interrupted(id),
             ResultStatus::Refused => self.refused(id, problem),
             ResultStatus::Unknown => {
@@ -62,22 +72,23 @@ impl Desk<'_> {
                 self.ask_unknown(id);
             }
         }
-        let is_known = match &self.task(id)?.state {
-            TaskState::Waiting { .. } => true,
-            state => state.ended(),
-        };
-        // Nobody is asked about it, so nobody has looked: the next change there is warned.
-        let is_half_done = matches!(
-            &self.task(id)?.state,
-            TaskState::Failed { problem } if problem.code == ErrorCode::Interrupted
-        );
-        if is_half_done || (was_unknown && is_known) {
-            self.push(Effect::MarkHosts {
-                task: id,
-                needs_look: is_half_done,
-            });
-        }
         Ok(())
+    }
+
+    /// A run that failed before its last count on some host says so.
+    fn with_what_is_open(&self, id: TaskId, problem: Problem) -> Problem {
+        let state = TaskState::Failed {
+            problem: problem.clone(),
+        };
+        let open = self.open_words(id, state);
+        if open.is_empty() {
+            return problem;
+        }
+        Problem {
+            detail: problem.detail + &open,
+            todo: format!("look at the host, then {}", problem.todo),
+            ..problem
+        }
     }
 
     /// What did not pass in a check after a step is that check's failure, not a playbook's (DESIGN section 4.7).
@@ -131,11 +142,9 @@ impl Desk<'_> {
         };
         let title = step.map_or_else(String::new, |step| step.title.clone());
         if self.run.request.cancelling.is_some() {
-            self.move_task(
-                id,
-                TaskState::Cancelled,
-                "cut off while it was being cancelled",
-            );
+            let open = self.open_words(id, TaskState::Cancelled);
+            let because = format!("cut off while it was being cancelled{open}");
+            self.move_task(id, TaskState::Cancelled, because);
             return;
         }
         match on_interrupt {

@@ -16,6 +16,7 @@ mod desk;
 mod ending;
 mod event;
 mod gate;
+mod open;
 mod probe;
 mod proof;
 mod question;
@@ -39,6 +40,7 @@ pub use event::{
     Answered, Effect, Outcome, Refusal, Replied, Reported, Resolved, RunEvent, StandingApproved,
 };
 pub use gate::{Gate, may_start, turned_away};
+pub use open::{needs_look, uncounted};
 pub use proof::{ProofError, SliceDocs};
 pub use question::{MAX_ROUNDS, Round, Said, Wants, Words};
 pub use request::secrets_of;

@@ -9,9 +9,7 @@ use chiffon_common::{Mode, StepNo, TaskId, Tier};
 
 use jiff::Timestamp;
 
-use super::{
-    DecisionState, Effect, Run, Task, TaskState, TimerKind, TimerName, TimerSubject, desk::Desk,
-};
+use super::{DecisionState, Run, Task, TaskState, TimerKind, TimerName, TimerSubject, desk::Desk};
 
 impl Run {
     /// When the checks of a step of which nobody can say how it ended look for themselves; none where it has none that
@@ -122,10 +120,6 @@ impl Desk<'_> {
                 if let Some(task) = self.run.tasks.get_mut(&id) {
                     task.progress = 100;
                 }
-                self.push(Effect::MarkHosts {
-                    task: id,
-                    needs_look: false,
-                });
             }
             Some(probe) => {
                 let words = match &probe.state {

@@ -132,11 +132,14 @@ impl Desk<'_> {
         self.move_request(RequestState::AwaitingApproval { decision }, because);
     }
 
-    /// Who froze what waits, in words.
-    fn held_by_freeze(&self) -> Option<String> {
+    /// What holds up what waits, in words.
+    fn held_up_by(&self) -> Option<String> {
         let words = |task: &super::Task| match &task.state {
             TaskState::Waiting {
                 on: WaitingOn::Freeze { words },
+            } => Some(format!("the fleet was {words}")),
+            TaskState::Waiting {
+                on: WaitingOn::Ledger { words },
             } => Some(words.clone()),
             _ => None,
         };
@@ -234,7 +237,12 @@ impl Desk<'_> {
             .collect();
         for task in open {
             match task.state {
-                TaskState::Open | TaskState::Waiting { .. } | TaskState::Interrupted { .. } => {
+                TaskState::Open | TaskState::Waiting { .. } => {
+                    self.move_task(task.task_id, TaskState::Cancelled, because);
+                }
+                TaskState::Interrupted { .. } => {
+                    let open = self.open_words(task.task_id, TaskState::Cancelled);
+                    let because = format!("cut off after it had begun; {because}{open}");
                     self.move_task(task.task_id, TaskState::Cancelled, because);
                 }
                 // What an agent may have is over only when the agent says so.
@@ -299,8 +307,8 @@ impl Desk<'_> {
             }
             (TimerKind::Approval, RequestState::Running { .. }) => {
                 let mut why = "the approval was not used in time".to_owned();
-                if let Some(words) = self.held_by_freeze() {
-                    why += &format!(": the fleet was {words}");
+                if let Some(words) = self.held_up_by() {
+                    why += &format!(": {words}");
                 }
                 self.stop_tasks(&why);
                 self.expire(&why);
@@ -357,7 +365,7 @@ fn in_short(plan: &Plan) -> String {
 }
 
 /// The first of many, and how many more there are.
-fn first_of<T: AsRef<str>>(
+pub(super) fn first_of<T: AsRef<str>>(
     all: impl ExactSizeIterator<Item = T>,
     between: &str,
     what: &str,

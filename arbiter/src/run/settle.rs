@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::{
     Effect, Refusal, RequestState, Task, TaskState, TimerKind, TimerName, TimerSubject, WaitingOn,
     desk::Desk,
+    open::{needs_look, words_of},
 };
 
 impl Desk<'_> {
@@ -161,7 +162,9 @@ impl Desk<'_> {
         } else if tasks.iter().all(|task| task.state == TaskState::Completed) {
             self.move_request(RequestState::Completed, "every step is done");
         } else if let Some(cancelling) = self.run.request.cancelling.clone() {
-            let because = format!("cancelled by {}", cancelling.by);
+            let open = tasks.iter().flat_map(|task| needs_look(&self.run, task));
+            let open = words_of(&open.collect());
+            let because = format!("cancelled by {}{open}", cancelling.by);
             self.move_request(RequestState::Cancelled { by: cancelling.by }, because);
         } else {
             let problem = Problem::new(

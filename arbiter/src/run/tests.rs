@@ -18,6 +18,7 @@ mod again;
 mod contact;
 mod corners;
 mod gate;
+mod open;
 mod probe;
 mod questions;
 mod standing;

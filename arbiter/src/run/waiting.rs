@@ -33,6 +33,11 @@ pub enum WaitingOn {
         /// In words, with who froze the fleet and why.
         words: String,
     },
+    /// A person, because what is stored may be older than what was decided.
+    Ledger {
+        /// In words, with what to do.
+        words: String,
+    },
     /// Its next try: what it failed on passes by itself.
     Retry {
         /// When it may be tried again.
@@ -61,6 +66,9 @@ impl Desk<'_> {
 
     /// The leases go: whoever waits holds nothing up.
     pub(super) fn put_back(&mut self, task: TaskId, on: WaitingOn, because: &str) {
+        if let Some(task) = self.run.tasks.get_mut(&task) {
+            task.started_at = None;
+        }
         if self.run.request.cancelling.is_some() {
             self.move_task(task, TaskState::Cancelled, "a person cancelled the request");
             return;

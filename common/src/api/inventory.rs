@@ -38,7 +38,8 @@ pub struct HostView {
     pub needs_look: Option<NeedsLook>,
 }
 
-/// Contact with a change on this machine was lost, and nobody has said since how it ended.
+/// What a change did on this machine is not known: contact with it was lost, or it was cut off or stopped on its way, and
+/// nobody has said since how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NeedsLook {

@@ -323,12 +323,12 @@ fn frozen_words(frozen: &Frozen) -> WaitingOn {
     WaitingOn::Freeze { words }
 }
 
-/// As a freeze does: what stands in such a database of freezes, approvals and schedules may have been taken back.
+/// What stands in such a database of freezes, approvals and schedules may have been taken back.
 fn older_words() -> WaitingOn {
     let words = format!(
         "{OLDER}, and what was taken back since is not in it: chiffon audit verify says what to do"
     );
-    WaitingOn::Freeze { words }
+    WaitingOn::Ledger { words }
 }
 
 /// The freeze that a task was told to wait for.

@@ -7,7 +7,7 @@ mod stamp;
 mod watch;
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
@@ -18,6 +18,7 @@ use std::{
 
 use chiffon_common::{Bundle, Digest, EntryId, ErrorCode, HostName, Problem, Step};
 
+use super::turns::machine_claim;
 use crate::{
     catalogue::{Acceptances, Catalogue, Root, repository},
     inventory::{Here, Inventory},
@@ -201,6 +202,14 @@ impl Library {
         }
         stamp::walk(&self.inventory, &mut watch, &mut lines);
         (Digest::of_parts(lines.iter().map(String::as_bytes)), watch)
+    }
+
+    /// The rights to the machines behind these hosts, where all of them can be told.
+    pub(crate) fn machines(&self, hosts: &BTreeSet<HostName>) -> Option<BTreeSet<String>> {
+        let loaded = self.read();
+        let inventory = loaded.inventory().ok()?;
+        let machine = |host| machine_claim(inventory.host(host)?);
+        hosts.iter().map(machine).collect()
     }
 
     /// Keeps a bundle that may have to be sent.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use chiffon_arbiter::{Effect, Gate, Refusal, Run, Sent, Task, changes, may_start};
+use chiffon_arbiter::{Effect, Gate, Refusal, Run, Sent, Task, may_start, needs_look};
 use chiffon_bus::QueueName;
 use chiffon_common::{
     AgentId, AgentKind, AttemptRef, BundleError, BundlePiece, CanonicalError, Envelope,
@@ -201,25 +201,34 @@ impl Shared {
     }
 
     /// By the names of the hosts, and by the machines that the task had to itself: an inventory that is edited
-    /// meanwhile hides nothing.
-    fn marks(&self, before: &Run, run: &Run, id: TaskId, needs_look: bool) -> Vec<Write> {
+    /// meanwhile hides nothing. What is known by now is marked no longer.
+    fn marks(&self, before: &Run, run: &Run, id: TaskId, is_open: bool) -> Vec<Write> {
         let Ok((task, step)) = step_of(run, id) else {
             return Vec::new();
         };
-        // What only reads or checks has changed nothing, however it ended.
-        if needs_look && !changes(task, step) {
-            return Vec::new();
+        let unmark = Write::UnmarkHosts {
+            task_id: id,
+            places: None,
+        };
+        if !is_open {
+            return vec![unmark];
         }
-        if !needs_look {
-            return vec![Write::UnmarkHosts {
-                task_id: id,
-                places: None,
-            }];
+        let was = before.tasks.get(&id);
+        let hosts = needs_look(run, task);
+        let held = was.into_iter().chain([task]);
+        let mut places: BTreeSet<String> =
+            held.flat_map(|task| task.leases.iter().cloned()).collect();
+        // Of a step on several hosts the others are known.
+        let known = step.hosts.iter().filter(|host| !hosts.contains(*host));
+        for host in known {
+            places.remove(&host_claim(host));
         }
-        let names = step.hosts.iter().map(host_claim);
-        let held = before.tasks.get(&id).into_iter().chain([task]);
-        let machines = held.flat_map(|task| task.leases.iter().cloned());
-        let places: BTreeSet<String> = names.chain(machines).collect();
+        if hosts.len() < step.hosts.len()
+            && let Some(machines) = self.library.machines(&hosts)
+        {
+            places.retain(|place| machines.contains(place));
+        }
+        places.extend(hosts.iter().map(host_claim));
         let mark = |place| {
             Write::MarkHost(HostRow {
                 tenant_id: run.request.tenant_id.clone(),
@@ -230,7 +239,13 @@ impl Shared {
                 because: task.because.clone(),
             })
         };
-        places.into_iter().map(mark).collect()
+        let marked = was.map(|was| needs_look(before, was));
+        let fewer = marked.is_some_and(|marked| !marked.is_subset(&hosts));
+        let unmark = fewer.then_some(unmark);
+        unmark
+            .into_iter()
+            .chain(places.into_iter().map(mark))
+            .collect()
     }
 
     fn outbox_row(

@@ -76,6 +76,6 @@ pub(crate) fn waiting_words(task: &Task) -> Option<String> {
         | WaitingOn::Resources { words }
         | WaitingOn::Retry { words, .. }
         | WaitingOn::Agent { words } => words.clone(),
-        WaitingOn::Freeze { words } => format!("waits: {words}"),
+        WaitingOn::Freeze { words } | WaitingOn::Ledger { words } => format!("waits: {words}"),
     })
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chiffon_arbiter::{
-    Decision, DecisionKind, DecisionState, Outcome, RequestState, Run, Task, TaskState,
+    Decision, DecisionKind, DecisionState, Outcome, RequestState, Run, Task, TaskState, uncounted,
 };
 use chiffon_common::{ErrorCode, HostName, HostOutcome, Redactor, Step, TaskId, Tier};
 use chiffon_store::LedgerEntryRow;
@@ -134,9 +134,7 @@ fn step_doc(run: &Run, step: &Step) -> Option<StepDoc> {
             || host_outcomes
                 .values()
                 .any(|outcome| *outcome == HostOutcome::Changed),
-        changes_unknown: changes
-            && (task.cut_off_before
-                || is_open(outcome, ran_too_long(task), &step.hosts, &host_outcomes)),
+        changes_unknown: !uncounted(task, step).is_empty(),
         changed_before,
         said: said_of(run, task.task_id, &redactor(std::slice::from_ref(step))),
         host_outcomes,
@@ -188,41 +186,6 @@ fn changed_before(outcome: Option<&Outcome>) -> BTreeSet<HostName> {
         .filter(|(_, host)| host.changed > 0 && host.outcome != HostOutcome::Changed)
         .filter_map(|(host, _)| host.parse().ok())
         .collect()
-}
-
-/// Whether a step that ended like this may have changed what nobody counted: a run that was stopped or cut off tells
-/// of no task that it was in the middle of, unless it came to its last count on every host.
-fn is_open(
-    outcome: StepOutcome,
-    is_stopped: bool,
-    hosts: &[HostName],
-    counted: &BTreeMap<HostName, HostOutcome>,
-) -> bool {
-    let ended = |host: &HostName| {
-        let outcome = counted.get(host);
-        !matches!(
-            outcome,
-            None | Some(HostOutcome::NotReached | HostOutcome::Unreachable | HostOutcome::CutOff)
-        )
-    };
-    let cut_off = || counted.values().any(|one| *one == HostOutcome::CutOff);
-    match outcome {
-        StepOutcome::Unknown => true,
-        StepOutcome::Cancelled | StepOutcome::Interrupted => !hosts.iter().all(ended),
-        // A person's word that it is done counts nothing.
-        StepOutcome::Completed => {
-            cut_off()
-                || counted
-                    .values()
-                    .all(|outcome| *outcome == HostOutcome::NotReached)
-        }
-        StepOutcome::Failed => cut_off() || (is_stopped && !hosts.iter().all(ended)),
-        StepOutcome::NotRun => false,
-    }
-}
-
-fn ran_too_long(task: &Task) -> bool {
-    matches!(&task.state, TaskState::Failed { problem } if problem.code == ErrorCode::TimedOut)
 }
 
 /// What a check found, by host. Redacted by the agent, as all that it reports.
@@ -299,39 +262,5 @@ mod tests {
         let told: Vec<_> = told.iter().map(HostName::as_str).collect();
         assert_eq!(told, ["b", "c"], "of a, its own word says it");
         assert!(changed_before(None).is_empty());
-    }
-
-    #[test]
-    fn what_was_stopped_before_its_last_count_is_not_known() {
-        use HostOutcome as Host;
-        use StepOutcome as Step;
-        let names: [HostName; 2] = ["a", "b"].map(|name| name.parse().unwrap());
-        for (outcome, counted, open) in [
-            (Step::Unknown, &[Host::Ok, Host::Ok][..], true),
-            (Step::Interrupted, &[], true),
-            (Step::Interrupted, &[Host::Ok, Host::Unreachable], true),
-            (Step::Cancelled, &[], true),
-            (Step::Cancelled, &[Host::Changed], true),
-            (Step::Cancelled, &[Host::NotReached, Host::NotReached], true),
-            (Step::Cancelled, &[Host::Ok, Host::Failed], false),
-            (Step::Completed, &[], true),
-            (Step::Completed, &[Host::Ok, Host::NotReached], false),
-            (Step::Interrupted, &[Host::CutOff, Host::Ok], true),
-            (Step::Cancelled, &[Host::CutOff, Host::CutOff], true),
-            // A person said so, or a check found it.
-            (Step::Completed, &[Host::CutOff, Host::Ok], true),
-            (Step::Failed, &[Host::CutOff, Host::Failed], true),
-            (Step::Failed, &[Host::Failed], false),
-            (Step::NotRun, &[], false),
-        ] {
-            let by_host = names.iter().cloned().zip(counted.iter().copied()).collect();
-            let told = is_open(outcome, false, &names, &by_host);
-            assert_eq!(told, open, "{outcome:?} {counted:?}");
-        }
-        let none = BTreeMap::new();
-        assert!(
-            is_open(Step::Failed, true, &names, &none),
-            "stopped for its time in its first task"
-        );
     }
 }

@@ -17,7 +17,7 @@ fn interrupted_work_is_asked_about_unless_the_catalogue_says_otherwise() {
         (state, effects.contains(&mark))
     };
     assert_eq!(state_after(OnInterrupt::Retry), ("waiting", false));
-    assert_eq!(state_after(OnInterrupt::Ask), ("interrupted", false));
+    assert_eq!(state_after(OnInterrupt::Ask), ("interrupted", true));
     assert_eq!(
         state_after(OnInterrupt::Fail),
         ("failed", true),
