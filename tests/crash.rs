@@ -34,6 +34,8 @@ mod kills;
 mod ledger;
 #[path = "crash/load.rs"]
 mod load;
+#[path = "crash/panics.rs"]
+mod panics;
 #[path = "crash/program.rs"]
 mod program;
 #[path = "crash/reader.rs"]

@@ -3,7 +3,7 @@
 use std::{fs::File, io, sync::Arc, time::Duration};
 
 use chiffon_bus::{Bus, QueueName};
-use chiffon_common::{AttemptRef, BootId, Incarnation};
+use chiffon_common::{AttemptRef, BootId, ErrorCode, Incarnation};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -16,6 +16,7 @@ use crate::{
     clock::Clock,
     config::AgentConfig,
     core::{Event, Plan},
+    fall::together,
     folders::Folders,
     heartbeat::{Pulse, Vitals},
     home::{self, Home, StartError},
@@ -66,10 +67,14 @@ pub struct AgentHandle {
     tasks: TaskTracker,
 }
 
-/// The agent has ended by a fault of its own: its journal could not be written.
+/// The agent has ended by a fault of its own: its journal could not be written, or a part of it panicked.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("agent has ended: {0}")]
-pub struct AgentFault(String);
+#[error("agent has ended: {why}")]
+pub struct AgentFault {
+    /// Which of the two.
+    pub code: ErrorCode,
+    why: String,
+}
 
 impl Agent {
     /// Takes the home, reads the journal and begins to work; must be called within a tokio runtime. The
@@ -107,8 +112,14 @@ impl AgentHandle {
     pub async fn ended(&mut self) -> Result<(), AgentFault> {
         match (&mut self.shell).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(fault)) => Err(AgentFault(fault.to_string())),
-            Err(error) => Err(AgentFault(error.to_string())),
+            Ok(Err(fault)) => Err(AgentFault {
+                code: ErrorCode::JournalFault,
+                why: fault.to_string(),
+            }),
+            Err(error) => Err(AgentFault {
+                code: ErrorCode::AgentFault,
+                why: error.to_string(),
+            }),
         }
     }
 
@@ -211,7 +222,7 @@ fn begin(config: AgentConfig, home: Home, outside: Outside) -> AgentHandle {
         events: events_in,
         stop: stop.clone(),
     };
-    tasks.spawn(publisher.run());
+    tasks.spawn(together("what publishes", stop.clone(), publisher.run()));
     let Outside { bus, worker, clock } = outside;
     let mut unknown = folders.left_over();
     unknown.retain(|left| !home.core.is_sweeping(*left));
@@ -223,6 +234,7 @@ fn begin(config: AgentConfig, home: Home, outside: Outside) -> AgentHandle {
         listening.clone(),
     );
     let ear = sweep_then(runner.clone(), unknown, ear);
+    let ear = together("what listens", stop.clone(), ear);
     tasks.spawn(listening.clone().run_until_cancelled_owned(ear));
     let pulse = Pulse {
         bus,
@@ -261,10 +273,14 @@ fn begin(config: AgentConfig, home: Home, outside: Outside) -> AgentHandle {
         commands: commands_in,
         load: seen_load,
         folders,
-        shell: tokio::spawn(run_shell(shell, home.first, home.lock)),
+        shell: tokio::spawn(together(
+            "the loop",
+            stop.clone(),
+            run_shell(shell, home.first, home.lock),
+        )),
         listening,
         beating,
-        pulse: tokio::spawn(pulse.run()),
+        pulse: tokio::spawn(together("the pulse", stop.clone(), pulse.run())),
         stop,
         tasks,
     }

@@ -7,6 +7,7 @@ mod bundles;
 mod clock;
 mod config;
 mod core;
+mod fall;
 mod folders;
 mod heartbeat;
 mod home;

@@ -20,6 +20,7 @@ use crate::{
     bundles::BundleCache,
     clock::Clock,
     core::{Core, Effect, Event, Loaded, Moment, Plan, Stored, Token},
+    fall::together,
     heartbeat::Vitals,
     journal::{COMPACT_ABOVE, JournalFault, Writer},
     outbox::Outbox,
@@ -235,21 +236,24 @@ impl Shell {
                 self.outbox.result(meta, result);
             }
             Effect::PublishError { meta, error } => self.outbox.error(meta, error),
-            Effect::LookForBundle(digest) => self.blocking(move |cache| {
-                let found = cache.has(digest);
-                Event::BundleLooked { digest, found }
-            }),
-            Effect::StoreBundle { digest, bytes } => self.blocking(move |cache| {
-                let stored = check_and_store(cache, digest, &bytes);
-                Event::BundleStored { digest, stored }
-            }),
-            Effect::LoadBundle { attempt, digest } => self.blocking(move |cache| {
-                let loaded = cache
-                    .load(digest)
-                    .map_or(Loaded::Missing, |bundle| Loaded::Whole(Box::new(bundle)));
-                chiffon_failpoint::hit!("agent.start.before");
-                Event::BundleLoaded { attempt, loaded }
-            }),
+            Effect::LookForBundle(digest) => {
+                let look = move |found| Event::BundleLooked { digest, found };
+                self.blocking(look(false), move |cache| look(cache.has(digest)));
+            }
+            Effect::StoreBundle { digest, bytes } => {
+                let end = move |stored| Event::BundleStored { digest, stored };
+                self.blocking(end(Stored::Unwritable), move |cache| {
+                    end(check_and_store(cache, digest, &bytes))
+                });
+            }
+            Effect::LoadBundle { attempt, digest } => {
+                let end = move |loaded| Event::BundleLoaded { attempt, loaded };
+                self.blocking(end(Loaded::Missing), move |cache| {
+                    let found = cache.load(digest);
+                    chiffon_failpoint::hit!("agent.start.before");
+                    end(found.map_or(Loaded::Missing, |it| Loaded::Whole(Box::new(it))))
+                });
+            }
             Effect::Start { request, bundle } => {
                 chiffon_failpoint::hit!("agent.spawn.before");
                 self.start(request, bundle);
@@ -279,24 +283,28 @@ impl Shell {
         }
     }
 
-    /// A task that ends with the agent.
+    /// A task that ends with the agent, and with which the agent ends if it panics.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         let stop = self.stop.clone();
+        let task = async move {
+            let _ = stop.run_until_cancelled_owned(task).await;
+        };
         self.tasks
-            .spawn(async move {
-                let _ = stop.run_until_cancelled_owned(task).await;
-            })
+            .spawn(together("a task", self.stop.clone(), task))
             .abort_handle()
     }
 
-    fn blocking(&self, job: impl FnOnce(&BundleCache) -> Event + Send + 'static) {
+    /// A cache that panics has no bundle: that is `otherwise`.
+    fn blocking(&self, otherwise: Event, job: impl FnOnce(&BundleCache) -> Event + Send + 'static) {
         let (cache, events) = (self.cache.clone(), self.runner.events.clone());
         self.spawn(async move {
-            match tokio::task::spawn_blocking(move || job(&cache)).await {
-                // The shell is gone only when the agent is.
-                Ok(event) => drop(events.send(event).await),
-                Err(error) => tracing::error!("the bundle cache panicked: {error}"),
-            }
+            let done = tokio::task::spawn_blocking(move || job(&cache)).await;
+            let event = done.unwrap_or_else(|error| {
+                tracing::error!("the bundle cache panicked: {error}");
+                otherwise
+            });
+            // The shell is gone only when the agent is.
+            let _ = events.send(event).await;
         });
     }
 

@@ -40,6 +40,7 @@ pub fn reached(name: &'static str) -> io::Result<()> {
     match order.action {
         Action::Note => Ok(()),
         Action::Error => Err(io::Error::from(rustix::io::Errno::NOSPC)),
+        Action::Panic => panic!("the failpoint {name} was told to panic"),
         Action::Stop => signal(Signal::STOP),
         Action::Kill => die(),
     }

@@ -10,6 +10,7 @@
 //! | `kill` | SIGKILL to itself |
 //! | `stop` | SIGSTOP to itself |
 //! | `error` | the step fails with "no space left on device", at the places of [`FAILING`] |
+//! | `panic` | the task or thread that came there panics |
 //! | `note` | nothing but the line in the log |
 //!
 //! `@3` is the third hit and no other, `@3+` the third and every one after; without it, the first. Each time, the name

@@ -22,6 +22,7 @@ pub(crate) enum Action {
     Kill,
     Stop,
     Error,
+    Panic,
     Note,
 }
 
@@ -96,7 +97,9 @@ pub(crate) fn read_orders(text: &str) -> Result<Orders, String> {
             return Err(format!("{variable}: there is no failpoint {name:?}"));
         }
         let order = order(what).ok_or_else(|| {
-            format!("{variable}: {what:?} is not kill, stop, error or note with `@hit` from 1")
+            format!(
+                "{variable}: {what:?} is not kill, stop, error, panic or note with `@hit` from 1"
+            )
         })?;
         if order.action == Action::Error && !FAILING.contains(&name) {
             return Err(format!("{variable}: {name} cannot fail, only be hit"));
@@ -118,6 +121,7 @@ fn order(text: &str) -> Option<Order> {
         "kill" => Action::Kill,
         "stop" => Action::Stop,
         "error" => Action::Error,
+        "panic" => Action::Panic,
         "note" => Action::Note,
         _ => return None,
     };
@@ -170,7 +174,7 @@ mod tests {
         for (text, word) in [
             ("store.commit.aftr=kill", "there is no failpoint"),
             ("store.commit.after", "name=action"),
-            ("store.commit.after=die", "kill, stop, error or note"),
+            ("store.commit.after=die", "kill, stop, error, panic or note"),
             ("store.commit.after=kill@0", "from 1"),
             ("store.commit.after=kill@x", "from 1"),
             ("store.commit.after=error", "cannot fail"),

@@ -130,12 +130,8 @@ impl Core {
                 interrupted("the agent ended while it ran"),
             ),
             (SweepCause::Panicked, Swept::Clean) => (
-                ResultStatus::Failed,
-                Problem::new(
-                    ErrorCode::AgentFault,
-                    "the worker failed by a fault of its own; everything it had started was ended",
-                    "see the agent's log, then try again",
-                ),
+                ResultStatus::Interrupted,
+                interrupted("the worker failed by a fault of its own, which the agent's log tells"),
             ),
             (SweepCause::Restarted | SweepCause::Panicked, Swept::Uncertain) => (
                 ResultStatus::Unknown,

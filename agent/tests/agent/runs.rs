@@ -1,7 +1,7 @@
 //! Runs from the request to the confirmed result, over the memory bus: what goes well, what is
 //! cancelled, what takes too long, what panics.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use crate::support::{self, FakeWorker, Orchestrator, Script, code, start};
 use chiffon_common::{ErrorCode, ResultStatus, StatusKind};
@@ -183,7 +183,7 @@ async fn a_run_that_takes_too_long_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_panics_fails_its_run_and_is_swept_up_after() {
+async fn a_worker_that_panics_cuts_its_run_off_and_is_swept_up_after() {
     let home = tempfile::tempdir().unwrap();
     let (orchestrator, worker) = (Orchestrator::new().await, Arc::new(FakeWorker::default()));
     let agent = start(home.path(), &orchestrator, &worker).await;
@@ -194,7 +194,8 @@ async fn a_worker_that_panics_fails_its_run_and_is_swept_up_after() {
     let result = orchestrator.result(attempt).await;
     assert_eq!(
         (result.status, code(&result)),
-        (ResultStatus::Failed, Some(ErrorCode::AgentFault))
+        (ResultStatus::Interrupted, Some(ErrorCode::Interrupted)),
+        "what it had done is open"
     );
     let swept = worker.swept();
     assert!(
@@ -206,6 +207,31 @@ async fn a_worker_that_panics_fails_its_run_and_is_swept_up_after() {
     assert_eq!(
         orchestrator.result(next).await.status,
         ResultStatus::Completed
+    );
+    agent.abort().await;
+}
+
+/// A part that is gone, its pulse say, would leave an agent that nobody hears of while its run goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_of_which_a_part_panics_ends_as_a_whole_and_its_run_is_told_of_by_the_next() {
+    let home = tempfile::tempdir().unwrap();
+    let (orchestrator, worker) = (Orchestrator::new().await, Arc::new(FakeWorker::default()));
+    let mut agent = start(home.path(), &orchestrator, &worker).await;
+    worker.script(Script::UntilStopped(ResultStatus::Failed));
+    let attempt = orchestrator.ask(|_| {}).await;
+    orchestrator.status(attempt, StatusKind::NeedsBundle).await;
+    orchestrator.send_own_bundle().await;
+    worker.wait_started(1).await;
+    worker.cannot_measure.store(true, Ordering::Relaxed);
+    let ended = tokio::time::timeout(support::PATIENCE, agent.ended()).await;
+    assert!(ended.is_ok(), "it goes on without its pulse");
+    agent.abort().await;
+    worker.cannot_measure.store(false, Ordering::Relaxed);
+    let agent = start(home.path(), &orchestrator, &worker).await;
+    let result = orchestrator.result(attempt).await;
+    assert_eq!(
+        (result.status, code(&result)),
+        (ResultStatus::Interrupted, Some(ErrorCode::Interrupted))
     );
     agent.abort().await;
 }

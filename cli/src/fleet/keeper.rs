@@ -1,5 +1,5 @@
 //! Keeping an agent of this machine alive. One that cannot write its journal ends, because nothing may happen
-//! unjournaled; it is started again on the same folder until the disk lets it, and health says why it is not there
+//! unjournaled, and so does one of which a part panicked; it is started again on the same folder until the disk lets it, and health says why it is not there
 //! meanwhile. What it had begun is told by its journal, as after a crash. When to end is left to the caller.
 
 use std::{sync::Arc, time::Duration};
@@ -60,18 +60,18 @@ async fn keep(
 ) {
     let part = format!("agent {}", seed.config.id);
     loop {
-        let fault = tokio::select! {
+        let (code, fault) = tokio::select! {
             biased;
             grace = &mut drain => {
                 agent.drain(grace.unwrap_or_default()).await;
                 return;
             }
             ended = agent.ended() => match ended {
-                Err(fault) => fault.to_string(),
-                Ok(()) => "it has ended".to_owned(),
+                Err(fault) => (fault.code, fault.to_string()),
+                // A part of it panicked, and all else ended with that in good order.
+                Ok(()) => (ErrorCode::AgentFault, "agent has ended: a part of it panicked".to_owned()),
             },
         };
-        let code = ErrorCode::JournalFault;
         tracing::error!(agent = %seed.config.id, %code, "{fault}; it is started again as soon as that is possible, and takes no work until then");
         board.part_is(&part, Some(fault));
         agent.abort().await;

@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,6 +32,8 @@ pub struct FakeWorker {
     started: watch::Sender<Vec<AttemptRef>>,
     swept: Mutex<Vec<(AttemptRef, Option<PathBuf>)>>,
     sweeps_as: Swept,
+    /// Whoever measures its host panics from now on.
+    pub cannot_measure: AtomicBool,
 }
 
 impl Default for FakeWorker {
@@ -38,6 +43,7 @@ impl Default for FakeWorker {
             started: watch::channel(Vec::new()).0,
             swept: Mutex::default(),
             sweeps_as: Swept::Clean,
+            cannot_measure: AtomicBool::new(false),
         }
     }
 }
@@ -102,6 +108,8 @@ impl Worker for FakeWorker {
     }
 
     async fn resources(&self) -> Option<ResourceMetrics> {
+        let cannot = self.cannot_measure.load(Ordering::Relaxed);
+        assert!(!cannot, "the test says so");
         Some(ResourceMetrics {
             cpu_percent: 12.5,
             ..ResourceMetrics::default()
