@@ -14,6 +14,9 @@ use crate::{
     render::one_line,
 };
 
+/// Tasks that are named where another was meant.
+const NAMED: usize = 5;
+
 pub async fn resolve(context: &mut Context<'_>, args: &Resolve) -> Result<Exit, Failure> {
     let said = ResolveTask {
         choice: word(args.ending),
@@ -46,10 +49,30 @@ fn word(ending: Ending) -> String {
     value.map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
+/// The task that is named: one of this request, so that nothing is said of another by mistake.
+fn of_request(request: &RequestView, task: TaskId) -> Result<TaskId, Failure> {
+    if request.tasks.iter().any(|one| one.task_id == task) {
+        return Ok(task);
+    }
+    let id = request.request_id;
+    let own: Vec<_> = request
+        .tasks
+        .iter()
+        .take(NAMED)
+        .map(|task| format!("{} (step {}, {})", task.task_id, task.step + 1, task.state))
+        .collect();
+    let todo = match own.as_slice() {
+        [] => format!("It has none yet; look at it: chiffon request show {id}"),
+        own => format!("Name one of its own by --task: {}", own.join(", ")),
+    };
+    let what = format!("Request {id} has no task {task}.");
+    Err(Problem::new(ErrorCode::NotFound, what, todo).into())
+}
+
 /// The task whose outcome is open: the one that is named, or the only one.
 fn one_open(request: &RequestView, named: Option<TaskId>) -> Result<TaskId, Failure> {
     if let Some(task) = named {
-        return Ok(task);
+        return of_request(request, task);
     }
     let is_open = |task: &&TaskView| ["unknown", "interrupted"].contains(&&*task.state);
     let open: Vec<_> = request.tasks.iter().filter(is_open).collect();
@@ -80,7 +103,7 @@ fn one_open(request: &RequestView, named: Option<TaskId>) -> Result<TaskId, Fail
 /// The tasks that wait for another try; the one that is named, whatever it waits for.
 fn to_try(request: &RequestView, named: Option<TaskId>) -> Result<Vec<TaskId>, Failure> {
     if let Some(task) = named {
-        return Ok(vec![task]);
+        return Ok(vec![of_request(request, task)?]);
     }
     let waits = |task: &&TaskView| task.state == "waiting" && task.tries_again_at.is_some();
     let tasks: Vec<_> = request.tasks.iter().filter(waits).collect();
@@ -126,6 +149,36 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_task_of_another_request_is_not_meant() {
+        let id = |n: u32| format!("0199e2f4-77a1-7c40-8000-00000000000{n}");
+        let request: RequestView = serde_json::from_value(json!({
+            "request_id": id(1), "project_id": "default", "room_id": "api", "requester": "local:ada",
+            "text": "x", "state": "running", "ended": false, "waits_for_person": true,
+            "because": "x", "created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z",
+            "tasks": [{
+                "task_id": id(2), "request_id": id(1), "created_at": "2026-01-02T03:04:05Z", "step": 1,
+                "title": "x", "entry": "ping", "mode": "apply", "state": "unknown", "bead_state": "blocked",
+                "because": "x", "attempt": 1, "progress": 0,
+            }],
+        }))
+        .unwrap();
+        let own: TaskId = id(2).parse().unwrap();
+        assert_eq!(one_open(&request, Some(own)).unwrap(), own);
+        let other = id(3).parse().unwrap();
+        for refused in [
+            one_open(&request, Some(other)).unwrap_err(),
+            to_try(&request, Some(other)).unwrap_err(),
+        ] {
+            let told = format!("{} {}", refused.what, refused.todo);
+            assert!(told.contains(&format!("has no task {}", id(3))), "{told}");
+            assert!(
+                told.contains(&format!("{} (step 2, unknown)", id(2))),
+                "{told}"
+            );
+        }
+    }
 
     #[test]
     fn where_nothing_waits_to_be_tried_again_it_is_said_why() {

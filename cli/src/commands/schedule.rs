@@ -59,7 +59,10 @@ pub async fn schedule(context: &mut Context<'_>, args: &Schedule) -> Result<Exit
 fn show(context: &Context<'_>, schedule: &ScheduleView, before: &str) {
     let paint = context.terminal.out;
     output::one(context.terminal, schedule, || {
-        format!("{before}{}", render::schedule(paint, schedule))
+        format!(
+            "{before}{}",
+            render::schedule(paint, schedule, Timestamp::now())
+        )
     });
 }
 
@@ -148,7 +151,7 @@ async fn list(context: &mut Context<'_>, args: &args::ListSchedules) -> Result<E
     let terminal = context.terminal;
     output::list(terminal, &page.items, &page, || match &*page.items {
         [] => "There are no such schedules; `chiffon schedule add` makes one.".to_owned(),
-        schedules => render::schedules(terminal.out, schedules),
+        schedules => render::schedules(terminal.out, schedules, Timestamp::now()),
     });
     tell_more(terminal, &page);
     Ok(Exit::Ok)

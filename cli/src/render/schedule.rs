@@ -2,16 +2,25 @@
 
 use chiffon_common::api::{MissedRuns, NextTimes, SchedulePlan, ScheduleView};
 
+use jiff::Timestamp;
+
 use super::{
     table::table,
     words::{self, one_line, state},
 };
 use crate::terminal::Paint;
 
-/// Many of them.
-pub fn schedules(paint: Paint, schedules: &[ScheduleView]) -> String {
+/// How late a fleet at work may be, in seconds: who is later waits for one.
+const LATE: i64 = 60;
+
+/// Many of them, as they are at this moment.
+pub fn schedules(paint: Paint, schedules: &[ScheduleView], now: Timestamp) -> String {
     let row = |schedule: &ScheduleView| {
-        let next = schedule.next_at.map_or_else(|| "-".to_owned(), words::time);
+        let next = match (due_since(schedule, now), schedule.next_at) {
+            (Some(at), _) => format!("due since {}", words::time(at)),
+            (None, Some(at)) => words::time(at),
+            (None, None) => "-".to_owned(),
+        };
         let last = match (schedule.last_at, schedule.last_is_open) {
             (None, _) => "-".to_owned(),
             (Some(at), false) => words::time(at),
@@ -28,11 +37,25 @@ pub fn schedules(paint: Paint, schedules: &[ScheduleView]) -> String {
     };
     let rows: Vec<_> = schedules.iter().map(row).collect();
     let heading = ["SCHEDULE", "STATE", "WHEN", "NEXT", "LAST", "ASKS"];
-    table(paint, &heading, &rows)
+    let mut text = table(paint, &heading, &rows);
+    if schedules.iter().any(|one| due_since(one, now).is_some()) {
+        text += &format!("\nWhat is due {WHEN_DUE}.");
+    }
+    text
+}
+
+/// What becomes of a time that has passed.
+const WHEN_DUE: &str = "is asked, or passed over, as soon as `chiffon up` runs";
+
+/// Since when nobody is there to ask.
+fn due_since(schedule: &ScheduleView, now: Timestamp) -> Option<Timestamp> {
+    let next = schedule.next_at?;
+    let is_late = now.duration_since(next).as_secs() > LATE;
+    (is_late && schedule.state == "active" && !schedule.last_is_open).then_some(next)
 }
 
 /// One in full.
-pub fn schedule(paint: Paint, schedule: &ScheduleView) -> String {
+pub fn schedule(paint: Paint, schedule: &ScheduleView, now: Timestamp) -> String {
     let id = schedule.schedule_id.to_string();
     let title = match schedule.title.as_str() {
         "" => String::new(),
@@ -50,7 +73,11 @@ pub fn schedule(paint: Paint, schedule: &ScheduleView) -> String {
     line("as", one_line(&schedule.owner, 80));
     line("missed", missed(schedule));
     if let Some(next) = schedule.next_at {
-        line("next", words::time(next));
+        let late = match due_since(schedule, now) {
+            Some(_) => format!(", which has passed: it {WHEN_DUE}"),
+            None => String::new(),
+        };
+        line("next", words::time(next) + &late);
     }
     if let (Some(request), Some(at)) = (schedule.last_request, schedule.last_at) {
         let open = if schedule.last_is_open {
@@ -164,6 +191,42 @@ fn missed(schedule: &ScheduleView) -> String {
         (MissedRuns::All, within) => {
             let within = words::duration(within.unwrap_or_default());
             format!("all: it asks for each of the last {within}, one after the other")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_time_that_has_passed_is_not_called_the_next_one() {
+        let schedule = |state: &str| -> ScheduleView {
+            serde_json::from_value(json!({
+                "schedule_id": "0199e2f4-77a1-7c40-8000-000000000001", "title": "", "state": state,
+                "because": "made", "owner": "local:ada", "cron": "0 7 * * *", "zone": "UTC",
+                "missed": "once", "text": "ping nas", "project_id": "default", "room_id": "schedule:x",
+                "next_at": "2026-01-02T07:00:00Z", "last_is_open": false, "missed_count": 0,
+                "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+            }))
+            .unwrap()
+        };
+        let at = |time: &str| time.parse::<Timestamp>().unwrap();
+        let late = at("2026-01-02T09:00:00Z");
+        let told = schedules(Paint::PLAIN, &[schedule("active")], late);
+        assert!(told.contains("due since 2026-01-02 07:00:00 UTC"), "{told}");
+        assert!(told.contains(WHEN_DUE), "{told}");
+        let told = super::schedule(Paint::PLAIN, &schedule("active"), late);
+        assert!(told.contains("which has passed"), "{told}");
+        for (state, now) in [
+            ("paused", late),
+            ("active", at("2026-01-02T07:00:03Z")),
+            ("active", at("2026-01-01T00:00:00Z")),
+        ] {
+            let told = schedules(Paint::PLAIN, &[schedule(state)], now);
+            assert!(!told.contains("due since"), "{state} {told}");
         }
     }
 }

@@ -47,7 +47,8 @@ fn default(key: &Key) -> serde_json::Value {
 }
 
 fn shown(key: &Key, value: &Value) -> serde_json::Value {
-    if key.secret {
+    let is_empty = matches!(&value.kind, ValueKind::String(text) if text.trim().is_empty());
+    if key.secret && !is_empty {
         return SECRET.into();
     }
     match &value.kind {
@@ -82,6 +83,11 @@ mod tests {
         let value = Value::new(None, "hunter2");
         assert_eq!(shown(&key(true), &value), "[secret]");
         assert_eq!(shown(&key(false), &value), "hunter2");
+        assert_eq!(
+            shown(&key(true), &Value::new(None, "")),
+            "",
+            "none is there"
+        );
     }
 
     #[test]
