@@ -50,6 +50,8 @@ mod schedules;
 mod shots;
 #[path = "e2e/ssh.rs"]
 mod ssh;
+#[path = "e2e/steps.rs"]
+mod steps;
 #[path = "e2e/terminal.rs"]
 mod terminal;
 #[path = "e2e/undo.rs"]
