@@ -212,6 +212,10 @@ async fn an_older_database_is_named_as_one_and_not_as_a_stranger() {
     }
     assert!(!found.contains("foreign commit"), "{found}");
     // What was taken back since the backup is not in it, so no change is started; readings are.
+    world.start_agent().await;
+    let reading = world.ask("ping nas").await;
+    world.until(&reading, &["completed"]).await;
+    let begun = world.worker.starts().len();
     let id = world.ask(WRITE).await;
     world.approve(&id).await;
     let waits = |request: &Value| {
@@ -220,6 +224,8 @@ async fn an_older_database_is_named_as_one_and_not_as_a_stranger() {
             .contains("the database is older than the ledger, and what was")
     };
     world.until_it(&id, "to wait for a person", waits).await;
+    assert_eq!(world.worker.starts().len(), begun, "it was started");
+    world.crash_agent().await;
     // At the next start whoever asks first hears it, too.
     world.crash_orchestrator().await;
     world.start_orchestrator().await;
