@@ -328,7 +328,7 @@ fn a_step_that_is_cancelled_and_one_whose_run_is_cut_off() {
             .expect_code(0);
         assert!(site.needs_look().is_null());
     }
-    for step in 0..STEPS.len() {
+    for (step, (entry, hosts)) in STEPS.iter().enumerate() {
         let (asking, pid) = site.ask_and_stay(step);
         kill_process(playbook_above(pid), Signal::KILL).unwrap();
         let id = id_of(&newest(&site.fresh));
@@ -340,13 +340,8 @@ fn a_step_that_is_cancelled_and_one_whose_run_is_cut_off() {
             .run(&["request", "resolve", &id, "retry"])
             .expect_code(0);
         site.fresh.run(&["watch", &id]).expect_code(0);
-        let mut all = [begins_until(2), vec![]].concat();
-        all.extend(
-            STEPS[step]
-                .1
-                .iter()
-                .map(|host| format!("{} {host}", STEPS[step].0)),
-        );
+        let mut all = begins_until(STEPS.len() - 1);
+        all.extend(hosts.iter().map(|host| format!("{entry} {host}")));
         all.sort();
         assert_eq!(site.begun(), all, "it goes on where it was cut off");
         let shown = site.show(&id);
