@@ -1,6 +1,11 @@
 //! Audit files and database held against each other at a start: what was cut back, removed, replaced or emptied while
 //! nobody looked.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step that fails is a test that fails, and says where"
+)]
+
 use std::{
     fs,
     path::{Path, PathBuf},
