@@ -12,10 +12,10 @@ mod tests;
 
 pub(crate) use line::Head;
 pub(crate) use open::{OpenError, Opened, Torn, open};
-pub(crate) use scan::{Lines, files, first_of, follow};
+pub(crate) use scan::{Lines, files, files_from, first_of, follow, record_at};
 #[cfg(test)]
 pub(crate) use verify::Unverified;
 pub(crate) use verify::{Anchor, Beginning, Verified, verify};
 pub(crate) use writer::{
-    Audit, Durable, Needs, Newest, Place, Rotation, Unwritten, Writing, start,
+    Audit, Durable, Needs, Newest, Place, Reached, Rotation, Unwritten, Writing, start,
 };

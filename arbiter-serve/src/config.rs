@@ -123,10 +123,12 @@ fn taken(map: Map<String, Value>, folder: &Path) -> (Result<Config, Vec<Problem>
     let policy = policy::read(&mut whole, authz, &mut faults);
     let limits = limits(&mut whole, &mut faults);
     whole.finish(&mut faults);
+    faults.place_strange();
     let Faults {
         found,
         warnings,
         known,
+        ..
     } = faults;
     let config = match policy {
         Some(policy) if found.is_empty() => Ok(Config {

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod decide;
 mod http;
+mod outbox;
 mod record;
 mod replay;
 mod restore;

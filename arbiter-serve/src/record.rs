@@ -130,6 +130,17 @@ pub(crate) enum Judged<'a> {
     },
 }
 
+impl<'a> Judged<'a> {
+    /// The states that it left behind.
+    pub(crate) fn next(&self) -> &Next<'a> {
+        match self {
+            Self::Event { next, .. }
+            | Self::Generation { next, .. }
+            | Self::Action { next, .. } => next,
+        }
+    }
+}
+
 /// The states from then on, where they changed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Next<'a> {

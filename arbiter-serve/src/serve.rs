@@ -11,18 +11,16 @@ use chiffon_store::{
     SqliteControl,
 };
 use jiff::{SignedDuration, Timestamp};
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    sync::mpsc,
-};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use uuid::Uuid;
 
 use crate::{
     audit::{self, Audit, Needs, OpenError, Torn, Writing},
     config::{self, Config, Store},
-    decide::{Arbiter, Confirm, Turns, store_problem},
+    decide::{Arbiter, Turns, store_problem},
     http::Api,
+    outbox::{Confirming, Outbox},
     record::{self, Kind, Record},
     restore,
 };
@@ -33,8 +31,6 @@ const GRACE: Duration = Duration::from_secs(5);
 const FORGETTING: Duration = Duration::from_secs(30);
 /// Rows of one look.
 const FORGOTTEN: u32 = 1_000;
-/// Confirmations that wait; each stands for a line that is on file, so that losing one would only cost a look at a start.
-const CONFIRMING: usize = 8_192;
 
 fn fault(code: ErrorCode, detail: impl Into<String>, todo: &str) -> Problem {
     Problem::new(code, detail, todo)
@@ -55,13 +51,20 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
         .map_err(|error| fault(ErrorCode::Internal, error.to_string(), "please report this"))?;
     beginning(&config.audit)?;
     let opened = audit::open(&config.audit.path).map_err(open_problem)?;
-    let torn = opened.torn.clone();
+    let (torn, head) = (opened.torn.clone(), opened.head);
     let (store, needs) = store(&config).await?;
+    let outbox = Outbox::hold(&config, &store, head).await?;
     let (audit, writing) = start_audit(opened, &config, needs, rules)?;
     if let Some(torn) = torn {
         tell(&audit, &torn, rules).await?;
     }
-    let (outbox, confirming) = outbox(&config, &store, &audit).await?;
+    let (outbox, confirming) = match outbox {
+        Some(outbox) => {
+            let (outbox, confirming) = outbox.start(&audit, rules).await?;
+            (Some(outbox), Some(confirming))
+        }
+        None => (None, None),
+    };
     let forgetting =
         AbortOnDropHandle::new(tokio::spawn(forget(Arc::clone(&store), keep(&config))));
     let token = config.token.clone();
@@ -102,7 +105,7 @@ fn promise(address: SocketAddr) {
 /// Everything that was put is written, and everything that is written is confirmed.
 async fn end(
     arbiter: Arc<Arbiter>,
-    confirming: Option<tokio::task::JoinHandle<()>>,
+    confirming: Option<Confirming>,
     writing: Writing,
 ) -> Result<(), Problem> {
     // Decisions whose callers have gone still hold it; they end within the bounds of their waits.
@@ -111,13 +114,15 @@ async fn end(
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     drop(arbiter);
-    if let Some(confirming) = confirming {
-        let _late = tokio::time::timeout(GRACE, confirming).await;
-    }
     let joined = tokio::task::spawn_blocking(move || writing.join());
     let joined = tokio::time::timeout(GRACE, joined).await;
     match joined {
-        Ok(Ok(Ok(_head))) => Ok(()),
+        Ok(Ok(Ok(head))) => {
+            if let Some(confirming) = confirming {
+                let _late = tokio::time::timeout(GRACE, confirming.end(head)).await;
+            }
+            Ok(())
+        }
         Ok(Ok(Err(error))) => Err(fault(
             ErrorCode::AuditUnwritable,
             error.to_string(),
@@ -316,69 +321,6 @@ fn keep(config: &Config) -> Option<Duration> {
     match &config.store {
         Store::Memory { .. } => None,
         Store::Sqlite { keep, .. } | Store::Postgres { keep, .. } => Some(*keep),
-    }
-}
-
-/// For a database: who its audit lines belong to, what it had decided before a crash, and the task that confirms lines.
-async fn outbox(
-    config: &Config,
-    store: &Arc<dyn ControlStore>,
-    audit: &Audit,
-) -> Result<
-    (
-        Option<(String, Confirm)>,
-        Option<tokio::task::JoinHandle<()>>,
-    ),
-    Problem,
-> {
-    if matches!(config.store, Store::Memory { .. }) {
-        return Ok((None, None));
-    }
-    let folder = &config.audit.path;
-    let replica = replica(folder).map_err(|error| {
-        let detail = format!("{}: {error}", folder.display());
-        fault(
-            ErrorCode::InvalidValue,
-            detail,
-            "make the audit folder writable",
-        )
-    })?;
-    let lines = restore::catch_up(store.as_ref(), audit, folder, &replica).await?;
-    if lines > 0 {
-        tracing::warn!(lines, "written to the audit: decided before the last end");
-    }
-    let (confirm, confirmed) = mpsc::channel(CONFIRMING);
-    let task = tokio::spawn(confirming(Arc::clone(store), replica.clone(), confirmed));
-    Ok((Some((replica, confirm)), Some(task)))
-}
-
-/// The name of this audit folder in a database that several may share; made once.
-fn replica(folder: &Path) -> std::io::Result<String> {
-    let path = folder.join("replica");
-    match fs::read_to_string(&path) {
-        Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => {
-            let name = Uuid::now_v7().to_string();
-            fs::write(&path, format!("{name}\n"))?;
-            fs::File::open(&path)?.sync_all()?;
-            fs::File::open(folder)?.sync_all()?;
-            Ok(name)
-        }
-    }
-}
-
-async fn confirming(store: Arc<dyn ControlStore>, replica: String, mut from: mpsc::Receiver<u64>) {
-    let mut seqs = Vec::new();
-    while from.recv_many(&mut seqs, FORGOTTEN as usize).await > 0 {
-        match store.audited(&replica, &seqs).await {
-            Ok(()) => seqs.clear(),
-            // With the next ones. What is never confirmed is found on file at the next start.
-            Err(error) => {
-                tracing::warn!(%error, "audit lines could not be confirmed");
-                seqs.truncate(CONFIRMING);
-            }
-        }
     }
 }
 

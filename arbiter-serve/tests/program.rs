@@ -7,6 +7,8 @@ mod authz;
 mod bad;
 #[path = "program/forged.rs"]
 mod forged;
+#[path = "program/held.rs"]
+mod held;
 #[path = "program/http.rs"]
 mod http;
 #[path = "program/lasting.rs"]

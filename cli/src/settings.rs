@@ -112,7 +112,8 @@ impl Settings {
     /// Reads the sources in their order; `file` may be missing.
     ///
     /// # Errors
-    /// 5801 for an unknown key, 5802 for a value that is not permitted or a file that is no YAML.
+    /// 5801 for an unknown key, 5802 for a value that is not permitted or a file that is no YAML, 5830 for settings that
+    /// contradict each other.
     pub fn load(file: &Path, env: &Env, flags: &[Flag]) -> Result<Self, Problem> {
         Self::of(&Sources::read(file, env, flags)?)
     }
@@ -134,7 +135,9 @@ impl Settings {
         for said in [Said::by_file(file), Said::by_environment(env)] {
             faults.extend(said.faults);
             let alone = |leaf| Sources::only(leaf).and_then(|sources| Self::of(&sources));
-            faults.extend(said.leaves.into_iter().filter_map(|leaf| alone(leaf).err()));
+            let faulty = said.leaves.into_iter().filter_map(|leaf| alone(leaf).err());
+            // What lacks another one may have it: that is for all of them together.
+            faults.extend(faulty.filter(|fault| fault.code != ErrorCode::SettingsContradict));
         }
         if faults.is_empty() {
             // Each is permitted alone; what they say together may contradict itself.
@@ -216,7 +219,7 @@ fn database(sources: &Sources) -> Result<Option<Database>, Problem> {
     match (url.is_empty(), ca_file) {
         (false, ca_file) => Ok(Some(Database { url, ca_file })),
         (true, None) => Ok(None),
-        (true, Some(_)) => Err(invalid(
+        (true, Some(_)) => Err(contradicts(
             "store.ca_file is set, and store.url is not.".to_owned(),
             "Set store.url to the address of a Postgres database, or take store.ca_file away.",
         )),
@@ -260,6 +263,10 @@ fn minutes(text: &str) -> Option<u32> {
     minutes
         .checked_mul(unit)
         .filter(|all| (1..=MOST).contains(all))
+}
+
+fn contradicts(detail: String, todo: &str) -> Problem {
+    Problem::new(ErrorCode::SettingsContradict, detail, todo)
 }
 
 fn invalid(detail: String, todo: &str) -> Problem {

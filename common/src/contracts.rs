@@ -17,6 +17,8 @@ pub use document::{CONTRACT_SCHEMAS, ContractActions, Contracts, contracts};
 pub use read::{ContractError, MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH, path_pointer, read};
 #[cfg(feature = "openapi")]
 pub use schema::contract_schemas;
+pub(crate) use shape::shape_of;
+pub use shape::{Unshaped, shape};
 pub(crate) use values::{time, whole};
 
 use values::whole_if_there;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     CanonicalError, MessageId, Payload, RequestId, Signer, TraceId, TraceParent, TrustedKeys,
+    contracts::shape_of,
     seal::{SealError, Signature},
     to_canonical,
 };
@@ -167,6 +168,9 @@ impl Envelope {
         struct Head {
             version: u64,
             message_type: String,
+            /// The one field below which anything else than the payload could be spelt in two ways.
+            #[serde(default, rename = "signature")]
+            _signature: Option<Map<String, Value>>,
         }
         if bytes.len() > MAX_ENVELOPE_BYTES {
             return Err(EnvelopeError::TooLarge { found: bytes.len() });
@@ -182,14 +186,17 @@ impl Envelope {
         serde_json::from_slice(bytes).map_err(EnvelopeError::Malformed)
     }
 
-    /// The payload, read as its type says.
+    /// The payload, read as its type says, and in no other shape than it is written in.
     pub fn open(&self) -> Result<Payload, EnvelopeError> {
-        Payload::from_value(self.message_type, self.payload.clone()).map_err(|source| {
-            EnvelopeError::Payload {
-                kind: self.message_type,
-                source,
-            }
-        })
+        let misfit = |source| EnvelopeError::Payload {
+            kind: self.message_type,
+            source,
+        };
+        let payload = Payload::from_value(self.message_type, self.payload.clone());
+        let payload = payload.map_err(misfit)?;
+        let read = payload.to_value().map_err(misfit)?;
+        shape_of(&self.payload, &read).map_err(|unshaped| misfit(unshaped.why))?;
+        Ok(payload)
     }
 }
 

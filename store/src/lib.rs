@@ -24,9 +24,9 @@ pub use contract::{
     ListDecisions, ListRequests, ListSchedules, ListTasks, RunRows, Store, StoredAnswer,
 };
 pub use control::{
-    AuditWrite, Backlog, ControlCommit, ControlCounts, ControlKey, ControlKind, ControlStore,
-    Decided, Expect, Loaded, MemoryControl, MemoryLimits, Outcome, StateChange, StateWrite,
-    Unaudited, Versioned,
+    AuditMark, AuditWrite, Backlog, ControlCommit, ControlCounts, ControlKey, ControlKind,
+    ControlStore, Decided, Expect, Loaded, Marked, MemoryControl, MemoryLimits, Outcome,
+    StateChange, StateWrite, Unaudited, Versioned,
 };
 pub use error::Error;
 #[cfg(feature = "postgres")]

@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeSet, fs};
 
+use chiffon_tests::Postgres;
 use serde_json::json;
+use tokio::task::spawn_blocking;
 
-use crate::target::{OPEN, Target, audit_file, fresh, run, with};
+use crate::target::{OPEN, Target, action_of, audit_file, fresh, run, with};
 
 const FIELDS: [&str; 7] = [
     "audit_id",
@@ -185,4 +187,53 @@ async fn whoever_edits_the_log_is_found() {
         assert!(!said.is_empty());
         home = back;
     }
+}
+
+/// With a database the files are the truth as well: files that end before what it has noted are refused, and a database
+/// that was emptied is given what stands in them. SQLite is tested beside the program.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_and_postgres_are_held_against_each_other() {
+    let what = "files and Postgres held against each other";
+    let started = spawn_blocking(move || Postgres::start_or_report(what)).await;
+    let Some(server) = started.expect("the fixture does not panic") else {
+        return;
+    };
+    let url = server.database("held");
+    let config = format!("{OPEN}store: {{type: postgres, url: \"{url}\"}}\n");
+    let Some(target) = Target::own(what, &config).await else {
+        return;
+    };
+    let tenant = target.tenant().to_owned();
+    let room = fresh("room");
+    let mut plans = Vec::new();
+    for _ in 0..5 {
+        let event = target.event(&fresh("room"), true);
+        plans.push((event.clone(), target.decide(&event).await));
+    }
+    target.ask(&room).await;
+    let home = target.ended().await;
+    let file = audit_file(home.scratch());
+    let whole = fs::read_to_string(&file).expect("a text");
+    let (cut, _) = whole.trim_end().rsplit_once('\n').expect("lines");
+    fs::write(&file, format!("{cut}\n")).expect("it can be written");
+    let config = home.scratch().join("config.yaml").display().to_string();
+    let serve = ["serve", "--config", &config, "--listen", "127.0.0.1:0"];
+    let (home, output) = run(home, &serve).await;
+    assert_eq!(output.code(), Some(1), "{output:?}");
+    for word in ["5508", "its end was cut off", "audit.path"] {
+        assert!(output.stderr.contains(word), "{word}: {}", output.stderr);
+    }
+    fs::write(&file, whole).expect("it can be written");
+    let all = "control_decided, control_states, control_unaudited, control_audit_marks";
+    server.sql("held", &format!("TRUNCATE {all}"));
+    let target = Target::of_home(home).await.of_tenant(&tenant);
+    for (event, plan) in &plans {
+        let again = target.post("/v0/events", event).await;
+        assert_eq!(&again.plan(), plan);
+        again.is_repeated();
+    }
+    let shut = target.ask(&room).await;
+    assert_eq!(action_of(&shut), ("do_nothing", "generating_lock"));
+    let home = target.ended().await;
+    verified(home, 0).await;
 }

@@ -202,6 +202,53 @@ async fn a_body_that_does_not_fit_is_a_400_that_points_at_the_place() {
         .await;
     let said = problem(&world, &reply, 400, 5001, run).await;
     assert_eq!(places(&said), ["body /hosts/1"]);
+    // A list of its fields is no object, however deep it stands, and no key stands twice.
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let verify = "/api/v1/audit/verify";
+    let anchor = format!(r#"[1,1,1,"{digest}","{digest}","{digest}",null,"2026-01-02T03:04:05Z"]"#);
+    let named = anchor_of(&digest);
+    let entries = "/api/v1/acceptances";
+    for (path, body, place) in [
+        (verify, format!(r#"{{"anchors":[{anchor}]}}"#), "/anchors/0"),
+        (
+            verify,
+            format!(r#"{{"anchors":[{named},{anchor}]}}"#),
+            "/anchors/1",
+        ),
+        (
+            entries,
+            format!(r#"{{"entries":[["ping","{digest}",null]]}}"#),
+            "/entries/0",
+        ),
+        (
+            run,
+            r#"{"hosts":["nas"],"parameters":{"x":{"a":1,"a":2}}}"#.to_owned(),
+            "/parameters/x",
+        ),
+        (
+            run,
+            r#"{"hosts":["nas"],"parameters":{"x":1,"x":2}}"#.to_owned(),
+            "/parameters",
+        ),
+    ] {
+        println!("{body:.80}");
+        let method = if path == entries { "PUT" } else { "POST" };
+        let reply = world.call(method, path).raw(body).send().await;
+        let said = problem(&world, &reply, 400, 5001, path).await;
+        assert_eq!(places(&said), [format!("body {place}")]);
+    }
+    let reply = world
+        .call("POST", verify)
+        .raw(format!(r#"{{"anchors":[{named}]}}"#));
+    reply.send().await.expect(200);
+}
+
+/// An anchor in its form.
+fn anchor_of(digest: &str) -> Value {
+    json!({
+        "seal_no": 1, "first_seq": 1, "last_seq": 1, "root": digest, "previous": digest, "hash": digest,
+        "at": "2026-01-02T03:04:05Z",
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -55,6 +55,50 @@ async fn waits_for(what: &str, is_so: impl Fn() -> bool) {
     assert!(waited.is_ok(), "{what}");
 }
 
+/// How often it was asked about a schedule.
+fn asked_about(authorizer: &Authorizer, schedule: &str) -> usize {
+    let room = format!("schedule:{schedule}");
+    let asked = authorizer.asked();
+    let about = asked.iter().filter(|one| one["room_id"] == room.as_str());
+    about.count()
+}
+
+/// An answer that does not come holds up the schedule that it is about, and no other one; and what waited is not used up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schedule_that_waits_for_its_answer_holds_up_no_other() {
+    let authorizer = Authorizer::start(Word::allows());
+    let hands = Arc::new(Clock::default());
+    hands.put_to(at("2040-06-01T00:30:00Z"));
+    let mut world = judged_by(&authorizer);
+    // Longer than all of this takes.
+    world.authorizer.as_mut().unwrap().timeout = 10 * PATIENCE;
+    world.clock = hands.clone();
+    world.start_orchestrator().await;
+    let hourly = || json!({"cron": "@hourly", "text": "ping nas", "missed": "once"});
+    let slow = add(&world, hourly()).await;
+    let others = [add(&world, hourly()).await, add(&world, hourly()).await];
+    authorizer.says(Word::SilentTo(format!("schedule:{slow}")));
+    let before = asked_about(&authorizer, &slow);
+    hands.put_to(at("2040-06-01T01:00:05Z"));
+    waits_for("it is asked about", || {
+        asked_about(&authorizer, &slow) > before
+    })
+    .await;
+    for id in &others {
+        until(&world, id, "its run", |now| now["last_is_open"] == true).await;
+        assert_eq!(due_times(&world, id).await, ["2040-06-01T01:00:00Z"]);
+    }
+    // All the time it waited for the same answer.
+    assert_eq!(asked_about(&authorizer, &slow), before + 1);
+    assert_eq!(asked(&world, &slow).await, Vec::<Value>::new());
+    assert_eq!(schedule(&world, &slow).await["missed_count"], 0);
+    authorizer.says(Word::allows());
+    world.crash_orchestrator().await;
+    world.start_orchestrator().await;
+    until(&world, &slow, "its run", |now| now["last_is_open"] == true).await;
+    assert_eq!(due_times(&world, &slow).await, ["2040-06-01T01:00:00Z"]);
+}
+
 /// Nobody has decided, so nothing is used up: it is asked for once somebody decides, or passes as the schedule says. A
 /// denial is a decision.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -69,14 +113,7 @@ async fn what_falls_due_while_nobody_decides_is_neither_used_up_nor_forgotten() 
     let once = add(&world, hourly("once")).await;
     let skip = add(&world, hourly("skip")).await;
     // Both are asked about, and again, whether it says nothing or nothing that can be read.
-    let about = |id: &str| {
-        let room = format!("schedule:{id}");
-        let asked = authorizer.asked();
-        asked
-            .iter()
-            .filter(|one| one["room_id"] == room.as_str())
-            .count()
-    };
+    let about = |id: &str| asked_about(&authorizer, id);
     let [before_once, before_skip] = [about(&once), about(&skip)];
     for (word, times) in [(silent(), 1), (garbage(), 3)] {
         authorizer.says(word);

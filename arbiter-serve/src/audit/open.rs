@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     line::{self, Head, LineFault, Link},
-    scan::{Fault, Line, Lines, files, follow},
+    scan::{Fault, Line, Lines, files, first_of, follow, last_link},
 };
 
 /// Records name people and what they said: for the owner alone.
@@ -83,6 +83,7 @@ pub(crate) fn open(folder: &Path) -> Result<Opened, OpenError> {
     let mut files = files(folder).map_err(unusable)?;
     // An empty last file was made right before the power went: the one before it has the end of the chain.
     let last = files.pop();
+    joined(&files)?;
     let before = match files.last() {
         Some(before) => whole_end_of(before)?,
         None => None,
@@ -114,6 +115,31 @@ pub(crate) fn open(folder: &Path) -> Result<Opened, OpenError> {
         torn,
         lock,
     })
+}
+
+/// Each file begins where the one before it ends; a file that is gone is not found by the end of the chain. What lies in
+/// between is left to `verify`.
+fn joined(files: &[PathBuf]) -> Result<(), OpenError> {
+    for pair in files.windows(2) {
+        let [before, file] = pair else { continue };
+        let unusable = |source| OpenError::Unusable {
+            path: before.clone(),
+            source,
+        };
+        let end = last_link(before).map_err(unusable)?.map(|link| link.seq);
+        let first = first_of(file).unwrap_or_default();
+        if end.map(|end| end + 1) != Some(first) {
+            let end = end.map_or("no whole record".to_owned(), |end| format!("record {end}"));
+            return Err(OpenError::Damaged {
+                file: file.clone(),
+                line: 1,
+                why: format!(
+                    "it begins at record {first}, and the file before it ends with {end}: a file or an end is missing"
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn locked(folder: &Path) -> Result<File, OpenError> {

@@ -3,9 +3,11 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufRead, BufReader},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
+
+use chiffon_common::Digest;
 
 use super::line::{self, Head, Link, MOST_BYTES};
 
@@ -39,6 +41,53 @@ pub(crate) fn files(path: &Path) -> io::Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// The files of a folder that hold a record of this number or a later one, where their names say the truth.
+pub(crate) fn files_from(folder: &Path, seq: u64) -> io::Result<Vec<PathBuf>> {
+    let mut files = files(folder)?;
+    let is_before = |file: &PathBuf| first_of(file).is_some_and(|first| first <= seq);
+    let first = files.iter().rposition(is_before).unwrap_or(0);
+    Ok(files.split_off(first))
+}
+
+/// The hash of a record; nothing where no file has it any more.
+pub(crate) fn record_at(folder: &Path, seq: u64) -> io::Result<Option<Digest>> {
+    let files = files_from(folder, seq)?;
+    let Some(file) = files.first() else {
+        return Ok(None);
+    };
+    let mut lines = Lines::open(file)?;
+    while let Some(line) = lines.next()? {
+        match line::read(line.bytes) {
+            Ok(link) if link.seq == seq => return Ok(Some(link.hash)),
+            Ok(link) if link.seq > seq => return Ok(None),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// The last line of a file, read from its end; nothing where that is no whole record.
+pub(crate) fn last_link(path: &Path) -> io::Result<Option<Link>> {
+    let mut file = File::open(path)?;
+    let length = file.seek(SeekFrom::End(0))?;
+    // Most records are short.
+    for bound in [1 << 14, MOST_BYTES as u64 + 1] {
+        let from = length.saturating_sub(bound);
+        file.seek(SeekFrom::Start(from))?;
+        let mut tail = Vec::new();
+        file.by_ref().take(bound).read_to_end(&mut tail)?;
+        let Some(lines) = tail.strip_suffix(b"\n") else {
+            return Ok(None);
+        };
+        match lines.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => return Ok(line::read(&lines[end + 1..]).ok()),
+            None if from == 0 => return Ok(line::read(lines).ok()),
+            None => {}
+        }
+    }
+    Ok(None)
 }
 
 /// One line of a file, as it stands there.
@@ -80,7 +129,7 @@ impl Lines {
     pub(crate) fn next(&mut self) -> io::Result<Option<Line<'_>>> {
         self.offset += self.buffer.len() as u64;
         self.buffer.clear();
-        let mut bounded = io::Read::take(&mut self.reader, MOST_BYTES as u64);
+        let mut bounded = Read::take(&mut self.reader, MOST_BYTES as u64);
         if bounded.read_until(b'\n', &mut self.buffer)? == 0 {
             return Ok(None);
         }

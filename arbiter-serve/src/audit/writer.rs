@@ -89,10 +89,11 @@ struct Entry {
     done: Option<oneshot::Sender<Result<(), Unwritten>>>,
 }
 
-#[derive(Default)]
 struct Shared {
     failing: AtomicBool,
     why: Mutex<String>,
+    /// The last record that is on the disk.
+    reached: Mutex<Head>,
 }
 
 impl Shared {
@@ -110,6 +111,25 @@ impl Shared {
     fn fails(&self, why: String) {
         *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
         self.failing.store(true, Ordering::Release);
+    }
+
+    fn reaches(&self, head: Head) {
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = head;
+    }
+}
+
+/// How far the files have come, for whoever keeps nobody from ending.
+#[derive(Clone)]
+pub(crate) struct Reached(Arc<Shared>);
+
+impl Reached {
+    /// The last record that is on the disk.
+    pub(crate) fn head(&self) -> Head {
+        *self
+            .0
+            .reached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,6 +156,11 @@ impl Audit {
             Ok(place) => place.map(Place).map_err(|_closed| ended()),
             Err(_) => Err(slow()),
         }
+    }
+
+    /// How far the files have come.
+    pub(crate) fn reached(&self) -> Reached {
+        Reached(Arc::clone(&self.shared))
     }
 
     /// Why nothing can be written, where that is so.
@@ -198,7 +223,6 @@ pub(crate) fn start(
     rules: impl Fn() -> Vec<u8> + Send + 'static,
 ) -> io::Result<(Audit, Writing)> {
     let (to, from) = mpsc::channel(WAITING);
-    let shared = Arc::new(Shared::default());
     let Opened {
         folder,
         head,
@@ -206,6 +230,11 @@ pub(crate) fn start(
         torn: _,
         lock,
     } = opened;
+    let shared = Arc::new(Shared {
+        failing: AtomicBool::new(false),
+        why: Mutex::default(),
+        reached: Mutex::new(head),
+    });
     let mut writer = Writer {
         folder,
         rotation,
@@ -239,7 +268,9 @@ impl Writer {
             return self.rotate();
         };
         let rules = (self.rules)();
-        append(file, &mut self.head, [rules.as_slice()], &mut Vec::new())
+        append(file, &mut self.head, [rules.as_slice()], &mut Vec::new())?;
+        self.shared.reaches(self.head);
+        Ok(())
     }
 
     fn run(mut self, mut from: mpsc::Receiver<Entry>) -> Result<Head, Unwritten> {
@@ -312,6 +343,7 @@ impl Writer {
             return Err(io::Error::other("there is no audit file"));
         };
         append(file, &mut self.head, records, lines)?;
+        self.shared.reaches(self.head);
         if let Some(at) = batch.iter().filter_map(|entry| entry.at).max() {
             let newest = self.needs.newest.entry(file.path.clone()).or_insert(at);
             *newest = at.max(*newest);
@@ -335,6 +367,7 @@ impl Writer {
             &mut Vec::new(),
         )?;
         self.file = Some(file);
+        self.shared.reaches(self.head);
         self.forget();
         Ok(())
     }

@@ -12,14 +12,17 @@ const MOST_BYTES: u64 = 4 << 20;
 
 /// Reads the file.
 pub(super) fn read(path: &Path) -> Result<Map<String, Value>, Problem> {
-    parse(&text_of(path)?).map_err(|why| {
-        unreadable(
-            path,
-            &why,
-            "write `section:` and, indented below it, `key: value`",
-        )
-    })
+    parse(&text_of(path)?).map_err(|unread| unreadable(path, &unread.why, unread.todo))
 }
+
+/// Why a text is no configuration, with its line, and what to do.
+#[derive(Debug)]
+pub(super) struct Unread {
+    pub(super) why: String,
+    pub(super) todo: &'static str,
+}
+
+const FORM: &str = "write `section:` and, indented below it, `key: value`";
 
 fn unreadable(path: &Path, why: &str, todo: &str) -> Problem {
     let detail = format!("{} cannot be read: {}", path.display(), visible(why));
@@ -47,23 +50,37 @@ fn text_of(path: &Path) -> Result<String, Problem> {
 }
 
 /// The mapping of a text; the first fault in words, with its line.
-pub(super) fn parse(text: &str) -> Result<Map<String, Value>, String> {
+pub(super) fn parse(text: &str) -> Result<Map<String, Value>, Unread> {
     for (at, line) in (1..).zip(text.lines()) {
         if let Some(odd) = plain(line).find(|word| is_odd(word)) {
-            return Err(format!(
-                "line {at}: {odd} is read as one number by some and as another by others; write it in decimal, or in quotes where it is a text"
-            ));
+            return Err(Unread {
+                why: format!(
+                    "line {at}: {odd} is read as one number by some and as another by others"
+                ),
+                todo: "write it in decimal, or in quotes where it is a text",
+            });
         }
     }
     let read = serde_saphyr::from_str_with_options::<Option<Map<String, Value>>>(text, options());
     read.map(Option::unwrap_or_default).map_err(|error| {
-        let reason = UserMessageFormatter.format_message(&error);
-        let reason = reason.lines().next().unwrap_or("it is no YAML");
-        match error.location() {
+        let (reason, todo) = reason(&error);
+        let why = match error.location() {
             Some(at) => format!("line {}: {reason}", at.line()),
-            None => reason.to_owned(),
-        }
+            None => reason,
+        };
+        Unread { why, todo }
     })
+}
+
+fn reason(error: &serde_saphyr::Error) -> (String, &'static str) {
+    if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = error.without_snippet() {
+        let key = key.as_deref().unwrap_or("a key");
+        let todo = "keep one of the two, and everything that is to hold below it";
+        return (format!("{key:?} stands here for the second time"), todo);
+    }
+    let reason = UserMessageFormatter.format_message(error);
+    let reason = reason.lines().next().unwrap_or("it is no YAML");
+    (reason.to_owned(), FORM)
 }
 
 /// The words of a line that stand in no quotes and no comment.

@@ -93,10 +93,10 @@ fn planner(whole: &mut Section, faults: &mut Faults) -> Planner {
     section.finish(faults);
     let mut reply_probability = Probability::default();
     if let Some(decimal) = decimal {
-        // The example of section 14 has both, so it is no fault.
-        if reply_policy != ReplyPolicy::Probability {
+        // The example of section 14 has one beside mention_first, which leaves to the dice what mentions nobody.
+        if matches!(reply_policy, ReplyPolicy::Always | ReplyPolicy::Never) {
             faults.warnings.push(
-                "planner.reply_probability has no effect: only planner.reply_policy: probability throws dice"
+                "planner.reply_probability has no effect: only with planner.reply_policy mention_first or probability are dice thrown"
                     .to_owned(),
             );
         }

@@ -17,6 +17,8 @@ pub(super) struct Faults {
     pub(super) warnings: Vec<String>,
     /// Dotted names, for the page that lists them.
     pub(super) known: Vec<String>,
+    /// Keys that nobody asked for where they stand, with the place of their fault.
+    strange: Vec<(usize, String)>,
 }
 
 impl Faults {
@@ -25,6 +27,22 @@ impl Faults {
         let todo = format!("permitted: {permitted}");
         self.found
             .push(Problem::new(ErrorCode::InvalidValue, detail, todo));
+    }
+
+    /// Once all keys are known: what stands in the wrong place is told its own.
+    pub(super) fn place_strange(&mut self) {
+        for (at, key) in std::mem::take(&mut self.strange) {
+            let is_it = |known: &&String| {
+                let section = known.strip_suffix(key.as_str());
+                // Those of a list are many.
+                let is_section = |section: &str| section.is_empty() || section.ends_with('.');
+                section.is_some_and(|section| is_section(section) && !section.contains('['))
+            };
+            let place = self.known.iter().find(is_it);
+            if let (Some(place), Some(fault)) = (place, self.found.get_mut(at)) {
+                fault.todo = format!("did you mean {place}?");
+            }
+        }
     }
 
     pub(super) fn contradiction(&mut self, detail: impl Into<String>, todo: impl Into<String>) {
@@ -236,6 +254,7 @@ impl Section {
                 }
             };
             let detail = format!("there is no key {name}");
+            faults.strange.push((faults.found.len(), key.clone()));
             faults
                 .found
                 .push(Problem::new(ErrorCode::UnknownKey, detail, todo));

@@ -8,7 +8,7 @@ use chiffon_arbiter::{
 use chiffon_common::{Permission, Problem};
 use chiffon_orchestrator::{Authorizer, Endpoint};
 
-use super::{invalid, sources::Sources};
+use super::{contradicts, invalid, sources::Sources};
 
 /// A day, in milliseconds.
 const DAY_MS: u32 = 86_400_000;
@@ -22,17 +22,7 @@ pub(super) fn policy(sources: &Sources) -> Result<Policy, Problem> {
             None => authz(sources)?,
             Some(_) => external(sources)?,
         },
-        planner: Planner {
-            reply_policy: sources.parsed("control.reply_policy", |text| match text {
-                "mention_first" => Some(ReplyPolicy::MentionFirst),
-                "always" => Some(ReplyPolicy::Always),
-                "never" => Some(ReplyPolicy::Never),
-                "probability" => Some(ReplyPolicy::Probability),
-                _ => None,
-            })?,
-            reply_probability: sources
-                .parsed("control.reply_probability", |text| text.parse().ok())?,
-        },
+        planner: planner(sources)?,
     };
     match policy.faults().into_iter().next() {
         None => Ok(policy),
@@ -40,6 +30,37 @@ pub(super) fn policy(sources: &Sources) -> Result<Policy, Problem> {
             let place = fault.path.replacen("gate.", "control.", 1);
             Err(invalid(format!("{place}: {}", fault.why), fault.todo))
         }
+    }
+}
+
+/// Dice without a probability would answer nothing, and a probability without dice would mean nothing.
+fn planner(sources: &Sources) -> Result<Planner, Problem> {
+    let reply_policy = sources.parsed("control.reply_policy", |text| match text {
+        "mention_first" => Some(ReplyPolicy::MentionFirst),
+        "always" => Some(ReplyPolicy::Always),
+        "never" => Some(ReplyPolicy::Never),
+        "probability" => Some(ReplyPolicy::Probability),
+        _ => None,
+    })?;
+    let reply_probability =
+        sources.parsed("control.reply_probability", |text| text.parse().ok())?;
+    let is_thrown = !matches!(reply_policy, ReplyPolicy::Always | ReplyPolicy::Never);
+    match sources.place_of("control.reply_probability") {
+        Some(place) if !is_thrown => Err(contradicts(
+            format!(
+                "control.reply_probability is set in {place}, and control.reply_policy leaves nothing to the dice: it would have no effect."
+            ),
+            "Take control.reply_probability away, or set control.reply_policy to mention_first or probability.",
+        )),
+        None if reply_policy == ReplyPolicy::Probability => Err(contradicts(
+            "control.reply_policy is probability, and control.reply_probability is not set: nothing would be answered."
+                .to_owned(),
+            "Set control.reply_probability, such as 0.3; or set control.reply_policy to never.",
+        )),
+        _ => Ok(Planner {
+            reply_policy,
+            reply_probability,
+        }),
     }
 }
 

@@ -13,6 +13,7 @@ use super::{invalid, keys};
 const MOST_BYTES: u64 = 1 << 20;
 
 const FORM: &str = "Write `section:` and, indented below it, `key: value`.";
+const ONCE: &str = "Keep one of the two, and everything that is to hold below it.";
 
 /// The sections of the file, without those parts that are none; no sections where it is missing or holds
 /// only comments.
@@ -25,7 +26,7 @@ pub(super) fn read(path: &Path) -> (Map<String, Value>, Vec<Problem>) {
     let problem = |fault: Fault| {
         let line = fault.line.map(|line| format!(" line {line}"));
         let place = format!("{}{}", path.display(), line.unwrap_or_default());
-        invalid(format!("{place}: {}.", visible(&fault.reason)), FORM)
+        invalid(format!("{place}: {}.", visible(&fault.reason)), fault.todo)
     };
     (sections, faults.into_iter().map(problem).collect())
 }
@@ -35,6 +36,7 @@ pub(super) fn read(path: &Path) -> (Map<String, Value>, Vec<Problem>) {
 struct Fault {
     line: Option<u64>,
     reason: String,
+    todo: &'static str,
 }
 
 fn text_of(path: &Path) -> Result<Option<String>, Problem> {
@@ -74,13 +76,15 @@ fn parse(text: &str) -> (Map<String, Value>, Vec<Fault>) {
         let line = Some(section.referenced.line()).filter(|line| *line > 0);
         let mut reasons = Vec::new();
         let kept = only_mappings(&name, section.value, &mut reasons);
-        faults.extend(reasons.into_iter().map(|reason| Fault { line, reason }));
+        let fault = |reason| Fault {
+            line,
+            reason,
+            todo: FORM,
+        };
+        faults.extend(reasons.into_iter().map(fault));
         match kept.map(serde_json::from_value).transpose() {
             Ok(value) => map.extend(value.map(|value| (name, value))),
-            Err(error) => {
-                let reason = error.to_string();
-                faults.push(Fault { line, reason });
-            }
+            Err(error) => faults.push(fault(error.to_string())),
         }
     }
     (map, faults)
@@ -132,6 +136,10 @@ fn fault(error: &serde_saphyr::Error) -> Fault {
     Fault {
         line: error.location().map(|at| at.line()),
         reason: reason(error),
+        todo: match error.without_snippet() {
+            serde_saphyr::Error::DuplicateMappingKey { .. } => ONCE,
+            _ => FORM,
+        },
     }
 }
 

@@ -144,7 +144,7 @@ pub(super) const KEYS: &[Key] = &[
         name: "control.reply_probability",
         default: "\"0\"",
         permitted: "a number from 0 to 1 with at most six decimals",
-        meaning: "How likely what is left to the dice is answered. They fall by the event's id, the same each time.",
+        meaning: "How likely what is left to the dice is answered. They fall by the event's id, the same each time. Needed with `control.reply_policy: probability`, refused with `always` and `never`, which leave nothing to them.",
         secret: false,
     },
     Key {

@@ -305,6 +305,66 @@ fn the_rules_of_the_control_plane_are_read_and_held_against_each_other() {
 }
 
 #[test]
+fn dice_and_their_probability_belong_together() {
+    let read = |yaml: &str| load(&format!("control:\n  {yaml}\n"), &Env::default(), &[]);
+    for yaml in [
+        "reply_probability: 0.3",
+        "reply_policy: mention_first\n  reply_probability: 0.3",
+        "reply_policy: probability\n  reply_probability: 0.3",
+        "reply_policy: always",
+    ] {
+        read(yaml).expect(yaml);
+    }
+    for yaml in [
+        "reply_policy: always\n  reply_probability: 0.3",
+        "reply_policy: never\n  reply_probability: 0.3",
+        "reply_policy: probability",
+    ] {
+        let refused = read(yaml).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::SettingsContradict, "{yaml}");
+        for name in ["control.reply_probability", "control.reply_policy"] {
+            assert!(refused.detail.contains(name), "{refused:?}");
+        }
+    }
+    // One that stands where it does nothing is named with the place where it would.
+    for (yaml, key) in [
+        ("reply_probability: 0.3\n", "reply_probability"),
+        (
+            "planner:\n  reply_probability: 0.3\n",
+            "planner.reply_probability",
+        ),
+    ] {
+        let refused = load(yaml, &Env::default(), &[]).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::UnknownKey, "{yaml}");
+        assert!(refused.detail.contains(key), "{refused:?}");
+        assert_eq!(refused.todo, "Did you mean control.reply_probability?");
+    }
+}
+
+/// What is permitted beside another one is not called a fault when it is looked at alone.
+#[test]
+fn all_faults_of_a_file_are_faults_of_the_whole_file() {
+    let faults = |yaml: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("chiffon.yaml");
+        std::fs::write(&file, yaml).unwrap();
+        Settings::faults(&file, &Env::default())
+    };
+    for yaml in [
+        "control:\n  reply_policy: probability\n  reply_probability: 0.3\n",
+        "store:\n  url: postgres://a@b/c\n  ca_file: /etc/ca.pem\n",
+    ] {
+        assert_eq!(faults(yaml), [], "{yaml}");
+    }
+    let found = faults("control:\n  reply_policy: always\n  reply_probability: 0.3\n");
+    assert_eq!(found.len(), 1, "{found:?}");
+    let found = faults("http:\n  listen: a\nhttp:\n  listen: b\n");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].detail.contains("second time"), "{found:?}");
+    assert!(found[0].todo.starts_with("Keep one"), "{found:?}");
+}
+
+#[test]
 fn an_external_authoriser_takes_the_place_of_the_roles() {
     use chiffon_arbiter::{AuthzMode, FailMode};
     let read = |yaml: &str| load(&format!("control:\n  {yaml}\n"), &Env::default(), &[]);

@@ -1,11 +1,8 @@
 //! Reading what comes from outside within bounds: size, UTF-8, depth, version, form; each fault with its code.
 
-use serde::{
-    Deserialize, Serialize,
-    de::{DeserializeOwned, DeserializeSeed},
-};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::shape::Like;
+use super::shape::{Unshaped, shape};
 use crate::{ErrorCode, pointer_part, visible};
 
 /// Most bytes of one contract document.
@@ -92,27 +89,8 @@ pub fn read<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, Contract
     }
     // With a place where there is a fault, which costs more than most documents are read for.
     let read = serde_json::from_str(text).map_err(|error| unread::<T>(text, error))?;
-    shaped(text, &read)?;
+    shape(text, &read).map_err(|Unshaped { pointer, why }| ContractError::Form { pointer, why })?;
     Ok(read)
-}
-
-/// Holds a text against what was read from it.
-fn shaped<T: Serialize>(text: &str, read: &T) -> Result<(), ContractError> {
-    let form = |pointer, why| ContractError::Form { pointer, why };
-    let read = serde_json::to_value(read).map_err(|why| form(String::new(), why))?;
-    let like = Like(Some(&read));
-    if like
-        .deserialize(&mut serde_json::Deserializer::from_str(text))
-        .is_ok()
-    {
-        return Ok(());
-    }
-    // Once more with the place, as above.
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let mut track = serde_path_to_error::Track::new();
-    let placed = serde_path_to_error::Deserializer::new(&mut reader, &mut track);
-    let again = like.deserialize(placed);
-    again.map_err(|why| form(path_pointer(&track.path()), why))
 }
 
 fn unread<T: DeserializeOwned>(text: &str, error: serde_json::Error) -> ContractError {

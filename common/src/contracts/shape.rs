@@ -1,16 +1,69 @@
 //! Whether a document has the shape of what was read from it. The reader of a struct takes a list of its fields for it, and
 //! the reader of an enum an object that names the variant; the schemas take neither, and a key that stands twice means
-//! whatever its reader likes best. So the text is read once more and held against what came of it.
+//! whatever its reader likes best. So the text is read once more and held against what came of it: the contracts, the bodies
+//! of the HTTP API and what comes over the bus alike.
 
 use std::{borrow::Cow, collections::BTreeSet, fmt};
 
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::{
+    Serialize,
+    de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor},
+};
 use serde_json::Value;
+
+use super::path_pointer;
+
+/// A document that has another shape than what was read from it.
+#[derive(Debug)]
+pub struct Unshaped {
+    /// Where: a JSON pointer (RFC 6901), empty for the whole.
+    pub pointer: String,
+    /// What stands there.
+    pub why: serde_json::Error,
+}
+
+/// Holds a text against what was read from it.
+///
+/// # Errors
+/// A list in place of an object, an object in place of a text, a key that stands twice, wherever it is.
+pub fn shape<T: Serialize>(text: &str, read: &T) -> Result<(), Unshaped> {
+    let read = serde_json::to_value(read).map_err(|why| Unshaped {
+        pointer: String::new(),
+        why,
+    })?;
+    let like = Like(Some(&read));
+    if like
+        .deserialize(&mut serde_json::Deserializer::from_str(text))
+        .is_ok()
+    {
+        return Ok(());
+    }
+    // Once more with the place, which costs more than most documents are read for.
+    let mut reader = serde_json::Deserializer::from_str(text);
+    placed(like, &mut reader)
+}
+
+/// The same for a document that was taken apart already, where no key can stand twice any more.
+pub(crate) fn shape_of(document: &Value, read: &Value) -> Result<(), Unshaped> {
+    placed(Like(Some(read)), document)
+}
+
+fn placed<'de, D>(like: Like<'_>, from: D) -> Result<(), Unshaped>
+where
+    D: Deserializer<'de, Error = serde_json::Error>,
+{
+    let mut track = serde_path_to_error::Track::new();
+    let again = like.deserialize(serde_path_to_error::Deserializer::new(from, &mut track));
+    again.map_err(|why| Unshaped {
+        pointer: path_pointer(&track.path()),
+        why,
+    })
+}
 
 /// Reads a document and keeps nothing of it: lists and objects must stand where `0` has them, and no object has a key
 /// twice. What `0` does not have, because it was passed over, may be anything without such a key.
 #[derive(Clone, Copy)]
-pub(super) struct Like<'a>(pub(super) Option<&'a Value>);
+struct Like<'a>(Option<&'a Value>);
 
 impl<'de> DeserializeSeed<'de> for Like<'_> {
     type Value = ();

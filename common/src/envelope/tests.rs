@@ -67,6 +67,63 @@ fn what_is_wrong_is_named() {
     assert!(matches!(misfit.open(), Err(EnvelopeError::Payload { .. })));
 }
 
+/// A list of values in the order of the fields is no object, wherever it stands.
+#[test]
+fn a_list_in_place_of_an_object_is_refused() {
+    let opened = |payload: Value, kind: MessageType| {
+        let mut message = sample();
+        message.message_type = kind;
+        message.payload = payload;
+        message.open()
+    };
+    let event = |actor: Value, content: Value| {
+        json!({
+            "v": 0, "event_id": "e", "tenant_id": "t", "source": "s", "room_id": "r",
+            "actor": actor, "content": content, "ts": "2026-01-02T03:04:05Z",
+        })
+    };
+    let actor = json!({"id": "local:anna", "kind": "person"});
+    let content = json!({"type": "text", "text": "hi", "mentions_chiffon": true});
+    let whole = event(actor.clone(), content.clone());
+    assert!(matches!(
+        opened(whole, MessageType::Request),
+        Ok(Payload::Request(_))
+    ));
+    for payload in [
+        event(json!(["local:anna", "person"]), content.clone()),
+        event(actor.clone(), json!(["text", "hi", true])),
+        event(actor, json!(["text", "hi"])),
+    ] {
+        let refused = opened(payload.clone(), MessageType::Request);
+        assert!(
+            matches!(refused, Err(EnvelopeError::Payload { .. })),
+            "{payload}: {refused:?}"
+        );
+    }
+    let cancel = sample().payload;
+    let fields: Vec<Value> = cancel.as_object().unwrap().values().cloned().collect();
+    let refused = opened(Value::Array(fields), MessageType::WorkCancel);
+    assert!(
+        matches!(refused, Err(EnvelopeError::Payload { .. })),
+        "{refused:?}"
+    );
+    let signed = sample().signed(&Signer::from_secret([7; 32])).unwrap();
+    let mut value = serde_json::to_value(signed).unwrap();
+    Envelope::from_bytes(value.to_string().as_bytes()).unwrap();
+    let parts: Vec<Value> = value["signature"]
+        .as_object()
+        .unwrap()
+        .values()
+        .cloned()
+        .collect();
+    value["signature"] = Value::Array(parts);
+    let refused = Envelope::from_bytes(value.to_string().as_bytes());
+    assert!(
+        matches!(refused, Err(EnvelopeError::Malformed(_))),
+        "{refused:?}"
+    );
+}
+
 #[test]
 fn a_signature_covers_every_field() {
     let signer = Signer::from_secret([7; 32]);

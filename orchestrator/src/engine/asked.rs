@@ -9,8 +9,8 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use chiffon_bus::{Delivery, Message, QueueName, Reject};
 use chiffon_common::{
     AuditEntry, Envelope, EnvelopeError, ErrorCode, ErrorMessage, Event, FieldError, MessageId,
-    MessageType, Payload, Principal, Problem, ReasonCode, ResponsePlan, Subject, TraceId,
-    path_pointer, visible,
+    MessageType, Payload, Principal, Problem, ReasonCode, ResponsePlan, Subject, TraceId, Unshaped,
+    path_pointer, shape, visible,
 };
 use chiffon_store::{Commit, Error, InboxKey};
 use serde_json::{Map, Value, json};
@@ -278,17 +278,21 @@ fn unread(error: &EnvelopeError) -> Problem {
 
 /// The same with the place in the event. What stands there is told to who asked, and kept in no record (S70).
 fn misread(envelope: &Envelope, error: &EnvelopeError) -> Problem {
-    let read = serde_path_to_error::deserialize::<_, Event>(envelope.payload.clone());
-    match read {
-        Err(error) if envelope.message_type == MessageType::Request => {
-            let pointer = path_pointer(error.path());
-            let detail = format!("the payload does not fit an event at {pointer:?}");
-            let todo = "correct it and send it under another message_id";
-            let field = FieldError::body(pointer, visible(&error.into_inner().to_string()));
-            Problem::new(ErrorCode::MalformedMessage, detail, todo).at(field)
-        }
-        _ => unread(error),
+    if envelope.message_type != MessageType::Request {
+        return unread(error);
     }
+    let read = serde_path_to_error::deserialize::<_, Event>(envelope.payload.clone());
+    let (pointer, why) = match read {
+        Err(misfit) => (path_pointer(misfit.path()), misfit.into_inner()),
+        Ok(event) => match shape(&envelope.payload.to_string(), &event) {
+            Err(Unshaped { pointer, why }) => (pointer, why),
+            Ok(()) => return unread(error),
+        },
+    };
+    let detail = format!("the payload does not fit an event at {pointer:?}");
+    let todo = "correct it and send it under another message_id";
+    let field = FieldError::body(pointer, visible(&why.to_string()));
+    Problem::new(ErrorCode::MalformedMessage, detail, todo).at(field)
 }
 
 /// What an answer by which nothing is done is told as; nothing where it is what the rules want of such an event.

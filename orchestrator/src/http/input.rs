@@ -8,7 +8,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::request::Parts,
 };
-use chiffon_common::{ContractError, ErrorCode, FieldError, Problem, path_pointer, visible};
+use chiffon_common::{ContractError, ErrorCode, FieldError, Problem, path_pointer, shape, visible};
 use chiffon_http::is_json;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -23,7 +23,7 @@ pub(super) struct Body<T> {
     pub(super) bytes: Vec<u8>,
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned + Serialize, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
@@ -66,7 +66,7 @@ fn unread(error: ContractError) -> Refused {
 /// The same where the body may be left out, which says what an empty object says.
 pub(super) struct Perhaps<T>(pub(super) Body<T>);
 
-impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for Perhaps<T> {
+impl<T: DeserializeOwned + Serialize + Default, S: Send + Sync> FromRequest<S> for Perhaps<T> {
     type Rejection = Refused;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
@@ -89,7 +89,7 @@ impl<S: Send + Sync> FromRequest<S> for Nothing {
     type Rejection = Refused;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
-        #[derive(serde::Deserialize)]
+        #[derive(serde::Deserialize, Serialize)]
         #[serde(deny_unknown_fields)]
         struct Empty {}
         let declared = is_json(request.headers());
@@ -107,8 +107,9 @@ async fn whole(body: Stream) -> Result<Vec<u8>, Refused> {
     Ok(chiffon_http::whole(body, BODY_BYTES, shorten).await?)
 }
 
-/// The depth is bounded by the parser (128); every object that is not free in its keys refuses unknown ones.
-fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
+/// The depth is bounded by the parser (128); every object that is not free in its keys refuses unknown ones. A list in
+/// place of an object and a key that stands twice are refused wherever they are.
+fn parsed<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, Refused> {
     // A list would be taken for the values of the fields in their order.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         let error = serde::de::Error::custom("it is a list, not an object");
@@ -118,7 +119,13 @@ fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
     let read = serde_path_to_error::deserialize(&mut reader);
     let ended = reader.end();
     match (read, ended) {
-        (Ok(value), Ok(())) => Ok(value),
+        (Ok(value), Ok(())) => {
+            let text = std::str::from_utf8(bytes)
+                .map_err(|error| unfit_body("", &serde::de::Error::custom(error)))?;
+            let fits = shape(text, &value);
+            fits.map_err(|unshaped| unfit_body(&unshaped.pointer, &unshaped.why))?;
+            Ok(value)
+        }
         (Err(error), _) => {
             let pointer = path_pointer(error.path());
             Err(unfit_body(&pointer, error.inner()))

@@ -24,8 +24,8 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 use self::rows::Rows;
 use super::{
-    Backlog, ControlCommit, ControlCounts, ControlKey, ControlStore, Decided, Loaded, Outcome,
-    Unaudited, check, page,
+    AuditMark, Backlog, ControlCommit, ControlCounts, ControlKey, ControlStore, Decided, Loaded,
+    Marked, Outcome, Unaudited, check, page,
 };
 use crate::Error;
 
@@ -179,13 +179,33 @@ impl ControlStore for MemoryControl {
             .await
     }
 
-    async fn audited(&self, replica: &str, seqs: &[u64]) -> Result<(), Error> {
+    async fn audited(
+        &self,
+        replica: &str,
+        seqs: &[u64],
+        mark: Option<AuditMark>,
+    ) -> Result<(), Error> {
         let (replica, seqs) = (replica.to_owned(), seqs.to_vec());
         self.on(move |rows, _| {
             for seq in seqs {
                 rows.lines.remove(&(replica.clone(), seq));
             }
+            if let Some(mark) = mark {
+                rows.marks.insert(replica, mark);
+            }
             Ok(())
+        })
+        .await
+    }
+
+    async fn marks(&self) -> Result<Vec<Marked>, Error> {
+        self.on(|rows, _| {
+            let marks = rows.marks.iter().take(1_000);
+            let marked = marks.map(|(replica, mark)| Marked {
+                replica: replica.clone(),
+                mark: mark.clone(),
+            });
+            Ok(marked.collect())
         })
         .await
     }

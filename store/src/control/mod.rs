@@ -166,6 +166,26 @@ pub struct Backlog {
     pub lines: u64,
 }
 
+/// How far the audit files of a replica had come when it said so last: whoever finds less has lost some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditMark {
+    /// The number of the last record on file.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: Digest,
+    /// The folder that the files lie in, as an absolute path on the replica's machine.
+    pub folder: String,
+}
+
+/// The mark of one replica.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marked {
+    /// Whose.
+    pub replica: String,
+    /// Its last one.
+    pub mark: AuditMark,
+}
+
 /// How much is kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ControlCounts {
@@ -249,8 +269,17 @@ pub trait ControlStore: Send + Sync {
     ) -> Result<Vec<Unaudited>, Error>;
 
     /// Confirms that these lines are on file. By number and not "up to", because a commit with a lower number may become
-    /// visible later than one with a higher. Numbers that are not there are passed over.
-    async fn audited(&self, replica: &str, seqs: &[u64]) -> Result<(), Error>;
+    /// visible later than one with a higher. Numbers that are not there are passed over. With the replica's mark, where
+    /// its files have come further: in the same transaction, in place of the one before.
+    async fn audited(
+        &self,
+        replica: &str,
+        seqs: &[u64],
+        mark: Option<AuditMark>,
+    ) -> Result<(), Error>;
+
+    /// The marks of all replicas, by name; 1,000 at most.
+    async fn marks(&self) -> Result<Vec<Marked>, Error>;
 
     /// All replicas that have lines which are not confirmed, by name; 1,000 at most.
     async fn backlog(&self) -> Result<Vec<Backlog>, Error>;

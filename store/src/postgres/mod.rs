@@ -25,8 +25,8 @@ pub use self::{fleet::Postgres, pool::PostgresOptions};
 use crate::{
     Error,
     control::{
-        Backlog, ControlCommit, ControlCounts, ControlKey, ControlStore, Decided, Loaded, Outcome,
-        Unaudited, check,
+        AuditMark, Backlog, ControlCommit, ControlCounts, ControlKey, ControlStore, Decided,
+        Loaded, Marked, Outcome, Unaudited, check,
     },
 };
 
@@ -115,9 +115,24 @@ impl ControlStore for PostgresControl {
         bounded(rows::unaudited(&client, replica, after, limit)).await
     }
 
-    async fn audited(&self, replica: &str, seqs: &[u64]) -> Result<(), Error> {
+    async fn audited(
+        &self,
+        replica: &str,
+        seqs: &[u64],
+        mark: Option<AuditMark>,
+    ) -> Result<(), Error> {
+        let mut client = self.client().await?;
+        bounded(async {
+            let tx = client.transaction().await?;
+            rows::audited(&tx, replica, seqs, mark.as_ref()).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn marks(&self) -> Result<Vec<Marked>, Error> {
         let client = self.client().await?;
-        bounded(rows::audited(&client, replica, seqs)).await
+        bounded(rows::marks(&client)).await
     }
 
     async fn backlog(&self) -> Result<Vec<Backlog>, Error> {

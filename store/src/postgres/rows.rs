@@ -9,8 +9,8 @@ use tokio_postgres::Row;
 use crate::{
     Error,
     control::{
-        Backlog, ControlCommit, ControlCounts, ControlKey, ControlKind, Decided, Expect, Loaded,
-        Outcome, StateChange, StateWrite, Unaudited, Versioned, page,
+        AuditMark, Backlog, ControlCommit, ControlCounts, ControlKey, ControlKind, Decided, Expect,
+        Loaded, Marked, Outcome, StateChange, StateWrite, Unaudited, Versioned, page,
     },
 };
 
@@ -259,15 +259,44 @@ pub(super) async fn unaudited(
 
 /// [`crate::ControlStore::audited`].
 pub(super) async fn audited(
-    client: &ClientWrapper,
+    tx: &Transaction<'_>,
     replica: &str,
     seqs: &[u64],
+    mark: Option<&AuditMark>,
 ) -> Result<(), Error> {
+    if let Some(mark) = mark {
+        let sql =
+            "INSERT INTO control_audit_marks (replica, seq, hash, folder) VALUES ($1, $2, $3, $4)
+                   ON CONFLICT (replica) DO UPDATE
+                   SET seq = excluded.seq, hash = excluded.hash, folder = excluded.folder";
+        let statement = tx.prepare_cached(sql).await?;
+        let (seq, hash) = (bigint(mark.seq), mark.hash.to_string());
+        tx.execute(&statement, &[&replica, &seq, &hash, &mark.folder])
+            .await?;
+    }
     let sql = "DELETE FROM control_unaudited WHERE replica = $1 AND seq = ANY($2)";
-    let statement = client.prepare_cached(sql).await?;
+    let statement = tx.prepare_cached(sql).await?;
     let seqs: Vec<i64> = seqs.iter().map(|seq| bigint(*seq)).collect();
-    client.execute(&statement, &[&replica, &seqs]).await?;
+    tx.execute(&statement, &[&replica, &seqs]).await?;
     Ok(())
+}
+
+/// [`crate::ControlStore::marks`].
+pub(super) async fn marks(client: &ClientWrapper) -> Result<Vec<Marked>, Error> {
+    let sql = "SELECT replica, seq, hash, folder FROM control_audit_marks
+               ORDER BY replica COLLATE \"C\" LIMIT 1000";
+    let rows = client.query(sql, &[]).await?;
+    let all = rows.iter().map(|row| {
+        Ok(Marked {
+            replica: row.try_get(0)?,
+            mark: AuditMark {
+                seq: number(row, 1)?,
+                hash: text(row, 2, "a digest")?,
+                folder: row.try_get(3)?,
+            },
+        })
+    });
+    all.collect()
 }
 
 /// [`crate::ControlStore::backlog`].

@@ -238,7 +238,7 @@ async fn lines_that_find_no_file_stop_the_decisions() {
     let told = store.commit(refused.clone()).await;
     assert!(matches!(told, Err(Error::Unavailable(_))), "{told:?}");
     assert!(store.ready().await.is_err());
-    store.audited("here", &[first]).await.unwrap();
+    store.audited("here", &[first], None).await.unwrap();
     store.ready().await.unwrap();
     let now = store.commit(refused).await.unwrap();
     assert!(matches!(now, Outcome::Committed { .. }), "{now:?}");

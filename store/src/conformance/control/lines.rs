@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use chiffon_common::Digest;
+
 use super::{control_commit, control_key, done, line, put, written};
 use crate::{
-    Backlog, ControlCommit, ControlKind, ControlStore, Expect, Outcome, Unaudited, conformance::at,
+    AuditMark, Backlog, ControlCommit, ControlKind, ControlStore, Expect, Marked, Outcome,
+    Unaudited, conformance::at,
 };
 
 /// Writes a line; its number.
@@ -38,12 +41,16 @@ pub(super) async fn a_line_waits_until_it_is_confirmed(store: Arc<dyn ControlSto
     assert_eq!(after, waiting(&all[1..]));
     // The one in the middle, twice, with numbers that are not there.
     for _ in 0..2 {
-        done(store.audited("here", &[second, second, third + 1000]).await);
+        done(
+            store
+                .audited("here", &[second, second, third + 1000], None)
+                .await,
+        );
         let left = [all[0], all[2]];
         assert_eq!(done(store.unaudited("here", 0, 10).await), waiting(&left));
     }
-    done(store.audited("here", &[]).await);
-    done(store.audited("here", &[third, first]).await);
+    done(store.audited("here", &[], None).await);
+    done(store.audited("here", &[third, first], None).await);
     assert_eq!(done(store.unaudited("here", 0, 10).await), []);
     assert_eq!(done(store.backlog().await), []);
 }
@@ -57,7 +64,7 @@ pub(super) async fn lines_of_two_replicas_never_meet(store: Arc<dyn ControlStore
         done(store.unaudited("a", 0, 10).await),
         waiting(&[(mine, "mine")])
     );
-    done(store.audited("a", &[theirs, more]).await);
+    done(store.audited("a", &[theirs, more], None).await);
     let left = waiting(&[(theirs, "theirs"), (more, "more")]);
     assert_eq!(done(store.unaudited("a1", 0, 10).await), left);
     let behind = |replica: &str, lines| Backlog {
@@ -109,4 +116,30 @@ pub(super) async fn a_line_stays_when_its_answer_is_forgotten(store: Arc<dyn Con
     assert_eq!(done(store.forget(at(1), at(1), 10).await), 1);
     let left = waiting(&[(seq, "one")]);
     assert_eq!(done(store.unaudited("here", 0, 10).await), left);
+}
+
+pub(super) async fn a_mark_stays_until_its_replica_sets_the_next(store: Arc<dyn ControlStore>) {
+    let mark = |seq: u64| AuditMark {
+        seq,
+        hash: Digest::of_bytes(&seq.to_be_bytes()),
+        folder: "/a folder/\u{1F980}".to_owned(),
+    };
+    let marked = |replica: &str, seq| Marked {
+        replica: replica.to_owned(),
+        mark: mark(seq),
+    };
+    assert_eq!(done(store.marks().await), []);
+    let seq = say(&store, "b", "one").await;
+    done(store.audited("b", &[seq], Some(mark(7))).await);
+    assert_eq!(done(store.unaudited("b", 0, 10).await), []);
+    done(store.audited("a", &[], Some(mark(3))).await);
+    done(store.audited("a", &[seq], None).await);
+    let both = [marked("a", 3), marked("b", 7)];
+    assert_eq!(done(store.marks().await), both);
+    done(store.audited("b", &[], Some(mark(9))).await);
+    let both = [marked("a", 3), marked("b", 9)];
+    assert_eq!(done(store.marks().await), both);
+    // It is of the files, and no answer's.
+    done(store.forget(at(1), at(1), 10).await);
+    assert_eq!(done(store.marks().await), both);
 }

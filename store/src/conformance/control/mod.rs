@@ -42,7 +42,8 @@ super::cases! {
         lines_of_two_replicas_never_meet,
         what_was_refused_leaves_no_line,
         a_page_of_lines_has_a_bound,
-        a_line_stays_when_its_answer_is_forgotten;
+        a_line_stays_when_its_answer_is_forgotten,
+        a_mark_stays_until_its_replica_sets_the_next;
 }
 
 /// A key of the default tenant that nobody else has.

@@ -12,8 +12,8 @@ use super::{MemoryLimits, Spill, State, StateKey, ages::Ages};
 use crate::{
     Error,
     control::{
-        AuditWrite, Backlog, ControlCommit, ControlCounts, ControlKey, ControlKind, Decided,
-        Expect, Loaded, Outcome, StateChange, StateWrite, Unaudited, Versioned, page,
+        AuditMark, AuditWrite, Backlog, ControlCommit, ControlCounts, ControlKey, ControlKind,
+        Decided, Expect, Loaded, Outcome, StateChange, StateWrite, Unaudited, Versioned, page,
     },
 };
 
@@ -32,6 +32,7 @@ pub(super) struct Rows {
     used: u64,
     spill: Option<Box<dyn Spill>>,
     pub(super) lines: BTreeMap<(String, u64), String>,
+    pub(super) marks: BTreeMap<String, AuditMark>,
 }
 
 /// A state that is put by cannot be reached, or none can be put by.

@@ -22,8 +22,8 @@ use super::{
 use crate::{
     Error,
     control::{
-        Backlog, ControlCommit, ControlCounts, ControlKey, ControlStore, Decided, Loaded, Outcome,
-        Unaudited, check,
+        AuditMark, Backlog, ControlCommit, ControlCounts, ControlKey, ControlStore, Decided,
+        Loaded, Marked, Outcome, Unaudited, check,
     },
 };
 
@@ -106,10 +106,22 @@ impl ControlStore for SqliteControl {
             .await
     }
 
-    async fn audited(&self, replica: &str, seqs: &[u64]) -> Result<(), Error> {
-        let (replica, seqs) = (replica.to_owned(), seqs.to_vec());
-        let done = self.count(Command::Audited { replica, seqs }).await;
-        done.map(drop)
+    async fn audited(
+        &self,
+        replica: &str,
+        seqs: &[u64],
+        mark: Option<AuditMark>,
+    ) -> Result<(), Error> {
+        let done = self.count(Command::Audited {
+            replica: replica.to_owned(),
+            seqs: seqs.to_vec(),
+            mark,
+        });
+        done.await.map(drop)
+    }
+
+    async fn marks(&self) -> Result<Vec<Marked>, Error> {
+        self.read(rows::marks).await
     }
 
     async fn backlog(&self) -> Result<Vec<Backlog>, Error> {

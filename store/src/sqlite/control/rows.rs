@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use crate::{
     Error,
     control::{
-        Backlog, ControlCommit, ControlCounts, ControlKey, ControlKind, Decided, Expect, Loaded,
-        Outcome, StateChange, StateWrite, Unaudited, Versioned,
+        AuditMark, Backlog, ControlCommit, ControlCounts, ControlKey, ControlKind, Decided, Expect,
+        Loaded, Marked, Outcome, StateChange, StateWrite, Unaudited, Versioned,
     },
     sqlite::{
         columns::{micros, opt_parsed, page, parsed, text_list, time},
@@ -22,7 +22,11 @@ pub(super) enum Command {
     /// [`crate::ControlStore::commit`].
     Commit(Box<ControlCommit>),
     /// [`crate::ControlStore::audited`].
-    Audited { replica: String, seqs: Vec<u64> },
+    Audited {
+        replica: String,
+        seqs: Vec<u64>,
+        mark: Option<AuditMark>,
+    },
     /// [`crate::ControlStore::forget`].
     Forget {
         decided_before: Timestamp,
@@ -59,7 +63,11 @@ impl Duty for Control {
     fn apply(conn: &mut &Connection, command: &Command) -> Result<Answer, Error> {
         match command {
             Command::Commit(commit) => apply_commit(conn, commit).map(Answer::Outcome),
-            Command::Audited { replica, seqs } => audited(conn, replica, seqs).map(Answer::Count),
+            Command::Audited {
+                replica,
+                seqs,
+                mark,
+            } => audited(conn, replica, seqs, mark.as_ref()).map(Answer::Count),
             Command::Forget {
                 decided_before,
                 now,
@@ -247,12 +255,44 @@ pub(super) fn unaudited(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn audited(conn: &Connection, replica: &str, seqs: &[u64]) -> Result<u64, Error> {
+fn audited(
+    conn: &Connection,
+    replica: &str,
+    seqs: &[u64],
+    mark: Option<&AuditMark>,
+) -> Result<u64, Error> {
+    if let Some(mark) = mark {
+        let sql = "INSERT INTO audit_marks (replica, seq, hash, folder) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (replica) DO UPDATE
+                   SET seq = excluded.seq, hash = excluded.hash, folder = excluded.folder";
+        let row = params![replica, mark.seq, mark.hash.to_string(), mark.folder];
+        conn.prepare_cached(sql)?.execute(row)?;
+    }
+    if seqs.is_empty() {
+        return Ok(0);
+    }
     let sql =
         "DELETE FROM unaudited WHERE replica = ?1 AND seq IN (SELECT value FROM json_each(?2))";
     let list = text_list(seqs)?.replace('"', "");
     let gone = conn.prepare_cached(sql)?.execute([replica, &list])?;
     Ok(gone as u64)
+}
+
+/// [`crate::ControlStore::marks`].
+pub(super) fn marks(conn: &Connection) -> Result<Vec<Marked>, Error> {
+    let sql = "SELECT replica, seq, hash, folder FROM audit_marks ORDER BY replica LIMIT 1000";
+    let mut statement = conn.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| {
+        Ok(Marked {
+            replica: row.get(0)?,
+            mark: AuditMark {
+                seq: row.get(1)?,
+                hash: parsed(row, 2)?,
+                folder: row.get(3)?,
+            },
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// [`crate::ControlStore::backlog`].

@@ -1,0 +1,294 @@
+//! What a database and the audit files of this process have to do with each other. At a start they are held against each
+//! other: the database has noted how far the files had come, so that files which were cut back, removed or replaced while
+//! nobody looked are refused, and a database that was emptied, or is older than the files, is given what it lacks. From then
+//! on each line that the database keeps for the files is confirmed once it is there, and how far they have come is noted.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use chiffon_arbiter::Gates;
+use chiffon_common::{Digest, ErrorCode, Problem, ReasonCode};
+use chiffon_store::{AuditMark, ControlStore, Marked};
+use jiff::{SignedDuration, Timestamp};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{MissedTickBehavior, interval},
+};
+use uuid::Uuid;
+
+use crate::{
+    audit::{Audit, Head, Reached, record_at},
+    config::{Config, Store},
+    decide::{Confirm, store_problem},
+    record::{self, Kind, Record},
+    restore,
+};
+
+/// The file that names the folder.
+const NAME: &str = "replica";
+/// Confirmations that wait; each stands for a line that is on file, so that losing one would only cost a look at a start.
+const CONFIRMING: usize = 8_192;
+/// Confirmations of one commit.
+const BATCH: usize = 1_000;
+/// Between two notes of how far the files have come, where no line has to be confirmed.
+const NOTING: Duration = Duration::from_secs(1);
+
+/// A database and the files beside it, held against each other.
+pub(crate) struct Outbox {
+    store: Arc<dyn ControlStore>,
+    folder: PathBuf,
+    replica: String,
+    /// The last record that the database knows to be on file; before all where it knows none.
+    noted: u64,
+    /// Decisions that it lacked.
+    brought: u64,
+}
+
+/// Confirms lines until nobody decides any more.
+pub(crate) struct Confirming(JoinHandle<Notes>);
+
+/// What is noted in the database.
+struct Notes {
+    store: Arc<dyn ControlStore>,
+    folder: String,
+    replica: String,
+    reached: Reached,
+    noted: Option<Head>,
+}
+
+fn broken(detail: String, todo: &str) -> Problem {
+    Problem::new(ErrorCode::AuditBroken, detail, todo)
+}
+
+const BRING_BACK: &str = "bring the files back; to go on without what they held, set another audit.path, where a new chain begins";
+
+impl Outbox {
+    /// Holds the files, which end at `head`, against the database, and gives it what it lacks; nothing with the store in
+    /// memory, which has only the files. Blocks while it reads files.
+    pub(crate) async fn hold(
+        config: &Config,
+        store: &Arc<dyn ControlStore>,
+        head: Head,
+    ) -> Result<Option<Self>, Problem> {
+        let keep = match &config.store {
+            Store::Memory { .. } => return Ok(None),
+            Store::Sqlite { keep, .. } | Store::Postgres { keep, .. } => *keep,
+        };
+        let unusable = |error: io::Error| {
+            let detail = format!("{}: {error}", config.audit.path.display());
+            let todo = "make the audit folder writable";
+            Problem::new(ErrorCode::InvalidValue, detail, todo)
+        };
+        let folder = fs::canonicalize(&config.audit.path).map_err(unusable)?;
+        let name = replica(&folder).map_err(unusable)?;
+        let marks = store.marks().await;
+        let marks = marks.map_err(|error| store_problem(&error))?;
+        let is_local = matches!(config.store, Store::Sqlite { .. });
+        let mine = name
+            .as_ref()
+            .and_then(|name| marks.iter().find(|marked| marked.replica == *name));
+        let noted = match mine {
+            Some(mine) => holds(&folder, &mine.mark, head)?,
+            None if head.seq == 0 => is_new(&folder, &marks, is_local)?,
+            None => 0,
+        };
+        let replica = match name {
+            Some(name) => name,
+            None => named(&folder).map_err(unusable)?,
+        };
+        let mut outbox = Self {
+            store: Arc::clone(store),
+            folder,
+            replica,
+            noted,
+            brought: 0,
+        };
+        outbox.bring_back(&config.policy.gate, keep).await?;
+        Ok(Some(outbox))
+    }
+
+    /// Gives the database what stands in the files and it lacks.
+    async fn bring_back(&mut self, gate: &Gates, keep: Duration) -> Result<(), Problem> {
+        let now = Timestamp::now();
+        let keep = SignedDuration::try_from(keep).ok();
+        let since = keep.and_then(|keep| now.checked_sub(keep).ok());
+        let since = since.unwrap_or(Timestamp::MIN);
+        let (store, folder) = (&self.store, &self.folder);
+        let brought = restore::bring_back(store, folder, self.noted, gate, since, now);
+        self.brought = brought.await?;
+        Ok(())
+    }
+
+    /// Writes what the database had decided before a crash, tells what it lacked, and confirms lines from then on.
+    pub(crate) async fn start(
+        self,
+        audit: &Audit,
+        rules: Digest,
+    ) -> Result<((String, Confirm), Confirming), Problem> {
+        if self.brought > 0 {
+            self.tell(audit, rules).await?;
+        }
+        let (store, folder) = (self.store.as_ref(), &self.folder);
+        let lines = restore::catch_up(store, audit, folder, &self.replica).await?;
+        if lines > 0 {
+            tracing::warn!(lines, "written to the audit: decided before the last end");
+        }
+        let mut notes = Notes {
+            store: self.store,
+            folder: self.folder.to_string_lossy().into_owned(),
+            replica: self.replica.clone(),
+            reached: audit.reached(),
+            noted: None,
+        };
+        // Before anything is answered: from here on the files are known.
+        let head = notes.reached.head();
+        notes.note(&mut Vec::new(), head).await;
+        let (confirm, confirmed) = mpsc::channel(CONFIRMING);
+        let task = tokio::spawn(notes.confirming(confirmed));
+        Ok(((self.replica, confirm), Confirming(task)))
+    }
+
+    /// That the database had lost something stands in the audit from now on.
+    async fn tell(&self, audit: &Audit, rules: Digest) -> Result<(), Problem> {
+        let detail = format!(
+            "{} decisions that stand in the audit after record {} were not in the database, and are now: it was emptied, or put back to an older state",
+            self.brought, self.noted
+        );
+        tracing::warn!("{detail}");
+        let now = Timestamp::now();
+        let record = Record {
+            kind: Kind::Repair,
+            action: "bring_back_decisions".into(),
+            reason_code: ReasonCode::Pass,
+            detail: Some(detail.into()),
+            ..record::noted(rules, record::fresh_id(now), now)
+        };
+        let written = async { audit.place().await?.put(record.bytes(), None).wait().await };
+        written.await.map_err(|error| {
+            let todo = "make the audit folder writable";
+            Problem::new(ErrorCode::AuditUnwritable, error.to_string(), todo)
+        })
+    }
+}
+
+impl Confirming {
+    /// Once nobody decides any more: notes where the chain ends. What fails is found at the next start.
+    pub(crate) async fn end(self, head: Head) {
+        let Ok(mut notes) = self.0.await else { return };
+        notes.note(&mut Vec::new(), head).await;
+    }
+}
+
+impl Notes {
+    async fn confirming(mut self, mut from: mpsc::Receiver<u64>) -> Self {
+        let mut seqs = Vec::new();
+        let mut noting = interval(NOTING);
+        noting.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                received = from.recv_many(&mut seqs, BATCH) => {
+                    if received == 0 {
+                        return self;
+                    }
+                }
+                _ = noting.tick() => {}
+            }
+            let head = self.reached.head();
+            self.note(&mut seqs, head).await;
+        }
+    }
+
+    async fn note(&mut self, seqs: &mut Vec<u64>, head: Head) {
+        if seqs.is_empty() && self.noted == Some(head) {
+            return;
+        }
+        let mark = AuditMark {
+            seq: head.seq,
+            hash: head.hash,
+            folder: self.folder.clone(),
+        };
+        match self.store.audited(&self.replica, seqs, Some(mark)).await {
+            Ok(()) => {
+                seqs.clear();
+                self.noted = Some(head);
+            }
+            // With the next ones. What is never confirmed is found on file at the next start.
+            Err(error) => {
+                tracing::warn!(%error, "audit lines could not be confirmed");
+                seqs.truncate(CONFIRMING);
+            }
+        }
+    }
+}
+
+/// Holds files that end at `head` against what the database has noted of them; the number of the record that it noted.
+fn holds(folder: &Path, mark: &AuditMark, head: Head) -> Result<u64, Problem> {
+    let shown = folder.display();
+    let seq = mark.seq;
+    if seq > head.seq {
+        let ends = match head.seq {
+            0 => "has no record".to_owned(),
+            end => format!("ends at record {end}"),
+        };
+        let detail = format!(
+            "the audit in {shown} {ends}, and the database has noted record {seq}: its end was cut off or removed"
+        );
+        return Err(broken(detail, BRING_BACK));
+    }
+    let found = record_at(folder, seq).map_err(|error| {
+        let detail = format!("{shown}: {error}");
+        broken(detail, "make the audit files readable")
+    })?;
+    // `audit.keep` may have removed it, where the database was put back to an older state.
+    if found.is_some_and(|found| found != mark.hash) {
+        let detail = format!(
+            "record {seq} of the audit in {shown} is not the one that the database has noted: the files were replaced, or the database is that of another audit"
+        );
+        let todo = "put files and database of the same arbiter together; to go on with this database alone, set another audit.path, where a new chain begins";
+        return Err(broken(detail, todo));
+    }
+    Ok(seq)
+}
+
+/// Holds a folder without any record against the folders that the database knows.
+fn is_new(folder: &Path, marks: &[Marked], is_local: bool) -> Result<u64, Problem> {
+    let is_here = |marked: &&Marked| Path::new(&marked.mark.folder) == folder;
+    let Some(lost) = marks.iter().find(is_here) else {
+        return Ok(0);
+    };
+    let detail = format!(
+        "there is no audit in {}, and the database has noted one there, up to record {}: it was removed",
+        folder.display(),
+        lost.mark.seq
+    );
+    // On another machine it may be another folder.
+    if is_local {
+        return Err(broken(detail, BRING_BACK));
+    }
+    tracing::warn!("{detail}, or it is that of a replica on another machine");
+    Ok(0)
+}
+
+/// The name of this audit folder in a database that several may share, where it has one.
+fn replica(folder: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(folder.join(NAME)) {
+        Ok(name) => Ok(Some(name.trim().to_owned()).filter(|name| !name.is_empty())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Gives it one, for good.
+fn named(folder: &Path) -> io::Result<String> {
+    let path = folder.join(NAME);
+    let name = Uuid::now_v7().to_string();
+    fs::write(&path, format!("{name}\n"))?;
+    fs::File::open(&path)?.sync_all()?;
+    fs::File::open(folder)?.sync_all()?;
+    Ok(name)
+}
