@@ -57,9 +57,36 @@ impl Place {
         command
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to its end; one that does not end, such as a server that should not have started, is a fault.
     pub fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().expect("arbiter runs")
+        let said = ["said", "complained"].map(|name| self.path().join(name));
+        let [out, err] = said
+            .clone()
+            .map(|path| fs::File::create(path).expect("a file"));
+        let mut command = self.command(args);
+        let mut child = command
+            .stdout(out)
+            .stderr(err)
+            .spawn()
+            .expect("arbiter runs");
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("it can be waited for") {
+                break status;
+            }
+            if begun.elapsed() > LIMIT {
+                let _ended = child.kill();
+                let _reaped = child.wait();
+                panic!("{args:?} does not end");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let [stdout, stderr] = said.map(|path| fs::read(path).expect("its words"));
+        Output {
+            status,
+            stdout,
+            stderr,
+        }
     }
 
     /// Runs a command that must do what it is asked; what it prints.
