@@ -41,6 +41,13 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// Free slots by agent, as far as this round knows.
 pub(super) type Slots = BTreeMap<AgentId, (chiffon_common::Incarnation, u32)>;
 
+/// What one round goes by from its first task to its last: what changed in between would let a later one pass an earlier.
+struct Round {
+    slots: Slots,
+    moment: Moment,
+    ground: Ground,
+}
+
 impl Shared {
     /// Dispatches for ever.
     pub(crate) async fn dispatch(&self) {
@@ -60,8 +67,12 @@ impl Shared {
         waiting.sort_by_key(place_in_line);
         let moment = self.library.moment();
         let in_hand = self.store.tasks_in(&IN_HAND, 10_000).await?;
-        let slots = self.free_slots(&in_hand).await?;
-        let mut line = self.line(&slots, &in_hand).await?;
+        let round = Round {
+            slots: self.free_slots(&in_hand).await?,
+            moment,
+            ground: self.ground(),
+        };
+        let mut line = self.line(&round.slots, &in_hand).await?;
         let freeze = self.store.freeze(&self.settings.tenant).await?;
         let words = freeze
             .and_then(|row| row.frozen)
@@ -82,7 +93,7 @@ impl Shared {
                     continue;
                 }
             }
-            if let Err(error) = self.dispatch_one(&row, &slots, &mut line, moment).await {
+            if let Err(error) = self.dispatch_one(&row, &round, &mut line).await {
                 // One broken slice must not hold up the others.
                 tracing::warn!(%error, task.id = %row.task_id, "task could not be dispatched");
             }
@@ -124,10 +135,14 @@ impl Shared {
     async fn dispatch_one(
         &self,
         row: &TaskRow,
-        slots: &Slots,
+        round: &Round,
         line: &mut Line,
-        moment: Moment,
     ) -> Result<(), AdvanceError> {
+        let Round {
+            slots,
+            moment,
+            ground,
+        } = round;
         let rows = self.store.run(&self.settings.tenant, row.request_id);
         let rows = rows.await?.ok_or(AdvanceError::NoRequest)?;
         let (run, versions) = slice_of(&rows)?;
@@ -155,13 +170,13 @@ impl Shared {
         }
         let (_, step) = step_of(&run, row.task_id)?;
         if changes(task, step) {
-            match self.ground() {
+            match ground {
                 Ground::Firm => {}
                 Ground::Unlooked => return Ok(()),
                 Ground::Older => return self.hold(&run, task, older_words()).await,
             }
         }
-        let waiting = self.waiting(&run, task, step, moment).await;
+        let waiting = self.waiting(&run, task, step, *moment).await;
         let agent = match line.next(&waiting) {
             Turn::Go(agent) => agent,
             turn => {
@@ -173,7 +188,7 @@ impl Shared {
         let Some((incarnation, _)) = slots.get(&agent) else {
             return Ok(());
         };
-        if let Some(problem) = self.changed_since_planned(step, moment).await {
+        if let Some(problem) = self.changed_since_planned(step, *moment).await {
             return self.refuse(row, problem).await;
         }
         if let Some(fault) = self.altered(row.request_id, rows).await? {
