@@ -27,26 +27,27 @@ fn a_real_linter_finds_nothing_in_the_shipped_entries() {
     let place = tempfile::tempdir().unwrap();
     let tree = place.path().join("playbooks");
     copy(&repository_root().join("playbooks"), &tree);
-    let lint = |tree: &Path| {
+    let lint = |files: &[&str]| {
         let mut command = Command::new(programs.join("ansible-lint"));
         command
             .args(["--offline", "--nocolor", "-q", "--format", "pep8"])
+            .args(files)
             .env_clear()
             .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
             .env("HOME", place.path())
             .env("LC_ALL", "C.UTF-8")
-            .current_dir(tree);
+            .current_dir(&tree);
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         (output.status.code(), format!("{said}{errors}"))
     };
-    let (code, said) = lint(&tree);
+    let (code, said) = lint(&[]);
     assert_eq!(code, Some(0), "{said}");
     // It would find something.
-    let bad = tree.join("roles/ping/tasks/main.yml");
-    fs::write(bad, "- command: ls\n").unwrap();
-    let (code, said) = lint(&tree);
+    let bad = "roles/ping/tasks/main.yml";
+    fs::write(tree.join(bad), "- command: ls\n").unwrap();
+    let (code, said) = lint(&[bad]);
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("roles/ping/tasks/main.yml"), "{said}");
+    assert!(said.contains(bad), "{said}");
 }
