@@ -148,6 +148,12 @@ impl Isolation {
         }
     }
 
+    /// Whether bubblewrap works on this machine; the error says why not.
+    #[cfg(test)]
+    pub(crate) fn bubblewrap_works() -> Result<(), String> {
+        Bubblewrap::attempt(None, &[]).map(drop)
+    }
+
     /// The fence of a run; also gives it its folder where that is needed.
     ///
     /// # Errors
@@ -243,6 +249,16 @@ fn plain(words: String) -> Fence {
         words,
         ..Fence::default()
     }
+}
+
+/// A program in a sandbox of bubblewrap's without network, in which it can write below this folder alone; `at` is where it
+/// stands. Its arguments are still to be added. The error is a fragment.
+pub(crate) fn enclosed(
+    program: &std::path::Path,
+    writable: &std::path::Path,
+    at: &std::path::Path,
+) -> Result<std::process::Command, String> {
+    Bubblewrap::around(program)?.alone(program, writable, at)
 }
 
 /// The programs of that name where the system has its own.

@@ -26,7 +26,7 @@ mod worker;
 pub use ansible::{Ansible, AnsibleLocator, CoreVersion, MIN_VERSION, Origin};
 pub use isolation::{Isolation, IsolationChoice, IsolationConfig};
 pub use limits::Limits;
-pub use lint::{Lint, lint};
+pub use lint::{Lint, LintIn, lint};
 pub use listing::{InventoryListing, ListedInventory};
 pub use supervise::{SUPERVISE_ARG, supervise};
 pub use worker::{InfraConfig, InfraWorker};

@@ -6,6 +6,7 @@ use chiffon_common::{Bundle, visible};
 
 use crate::{
     ansible::candidates,
+    isolation::enclosed,
     settings::{self, PATH},
     tool,
 };
@@ -24,10 +25,21 @@ pub enum Lint {
     Found(Vec<String>),
     /// It did not run, and why.
     NotRun(String),
+    /// It did not run, because it had to be in a sandbox and there is none, and why.
+    NoSandbox(String),
+}
+
+/// Where the linter runs. It loads plugins that lie beside a playbook, and evaluates templates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LintIn {
+    /// As the person: for what is accepted.
+    Open,
+    /// Where nothing of the machine can be written or asked, and there is no network: for what nobody has accepted.
+    Sandbox,
 }
 
 /// Lints a playbook with what it needs, in a copy of these files. Blocks, up to minutes.
-pub fn lint(files: &Bundle, playbook: &str, search: OsString) -> Lint {
+pub fn lint(files: &Bundle, playbook: &str, search: OsString, within: LintIn) -> Lint {
     let Some(program) = candidates(&search, "ansible-lint").into_iter().next() else {
         return Lint::NotRun("ansible-lint is not installed".to_owned());
     };
@@ -50,7 +62,13 @@ pub fn lint(files: &Bundle, playbook: &str, search: OsString) -> Lint {
     }
     // Its own programs are looked for where it lies itself.
     let beside = program.parent().map(|folder| folder.display().to_string());
-    let mut command = Command::new(&program);
+    let mut command = match within {
+        LintIn::Open => Command::new(&program),
+        LintIn::Sandbox => match enclosed(&program, folder.path(), &tree) {
+            Ok(command) => command,
+            Err(why) => return Lint::NoSandbox(why),
+        },
+    };
     command
         .args(["--offline", "--nocolor", "-q", "--format", "pep8", playbook])
         .env_clear()
@@ -111,7 +129,7 @@ mod tests {
         files.insert("playbooks/x.yml", file).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let search = folder.path().as_os_str().to_owned();
-        let missing = lint(&files, "playbooks/x.yml", search.clone());
+        let missing = lint(&files, "playbooks/x.yml", search.clone(), LintIn::Open);
         assert!(matches!(missing, Lint::NotRun(_)), "{missing:?}");
         let program = folder.path().join("ansible-lint");
         for (script, wanted) in [
@@ -123,7 +141,40 @@ mod tests {
         ] {
             fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-            assert_eq!(lint(&files, "playbooks/x.yml", search.clone()), wanted);
+            assert_eq!(
+                lint(&files, "playbooks/x.yml", search.clone(), LintIn::Open),
+                wanted
+            );
         }
+    }
+    #[test]
+    fn what_nobody_has_accepted_is_linted_where_it_can_do_nothing() {
+        if let Err(why) = crate::isolation::Isolation::bubblewrap_works() {
+            chiffon_tests::not_run("linting in a sandbox", &why);
+            return;
+        }
+        let mut files = Bundle::default();
+        let content = b"- hosts: all\n".to_vec();
+        let file = BundleFile {
+            executable: false,
+            content,
+        };
+        files.insert("playbooks/x.yml", file).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let search = folder.path().as_os_str().to_owned();
+        let program = folder.path().join("ansible-lint");
+        let marker = folder.path().join("marker");
+        let script = format!(
+            "#!/bin/sh\ntouch {0}; ls {1} && exit 3\ntouch made || exit 3\ngrep -q hosts playbooks/x.yml\n",
+            marker.display(),
+            env!("CARGO_MANIFEST_DIR"),
+        );
+        fs::write(&program, script).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let run = |within| lint(&files, "playbooks/x.yml", search.clone(), within);
+        assert_eq!(run(LintIn::Sandbox), Lint::Passed);
+        assert!(!marker.exists(), "it wrote outside of its sandbox");
+        assert!(matches!(run(LintIn::Open), Lint::NotRun(_)));
+        assert!(marker.exists(), "the test sees what is written");
     }
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use chiffon_bus::MemoryBus;
-use chiffon_tests::{not_run, repository_root};
+use chiffon_tests::{not_run, repository_root, venv};
 use serde_json::{Value, json};
 use tokio::{process::Command, time::timeout};
 
@@ -27,8 +27,7 @@ use super::{
 
 /// Cases of each operation beside those that cover the document's bounds.
 const EXAMPLES: &str = "15";
-/// Longest installation, and longest run on a busy machine.
-const INSTALLED: Duration = Duration::from_secs(180);
+/// Longest run on a busy machine.
 const RUN: Duration = Duration::from_secs(240);
 /// What is not held against the document. Calls without a token are counted and slowed down (429), which `tokens`
 /// holds: three checks take that for a fault. And a document cannot say which cursor, key, version or parameter of an
@@ -47,39 +46,14 @@ async fn ran(command: &mut Command, within: Duration) -> Result<Output, String> 
     output.map_err(|error| format!("{command:?}: {error}"))
 }
 
-async fn must(command: &mut Command) -> Result<(), String> {
-    let output = ran(command, INSTALLED).await?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said.lines().last().unwrap_or_default();
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!("{command:?}: {last}")),
-    }
-}
-
 /// The program, installed below `target/` unless it is there from a run before.
 async fn installed() -> Result<PathBuf, String> {
     let requirements = repository_root().join("tests/schemathesis/requirements.txt");
-    let wanted = fs::read_to_string(&requirements).unwrap();
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schemathesis-venv");
-    let program = home.join("bin/schemathesis");
-    // Written last: what stops half-way is begun anew.
-    let mark = home.join("installed.txt");
-    if fs::read_to_string(&mark).is_ok_and(|there| there == wanted) {
-        return Ok(program);
-    }
-    must(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&home),
-    )
-    .await?;
-    let mut pip = Command::new(home.join("bin/python"));
-    pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--no-deps"]);
-    pip.args(["--disable-pip-version-check", "--retries", "1"]);
-    must(pip.arg("--requirement").arg(&requirements)).await?;
-    fs::write(mark, wanted).unwrap();
-    Ok(program)
+    let programs = tokio::task::spawn_blocking(move || venv(&home, &requirements)).await;
+    Ok(programs
+        .map_err(|error| error.to_string())??
+        .join("schemathesis"))
 }
 
 /// What there is, so that not every call is about nothing: for each kind of address ids that are good, which are

@@ -377,6 +377,134 @@ fn a_folder_is_tested_as_the_repository_it_would_be() {
     fresh.run(&["catalogue", "check", "name=x"]).expect_code(2);
 }
 
+/// Playbooks that would write a file by every way in which a folder's code can come to run, and say of themselves that they
+/// only read; and a linter that runs what it finds, as the real one loads it.
+fn traps(fresh: &Fresh, marker: &str) -> (String, String) {
+    let at = fresh.home.scratch().join("traps");
+    let plugin = format!("open({marker:?}, 'w').write('x')\n");
+    let task = |task: &str| format!("- hosts: all\n  gather_facts: false\n  tasks:\n  - {task}\n");
+    let command = format!(
+        "ansible.builtin.command: touch {marker}\n    changed_when: false\n    check_mode: false"
+    );
+    let pipe =
+        format!("ansible.builtin.debug: {{msg: \"{{{{ lookup('pipe', 'touch {marker}') }}}}\"}}");
+    for (path, text) in [
+        ("playbooks/by_command.yml", task(&command)),
+        ("playbooks/by_pipe.yml", task(&pipe)),
+        (
+            "playbooks/by_filter.yml",
+            task("ansible.builtin.debug: {msg: \"{{ 'x' | trap }}\"}"),
+        ),
+        ("playbooks/by_module.yml", task("trap_info: {}")),
+        ("playbooks/filter_plugins/trap.py", plugin.clone()),
+        ("playbooks/callback_plugins/trap.py", plugin.clone()),
+        ("playbooks/action_plugins/debug.py", plugin.clone()),
+        (
+            "playbooks/library/trap_info.py",
+            format!(
+                "#!/usr/bin/python3\nDOCUMENTATION = r'''\nattributes: {{check_mode: {{support: full}}}}\n'''\n{plugin}"
+            ),
+        ),
+    ] {
+        let path = at.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        if path.to_str().unwrap().contains("/by_") {
+            let metadata = path.with_extension("chiffon.yml");
+            fs::write(metadata, "tier: 0\npreview: exact\n").unwrap();
+        }
+        fs::write(path, text).unwrap();
+    }
+    let programs = fresh.home.scratch().join("programs");
+    fs::create_dir_all(&programs).unwrap();
+    let linter = programs.join("ansible-lint");
+    let script = "#!/bin/sh\nfor file in $(find . -name '*.py'); do python3 $file; done\nexit 0\n";
+    fs::write(&linter, script).unwrap();
+    fs::set_permissions(&linter, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    (
+        at.display().to_string(),
+        format!("{}:{path}", programs.display()),
+    )
+}
+
+#[test]
+fn testing_an_entry_runs_no_code_that_nobody_has_accepted() {
+    let fresh = Fresh::new();
+    let marker = fresh.home.scratch().join("marker");
+    let (folder, path) = traps(&fresh, marker.to_str().unwrap());
+    let run = |args: &[&str]| fresh.chiffon().env("PATH", &path).run(args);
+    let ways = ["command", "pipe", "filter", "module"];
+    let not_run = |tested: &Value, prefix: &str| {
+        for way in ways {
+            let entry = format!("{prefix}by_{way}");
+            let (run, said) = outcome(tested, &entry, "check_run");
+            assert_eq!(run, "not_run", "{entry}: {said}");
+            assert!(said.contains("nobody has accepted it"), "{entry}: {said}");
+            assert!(said.contains("--run-code"), "{entry}: {said}");
+            let (lint, said) = outcome(tested, &entry, "lint");
+            assert!(["passed", "not_run"].contains(&lint), "{entry}: {said}");
+        }
+        assert!(!marker.exists(), "code of {folder} has run: {tested}");
+    };
+    let tested = json(
+        &run(&["catalogue", "check", &folder, "--json"])
+            .expect_code(0)
+            .stdout,
+    );
+    not_run(&tested, "traps_");
+
+    // Added, listed, asked for and planned, but not accepted.
+    run(&["catalogue", "add", &folder]).expect_code(0);
+    run(&["catalogue", "list"]).expect_code(0);
+    run(&["plan", "try", "traps_by_pipe on localhost"]);
+    let tested = json(
+        &run(&["catalogue", "check", "traps", "--json"])
+            .expect_code(0)
+            .stdout,
+    );
+    not_run(&tested, "traps_");
+    run(&["catalogue", "remove", "traps"]).expect_code(0);
+
+    // A folder that the settings name.
+    fresh
+        .home
+        .write_config(&format!("catalogue:\n  folders:\n    - {folder}\n"));
+    let names = ways.map(|way| format!("by_{way}"));
+    let mut check = vec!["catalogue", "check", "--json"];
+    check.extend(names.iter().map(String::as_str));
+    not_run(&json(&run(&check).expect_code(0).stdout), "");
+    let asked = run(&[
+        "catalogue",
+        "run",
+        "by_module",
+        "--on",
+        "localhost",
+        "--dry-run",
+    ]);
+    assert!(
+        !marker.exists(),
+        "a preview has run its code: {}",
+        asked.stdout
+    );
+
+    // By a person's word it runs, so the test sees what it looks for; accepted, what acts is not taken for reading.
+    fresh.home.write_config("{}\n");
+    run(&["catalogue", "check", &folder, "--run-code", "--json"]);
+    assert!(marker.exists(), "nothing has run by --run-code");
+    run(&["catalogue", "add", &folder]).expect_code(0);
+    run(&["catalogue", "accept", "traps", "--yes"]).expect_code(0);
+    for way in ["pipe", "filter"] {
+        let id = format!("traps_by_{way}");
+        let shown = json(
+            &run(&["catalogue", "show", &id, "--json"])
+                .expect_code(0)
+                .stdout,
+        );
+        assert_eq!(shown["tier"], 2, "{shown:#}");
+        assert_ne!(shown["tier_because"], serde_json::json!([]), "{shown:#}");
+    }
+}
+
 /// The name in the help can be followed as it stands; one that says what another entry does is named at once.
 #[test]
 fn a_new_name_that_comes_too_near_is_said_at_once() {

@@ -21,6 +21,7 @@ mod source;
 mod sshd;
 mod suite;
 mod tls;
+mod venv;
 mod wait;
 
 pub use binary::arbiter;
@@ -41,4 +42,5 @@ pub use source::{
 pub use sshd::Sshd;
 pub use suite::Suite;
 pub use tls::{Authority, Certified, TlsFront};
+pub use venv::venv;
 pub use wait::wait_for;

@@ -100,16 +100,25 @@ pub(super) struct Bubblewrap {
 impl Bubblewrap {
     /// Finds one and runs Ansible's Python in it. The error is a fragment.
     pub(super) fn attempt(ansible: Option<&Ansible>, readable: &[PathBuf]) -> Result<Self, String> {
+        let trees = match ansible {
+            Some(ansible) => Trees::of(ansible)?,
+            None => Trees::default(),
+        };
+        Self::with(trees, readable, ansible.is_some())
+    }
+
+    /// Finds one, for another program than Ansible. The error is a fragment.
+    pub(super) fn around(program: &Path) -> Result<Self, String> {
+        Self::with(Trees::around(program)?, &[], false)
+    }
+
+    fn with(trees: Trees, readable: &[PathBuf], with_ansible: bool) -> Result<Self, String> {
         let found = programs("bwrap");
         let program = found.first().ok_or("bubblewrap is not installed")?;
         let mut ask = Command::new(program);
         let asked = tool::output_within(ask.arg("--version"), TRY)
             .map_err(|error| format!("{} cannot be run: {error}", program.display()))?;
         let said = String::from_utf8_lossy(&asked.stdout);
-        let trees = match ansible {
-            Some(ansible) => Trees::of(ansible)?,
-            None => Trees::default(),
-        };
         let found = Self {
             program: program.clone(),
             version: said
@@ -120,7 +129,7 @@ impl Bubblewrap {
             trees,
             readable: readable.to_owned(),
         };
-        found.works(ansible.is_some())?;
+        found.works(with_ansible)?;
         Ok(found)
     }
 
@@ -187,6 +196,27 @@ impl Bubblewrap {
             detached: false,
             words: self.words(),
         })
+    }
+
+    /// A program without network that can write below one folder; the error is a fragment.
+    pub(super) fn alone(
+        &self,
+        program: &Path,
+        writable: &Path,
+        at: &Path,
+    ) -> Result<Command, String> {
+        let whole = [program, writable, at]
+            .iter()
+            .all(|path| path.to_str().is_some());
+        if !whole {
+            return Err("the path of a file is no text".to_owned());
+        }
+        let mut command = Command::new(&self.program);
+        command.args(self.namespaces()).arg("--unshare-net");
+        command.arg("--bind").arg(writable).arg(writable);
+        command.args(["--remount-ro", "/", "--chdir"]).arg(at);
+        command.arg("--").arg(program);
+        Ok(command)
     }
 
     /// Everything that does not depend on the run. Without root's capabilities also where root starts it; with a

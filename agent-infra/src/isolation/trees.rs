@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -30,7 +31,33 @@ impl Trees {
     /// Asks. The error is a fragment.
     pub(super) fn of(ansible: &Ansible) -> Result<Self, String> {
         let place = ansible.place()?;
-        let mut command = Command::new(&place.python);
+        let mut trees = Self {
+            paths: Vec::new(),
+            python: place.python.clone(),
+            modules: place.modules.clone(),
+        };
+        trees.folders_of(&place.python)?;
+        trees.with_real(place.modules.clone())?;
+        for program in [&place.python, &ansible.playbook, &ansible.adhoc] {
+            trees.chain(program);
+        }
+        Ok(trees)
+    }
+
+    /// What another program needs, which may be one of Python's. The error is a fragment.
+    pub(super) fn around(program: &Path) -> Result<Self, String> {
+        let mut trees = Self::default();
+        trees.chain(program);
+        if let Some(python) = interpreter(program) {
+            trees.folders_of(&python)?;
+            trees.chain(&python);
+        }
+        Ok(trees)
+    }
+
+    /// The folders that a Python names as its own.
+    fn folders_of(&mut self, python: &Path) -> Result<(), String> {
+        let mut command = Command::new(python);
         command
             .args(["-I", "-c", QUESTION])
             .env_clear()
@@ -40,24 +67,14 @@ impl Trees {
             return Err(tool::complaint(&output));
         }
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let mut trees = Self {
-            paths: Vec::new(),
-            python: place.python.clone(),
-            modules: place.modules.clone(),
-        };
-        for folder in said
-            .lines()
-            .map(PathBuf::from)
-            .chain([place.modules.clone()])
-        {
-            let real = fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone());
-            trees.folder(folder)?;
-            trees.folder(real)?;
-        }
-        for program in [&place.python, &ansible.playbook, &ansible.adhoc] {
-            trees.chain(program);
-        }
-        Ok(trees)
+        said.lines()
+            .try_for_each(|folder| self.with_real(PathBuf::from(folder)))
+    }
+
+    fn with_real(&mut self, folder: PathBuf) -> Result<(), String> {
+        let real = fs::canonicalize(&folder).unwrap_or_else(|_| folder.clone());
+        self.folder(folder)?;
+        self.folder(real)
     }
 
     fn folder(&mut self, path: PathBuf) -> Result<(), String> {
@@ -94,6 +111,19 @@ impl Trees {
             self.paths.push(path);
         }
     }
+}
+
+/// The Python that a script names in its first line, by its whole path.
+fn interpreter(program: &Path) -> Option<PathBuf> {
+    let mut start = [0; 512];
+    let read = fs::File::open(program)
+        .and_then(|mut file| file.read(&mut start))
+        .ok()?;
+    let text = String::from_utf8_lossy(&start[..read]).into_owned();
+    let line = text.lines().next()?.strip_prefix("#!")?;
+    let path = Path::new(line.split_whitespace().next()?);
+    let is_python = path.file_name()?.to_string_lossy().starts_with("python");
+    is_python.then(|| path.to_owned())
 }
 
 /// What every sandbox shows anyway.

@@ -15,6 +15,8 @@ mod installing;
 #[cfg(test)]
 mod isolation;
 #[cfg(test)]
+mod linted;
+#[cfg(test)]
 mod overhead;
 #[cfg(test)]
 mod remote;

@@ -70,16 +70,23 @@ pub struct AddRepository {
   chiffon catalogue check
   chiffon catalogue check dim_lamp
   chiffon catalogue check dim_lamp name=hall
-  chiffon catalogue check ~/src/homelab",
+  chiffon catalogue check ~/src/homelab
+  chiffon catalogue check ~/src/homelab --run-code",
     after_help = "An entry that is named is tested by itself, in a data folder made for the test, on this machine: it loads, ansible-lint
 passes it, its parameters are declared, its examples are understood as it, and a check run of it comes to its end.
-Nothing is changed. What could not be tested is said, with the reason."
+Nothing is changed, and nothing is run that asking for the entry would not run without a yes: of a folder, and of a
+repository that nobody has accepted, there is no check run, and the linter runs in a sandbox. What could not be tested is
+said, with the reason."
 )]
 pub struct CheckEntries {
     /// Entries, repositories, or folders with Ansible files; and values of parameters for the check run: NAME=TEXT,
     /// NAME:=JSON
     #[arg(value_name = "NAME|FOLDER|NAME=VALUE", value_hint = ValueHint::AnyPath)]
     pub names: Vec<String>,
+    /// Let what nobody has accepted run as if it was: linter and check run load its code, as you; what only reads runs for
+    /// real
+    #[arg(long, requires = "names")]
+    pub run_code: bool,
 }
 
 /// Show the hosts that a repository's inventory names, or take them over

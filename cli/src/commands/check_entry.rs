@@ -1,20 +1,26 @@
 //! `chiffon catalogue check NAME|FOLDER`: tests of single entries: they load, the linter passes them, their parameters
 //! are declared, their examples are understood as them, and a check run comes to its end. Where the check runs happen is
 //! left to `lab`, what the planner makes of examples to `examples`.
+//!
+//! Of what nobody has accepted nothing is run that asking for it would not run without a yes, unless `--run-code` says so:
+//! the linter, which loads what lies beside a playbook, runs in a sandbox then.
 
 mod examples;
 mod lab;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
-use chiffon_agent_infra::{Lint, lint};
+use chiffon_agent_infra::{Lint, LintIn, lint};
 use chiffon_common::{
-    EntryId, Parameters,
+    Digest, EntryId, Parameters, Tier,
     api::{BrokenFile, CatalogueView},
     visible,
 };
 use chiffon_orchestrator::catalogue::{
-    Catalogue, Entry,
+    Catalogue, Entry, Trust,
     repository::{self, Wanted, fetch},
 };
 use serde::Serialize;
@@ -96,7 +102,13 @@ pub async fn check_entries(
     }
     let own = roots(context.home.shipped_catalogue(), &context.settings(&[])?);
     let mut all = own;
-    all.extend(repository::roots(context.home.path()));
+    let there = repository::roots(context.home.path());
+    // A folder that was added before is tested as it is now.
+    all.extend(
+        there
+            .into_iter()
+            .filter(|root| !wanted.contains(&root.name)),
+    );
     all.extend(repository::roots(lab.home().path()));
     let catalogue = Catalogue::load_as_accepted(&all);
     let is_meant = |entry: &&Entry| {
@@ -118,7 +130,12 @@ pub async fn check_entries(
         }
     }
     lab.link(context, &entries)?;
-    tested.extend(test_all(context, lab, &catalogue, &entries, &meant.parameters, &now).await?);
+    let wish = Wish {
+        given: &meant.parameters,
+        accepted: accepted(&now),
+        run_code: args.run_code,
+    };
+    tested.extend(test_all(context, lab, &catalogue, &entries, &wish).await?);
     let terminal = context.terminal;
     output::list(terminal, &tested, &tested, || text(terminal.out, &tested));
     match tested.iter().all(|one| one.passed) {
@@ -220,41 +237,57 @@ fn not_loaded(file: &BrokenFile) -> Tested {
     }
 }
 
+/// What a person wishes of a test, and has said yes to before.
+struct Wish<'a> {
+    given: &'a Parameters,
+    accepted: Accepted,
+    run_code: bool,
+}
+
+/// What a person has accepted, by entry: the digest and the tier that it counts as.
+type Accepted = BTreeMap<EntryId, (Digest, Tier)>;
+
+fn accepted(now: &CatalogueView) -> Accepted {
+    let accepted = now.entries.iter().filter(|entry| entry.accepted);
+    accepted
+        .map(|entry| (entry.id.clone(), (entry.digest, entry.tier)))
+        .collect()
+}
+
+impl Wish<'_> {
+    /// Whether code of an entry may run as it would for whoever asks for the entry.
+    fn may_run(&self, entry: &Entry) -> bool {
+        let accepted = self.accepted.get(&entry.id);
+        let is_it = accepted.is_some_and(|(digest, _)| *digest == entry.digest);
+        entry.trust == Trust::Shipped || is_it || self.run_code
+    }
+}
+
 async fn test_all(
     context: &mut Context<'_>,
     lab: Lab,
     catalogue: &Catalogue,
     entries: &[&Entry],
-    given: &Parameters,
-    now: &CatalogueView,
+    wish: &Wish<'_>,
 ) -> Result<Vec<Tested>, Failure> {
     if entries.is_empty() {
         return Ok(Vec::new());
     }
     let ids: Vec<EntryId> = entries.iter().map(|entry| entry.id.clone()).collect();
     let mut examples = examples::Examples::of(catalogue, &ids)?;
-    let running = lab.start(context).await?;
+    let running = lab.start(context, wish).await?;
     let mut tested = Vec::new();
     let mut ended = Ok(());
     for entry in entries {
-        let waits = now
-            .entries
-            .iter()
-            .any(|one| one.id == entry.id && !one.accepted && one.origin == entry.origin);
-        let by_repository = !entry.origin.starts_with('/');
-        let unread = waits && by_repository;
-        let mut tests = vec![Test::of("loads", Vec::new()), linted(entry, unread)];
+        let mut tests = vec![Test::of("loads", Vec::new()), linted(entry, wish)];
         tests.push(specs(entry));
         tests.push(examples.test(entry));
-        tests.push(match unread {
-            true => Test::not_run("check_run", not_accepted(entry)),
-            false => match running.check_run(context, entry, given).await {
-                Ok(test) => test,
-                Err(failure) => {
-                    ended = Err(failure);
-                    break;
-                }
-            },
+        tests.push(match running.check_run(context, entry, wish).await {
+            Ok(test) => test,
+            Err(failure) => {
+                ended = Err(failure);
+                break;
+            }
         });
         tested.push(Tested {
             entry: entry.id.to_string(),
@@ -266,27 +299,29 @@ async fn test_all(
     ended.map(|()| tested)
 }
 
-/// Linter and check run execute what Ansible loads from beside a playbook.
+/// Why nothing of an entry is run, and what lets it run.
 fn not_accepted(entry: &Entry) -> String {
+    let by_id = format!("chiffon catalogue accept {}", entry.id);
     format!(
-        "nobody has accepted it yet: chiffon catalogue accept {}",
-        entry.id
+        "nobody has accepted it, so nothing of it is run: {by_id}; or --run-code, which runs it as you"
     )
 }
 
-fn linted(entry: &Entry, unread: bool) -> Test {
-    if unread {
-        return Test::not_run("lint", not_accepted(entry));
-    }
+fn linted(entry: &Entry, wish: &Wish<'_>) -> Test {
     let files = match entry.bundle_files() {
         Ok(files) => files,
         Err(error) => return Test::of("lint", vec![error.to_string()]),
     };
     let search = std::env::var_os("PATH").unwrap_or_default();
-    match lint(&files, &entry.playbook, search) {
+    let within = match wish.may_run(entry) {
+        true => LintIn::Open,
+        false => LintIn::Sandbox,
+    };
+    match lint(&files, &entry.playbook, search, within) {
         Lint::Passed => Test::of("lint", Vec::new()),
         Lint::Found(lines) => Test::of("lint", lines),
         Lint::NotRun(why) => Test::not_run("lint", why),
+        Lint::NoSandbox(why) => Test::not_run("lint", format!("{}; {why}", not_accepted(entry))),
     }
 }
 

@@ -18,14 +18,14 @@ use super::{
     infer::Guesser,
     metadata::{Metadata, UndoRule, nearest},
     parameter::{Parameter, read_specs},
+    playbook::{METADATA, metadata_of, play_name, stray},
     repository,
     roles::{Needs, Reader, broken},
-    scan::{Scan, Scanner},
+    scan::{Scan, Scanner, own_code},
     tree::Tree,
-    yaml::{Fault, Node},
+    yaml::Fault,
 };
 
-const METADATA: &str = ".chiffon.yml";
 /// Why a check run of an entry of a repository is not believed.
 const NOT_ACCEPTED: &str = "nobody has accepted it yet: chiffon catalogue accept";
 const DEFAULT_TIMEOUT_SECONDS: u64 = 3600;
@@ -244,19 +244,14 @@ impl Loader<'_> {
         let top = paths.filter_map(|path| path.strip_prefix("playbooks/"));
         let mut names: Vec<&str> = top.filter(|name| !name.contains('/')).collect();
         names.sort_unstable();
+        let known = BTreeSet::new();
         for name in names {
             let playbook = format!("playbooks/{name}");
-            if let Some(id) = name.strip_suffix(METADATA) {
-                if tree
-                    .first([format!("playbooks/{id}.yml").as_str()])
-                    .is_none()
-                {
-                    let reason = format!("there is no playbook {id}.yml for it");
-                    self.report(broken(&playbook, Fault::whole(reason)));
-                }
-            } else if let Some(id) = name.strip_suffix(".yml")
-                && let Err(fault) = self.entry(id, &playbook)
-            {
+            let loaded = match name.strip_suffix(".yml") {
+                Some(id) if !name.ends_with(METADATA) => self.entry(id, &playbook),
+                _ => stray(tree, &known, &playbook).map_or(Ok(()), Err),
+            };
+            if let Err(fault) = loaded {
                 self.report(fault);
             }
         }
@@ -265,7 +260,18 @@ impl Loader<'_> {
     /// Playbooks lie wherever the repository has them, and their entries bear its name.
     fn load_repository(mut self) {
         let found = repository::playbooks(self.tree, &self.root.name);
-        for fault in found.broken {
+        let playbooks = found.playbooks.iter().map(|(path, _)| path.as_str());
+        let broken = found.broken.iter().map(|fault| fault.file.as_str());
+        let known: BTreeSet<&str> = playbooks.chain(broken).collect();
+        let metadata = self
+            .tree
+            .files
+            .keys()
+            .filter(|path| path.contains(".chiffon."));
+        let strays: Vec<_> = metadata
+            .filter_map(|path| stray(self.tree, &known, path))
+            .collect();
+        for fault in found.broken.into_iter().chain(strays) {
             self.report(fault);
         }
         self.own = found.playbooks.iter().map(|(_, id)| id.clone()).collect();
@@ -390,13 +396,18 @@ impl Loader<'_> {
         let accepted = accepted.filter(|one| one.digest == digest);
         let believed =
             self.root.trust == Trust::Shipped || accepted.is_some() || self.accepted.is_none();
-        let scan = self.scanner.scan(playbook, &needs.files);
-        let (preview, preview_because) = match self.root.trust == Trust::Repository && !believed {
-            true => (
-                scan.fidelity.max(Fidelity::Blind),
-                vec![NOT_ACCEPTED.to_owned()],
-            ),
-            false => preview(metadata.preview, &scan),
+        let scan = self.scanner.scan(playbook, &needs.files, &needs.mentioned);
+        let unread = match (believed, self.root.trust) {
+            (true, _) => None,
+            (false, Trust::Repository) => Some(NOT_ACCEPTED.to_owned()),
+            // A check run would load it before anybody has said yes to it.
+            (false, _) => {
+                own_code(&needs.files).map(|code| format!("{code} is code; {NOT_ACCEPTED}"))
+            }
+        };
+        let (preview, preview_because) = match unread {
+            Some(why) => (scan.fidelity.max(Fidelity::Blind), vec![why]),
+            None => preview(metadata.preview, &scan),
         };
         let given = accepted.and_then(|one| one.tier);
         let declared = metadata.tier.or(given);
@@ -445,12 +456,6 @@ impl Loader<'_> {
     }
 }
 
-/// The file that says what Chiffon has to know of a playbook: beside it, with its name.
-fn metadata_of(playbook: &str) -> String {
-    let stem = playbook.rsplit_once('.').map_or(playbook, |(stem, _)| stem);
-    format!("{stem}{METADATA}")
-}
-
 /// What a check run is worth by metadata and scan, the lower of the two, and why it is no more.
 fn preview(declared: Option<Fidelity>, scan: &Scan) -> (Fidelity, Vec<String>) {
     let mut because = scan.lowered_by();
@@ -471,25 +476,4 @@ fn place(root: &Path, relative: &str) -> String {
         relative => root.join(relative),
     };
     path.display().to_string()
-}
-
-/// The name of the first play; a file that is no list of plays is no playbook.
-fn play_name(node: &Node) -> Result<Option<String>, Fault> {
-    let is_play = |item: &Node| {
-        let keys = [
-            "hosts",
-            "import_playbook",
-            "ansible.builtin.import_playbook",
-        ];
-        keys.iter().any(|key| item.get(key).is_some())
-    };
-    let plays = node.list().unwrap_or_default();
-    match plays.iter().find(|play| !is_play(play)) {
-        Some(stranger) => Err(Fault::at(stranger.line, "is no play: it names no hosts")),
-        None if plays.is_empty() => Err(Fault::at(node.line, "is no list of plays")),
-        None => {
-            let name = plays[0].get("name").and_then(Node::text);
-            Ok(name.map(|name| name.trim().to_owned()))
-        }
-    }
 }

@@ -2,7 +2,7 @@
 //! nearest known one: a misspelt `tier` must not silently become the default.
 
 use chiffon_common::{
-    EntryId, Fidelity, OnInterrupt, ParameterName, Parameters, ResourcesRequired, Tier,
+    EntryId, Fidelity, OnInterrupt, ParameterName, Parameters, ResourcesRequired, Tier, visible,
 };
 use serde_json::Value;
 
@@ -208,8 +208,32 @@ fn texts(node: &Node, what: &str) -> Result<Vec<String>, Fault> {
 }
 
 fn value<T: serde::de::DeserializeOwned>(node: &Node, what: &str) -> Result<T, Fault> {
-    serde_json::from_value(node.to_json())
-        .map_err(|error| Fault::at(node.line, format!("{what}: {error}")))
+    serde_json::from_value(node.to_json()).map_err(|_| {
+        let found = match node.to_json() {
+            Value::String(text) => {
+                format!("{:?}", visible(&text.chars().take(60).collect::<String>()))
+            }
+            Value::Number(number) => number.to_string(),
+            _ => node.kind().to_owned(),
+        };
+        Fault::at(
+            node.line,
+            format!("{what} must be {}, not {found}", wanted(what)),
+        )
+    })
+}
+
+/// What a key takes, for people.
+fn wanted(key: &str) -> &'static str {
+    match key {
+        "tier" => "0 (reads), 1 (changes) or 2 (dangerous)",
+        "preview" => "exact, simulated, blind or acts",
+        "on_interrupt" => "retry, ask or fail",
+        "resources" => "memory_gb (a number of GiB) and gpu (true or false)",
+        "timeout_seconds" | "max_length" => "a whole number",
+        "undo" | "verify" | "entry" => "the id of an entry: small letters, digits and _",
+        _ => "true or false",
+    }
 }
 
 fn timeout(node: &Node) -> Result<u64, Fault> {
@@ -239,7 +263,7 @@ pub(super) fn call(node: &Node, what: &str) -> Result<Call, Fault> {
         Some((node, _)) => return Err(expected(node, "parameters", "a mapping")),
     };
     Ok(Call {
-        entry: value(entry, what)?,
+        entry: value(entry, "entry")?,
         parameters,
     })
 }

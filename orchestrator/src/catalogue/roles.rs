@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chiffon_common::api::BrokenFile;
 
 use super::{
+    mentions::{self, Mention},
     tree::{Tree, is_read_at_top, joined},
     yaml::{Fault, Node, Value},
 };
@@ -38,6 +39,8 @@ struct Named {
     any_role: bool,
     /// Texts that may be paths of files beside the playbook.
     texts: BTreeSet<String>,
+    /// Folders in which a file lies whose name is found only by the run.
+    folders: BTreeSet<String>,
 }
 
 /// What a playbook needs.
@@ -49,6 +52,9 @@ pub(super) struct Needs {
     pub(super) files: BTreeSet<String>,
     /// Of the files, those that the playbook leads to by name: the others only lie where Ansible would look.
     pub(super) reached: BTreeSet<String>,
+    /// Of the files, those that a path from `playbook_dir` or `role_path` leads to, which may be templates wherever they
+    /// lie.
+    pub(super) mentioned: BTreeSet<String>,
 }
 
 /// A fault in one file of the tree.
@@ -68,6 +74,7 @@ pub(super) struct Reader<'t> {
     folders: BTreeMap<String, Result<Vec<String>, BrokenFile>>,
     /// What Ansible picks up for the playbooks of a folder.
     support: BTreeMap<String, Vec<String>>,
+    mentions: BTreeMap<String, Vec<Mention>>,
     /// Every role of the tree.
     all: Option<Vec<String>>,
 }
@@ -79,6 +86,7 @@ impl<'t> Reader<'t> {
             read: BTreeMap::new(),
             folders: BTreeMap::new(),
             support: BTreeMap::new(),
+            mentions: BTreeMap::new(),
             all: None,
         }
     }
@@ -88,12 +96,21 @@ impl<'t> Reader<'t> {
         let mut needs = Needs::default();
         let mut roles: BTreeSet<String> = BTreeSet::new();
         let mut any_role = false;
+        let mut folders_of: Vec<(String, String)> = Vec::new();
         let mut files = vec![playbook.to_owned()];
         while let Some(file) = files.pop() {
-            if !needs.files.insert(file.clone()) || !is_yaml(&file) {
+            if !needs.files.insert(file.clone()) {
+                continue;
+            }
+            if let Some(reason) = self.tree.refused.get(&file) {
+                return Err(broken(&file, Fault::whole(reason.as_str())));
+            }
+            if !is_yaml(&file) {
                 continue;
             }
             let named = self.named(&file)?;
+            let folders = named.folders.iter();
+            folders_of.extend(folders.map(|folder| (file.clone(), folder.clone())));
             any_role |= named.any_role;
             for (role, fixed) in named.roles {
                 let folder = self.role_folder(&file, &role)?;
@@ -113,12 +130,57 @@ impl<'t> Reader<'t> {
             roles.extend(self.all_roles());
         }
         self.add_roles(roles, &mut needs)?;
+        for (file, folder) in folders_of {
+            let beside = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let folder = joined(beside, &folder).filter(|folder| !folder.is_empty());
+            let below = folder.iter().flat_map(|folder| self.tree.below(folder));
+            needs.files.extend(below.map(str::to_owned));
+        }
         needs.reached.clone_from(&needs.files);
         match self.tree.whole {
             true => self.add_support_of(playbook, &mut needs),
             false => self.add_support(&mut needs)?,
         }
+        self.add_mentioned(playbook, &mut needs)?;
         Ok(needs)
+    }
+
+    /// Files that a path from `playbook_dir` or `role_path` means, and those that such a file leads to in turn.
+    fn add_mentioned(&mut self, playbook: &str, needs: &mut Needs) -> Result<(), BrokenFile> {
+        let tree = self.tree;
+        let mut waiting: Vec<String> = needs.files.iter().cloned().collect();
+        while let Some(file) = waiting.pop() {
+            // What Ansible's own modules and plugins call so is not a playbook's word.
+            if file.starts_with("collections/") || file.ends_with(".py") || file.ends_with(".md") {
+                continue;
+            }
+            let Some(known) = tree.files.get(&file) else {
+                continue;
+            };
+            let role = self.role_of(&file);
+            let read = || mentions::mentions(&known.content);
+            let found = self.mentions.entry(file.clone()).or_insert_with(read);
+            if found.is_empty() {
+                continue;
+            }
+            let meant = mentions::meant(tree, found, playbook, &file, role.as_deref());
+            let meant = meant.map_err(|fault| broken(&file, fault))?;
+            for path in &meant.named {
+                if let Some(reason) = tree.refused.get(path) {
+                    return Err(broken(path, Fault::whole(reason.as_str())));
+                }
+            }
+            let texts = meant.possible.iter().filter(|path| !is_yaml(path));
+            needs
+                .mentioned
+                .extend(meant.named.iter().chain(texts).cloned());
+            for path in meant.named.into_iter().chain(meant.possible) {
+                if needs.files.insert(path.clone()) {
+                    waiting.push(path);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The roles with all that they lead to.
@@ -143,6 +205,17 @@ impl<'t> Reader<'t> {
             }
         }
         Ok(())
+    }
+
+    /// The folder of the role that a file lies in.
+    fn role_of(&self, file: &str) -> Option<String> {
+        let folders = ["playbooks/roles", "roles"].into_iter();
+        let mut folders = folders.chain(self.tree.role_folders.iter().map(String::as_str));
+        folders.find_map(|folder| {
+            let rest = file.strip_prefix(folder)?.strip_prefix('/')?;
+            let (name, _) = rest.split_once('/')?;
+            Some(format!("{folder}/{name}"))
+        })
     }
 
     /// What Ansible picks up by itself, without being named.
@@ -317,6 +390,13 @@ fn collect(node: &Node, is_meta: bool, depth: usize, named: &mut Named) {
     match &node.value {
         Value::Text(text) if text.len() < 256 && !text.contains(char::is_whitespace) => {
             named.texts.insert(text.clone());
+        }
+        Value::Text(text) if text.len() < 256 && text.contains("{{") => {
+            let before = text.split("{{").next().unwrap_or_default();
+            let folder = before.rsplit_once('/').map(|(folder, _)| folder);
+            let plain = |folder: &&str| !folder.is_empty() && !folder.contains(char::is_whitespace);
+            let folder = folder.filter(plain).filter(|_| !before.contains(':'));
+            named.folders.extend(folder.map(str::to_owned));
         }
         Value::List(items) => {
             for item in items {

@@ -10,6 +10,11 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::Number;
 use serde_saphyr::{Options, Spanned, Tagged, options::NonFiniteFloatPolicy};
 
+/// Levels for which the stack of any thread is enough.
+const SHALLOW: usize = 20;
+/// Enough for the deepest that is read.
+const STACK: usize = 16 * 1024 * 1024;
+
 /// Tags that Ansible's own loader knows.
 const KNOWN_TAGS: [&str; 3] = ["!unsafe", "!vault", "!vault-encrypted"];
 
@@ -71,8 +76,55 @@ thread_local! {
     static SOURCE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Reads one document. An empty one is `Null`.
+/// Reads one document. An empty one is `Null`. The mark that some editors put before a text is none of it, as for Ansible.
 pub(crate) fn parse(text: &str) -> Result<Node, Fault> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if !may_be_deep(text) {
+        return parse_here(text);
+    }
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK);
+        let read = thread.spawn_scoped(scope, || parse_here(text));
+        let read = read.map_err(|error| error.to_string());
+        let read = read.and_then(|read| read.join().map_err(|_| "the reader ended".to_owned()));
+        read.unwrap_or_else(|why| Err(Fault::whole(format!("it cannot be read now: {why}"))))
+    })
+}
+
+/// Whether reading it may take more of the stack than a thread has as a rule. The bound on depth is kept in any case; each
+/// level costs some 50 KiB in a build for tests. Says yes too often rather than once too rarely: a block lies deeper than
+/// the one around it by a column at least, or is a list at the column of its key.
+fn may_be_deep(text: &str) -> bool {
+    let flow = text.bytes().filter(|byte| matches!(byte, b'[' | b'{'));
+    let (mut columns, mut most): (Vec<usize>, usize) = (Vec::new(), 0);
+    for line in text.lines() {
+        let mut rest = line;
+        let mut column = 0;
+        loop {
+            let inner = rest.trim_start_matches(' ');
+            column += rest.len() - inner.len();
+            while columns.last().is_some_and(|last| *last > column) {
+                columns.pop();
+            }
+            if columns.last() != Some(&column) && !inner.is_empty() {
+                columns.push(column);
+            }
+            most = most.max(columns.len());
+            // Keys and items that begin others within their line.
+            let Some(next) = inner
+                .strip_prefix(['-', '?', ':'])
+                .filter(|next| next.starts_with(' '))
+            else {
+                break;
+            };
+            column += 1;
+            rest = next;
+        }
+    }
+    flow.take(SHALLOW + 1).count() + 2 * most > SHALLOW
+}
+
+fn parse_here(text: &str) -> Result<Node, Fault> {
     SOURCE.with_borrow_mut(|source| text.clone_into(source));
     let read = serde_saphyr::from_str_with_options::<Node>(text, options());
     SOURCE.with_borrow_mut(String::clear);
@@ -109,10 +161,47 @@ fn fault(error: &serde_saphyr::Error) -> Fault {
             format!("{key:?} stands here for the second time in one mapping: keep one of them"),
         );
     }
-    let reason = bare.to_string();
-    let reason = reason.lines().next().unwrap_or("is no YAML");
-    Fault::at(line, reason)
+    Fault::at(line, reason(bare))
 }
+
+/// What is wrong, in the words of whoever writes the file.
+fn reason(error: &serde_saphyr::Error) -> String {
+    use serde_saphyr::{Error, budget::BudgetBreach};
+    let said = match error {
+        Error::Budget { breach, .. } => match breach {
+            BudgetBreach::Depth { .. } => {
+                "lists and mappings lie more than 64 deep in each other here: make it flatter"
+            }
+            BudgetBreach::Documents { .. } => SECOND,
+            BudgetBreach::Anchors { .. }
+            | BudgetBreach::Aliases { .. }
+            | BudgetBreach::AliasAnchorRatio { .. } => REPEATS,
+            _ => "it holds more than the 250,000 values that are read of one file: split it",
+        },
+        Error::AliasReplayCounterOverflow { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. }
+        | Error::RecursiveReferencesRequireWeakTypes { .. } => REPEATS,
+        Error::AliasError { error, .. } => return reason(error),
+        Error::MultipleDocuments { .. } => SECOND,
+        Error::UnknownAnchor { .. } => {
+            "an alias (*name) stands here, and no anchor (&name) of that name before it"
+        }
+        Error::Eof { .. } => "the file ends here in the middle of something",
+        Error::MergeValueNotMapOrSeqOfMaps { .. } => "`<<` takes a mapping, or a list of mappings",
+        other => {
+            let said = other.to_string();
+            let said = said.lines().next().unwrap_or_default();
+            return format!("this is no YAML: {}", chiffon_common::visible(said));
+        }
+    };
+    said.to_owned()
+}
+
+const SECOND: &str = "a second document (---) begins here, and Ansible reads one only: put it into a file of its own";
+const REPEATS: &str =
+    "its aliases (*name) repeat so much that Ansible could not hold it: write the values out";
 
 fn refuse_unknown_tags(node: &Node) -> Result<(), Fault> {
     if let Some(tag) = &node.tag
@@ -368,5 +457,41 @@ mod tests {
         }
         assert!(parse(&bomb).is_err());
         assert!(parse(&"[".repeat(5_000)).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_the_words_of_whoever_writes_the_file() {
+        let deep = "[".repeat(100) + &"]".repeat(100);
+        let mut blocks = String::new();
+        for level in 0..100 {
+            blocks.push_str(&format!("{}a:\n", " ".repeat(level)));
+        }
+        let dashes = "- ".repeat(100) + "x";
+        let many = format!("[{}]", "x,".repeat(260_000));
+        let mut bomb = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n".to_owned();
+        for n in 1..12 {
+            let all = vec![format!("*a{}", n - 1); 9].join(",");
+            bomb.push_str(&format!("a{n}: &a{n} [{all}]\n"));
+        }
+        for (text, wanted) in [
+            (deep.as_str(), "more than 64 deep"),
+            (blocks.as_str(), "more than 64 deep"),
+            (dashes.as_str(), "more than 64 deep"),
+            (many.as_str(), "250,000 values"),
+            (bomb.as_str(), "write the values out"),
+            ("a: 1\n---\nb: 2\n", "a second document"),
+            ("a: *b\n", "no anchor (&name) of that name"),
+            ("a: [1, 2\n", ""),
+        ] {
+            let fault = parse(text).unwrap_err();
+            assert!(fault.reason.contains(wanted), "{wanted}: {fault}");
+            for word in ["budget", "breach", "replay", "max_", "serde", "u8"] {
+                assert!(!fault.reason.contains(word), "{fault}");
+            }
+        }
+        let most = "[".repeat(60) + &"]".repeat(60);
+        assert!(parse(&most).is_ok());
+        let marked = parse("\u{feff}- hosts: all\n").unwrap();
+        assert_eq!(marked.list().unwrap().len(), 1);
     }
 }

@@ -17,7 +17,10 @@ use serde_json::{Map, Value as Json};
 
 use super::{
     Inventory, emit, groups,
-    read::{ALIASES, Group, REMOTE_FOLDER, Written, permitted_group, permitted_variable},
+    read::{
+        ALIASES, Group, REMOTE_FOLDER, Written, is_reserved, permitted_group, permitted_variable,
+        reserved,
+    },
 };
 use crate::catalogue::yaml::{Node, Value};
 
@@ -65,6 +68,7 @@ impl ForeignInventory {
                 found.written.hosts.insert(name, read);
             }
         }
+        found.leave_out_twins();
         let all: BTreeSet<HostName> = found.written.hosts.keys().cloned().collect();
         found
             .written
@@ -113,7 +117,27 @@ impl ForeignInventory {
         self.written.groups.insert(name.to_owned(), read);
     }
 
+    /// What is both a host and a group would be taken for either.
+    fn leave_out_twins(&mut self) {
+        let Written { hosts, groups, .. } = &mut self.written;
+        let twins = hosts
+            .keys()
+            .filter(|host| groups.contains_key(host.as_str()));
+        for twin in twins.cloned().collect::<Vec<_>>() {
+            hosts.remove(&twin);
+            for group in groups.values_mut() {
+                group.hosts.remove(&twin);
+            }
+            self.left
+                .push(format!("host {twin}: a group has that name, too"));
+        }
+    }
+
     fn host(&mut self, name: &str) -> Option<HostName> {
+        if is_reserved(name) {
+            self.left.push(reserved(name));
+            return None;
+        }
         match name.parse::<HostName>() {
             Ok(name) => Some(name),
             Err(error) => {
@@ -201,8 +225,21 @@ impl ForeignInventory {
     /// 5345 where none is left, 5344 where its groups hold themselves.
     pub fn text(&self, name: &str, there: &Inventory) -> Result<String, Problem> {
         let merged = groups::merge(&self.written).map_err(|fault| circle(&fault.reason))?;
+        let known: BTreeSet<&str> = there.groups().map(|(name, _)| name).collect();
         let mut hosts = self.written.hosts.clone();
-        hosts.retain(|host, _| there.host(host).is_none());
+        hosts.retain(|host, _| there.host(host).is_none() && !known.contains(host.as_str()));
+        let twin = self.written.groups.keys().find(|group| {
+            let name = group.parse::<HostName>();
+            name.is_ok_and(|name| there.host(&name).is_some())
+        });
+        if let Some(twin) = twin {
+            let detail = format!(
+                "{} has a group {twin}, and a host of that name is there",
+                visible(name)
+            );
+            let todo = "rename the host in hosts.yml, or the group in the repository";
+            return Err(Problem::new(ErrorCode::HostsThere, detail, todo));
+        }
         if hosts.is_empty() {
             let detail = match self.written.hosts.is_empty() {
                 true => "the inventory names no hosts".to_owned(),
@@ -214,7 +251,6 @@ impl ForeignInventory {
             let todo = "`chiffon inventory show` lists them";
             return Err(Problem::new(ErrorCode::HostsThere, detail, todo));
         }
-        let known: BTreeSet<&str> = there.groups().map(|(name, _)| name).collect();
         let groups = self
             .written
             .groups

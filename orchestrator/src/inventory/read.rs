@@ -38,6 +38,8 @@ pub(super) struct Group {
 pub(super) struct Written {
     pub(super) groups: BTreeMap<String, Group>,
     pub(super) hosts: BTreeMap<HostName, BTreeMap<String, Node>>,
+    /// Where a host stands first, in the file that was read.
+    lines: BTreeMap<HostName, u32>,
 }
 
 impl Inventory {
@@ -89,6 +91,7 @@ impl Inventory {
     }
 
     fn assemble(written: Written, keys: HostKeys, here: &Here) -> Result<Self, Fault> {
+        written.one_meaning()?;
         let merged = groups::merge(&written)?;
         let mut hosts = BTreeMap::new();
         let mut nicknames = Nicknames::new(merged.hosts.keys());
@@ -279,9 +282,29 @@ impl Written {
         Ok(())
     }
 
+    /// What is both a host and a group would be taken for either.
+    fn one_meaning(&self) -> Result<(), Fault> {
+        let both = self
+            .hosts
+            .keys()
+            .find(|host| self.groups.contains_key(host.as_str()));
+        match both {
+            None => Ok(()),
+            Some(host) => {
+                let line = self.lines.get(host).copied().unwrap_or_default();
+                let reason = format!(
+                    "{host} is the name of a host and of a group: whoever says it would mean one host or many, so rename \
+                     one of them"
+                );
+                Err(Fault::at(line, reason))
+            }
+        }
+    }
+
     fn hosts(&mut self, node: &Node, group: &mut Group) -> Result<(), Fault> {
         for (key, vars) in mapping(node, "hosts")? {
             let name = host_name(key)?;
+            self.lines.entry(name.clone()).or_insert(key.line);
             read_vars(vars, self.hosts.entry(name.clone()).or_default())?;
             group.hosts.insert(name);
         }
@@ -297,9 +320,26 @@ fn host_name(key: &Key) -> Result<HostName, Fault> {
         );
         return Err(Fault::at(key.line, reason));
     }
+    if is_reserved(&key.text) {
+        return Err(Fault::at(key.line, reserved(&key.text)));
+    }
     key.text
         .parse()
         .map_err(|error| Fault::at(key.line, format!("{error}")))
+}
+
+/// The groups that every inventory has, whatever stands in it.
+pub(super) fn is_reserved(name: &str) -> bool {
+    ["all", "ungrouped"]
+        .iter()
+        .any(|group| group.eq_ignore_ascii_case(name))
+}
+
+/// Why no host can be called so.
+pub(super) fn reserved(name: &str) -> String {
+    format!(
+        "no host can be called {name:?}: that is a group which every inventory has, so give it another name"
+    )
 }
 
 fn group_name(key: &Key) -> Result<(), Fault> {
@@ -370,6 +410,9 @@ impl Nicknames {
             let phrase = spoken::phrase(alias);
             if phrase.is_empty() {
                 continue; // Nobody can say it.
+            }
+            if is_reserved(alias) {
+                return Err(Fault::at(item.line, reserved(alias)));
             }
             let known = self.0.entry(phrase);
             let (other, is_own) = known.or_insert_with(|| (host.clone(), false));

@@ -463,3 +463,41 @@ fn the_remote_folder_of_a_run_is_not_replaced() {
         assert!(problem.detail.contains(expected), "{}", problem.detail);
     }
 }
+
+#[test]
+fn a_name_that_means_a_group_is_no_host() {
+    for (hosts, line, why) in [
+        (
+            "all:\n  hosts:\n    all: {}\n",
+            3,
+            "no host can be called \"all\"",
+        ),
+        (
+            "all:\n  hosts:\n    Ungrouped: {}\n",
+            3,
+            "a group which every inventory has",
+        ),
+        (
+            "all:\n  hosts:\n    nas: {}\n  children:\n    nas:\n      hosts: {pi: {}}\n",
+            3,
+            "nas is the name of a host and of a group",
+        ),
+        (
+            "all:\n  children:\n    web:\n      hosts: {web: {}}\n",
+            4,
+            "web is the name of a host and of a group",
+        ),
+        (
+            "all:\n  hosts:\n    nas:\n      chiffon_aliases: [the box, all]\n",
+            4,
+            "no host can be called \"all\"",
+        ),
+    ] {
+        let problem = load(hosts, "").unwrap_err();
+        assert!(
+            problem.detail.contains(&format!("line {line}: ")),
+            "{problem:?}"
+        );
+        assert!(problem.detail.contains(why), "{problem:?}");
+    }
+}

@@ -4,14 +4,14 @@
 use std::{collections::BTreeSet, os::unix::fs::symlink, path::Path, time::Duration};
 
 use chiffon_common::{
-    Fidelity, Parameters, Tier,
-    api::{AcceptEntries, AcceptEntry, EntryRun, RequestView},
+    Parameters, Tier,
+    api::{AcceptEntries, AcceptEntry, EntryRun, EntryView, RequestView},
 };
 use chiffon_orchestrator::catalogue::{Entry, Trust};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::Test;
+use super::{Test, Wish, not_accepted};
 use crate::{
     client::Client,
     commands::{
@@ -119,8 +119,12 @@ impl Lab {
             .map_err(|error| no_folder(&error))
     }
 
-    /// Starts its fleet, in which what is there counts as accepted.
-    pub(super) async fn start(self, context: &Context<'_>) -> Result<Running, Failure> {
+    /// Starts its fleet, in which counts as accepted what the person has accepted, or everything where code may run.
+    pub(super) async fn start(
+        self,
+        context: &Context<'_>,
+        wish: &Wish<'_>,
+    ) -> Result<Running, Failure> {
         context
             .terminal
             .say("Testing on this machine, in check mode");
@@ -132,7 +136,7 @@ impl Lab {
             fleet,
             client,
         };
-        match running.accept_all().await {
+        match running.accept(wish).await {
             Ok(()) => Ok(running),
             Err(failure) => {
                 running.stop().await;
@@ -143,16 +147,19 @@ impl Lab {
 }
 
 impl Running {
-    async fn accept_all(&self) -> Result<(), Failure> {
+    async fn accept(&self, wish: &Wish<'_>) -> Result<(), Failure> {
         let catalogue = self.client.catalogue().await?;
         let waiting = catalogue.entries.iter().filter(|entry| !entry.accepted);
-        let waiting: Vec<AcceptEntry> = waiting
-            .map(|entry| AcceptEntry {
+        let word = |entry: &EntryView| {
+            let known = wish.accepted.get(&entry.id);
+            let known = known.filter(|(digest, _)| *digest == entry.digest);
+            (known.is_some() || wish.run_code).then(|| AcceptEntry {
                 entry: entry.id.clone(),
                 digest: entry.digest,
-                tier: None,
+                tier: known.map(|(_, tier)| *tier),
             })
-            .collect();
+        };
+        let waiting: Vec<AcceptEntry> = waiting.filter_map(word).collect();
         for entries in waiting.chunks(1_000) {
             let entries = entries.to_vec();
             self.client.accept(&AcceptEntries { entries }).await?;
@@ -165,10 +172,11 @@ impl Running {
         &self,
         context: &mut Context<'_>,
         entry: &Entry,
-        given: &Parameters,
+        wish: &Wish<'_>,
     ) -> Result<Test, Failure> {
         const TEST: &str = "check_run";
-        let declared = given
+        let declared = wish
+            .given
             .iter()
             .filter(|(name, _)| entry.parameter(name).is_some());
         let given: Parameters = declared
@@ -185,10 +193,25 @@ impl Running {
             let why = format!("values are needed: {}=...", unknown.join("=..., "));
             return Ok(Test::not_run(TEST, why));
         }
-        let seen = entry.tier == Tier::Zero || entry.preview <= Fidelity::Simulated;
-        if !seen {
-            let why = entry.fidelity_because();
-            let why = why.unwrap_or_else(|| "what a check run would do is not known".to_owned());
+        // As it counts here: what nobody has accepted is of tier 2, and its check run is made only where the scan knows
+        // that it runs none of its code.
+        let catalogue = self.client.catalogue().await?;
+        let here = catalogue.entries.into_iter().find(|one| one.id == entry.id);
+        let Some(here) = here else {
+            return Ok(Test::not_run(
+                TEST,
+                "it does not load beside the shipped entries",
+            ));
+        };
+        let shows = ["exact", "simulated"].contains(&here.preview.as_str());
+        if here.tier != Tier::Zero && !shows {
+            let why = match (wish.may_run(entry), entry.fidelity_because()) {
+                (false, Some(why)) => format!("{}; {why}", not_accepted(entry)),
+                (false, None) => not_accepted(entry),
+                (true, why) => {
+                    why.unwrap_or_else(|| "what a check run would do is not known".to_owned())
+                }
+            };
             return Ok(Test::not_run(TEST, why));
         }
         let guessed: Vec<String> = parameters

@@ -160,8 +160,12 @@ pub(in crate::catalogue) fn playbooks(tree: &Tree, name: &str) -> Found {
         if !looks_like_playbook(tree, path) {
             continue;
         }
-        let Some(id) = id_of(name, path) else {
-            continue;
+        let id = match id_of(name, path) {
+            Ok(id) => id,
+            Err(reason) => {
+                found.broken.push(broken(path, Fault::whole(reason)));
+                continue;
+            }
         };
         if let Some(first) = taken.get(&id) {
             let reason = format!("its entry would be {id}, which is that of {first}");
@@ -246,13 +250,23 @@ fn looks_like_playbook(tree: &Tree, path: &str) -> bool {
     match tree.files.get(path) {
         // Whether it was one cannot be told any more; that it was left out is told elsewhere.
         None => false,
-        Some(file) => has_play_words(&file.content),
+        Some(file) => {
+            match file.content.starts_with(b"\xff\xfe") || file.content.starts_with(b"\xfe\xff") {
+                // UTF-16, which Ansible does not read: worth telling.
+                true => {
+                    let plain = file.content[2..].iter().filter(|byte| **byte != 0);
+                    has_play_words(&plain.copied().collect::<Vec<u8>>())
+                }
+                false => has_play_words(&file.content),
+            }
+        }
     }
 }
 
 /// A list item that names hosts or imports a playbook; whatever else is wrong with the file.
 fn has_play_words(content: &[u8]) -> bool {
     let text = String::from_utf8_lossy(content);
+    let text = text.trim_start_matches('\u{feff}');
     let mut in_item = false;
     for line in text.lines() {
         let (dash, rest) = match line.strip_prefix('-') {
@@ -275,8 +289,16 @@ fn has_play_words(content: &[u8]) -> bool {
     false
 }
 
-/// `<repository>_<path>`, in the letters of an id.
-fn id_of(name: &str, path: &str) -> Option<EntryId> {
+/// `<repository>_<path>`, in the letters of an id; else why it has none. A letter that an id cannot hold is not left out:
+/// what was left over would be another name.
+fn id_of(name: &str, path: &str) -> Result<EntryId, String> {
+    if let Some(odd) = path.chars().find(|c| !c.is_ascii()) {
+        return Err(format!(
+            "its name holds {:?}, and the id of an entry has small letters, digits and _ only: rename the file",
+            visible(&odd.to_string())
+        ));
+    }
+    let none = |_| "its name cannot be made the id of an entry: rename the file".to_owned();
     let stem = path.rsplit_once('.').map_or(path, |(stem, _)| stem);
     let stem = stem.strip_prefix("playbooks/").unwrap_or(stem);
     let mut id = format!("{name}_");
@@ -289,10 +311,10 @@ fn id_of(name: &str, path: &str) -> Option<EntryId> {
     }
     let id = id.trim_end_matches('_');
     if id.len() <= MAX_ID {
-        return id.parse().ok();
+        return id.parse().map_err(none);
     }
     let mark = Digest::of_bytes(path.as_bytes()).to_string();
     let mark: String = mark.chars().skip("sha256:".len()).take(8).collect();
     let cut: String = id.chars().take(MAX_ID - 9).collect();
-    format!("{cut}_{mark}").parse().ok()
+    format!("{cut}_{mark}").parse().map_err(none)
 }

@@ -8,6 +8,8 @@ use chiffon_common::{ErrorCode, Fidelity, Problem, Tier};
 use super::{ADDED, Copy, Staged, Wanted, fetch, pinned};
 use crate::catalogue::{Acceptance, Acceptances, Catalogue};
 
+mod covered;
+
 const PLAY: &str = "- name: Play\n  hosts: all\n  tasks: [{debug: {msg: x}}]\n";
 
 /// A data folder and a repository beside it.

@@ -167,8 +167,9 @@ impl Walk<'_, '_> {
         match kind {
             Kind::Reads | Kind::Flow => self.reading(here, call, scope, (kind, worth)),
             Kind::Runs | Kind::Changes => {
-                let only_reads =
-                    kind == Kind::Runs && task.get("changed_when").and_then(truth) == Some(false);
+                let says_so = task.get("changed_when").and_then(truth) == Some(false);
+                // A command that reads is the host's to bear; where Ansible runs nobody has asked for one.
+                let only_reads = kind == Kind::Runs && says_so && !scope.elsewhere;
                 if !only_reads {
                     self.changes(here, call.line, changes(call), scope.elsewhere);
                 }
@@ -194,9 +195,17 @@ impl Walk<'_, '_> {
                 self.findings.add(found.raising(Tier::Two));
             }
             "fetch" => self.changes(here, call.line, changes(call), true),
+            "setup" | "gather_facts" if call.has("fact_path") => self.runs_facts(here, call.line),
             _ => {}
         }
         (module.kind, module.worth)
+    }
+
+    /// Whatever is executable in that folder is run when facts are gathered.
+    pub(super) fn runs_facts(&mut self, here: Here<'_>, line: u32) {
+        let what = "`fact_path` runs programs of its own choice, in a check run too";
+        let found = Finding::new(Fidelity::Acts, here.file, line, what);
+        self.findings.add(found.raising(Tier::One));
     }
 
     /// A module that changes nothing on its host.
@@ -208,6 +217,11 @@ impl Walk<'_, '_> {
         (kind, worth): (Kind, Fidelity),
     ) {
         let module = call.module;
+        if scope.elsewhere && builtin(module) == "slurp" {
+            let what = "`slurp` reads a file of a host that the plan does not name";
+            let found = Finding::new(Fidelity::Exact, here.file, call.line, what);
+            self.findings.add(found.raising(Tier::One));
+        }
         if scope.hidden && kind == Kind::Flow {
             let what = format!("`{module}` does something else in a check run");
             self.say(

@@ -74,6 +74,15 @@ pub(crate) fn of_variable(file: &str, name: &str, value: &Node) -> Vec<(Fidelity
         .collect()
 }
 
+/// The first of these files that Ansible would load as code of its own: a module, a plugin, or what they import.
+pub(super) fn own_code(files: &BTreeSet<String>) -> Option<&String> {
+    files.iter().find(|path| {
+        let mut folders = path.split('/').rev().skip(1);
+        let in_collection = path.starts_with("collections/") && path.contains("/plugins/");
+        in_collection || walk::is_own_code(path) || folders.any(|part| part == "library")
+    })
+}
+
 /// Scans the entries of one tree; each file is read once, however many entries use it.
 #[derive(Debug)]
 pub(super) struct Scanner<'t> {
@@ -89,11 +98,16 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Scans a playbook that is given these files of the tree.
-    pub(super) fn scan(&mut self, playbook: &str, files: &BTreeSet<String>) -> Scan {
+    /// Scans a playbook that is given these files of the tree; `mentioned` may be templates wherever they lie.
+    pub(super) fn scan(
+        &mut self,
+        playbook: &str,
+        files: &BTreeSet<String>,
+        mentioned: &BTreeSet<String>,
+    ) -> Scan {
         let mut walk = Walk::new(self, playbook, files);
         walk.playbook(playbook);
-        walk.surroundings();
+        walk.surroundings(mentioned);
         let mut findings = walk.findings.into_sorted();
         let fidelity = findings.first().map_or(Fidelity::Exact, |f| f.fidelity);
         let tier = findings.iter().map(|f| f.tier).max().unwrap_or(Tier::Zero);

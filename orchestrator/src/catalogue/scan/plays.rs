@@ -57,6 +57,7 @@ impl Walk<'_, '_> {
                     self.blind(here, key.line, "`vars_prompt` asks a person in mid-run")
                 }
                 "vars_files" => self.vars_files(here, value),
+                "fact_path" => self.runs_facts(here, key.line),
                 _ => {}
             }
         }
@@ -113,7 +114,14 @@ impl Walk<'_, '_> {
         let found = self.place(here).named(self.files, "vars", name);
         if found.is_empty() {
             let what = format!("the variables in `{name}` are not in the catalogue folder");
-            self.blind(here, line, &what);
+            let what = super::text::shortened(what);
+            let found = Finding::new(Fidelity::Blind, here.file, line, what);
+            let tier = if is_within(name) {
+                Tier::Zero
+            } else {
+                Tier::One
+            };
+            self.findings.add(found.raising(tier));
         }
         for path in found {
             for finding in self.scanner.texts(&path).iter() {

@@ -1,6 +1,6 @@
 //! Every trap that a playbook may hold, by what it makes of the fidelity and the tier, and where it is named.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use chiffon_common::{Fidelity, Tier};
 
@@ -20,7 +20,7 @@ fn scanned(files: &[(&str, &str)]) -> Scan {
     write(folder.path(), files);
     let tree = Tree::read(folder.path());
     let files = tree.files.keys().cloned().collect();
-    Scanner::new(&tree).scan("playbooks/p.yml", &files)
+    Scanner::new(&tree).scan("playbooks/p.yml", &files, &BTreeSet::new())
 }
 
 fn write(root: &Path, files: &[(&str, &str)]) {
@@ -156,72 +156,72 @@ fn what_acts_in_a_check_run_is_never_previewed() {
         ),
         (
             "- debug: {msg: \"{{ lookup('pipe', 'id') }}\"}\n",
-            Zero,
+            Two,
             "main.yml:1: the lookup `pipe` acts",
         ),
         (
             "- debug:\n    msg: >-\n      a {{ query( \"ansible.builtin.pipe\" , 'id') }}\n",
-            Zero,
+            Two,
             "the lookup `pipe` acts",
         ),
         (
             "- debug: {msg: \"{{ '}}' ~ q('lines', 'id') }}\"}\n",
-            Zero,
+            Two,
             "the lookup `lines` acts",
         ),
         (
             "- debug: {msg: \"{% set x = lookup('url', 'http://x') %}\"}\n",
-            Zero,
+            One,
             "the lookup `url` acts",
         ),
         (
             "- debug: {msg: \"{{ lookup('password', '/x') }}\"}\n",
-            Zero,
+            Two,
             "the lookup `password` acts",
         ),
         (
             "- debug: {msg: \"{{ lookup('pi' ~ 'pe', 'id') }}\"}\n",
-            Zero,
+            Two,
             "name is found only by the run",
         ),
         (
             "- debug: {msg: \"{{ lookup(p, 'id') }}\"}\n",
-            Zero,
+            Two,
             "name is found only by the run",
         ),
         (
             "- debug: {msg: x}\n  when: lookup('pipe', 'id') == ''\n",
-            Zero,
+            Two,
             "the lookup `pipe` acts",
         ),
         (
             "- debug: {msg: x}\n  when:\n    - true\n    - lookup('pipe', 'id') == ''\n",
-            Zero,
+            Two,
             "the lookup `pipe` acts",
         ),
         (
             "- assert: {that: \"q('pipe', 'id')\"}\n",
-            Zero,
+            Two,
             "the lookup `pipe` acts",
         ),
         (
             "- debug: {msg: x}\n  vars: {c: \"lookup('pipe', 'id') == ''\"}\n  when: c\n",
-            Zero,
+            Two,
             "the lookup `pipe` acts",
         ),
         (
             "- debug: {msg: '{{ item }}'}\n  with_pipe: [id]\n",
-            Zero,
+            Two,
             "the lookup `pipe` acts",
         ),
         (
             "- name: \"{{ lookup('pipe', 'id') }}\"\n  debug: {msg: x}\n",
-            Zero,
+            Two,
             "the lookup `pipe` acts",
         ),
         (
             "- debug: {msg: x}\n  environment:\n    \"{{ lookup('pipe', 'id') }}\": y\n",
-            Zero,
+            Two,
             "the lookup `pipe` acts",
         ),
         (
@@ -232,4 +232,82 @@ fn what_acts_in_a_check_run_is_never_previewed() {
     ] {
         check(text, Acts, tier, reason);
     }
+}
+
+/// No acceptance has seen what they read, nobody has asked for what they run, and the plan's hosts say nothing of it.
+#[test]
+fn what_runs_or_reads_where_ansible_runs_raises_the_tier() {
+    let file = "the lookup `file` reads a file where Ansible runs";
+    for (text, tier, reason) in [
+        (
+            "- debug: {msg: \"{{ lookup('file', 'a', 'b/c', wantlist=True) }}\"}\n",
+            Zero,
+            "",
+        ),
+        ("- debug: {msg: x}\n  with_file: [a, b]\n", Zero, ""),
+        (
+            "- debug: {msg: \"{{ lookup('file', '/etc/shadow') }}\"}\n",
+            One,
+            file,
+        ),
+        (
+            "- debug: {msg: \"{{ lookup('file', 'a', '/etc/shadow') }}\"}\n",
+            One,
+            file,
+        ),
+        (
+            "- debug: {msg: \"{{ lookup('file', '../../x') }}\"}\n",
+            One,
+            file,
+        ),
+        ("- debug: {msg: \"{{ lookup('file', a) }}\"}\n", One, file),
+        (
+            "- debug: {msg: x}\n  with_file: [a, /etc/shadow]\n",
+            One,
+            file,
+        ),
+        ("- debug: {msg: x}\n  with_file: '{{ a }}'\n", One, file),
+        (
+            "- debug: {msg: \"{{ lookup('ini', 'key', file='/etc/x.ini') }}\"}\n",
+            One,
+            "the lookup `ini` reads",
+        ),
+        (
+            "- slurp: {src: /x}\n  delegate_to: localhost\n",
+            One,
+            "`slurp` reads a file of a host",
+        ),
+        (
+            "- command: x\n  changed_when: false\n  delegate_to: localhost\n",
+            Two,
+            "`command` changes its host",
+        ),
+        (
+            "- setup: {fact_path: /x}\n",
+            One,
+            "`fact_path` runs programs",
+        ),
+        (
+            "- debug: {msg: \"{{ lookup('pipe', 'id') }}\"}\n",
+            Two,
+            "the lookup `pipe` acts",
+        ),
+        (
+            "- debug: {msg: \"{{ x | a.b.c }}\"}\n",
+            One,
+            "not of ansible-core",
+        ),
+    ] {
+        let scan = tasks(text);
+        assert_eq!(scan.tier, tier, "{text}\n{:#?}", scan.lowered_by());
+        let because = scan.raised_by();
+        let said = because.iter().any(|one| one.contains(reason));
+        assert!(said || tier == Zero, "{text}\n{because:#?}");
+    }
+    let plugin = scanned(&[
+        ("playbooks/p.yml", PLAY),
+        ("roles/r/tasks/main.yml", "- ping:\n"),
+        ("playbooks/filter_plugins/x.py", "x"),
+    ]);
+    assert_eq!(plugin.tier, Two, "{:#?}", plugin.raised_by());
 }

@@ -1,11 +1,11 @@
 //! Templates in texts: every value of a YAML file, and files that are templates as a whole.
 
-use chiffon_common::Fidelity;
+use chiffon_common::{Fidelity, Tier};
 
 use super::{
-    files::is_template,
+    files::{is_template, is_within},
     findings::Finding,
-    lookups::{self, literal_length},
+    lookups::{self, Judged, literal_length},
 };
 use crate::catalogue::yaml::{Node, Value};
 
@@ -33,6 +33,11 @@ const STEERING: [&str; 7] = [
 
 const MAX_DEPTH: usize = 64;
 
+/// What was judged, as a finding at its place.
+fn placed(file: &str, line: u32, (fidelity, tier, what): Judged) -> Finding {
+    Finding::new(fidelity, file, line, what).raising(tier)
+}
+
 /// The findings in a YAML file.
 pub(super) fn of_node(file: &str, node: &Node) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -49,11 +54,8 @@ fn walk(file: &str, node: &Node, key: &str, depth: usize, found: &mut Vec<Findin
         Value::Text(_) if node.tag.is_some() => {}
         Value::Text(text) => {
             let judged = in_value(text, CONDITIONS.contains(&key));
-            found.extend(
-                judged
-                    .into_iter()
-                    .map(|(fidelity, what)| Finding::new(fidelity, file, node.line, what)),
-            );
+            let judged = judged.into_iter();
+            found.extend(judged.map(|one| placed(file, node.line, one)));
         }
         Value::List(items) => {
             for item in items {
@@ -71,9 +73,8 @@ fn walk(file: &str, node: &Node, key: &str, depth: usize, found: &mut Vec<Findin
                     walk(file, &name, "", depth + 1, found);
                 }
                 if let Some(plugin) = key.text.strip_prefix("with_") {
-                    let judged = lookups::named(plugin, value.text());
-                    let judged = judged.map(|(f, what)| Finding::new(f, file, key.line, what));
-                    found.extend(judged);
+                    let judged = lookups::named(plugin, argument(value));
+                    found.extend(judged.map(|one| placed(file, key.line, one)));
                 }
                 found.extend(steers(file, key.line, &key.text, value));
                 walk(file, value, &key.text, depth + 1, found);
@@ -81,6 +82,17 @@ fn walk(file: &str, node: &Node, key: &str, depth: usize, found: &mut Vec<Findin
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// What a `with_...` is given, where that is one text, or texts of which each is as good as the first.
+fn argument(value: &Node) -> Option<&str> {
+    let Some(items) = value.list() else {
+        return value.text();
+    };
+    let texts: Option<Vec<&str>> = items.iter().map(Node::text).collect();
+    let texts = texts?;
+    let outside = texts.iter().find(|text| !is_within(text));
+    outside.or(texts.first()).copied()
 }
 
 /// A variable by which a catalogue changes what Ansible itself runs, also in a check run.
@@ -102,7 +114,8 @@ fn steers(file: &str, line: u32, name: &str, value: &Node) -> Option<Finding> {
         let what = "`ansible_connection: local` acts where Ansible runs, not on the plan's host";
         return Some(Finding::new(Fidelity::Simulated, file, line, what));
     }
-    (!harmless).then(|| Finding::new(Fidelity::Blind, file, line, shortened(what)))
+    let found = || Finding::new(Fidelity::Blind, file, line, shortened(what)).raising(Tier::One);
+    (!harmless).then(found)
 }
 
 /// The findings in a file that is no YAML; what is no text holds no template.
@@ -126,13 +139,13 @@ pub(super) fn of_bytes(file: &str, bytes: &[u8]) -> Vec<Finding> {
         line += u32::try_from(lines.count()).unwrap_or_default();
         counted = at;
         let judged = lookups::in_code(code).into_iter();
-        found.extend(judged.map(|(fidelity, what)| Finding::new(fidelity, file, line, what)));
+        found.extend(judged.map(|one| placed(file, line, one)));
     }
     found
 }
 
 /// What a value would do when Ansible templates it.
-fn in_value(text: &str, is_condition: bool) -> Vec<(Fidelity, String)> {
+fn in_value(text: &str, is_condition: bool) -> Vec<Judged> {
     let mut found: Vec<_> = pieces(text)
         .into_iter()
         .flat_map(|(_, code)| lookups::in_code(code))

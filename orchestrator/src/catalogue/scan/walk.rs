@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use chiffon_common::Fidelity;
+use chiffon_common::{Fidelity, Tier};
 
 use super::{
     Scanner,
@@ -233,8 +233,9 @@ impl<'s, 't> Walk<'s, 't> {
     }
 
     /// Templates in what was walked and in what lies beside it; code of the catalogue's own.
-    pub(super) fn surroundings(&mut self) {
-        let mut files: BTreeSet<&str> = self.read.iter().map(String::as_str).collect();
+    pub(super) fn surroundings(&mut self, mentioned: &BTreeSet<String>) {
+        let read = self.read.iter().chain(mentioned);
+        let mut files: BTreeSet<&str> = read.map(String::as_str).collect();
         for file in self.files {
             let is_text = match self.roles.iter().find_map(|role| within(file, role)) {
                 Some(inside) => ROLE_TEXTS
@@ -250,8 +251,8 @@ impl<'s, 't> Walk<'s, 't> {
             }
             if is_own_code(file) {
                 let what = "is code that Ansible loads and nobody can read beforehand";
-                self.findings
-                    .add(Finding::new(Fidelity::Blind, file, 0, what));
+                let found = Finding::new(Fidelity::Blind, file, 0, what);
+                self.findings.add(found.raising(Tier::Two));
             }
         }
         for file in files {
@@ -269,7 +270,7 @@ fn within<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
 }
 
 /// Plugins and utilities of modules: they change what Ansible itself does.
-fn is_own_code(path: &str) -> bool {
+pub(super) fn is_own_code(path: &str) -> bool {
     let in_collection = path.starts_with("collections/");
     let is_folder = |part: &str| part.ends_with("_plugins") || part == "module_utils";
     let mut folders = path.split('/').rev().skip(1);

@@ -141,3 +141,24 @@ fn ten_thousand_hosts_are_taken_and_read() {
         10_001
     );
 }
+
+#[test]
+fn a_host_with_the_name_of_a_group_is_left_out_and_named() {
+    let found = ForeignInventory::read(&json!({
+        "_meta": {"hostvars": {"web": {}, "all": {}, "nas": {}}},
+        "web": {"hosts": ["web", "nas"]},
+        "lab": {"hosts": ["nas"]},
+    }));
+    let folder = tempfile::tempdir().unwrap();
+    let there = inventory(folder.path(), "all:\n  hosts: {pi: {}}\n");
+    let hosts = found.hosts(&there).unwrap();
+    let named: Vec<&str> = hosts.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(named, ["nas"]);
+    let left = format!("{:?}", found.left());
+    assert!(left.contains("host web: a group has that name"), "{left}");
+    assert!(left.contains("a group which every inventory has"), "{left}");
+    assert!(found.text("lab", &there).is_ok());
+    let twin = inventory(folder.path(), "all:\n  hosts: {lab: {}}\n");
+    let problem = found.text("repo", &twin).unwrap_err();
+    assert_eq!(problem.code, ErrorCode::HostsThere);
+}

@@ -153,8 +153,8 @@ fn random_playbooks_are_answered_the_same_every_time() {
             );
         }
         let files = tree.files.keys().cloned().collect();
-        let once = Scanner::new(&tree).scan("playbooks/p.yml", &files);
-        let again = Scanner::new(&tree).scan("playbooks/p.yml", &files);
+        let once = Scanner::new(&tree).scan("playbooks/p.yml", &files, &BTreeSet::new());
+        let again = Scanner::new(&tree).scan("playbooks/p.yml", &files, &BTreeSet::new());
         assert_eq!(once, again, "{play}\n{tasks}\n{template}");
     }
 }

@@ -116,52 +116,52 @@ fn what_is_skipped_or_cannot_be_followed_is_blind() {
         ),
         (
             "- debug: {msg: \"{{ lookup('community.hashi_vault.x', 'y') }}\"}\n",
-            Zero,
+            Two,
             "nobody can say",
         ),
         (
             "- debug: {msg: \"{% set l = lookup %}{{ l('pipe', 'id') }}\"}\n",
-            Zero,
+            Two,
             "another name",
         ),
         (
             "- debug: {msg: \"{{ [query][0]('pipe', 'id') }}\"}\n",
-            Zero,
+            Two,
             "another name",
         ),
         (
             "- debug: {msg: \"{{ x.__class__ }}\"}\n",
-            Zero,
+            Two,
             "what Jinja is made of",
         ),
         (
             "- debug: {msg: \"{% include '/etc/passwd' %}\"}\n",
-            Zero,
+            One,
             "`include` leads to",
         ),
         (
             "- debug: {msg: \"{{ lookup('template', '/etc/x') }}\"}\n",
-            Zero,
+            One,
             "cannot be named",
         ),
         (
             "- debug: {msg: \"{{ x | ansible.utils.ipaddr }}\"}\n",
-            Zero,
+            One,
             "not of ansible-core",
         ),
         (
             "- ping:\n  vars: {ansible_python_interpreter: /x/evil.sh}\n",
-            Zero,
+            One,
             "changes what Ansible itself runs",
         ),
         (
             "- ping:\n  vars: {ansible_ssh_common_args: '-o ProxyCommand=x'}\n",
-            Zero,
+            One,
             "changes what Ansible",
         ),
         (
             "- set_fact: {ansible_become_exe: /x}\n",
-            Zero,
+            One,
             "changes what Ansible",
         ),
         (
