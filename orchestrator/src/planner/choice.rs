@@ -149,6 +149,26 @@ impl Known<'_> {
             self.unknown_host(read, clause, best, &self.nearest(ranked))?;
             return Err(self.not_understood(read, best, ranked));
         }
+        // What nobody has accepted yet takes no sentence from what is.
+        let is_other = |other: &&Fit<'_>| {
+            let enough = match other.entry.tier {
+                Tier::Zero => SURE_OF_REPORT,
+                _ => SURE_OF_CHANGE,
+            };
+            other.entry.accepted
+                && other.score >= enough
+                && !other.lacks_all()
+                && other.filled.missing.is_empty()
+        };
+        if !best.entry.accepted
+            && let Some(other) = ranked.iter().find(is_other)
+        {
+            let detail = format!(
+                "that could be {} or {}; which one?",
+                other.entry.id, best.entry.id
+            );
+            return Err(self.which(ranked, &detail));
+        }
         let rival = ranked.get(1).filter(|second| {
             best.score - second.score < MARGIN
                 && !second.lacks_all()
@@ -196,6 +216,15 @@ impl Known<'_> {
             }
             _ if has("later") || says_when && !takes_time && !is_report => {
                 "that names another time; say it as a request for now, or see `chiffon schedule add --help`"
+            }
+            // "Run /bin/true quarterly": what a report knows nothing of was not asked of it.
+            _ if is_report
+                && best
+                    .unexplained
+                    .iter()
+                    .any(|at| read.senses[*at] == Sense::Data) =>
+            {
+                UNSURE
             }
             _ => return Ok(()),
         };

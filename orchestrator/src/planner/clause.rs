@@ -177,8 +177,14 @@ fn without_action(read: &Read<'_>, from: usize, asides: Vec<(usize, usize)>) -> 
 
 /// Gives each clause its stance; what asks for knowledge does so for all of its sentence.
 fn take_stances(read: &Read<'_>, clauses: &mut [(Clause, Lead)]) {
+    let mut before = None;
     for (clause, _) in clauses.iter_mut() {
-        clause.stance = stance(read, clause);
+        // What is shared is denied, asked or told with the action that it shares.
+        clause.stance = match before {
+            Some(other) if clause.is_shared && other != Stance::Request => other,
+            _ => stance(read, clause),
+        };
+        before = Some(clause.stance);
     }
     let talks: Vec<Clause> = clauses
         .iter()
@@ -212,7 +218,10 @@ fn cut(read: &Read<'_>) -> Vec<(usize, usize)> {
             .into_iter()
             .any(is_mark)
             || read.tokens[at].folded == "so" && leads_to_action(read, at + 1);
-        let then = is_mark("then") && (after_joint || leads_to_action(read, at + 1));
+        let next = (at + 1..read.tokens.len()).find(|at| read.senses[*at] != Sense::Part);
+        let leads_to_host = next.is_some_and(|at| matches!(read.senses[at], Sense::Host(_)));
+        let then =
+            is_mark("then") && (after_joint || leads_to_host || leads_to_action(read, at + 1));
         if read.tokens[at - 1].ends_part() || (orders || then) && !read.is_mark(at - 1, "and") {
             cuts.push(at);
         }
@@ -347,7 +356,7 @@ fn begins_clause(read: &Read<'_>, segment: &Segment, last: Option<&Clause>) -> B
     });
     let is_joined = matches!(segment.lead, Lead::And | Lead::Then);
     let shares = is_joined
-        && names_thing
+        && (names_thing || segment.lead == Lead::Then)
         && !actions(read, last).is_empty()
         && names_hosts(segment.from, segment.to)
         && names_hosts(last.from, last.to);

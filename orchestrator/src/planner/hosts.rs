@@ -33,6 +33,8 @@ pub(super) struct Mention {
     pub(super) is_place: bool,
     /// Whether it says where not.
     pub(super) is_excluded: bool,
+    /// Whether it goes on with the one before it: "nas, tower and pi".
+    pub(super) is_joined: bool,
     /// Whether it names exactly one host, in one word, by itself.
     pub(super) is_word: bool,
 }
@@ -44,6 +46,11 @@ fn is_in(list: &str, word: &str) -> bool {
 
 pub(super) fn is_preposition(word: &str) -> bool {
     is_in(" on auf sur at onto from von vom to of ", word)
+}
+
+/// Whether whoever comes after the word is left out.
+pub(super) fn is_except(word: &str) -> bool {
+    is_in(EXCEPT, word)
 }
 
 pub(super) fn is_article(word: &str) -> bool {
@@ -83,6 +90,7 @@ pub(super) fn mentions(
             hosts: hosts.iter().cloned().collect(),
             is_place: false,
             is_excluded: false,
+            is_joined: false,
         };
         reach_out(&mut mention, tokens, least, language);
         at = mention.to;
@@ -97,6 +105,7 @@ pub(super) fn mentions(
                 continue;
             }
             if !mention.is_excluded && joins(tokens, last.to, mention.from) {
+                mention.is_joined = true;
                 mention.is_excluded = last.is_excluded;
                 mention.is_place |= last.is_place;
                 mention.from = last.to;
@@ -148,7 +157,10 @@ fn longest(
         if let Some(hosts) = exact {
             return Some((len, hosts.to_vec(), true));
         }
-        if let Some(hosts) = inventory.meant_loosely(&phrase) {
+        let is_spoken = |word: &&str| word.contains(|c: char| c.is_alphanumeric());
+        if words[..len].iter().all(is_spoken)
+            && let Some(hosts) = inventory.meant_loosely(&phrase)
+        {
             return Some((len, hosts.to_vec(), false));
         }
     }
@@ -346,6 +358,13 @@ fn excluded<'t>(word: &impl Fn(usize) -> &'t str, from: usize, least: usize) -> 
     if !two && !one {
         return None;
     }
+    // "Upgrade not everything on pi" leaves out something else.
+    if !two
+        && matches!(before(1), "not" | "nicht" | "pas")
+        && (is_everything_word(word(from)) || is_machine_all(word(from)))
+    {
+        return None;
+    }
     // "not web1 but web2" does not leave out web2; "everything but web2" and "every server but web2" do. What stands before
     // may be the end of the mention before.
     if before(1) == "but" {
@@ -361,11 +380,18 @@ fn excluded<'t>(word: &impl Fn(usize) -> &'t str, from: usize, least: usize) -> 
     while start > least
         && (is_in(EXCEPT, word(start - 1))
             || is_in(SMALL, word(start - 1))
-            || matches!(word(start - 1), "apart" | "other" | "a"))
+            || matches!(
+                (word(start - 1), word(start)),
+                ("apart", "from") | ("other", "than") | ("a", "part")
+            ))
     {
         start -= 1;
     }
     Some(start)
+}
+
+fn is_machine_all(word: &str) -> bool {
+    words::meaning(word, None).is_some_and(|meaning| meaning.name == "all")
 }
 
 /// Whether what stands between two names only joins them: a comma, "and", an article.

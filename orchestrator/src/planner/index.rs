@@ -57,6 +57,7 @@ pub(super) struct Indexed {
     pub(super) choices: HashMap<String, (usize, usize)>,
     /// For each parameter, the words that announce it.
     pub(super) cues: Vec<HashSet<String>>,
+    pub(super) accepted: bool,
     /// What kind of thing each parameter names ("service", "package"), where its cues are nouns.
     pub(super) takes_machine: bool,
 }
@@ -145,12 +146,18 @@ impl Index {
             .filter(|(_, told)| *told > 0.0)
             .collect();
         let order = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        if best.len() > CANDIDATES {
-            best.select_nth_unstable_by(CANDIDATES, order);
-            best.truncate(CANDIDATES);
+        // What nobody has accepted yet crowds out nothing that is.
+        let is_accepted = |(at, _): &(usize, f32)| self.entries[*at].accepted;
+        let (mut accepted, mut others): (Vec<_>, Vec<_>) = best.drain(..).partition(is_accepted);
+        for some in [&mut accepted, &mut others] {
+            if some.len() > CANDIDATES {
+                some.select_nth_unstable_by(CANDIDATES, order);
+                some.truncate(CANDIDATES);
+            }
         }
-        best.sort_by(order);
-        best
+        accepted.append(&mut others);
+        accepted.sort_by(order);
+        accepted
     }
 }
 
@@ -176,6 +183,12 @@ fn prepared(entry: &Entry, is_here: &impl Fn(&str) -> bool) -> (Indexed, HashMap
         // "Upgrade all packages": the entry knows what "all" means.
         if text::words(text).any(|word| canonical(word.written) == "all") {
             vocabulary.insert("all".to_owned());
+        }
+        // "Remove what Docker does not use": a title that denies something says no more without it.
+        let denies =
+            text == entry.title && text::words(text).any(|word| canonical(word.written) == "not");
+        if denies {
+            continue;
         }
         let Some(mut pattern) = pattern(text, entry, is_here, &mut cues) else {
             continue;
@@ -212,6 +225,7 @@ fn prepared(entry: &Entry, is_here: &impl Fn(&str) -> bool) -> (Indexed, HashMap
     let takes_machine = patterns.iter().any(|pattern| pattern.is_of_host);
     let indexed = Indexed {
         id,
+        accepted: entry.accepted,
         patterns,
         vocabulary,
         choices,

@@ -5,6 +5,7 @@ use chiffon_common::{Parameters, Tier};
 use serde_json::Value;
 
 use super::{
+    hosts,
     index::takes_schedule,
     read::Sense,
     sentence::Shape,
@@ -26,6 +27,15 @@ fn owner(written: &str) -> &str {
     let bare = written.strip_suffix("'s");
     bare.or_else(|| written.strip_suffix("\u{2019}s"))
         .unwrap_or(written)
+}
+
+/// Whether words are where the name of a thing would be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Placed {
+    Surely,
+    /// An ordinary word beside the action.
+    Perhaps,
+    Not,
 }
 
 impl Filler<'_, '_> {
@@ -57,13 +67,14 @@ impl Filler<'_, '_> {
 
     /// Whether words stand where the object of the action stands, or can be nothing but a name. "It needs a restart to boot
     /// into it" names no service "boot". A report may be about any word.
-    fn is_well_placed(&self, n: usize, group: &[usize]) -> bool {
+    fn placed(&self, n: usize, group: &[usize]) -> Placed {
         let tokens = &self.read.tokens;
         let (first, last) = (group[0], group[group.len() - 1]);
         let is_odd = |at: usize| {
             let word = tokens[at].written;
             word.contains(|c: char| c.is_ascii_digit() || "-._@+".contains(c))
                 || word.chars().skip(1).any(char::is_uppercase)
+                    && word.chars().any(char::is_lowercase)
         };
         let is_known = group
             .iter()
@@ -71,11 +82,18 @@ impl Filler<'_, '_> {
         let is_cue = |at: usize| self.indexed.cues[n].contains(&self.read.canonical[at]);
         // "For {user}": what the examples lead to a name with leads to it here.
         let is_led = first.checked_sub(1).is_some_and(|at| {
-            is_cue(at) || self.indexed.cues[n].contains(&format!("^{}", tokens[at].folded))
+            let is_article = hosts::is_article(&tokens[at].folded);
+            is_cue(at)
+                || !is_article && self.indexed.cues[n].contains(&format!("^{}", tokens[at].folded))
         });
         let is_known = is_known || is_led || last + 1 < self.clause.to && is_cue(last + 1);
-        if is_known || self.entry.tier == Tier::Zero || self.clause.is_aside(first) {
-            return true;
+        let is_needed = self.entry.parameters[n].required;
+        if is_known || self.entry.tier == Tier::Zero || self.clause.is_aside(first) && is_needed {
+            return Placed::Surely;
+        }
+        // What need not be said is no guess of an ordinary word: "abort the upgrade".
+        if !is_needed {
+            return Placed::Not;
         }
         let is_between = |at: &usize| {
             let word = tokens[*at].folded.as_str();
@@ -89,11 +107,41 @@ impl Filler<'_, '_> {
                 || matches!(self.read.kind(at), Some(Kind::Verb | Kind::Weak))
                 || matches!(self.read.senses[at], Sense::Part)
         };
-        let mut before = (self.clause.from..first).rev().skip_while(is_between);
-        let mut behind = (last + 1..self.clause.to).skip_while(is_between);
-        before.next().is_some_and(is_action)
-            || behind.next().is_some_and(is_action)
-            || (self.clause.from..first).all(|at| is_between(&at))
+        // "Restart the conversation": a thing by itself has no article; a person may.
+        let is_thing = self.entry.parameters[n].name.as_str() == "name";
+        let has_article = |mut range: std::ops::Range<usize>| {
+            let is_article =
+                |at: usize| hosts::is_article(&tokens[at].folded) || self.read.is_mark(at, "it");
+            is_thing && range.any(is_article)
+        };
+        // "Bob refuse de redémarrer", "vergiss den Neustart".
+        let is_led_on = |mut range: std::ops::Range<usize>| {
+            let leads = ["de", "d'", "du", "zu", "to"];
+            range.any(|at| leads.contains(&tokens[at].folded.as_str()))
+        };
+        let is_label = tokens[last].after == Some(':');
+        if self.clause.is_shared || is_label {
+            return Placed::Not;
+        }
+        let before = (self.clause.from..first).rev().find(|at| !is_between(at));
+        let behind = (last + 1..self.clause.to).find(|at| !is_between(at));
+        let next = last + 1;
+        // "Bounce, postpone it": what is meant is what was said before.
+        let says_it = (self.clause.from..self.clause.to)
+            .any(|at| !self.clause.is_aside(at) && self.read.is_mark(at, "it"));
+        if is_thing && says_it {
+            return Placed::Not;
+        }
+        let is_apart = matches!(self.read.senses.get(next), Some(Sense::Host(_)) | None);
+        let is_placed = before.is_some_and(|at| is_action(at) && !has_article(at + 1..first))
+            || behind
+                .is_some_and(|at| is_action(at) && !has_article(next..at) && !is_led_on(next..at))
+                && !has_article(first.saturating_sub(1)..first)
+            || before.is_none() && (is_apart || !is_thing) && !has_article(self.clause.from..first);
+        match is_placed {
+            true => Placed::Perhaps,
+            false => Placed::Not,
+        }
     }
 
     /// Whether programs are called so.
@@ -183,7 +231,11 @@ impl Filler<'_, '_> {
             }
             let name = parameter.name.to_string();
             let picked = self.pick(n, &groups);
-            if let Some(group) = picked.filter(|group| self.is_well_placed(n, group)) {
+            let picked = picked.map(|group| (group, self.placed(n, group)));
+            if let Some((group, placed)) = picked.filter(|(_, placed)| *placed != Placed::Not) {
+                if placed == Placed::Perhaps && name == "name" {
+                    self.filled.plain.extend(group);
+                }
                 let values: Vec<Value> = group
                     .iter()
                     .filter_map(|at| self.named(parameter, *at))

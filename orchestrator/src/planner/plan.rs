@@ -1,14 +1,15 @@
 //! The steps of all clauses with what waits for what, and what the sentence says is not to be done. One clause is left to
 //! `step`.
 
-use chiffon_common::{EntryId, HostName, Parameters, Tier, visible};
+use chiffon_common::{EntryId, ErrorCode, HostName, Parameters, Tier, visible};
 
 use super::{
     Planned, Proposed,
     clause::Clause,
     fit::{self, Fit},
+    ledger::{self, Entered, Left},
     place::{named, sole_hosts},
-    propose::{Asked, Refusal},
+    propose::{self, Asked, Refusal, ask},
     read::Read,
     scope::one_by_one,
     stance::Stance,
@@ -25,12 +26,16 @@ pub(super) struct Context {
 }
 
 /// The steps of all clauses.
-pub(super) fn planned(known: &Known<'_>, read: &Read<'_>, clauses: &[Clause]) -> Asked<Planned> {
+pub(super) fn planned<'p>(
+    known: &Known<'p>,
+    read: &Read<'_>,
+    clauses: &[Clause],
+) -> Asked<Planned> {
     let is_off = (0..read.tokens.len()).any(|at| read.is_mark(at, "forget"));
     if is_off {
         return Err(known.nothing(&[], "that takes the request back, so nothing is done"));
     }
-    let mut made = Made::default();
+    let mut made: Made<'p> = Made::default();
     let sole = sole_hosts(read, clauses);
     for clause in clauses {
         let ranked = fit::rank(
@@ -53,6 +58,7 @@ pub(super) fn planned(known: &Known<'_>, read: &Read<'_>, clauses: &[Clause]) ->
         let steps = known.steps(read, clause, best, &ranked, &mut made.context, &sole)?;
         made.add(known, read, (clause, best), steps);
     }
+    made.balanced(known, read)?;
     made.planned(known)
 }
 
@@ -71,11 +77,13 @@ struct Made<'p> {
     refused: Option<Box<Refusal>>,
     /// What is said not to be done: entry, hosts, values.
     left_out: Vec<(EntryId, Vec<HostName>, Parameters)>,
+    /// What was understood of each clause.
+    entered: Vec<Entered<'p>>,
 }
 
 impl<'p> Made<'p> {
     /// What a clause speaks of can be meant by the next one, also where it is not to be done.
-    fn leave_out(&mut self, known: &Known<'_>, read: &Read<'_>, clause: &Clause) {
+    fn leave_out(&mut self, known: &Known<'p>, read: &Read<'_>, clause: &Clause) {
         let hosts = named(read, clause);
         if !hosts.is_empty() {
             self.context.hosts.clone_from(&hosts);
@@ -86,6 +94,8 @@ impl<'p> Made<'p> {
         };
         let before = (&self.context.parameters, true);
         let ranked = fit::rank(known.planner, read, &request, before);
+        self.entered
+            .push(Entered::new(clause, ranked.first(), None));
         if let Some(best) = ranked.into_iter().next() {
             let values = best.filled.parameters;
             self.context.parameters.extend(values.clone());
@@ -96,7 +106,7 @@ impl<'p> Made<'p> {
     /// The steps of one clause, with what they wait for.
     fn add(
         &mut self,
-        known: &Known<'_>,
+        known: &Known<'p>,
         read: &Read<'_>,
         (clause, best): (&Clause, &Fit<'p>),
         steps: Vec<Proposed>,
@@ -137,10 +147,47 @@ impl<'p> Made<'p> {
         if first < self.steps.len() {
             self.last = (first..self.steps.len()).collect();
         }
+        let indexed = known.planner.index.of(best.entry.id.as_str());
+        self.entered.push(Entered::new(clause, Some(best), indexed));
         self.last_entry = Some((best.entry, best.entry.tier > Tier::Zero));
         self.confidence = Some(self.confidence.unwrap_or(1.0).min(best.score));
         let steps = &self.steps[first.min(self.steps.len() - 1)..];
         self.reasons.push(because(read, best, steps));
+    }
+
+    /// Asks about what nothing in the sentence accounts for, where something would be changed.
+    fn balanced(&self, known: &Known<'_>, read: &Read<'_>) -> Asked<()> {
+        let is_answered = !known.given.hosts.is_empty();
+        let Some(left) = ledger::left_over(read, &self.entered, is_answered) else {
+            return Ok(());
+        };
+        let word = |at: usize| visible(read.tokens[at].written);
+        let what = self.steps.first().map(|step| step.entry.to_string());
+        let what = what.unwrap_or_default();
+        let detail = match left {
+            Left::Word(at) => format!(
+                "{what} fits, but I do not know what \"{}\" changes about it",
+                word(at)
+            ),
+            Left::Host(at) => format!(
+                "{what} fits, but I do not know what \"{}\" has to do with it",
+                word(at)
+            ),
+            Left::Sign => {
+                format!("{what} fits, but a sign in it may mean something; say it in words")
+            }
+            Left::Name(at) => format!(
+                "{what} fits; is \"{}\" what it is called? Then put it in quotes",
+                word(at)
+            ),
+        };
+        let todo = "say only what is to be done, and where: `chiffon catalogue list` shows how";
+        let near = propose::filled_up(
+            known.nearest_to(&self.steps),
+            known.planner,
+            known.inventory,
+        );
+        Err(ask(ErrorCode::NothingMatches, &detail, todo, &near))
     }
 
     fn planned(self, known: &Known<'_>) -> Asked<Planned> {

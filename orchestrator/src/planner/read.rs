@@ -39,6 +39,8 @@ pub(super) struct Read<'t> {
     pub(super) canonical: Vec<String>,
     /// Which words were taken for a slip of the keyboard.
     pub(super) slipped: Vec<bool>,
+    /// For a part of a phrase, where the phrase begins; for each other word, itself.
+    pub(super) heads: Vec<usize>,
     pub(super) mentions: Vec<Mention>,
     pub(super) when: When,
 }
@@ -53,6 +55,14 @@ impl Read<'_> {
             Some(Sense::Known(meaning)) => Some(meaning.kind),
             _ => None,
         }
+    }
+
+    /// A word, or the whole phrase that begins with it, as it would stand in the list.
+    pub(super) fn said(&self, head: usize) -> String {
+        let parts = (head..self.tokens.len())
+            .filter(|at| self.heads[*at] == head && self.tokens[*at].is_word());
+        let words: Vec<&str> = parts.map(|at| self.tokens[at].folded.as_str()).collect();
+        words.join(" ")
     }
 
     /// Whether the token is grammar, a reason, or something that the planner itself understands.
@@ -106,6 +116,7 @@ pub(super) fn read<'t>(text: &'t str, index: &Index, inventory: &Inventory) -> O
         senses,
         canonical: understood.canonical,
         slipped: understood.slipped,
+        heads: understood.heads,
         mentions,
         when,
     })
@@ -125,6 +136,7 @@ pub(super) fn language(tokens: &[Token<'_>]) -> Option<Language> {
 pub(super) struct Understood {
     pub(super) canonical: Vec<String>,
     pub(super) slipped: Vec<bool>,
+    pub(super) heads: Vec<usize>,
 }
 
 /// Gives the tokens that have no sense yet one: phrases before words, and slips last. `is_known` are the words of the
@@ -141,9 +153,10 @@ pub(super) fn understand(
             *sense = Sense::Data;
         }
     }
+    let mut heads: Vec<usize> = (0..tokens.len()).collect();
     for at in 0..tokens.len() {
         if senses[at] == Sense::Unknown {
-            phrase(at, tokens, senses, language);
+            phrase(at, tokens, senses, language, &mut heads);
         }
     }
     for (sense, token) in senses.iter_mut().zip(tokens) {
@@ -158,7 +171,7 @@ pub(super) fn understand(
     create_files(tokens, senses);
     for at in 0..tokens.len() {
         if matches!(senses[at], Sense::Known(meaning) if meaning.name == "instead") {
-            put_aside(at, tokens, senses);
+            put_aside(at, tokens, senses, &mut heads);
         }
     }
     let slipped = slips(tokens, senses, is_known, stands_before_name);
@@ -169,6 +182,7 @@ pub(super) fn understand(
     Understood {
         canonical: named.collect(),
         slipped,
+        heads,
     }
 }
 
@@ -206,7 +220,11 @@ fn slips(
         {
             continue;
         }
-        let before_host = token.folded.len() == 2 && stands_before_name(at);
+        let is_near_lead = || {
+            let mut leads = ["on", "in", "at", "to", "of", "auf", "sur", "an", "de"].iter();
+            leads.any(|lead| strsim::osa_distance(&token.folded, lead) == 1)
+        };
+        let before_host = token.folded.len() == 2 && stands_before_name(at) && is_near_lead();
         // "Dokcer": a program that is mistyped is still the name of one.
         let is_program = words::mended(&token.folded).is_some();
         let slip = match before_host {
@@ -220,6 +238,8 @@ fn slips(
         };
         match slip {
             Some(meaning) if meaning.kind == Kind::Verb && has_verb(at, tokens, senses) => {}
+            // "Note: ..." orders nothing.
+            Some(meaning) if meaning.kind == Kind::Verb && token.after == Some(':') => {}
             Some(meaning) if meaning.is_name && is_program => {}
             Some(meaning) => {
                 slipped[at] = true;
@@ -266,7 +286,7 @@ fn name_machines(tokens: &[Token<'_>], senses: &mut [Sense]) {
 }
 
 /// "Not just the service": what follows up to the end of the part is not what is wanted.
-fn put_aside(at: usize, tokens: &[Token<'_>], senses: &mut [Sense]) {
+fn put_aside(at: usize, tokens: &[Token<'_>], senses: &mut [Sense], heads: &mut [usize]) {
     let to = (at..tokens.len())
         .find(|at| tokens[*at].ends_part())
         .map_or(tokens.len(), |at| at + 1);
@@ -275,9 +295,10 @@ fn put_aside(at: usize, tokens: &[Token<'_>], senses: &mut [Sense]) {
     if senses[at + 1..to].iter().any(is_action) {
         return;
     }
-    for sense in &mut senses[at + 1..to] {
+    for (sense, head) in senses[at + 1..to].iter_mut().zip(&mut heads[at + 1..to]) {
         if !matches!(sense, Sense::Host(_) | Sense::When) {
             *sense = Sense::Part;
+            *head = at;
         }
     }
 }
@@ -298,7 +319,13 @@ fn has_verb(at: usize, tokens: &[Token<'_>], senses: &[Sense]) -> bool {
 }
 
 /// Marks the longest phrase that begins here.
-fn phrase(at: usize, tokens: &[Token<'_>], senses: &mut [Sense], language: Option<Language>) {
+fn phrase(
+    at: usize,
+    tokens: &[Token<'_>],
+    senses: &mut [Sense],
+    language: Option<Language>,
+    heads: &mut [usize],
+) {
     for phrase in words::phrases(&tokens[at].folded) {
         let mut places = Vec::new();
         let mut from = at;
@@ -320,6 +347,7 @@ fn phrase(at: usize, tokens: &[Token<'_>], senses: &mut [Sense], language: Optio
         }
         for (place, len) in places {
             senses[place..place + len].fill(Sense::Part);
+            heads[place..place + len].fill(at);
         }
         senses[at] = Sense::Known(phrase.meaning);
         return;

@@ -14,6 +14,7 @@ use super::{
     plan::Context,
     propose::{self, Asked, Refusal, ask},
     read::{Read, Sense},
+    remark::Remark,
     step::{Known, OR},
 };
 
@@ -25,9 +26,9 @@ impl Known<'_> {
         (clause, best): (&Clause, &Fit<'_>),
         context: &Context,
         sole: &[HostName],
-    ) -> Vec<HostName> {
+    ) -> Asked<Vec<HostName>> {
         if !self.given.hosts.is_empty() && (sole.is_empty() || named(read, clause).is_empty()) {
-            return self.given.hosts.clone();
+            return Ok(self.given.hosts.clone());
         }
         // "The disks of nas are full, restart cron" does not say where; "restart it" does.
         let outside = |at: usize| !clause.is_aside(at);
@@ -42,14 +43,30 @@ impl Known<'_> {
             true => named(read, clause),
             false => named_where(read, clause, outside),
         };
+        // "Nas works again, reboot tower": what is told beside a change names no target where the request does.
+        let asked = named_where(read, clause, |at| {
+            Remark::around(read, clause, at).is_none()
+        });
+        if best.entry.tier > Tier::Zero && !asked.is_empty() {
+            return Ok(asked);
+        }
         if !own.is_empty() {
-            return own;
+            return Ok(own);
         }
         let excludes = (clause.from..clause.to)
             .any(|at| matches!(read.senses[at], Sense::Host(n) if read.mentions[n].is_excluded));
         let says_all = (clause.from..clause.to).any(|at| {
             read.is_mark(at, "all") || hosts::is_everything_word(&read.tokens[at].folded)
         });
+        if excludes && best.entry.tier > Tier::Zero && says_all && !leaves_out_of_all(read, clause)
+        {
+            return Err(ask(
+                ErrorCode::UnknownHost,
+                "that says where not, and not where; on which hosts?",
+                "say it with the hosts",
+                &[],
+            ));
+        }
         if excludes {
             let base: Vec<HostName> = match says_all {
                 true => self
@@ -64,22 +81,32 @@ impl Known<'_> {
                     .iter()
                     .any(|mention| mention.is_excluded && mention.hosts.contains(host))
             };
-            return base.into_iter().filter(|host| !left_out(host)).collect();
+            let left: Vec<HostName> = base.into_iter().filter(|host| !left_out(host)).collect();
+            // That nobody is left is no reason to take the only one there is.
+            return match left.is_empty() {
+                false => Ok(left),
+                true => Err(ask(
+                    ErrorCode::UnknownHost,
+                    "that leaves out every host that it names; where is it to be done?",
+                    "say it with the host",
+                    &[],
+                )),
+            };
         }
         let asks_who = best.entry.tier == Tier::Zero
             && (clause.from..clause.to).any(|at| hosts::asks_who(&read.tokens[at].folded));
         if asks_who && context.hosts.is_empty() && sole.is_empty() {
             // "Who is still alive?"
             let all = self.inventory.hosts();
-            return all.map(|host| host.name.clone()).collect();
+            return Ok(all.map(|host| host.name.clone()).collect());
         }
         let told = told_hosts(read, clause, best.entry.tier == Tier::Zero);
         if context.hosts.is_empty() && sole.is_empty() && !told.is_empty() {
-            return told;
+            return Ok(told);
         }
         match context.hosts.is_empty() {
-            false => context.hosts.clone(),
-            true => sole.to_vec(),
+            false => Ok(context.hosts.clone()),
+            true => Ok(sole.to_vec()),
         }
     }
 
@@ -141,6 +168,23 @@ impl Known<'_> {
         let near = propose::filled_up(self.nearest(ranked), self.planner, self.inventory);
         ask(ErrorCode::UnknownHost, detail, todo, &near)
     }
+}
+
+/// "Everything but nas", "on everything except nas": whoever is left out is left out of all hosts. "All updates, not on nas"
+/// says nothing of the others.
+fn leaves_out_of_all(read: &Read<'_>, clause: &Clause) -> bool {
+    let mut mentions = (clause.from..clause.to).filter_map(|at| match read.senses[at] {
+        Sense::Host(n) => Some(&read.mentions[n]),
+        _ => None,
+    });
+    mentions.next().is_some_and(|mention| {
+        let word = |at: usize| read.tokens[at].folded.as_str();
+        let before = mention.from.checked_sub(1).filter(|at| *at >= clause.from);
+        let is_all = before.is_some_and(|at| {
+            hosts::is_everything_word(word(at)) || read.canonical[at] == "machine"
+        });
+        is_all && !matches!(word(mention.from), "not" | "nicht" | "pas" | "avoid")
+    })
 }
 
 /// "One of the web servers": which, a person has to say.

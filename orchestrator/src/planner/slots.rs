@@ -26,6 +26,8 @@ pub(super) struct Filled {
     /// Which tokens of the sentence are values, or belong to one.
     pub(super) used: HashSet<usize>,
     pub(super) missing: Vec<String>,
+    /// Tokens that are taken for a name only because of where they stand.
+    pub(super) plain: Vec<usize>,
     /// The position of a parameter whose value is a word that means something else as well.
     pub(super) doubtful: Option<usize>,
     /// A parameter that a word announces, and the token behind it, which is no value of it.
@@ -247,10 +249,17 @@ impl Filler<'_, '_> {
             let to = self.clause.to.min(at + 4);
             let says = |at: usize, name: &str| self.read.is_mark(at, name);
             let denied = (from..at).any(|at| says(at, "keep") || says(at, "not"))
+                || (from..at).any(|at| says(at, "except"))
                 || (at..to).any(|at| says(at, "keep"));
             self.filled.used.extend(named);
-            let said = (from..to).filter(|at| says(*at, "keep") || says(*at, "except"));
-            self.filled.used.extend(said.collect::<Vec<_>>());
+            let said = (from..to).filter(|at| {
+                says(*at, "keep") || says(*at, "except") || denied && says(*at, "not")
+            });
+            // "Without but leave": one of them, or nobody knows what is meant.
+            let said: Vec<usize> = said.collect();
+            if said.len() <= 1 {
+                self.filled.used.extend(said);
+            }
             self.filled
                 .parameters
                 .insert(parameter.name.to_string(), Value::Bool(!denied));

@@ -134,7 +134,20 @@ pub(super) fn tells_what_happens(read: &Read<'_>, from: usize, to: usize, verbs:
         Sense::Host(n) => !read.mentions[n].is_place,
         sense => sense == Sense::Unknown && read.tokens[before].is_word(),
     });
-    let is_french = read.language == Some(Language::French) && word.ends_with('e');
+    // "Nas reboots", "nas startet neu": who does it comes first; "has rebooted".
+    let third = word.ends_with('s') && verb > from && read.tokens[verb - 1].folded != "the"
+        || word.ends_with('t')
+            && read.language == Some(Language::German)
+            && read.tokens[verb].folded.len() > 4;
+    let has_auxiliary = verb.checked_sub(1).is_some_and(|before| {
+        ["have", "has", "had", "having"].contains(&read.tokens[before].folded.as_str())
+    });
+    if is_over && has_auxiliary || third && has_subject {
+        return true;
+    }
+    let is_form = word.starts_with("redemarr") || word.starts_with("relanc");
+    let is_french = (read.language == Some(Language::French) || read.language.is_none() && is_form)
+        && word.ends_with('e');
     !asks && (is_over || goes_on || is_french && has_subject)
 }
 
@@ -160,6 +173,7 @@ pub(super) fn states(read: &Read<'_>, from: usize, to: usize) -> bool {
             "doubt",
             "except",
             "keep",
+            "contrast",
         ]
         .iter()
         .any(|name| (from..to).any(|at| read.is_mark(at, name)))
@@ -195,7 +209,7 @@ const LEADS: [&str; 15] = [
     "ssh",
 ];
 /// Marks that bear on what is done.
-const BEARING: [&str; 11] = [
+const BEARING: [&str; 12] = [
     "except",
     "keep",
     "or",
@@ -206,6 +220,7 @@ const BEARING: [&str; 11] = [
     "howto",
     "doubt",
     "instead",
+    "contrast",
     "forget",
 ];
 

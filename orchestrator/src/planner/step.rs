@@ -55,6 +55,20 @@ impl Known<'_> {
             .collect()
     }
 
+    /// The entries of these steps, each once.
+    pub(super) fn nearest_to(&self, steps: &[Proposed]) -> Vec<Nearest> {
+        let mut near: Vec<Nearest> = Vec::new();
+        for entry in steps
+            .iter()
+            .filter_map(|step| self.planner.catalogue.get(step.entry.as_str()))
+        {
+            if near.len() < suggest::SHOWN && near.iter().all(|known| known.entry != entry.id) {
+                near.push(suggest::nearest(entry, self.inventory));
+            }
+        }
+        near
+    }
+
     /// The steps of a clause: several where it names several things.
     pub(super) fn steps(
         &self,
@@ -67,7 +81,7 @@ impl Known<'_> {
     ) -> Asked<Vec<Proposed>> {
         let entry = best.entry;
         let nearest = self.nearest(ranked);
-        let hosts = self.hosts(read, (clause, best), context, sole);
+        let hosts = self.hosts(read, (clause, best), context, sole)?;
         self.unknown_host(read, clause, best, &nearest)?;
         let (parameters, several) = self.values(best);
         self.lacking(read, clause, best, ranked, (&parameters, several.as_ref()))?;

@@ -1,5 +1,6 @@
 //! Sentences against the shipped catalogue. None of them is one of its examples.
 
+mod adverse;
 mod answers;
 mod crowds;
 mod edges;

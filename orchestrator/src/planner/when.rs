@@ -3,6 +3,7 @@
 
 use super::{
     calendar::{Half, half, number, weekday},
+    cron::cron,
     sentence::{Shape, Token},
 };
 
@@ -18,7 +19,7 @@ pub(super) struct When {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(super) enum Part {
     /// Each day; what it is called without a time is midnight.
     Daily,
     /// Each morning, evening: a time must be said.
@@ -31,6 +32,10 @@ enum Part {
     Weekday(u32),
     Weekdays,
     OfMonth(u32),
+    /// So many times a day, each of which must be said.
+    Often(usize),
+    /// What cron cannot say: "every first Monday".
+    Unclear,
     Time(u32, u32),
     Half(Half),
 }
@@ -118,6 +123,9 @@ fn part(words: &[&str], before: &[Part]) -> Option<(usize, Part)> {
         (first, _) if EVERY.contains(&first) => 1,
         _ => 0,
     };
+    if every > 0 && is_ordinal(word(every)) {
+        return Some((every + 1, Part::Unclear));
+    }
     if every > 0 {
         let (n, count) = match number(word(every)) {
             Some(n) => (n, every + 1),
@@ -153,9 +161,19 @@ fn part(words: &[&str], before: &[Part]) -> Option<(usize, Part)> {
                 return Some((2, Part::Weekday(day)));
             }
         }
-        ("twice" | "once" | "thrice", "a", "day") => return Some((3, Part::Daily)),
-        ("zweimal" | "einmal", "am", "tag") => return Some((3, Part::Daily)),
-        ("deux", "fois", "par") if word(3) == "jour" => return Some((4, Part::Daily)),
+        ("once", "a", "day") | ("einmal", "am", "tag") => return Some((3, Part::Daily)),
+        ("twice", "a", "day") | ("zweimal", "am", "tag") => return Some((3, Part::Often(2))),
+        ("thrice", "a", "day") | ("dreimal", "am", "tag") => return Some((3, Part::Often(3))),
+        (n, "fois", "par") if word(3) == "jour" => {
+            if let Some(n) = number(n) {
+                return Some((4, Part::Often(n as usize)));
+            }
+        }
+        (n, "times", "a") if word(3) == "day" => {
+            if let Some(n) = number(n) {
+                return Some((4, Part::Often(n as usize)));
+            }
+        }
         ("in", "the", part) => {
             if let Some(half) = half(part).filter(|_| has_time(before)) {
                 return Some((3, Part::Half(half)));
@@ -177,6 +195,32 @@ fn part(words: &[&str], before: &[Part]) -> Option<(usize, Part)> {
         }
     }
     time(words, before)
+}
+
+/// Which of several: "every first Monday" is another day than every Monday.
+fn is_ordinal(word: &str) -> bool {
+    [
+        "first",
+        "1st",
+        "ersten",
+        "erste",
+        "premier",
+        "premiers",
+        "1er",
+        "second",
+        "2nd",
+        "zweiten",
+        "deuxieme",
+        "third",
+        "3rd",
+        "dritten",
+        "troisieme",
+        "last",
+        "letzten",
+        "dernier",
+        "other",
+    ]
+    .contains(&word)
 }
 
 fn has_time(parts: &[Part]) -> bool {
@@ -245,7 +289,11 @@ fn time(words: &[&str], before: &[Part]) -> Option<(usize, Part)> {
     }
     let (mut len, mut hour, minute, is_clear) = clock(rest)?;
     match word(len) {
-        "am" | "a.m" | "a.m." => len += 1,
+        "am" | "a.m" | "a.m." => {
+            // Noon is 12 pm.
+            hour = if hour == 12 { 0 } else { hour };
+            len += 1;
+        }
         "pm" | "p.m" | "p.m." => {
             hour = hour % 12 + 12;
             len += 1;
@@ -307,94 +355,6 @@ fn digits(text: &str) -> Option<(u32, u32)> {
         .then(|| Some((hour.parse().ok()?, minute.parse().ok()?)))?
 }
 
-/// Hours and minutes, in their order and each once.
-fn times(parts: &[Part], day_part: Option<Half>) -> Vec<(u32, u32)> {
-    let late = parts
-        .iter()
-        .any(|part| matches!(part, Part::Half(Half::Evening)))
-        || day_part == Some(Half::Evening);
-    let mut times: Vec<(u32, u32)> = parts
-        .iter()
-        .filter_map(|part| match *part {
-            Part::Time(hour, minute) if late && (1..12).contains(&hour) => {
-                Some((hour + 12, minute))
-            }
-            Part::Time(hour, minute) => Some((hour, minute)),
-            _ => None,
-        })
-        .collect();
-    times.sort_unstable();
-    times.dedup();
-    times
-}
-
-/// The five fields; nothing where cron cannot say it, or a person has not said enough.
-fn cron(parts: &[Part]) -> Option<String> {
-    let has = |wanted: Part| parts.contains(&wanted);
-    let step = |limit: u32, n: u32| (n > 0 && n < limit && limit.is_multiple_of(n)).then_some(n);
-    for part in parts {
-        match *part {
-            Part::Minutes(1) => return Some("* * * * *".to_owned()),
-            Part::Minutes(n) => return step(60, n).map(|n| format!("*/{n} * * * *")),
-            Part::Hours(1) => return Some("0 * * * *".to_owned()),
-            Part::Hours(n) => return step(24, n).map(|n| format!("0 */{n} * * *")),
-            _ => {}
-        }
-    }
-    let days: Vec<String> = parts
-        .iter()
-        .filter_map(|part| match part {
-            Part::Weekday(day) => Some(day.to_string()),
-            Part::Weekdays => Some("1-5".to_owned()),
-            _ => None,
-        })
-        .collect();
-    let of_month = parts.iter().find_map(|part| match part {
-        Part::OfMonth(day) => Some(*day),
-        _ => None,
-    });
-    let day_part = parts.iter().find_map(|part| match part {
-        Part::Within(half) => Some(*half),
-        _ => None,
-    });
-    let recurs = has(Part::Daily)
-        || has(Part::Weekly)
-        || has(Part::Monthly)
-        || !days.is_empty()
-        || of_month.is_some()
-        || day_part.is_some();
-    if !recurs {
-        return None;
-    }
-    let mut times = times(parts, day_part);
-    if times.is_empty() {
-        // A morning or an evening has no hour of its own.
-        if matches!(day_part, Some(Half::Morning | Half::Evening)) {
-            return None;
-        }
-        times.push((0, 0));
-    }
-    let minute = times[0].1;
-    if times.iter().any(|time| time.1 != minute) {
-        return None;
-    }
-    let hours: Vec<String> = times.iter().map(|time| time.0.to_string()).collect();
-    let day_of_month = match of_month {
-        Some(day) => day.to_string(),
-        None if has(Part::Monthly) => "1".to_owned(),
-        None => "*".to_owned(),
-    };
-    let weekday = match days.is_empty() {
-        false => days.join(","),
-        true if has(Part::Weekly) => "0".to_owned(),
-        true => "*".to_owned(),
-    };
-    Some(format!(
-        "{minute} {} {day_of_month} * {weekday}",
-        hours.join(",")
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -419,6 +379,10 @@ mod tests {
             ("le mardi à 14h05", "5 14 * * 2"),
             ("jeden Tag um 7 Uhr abends", "0 19 * * *"),
             ("daily", "0 0 * * *"),
+            ("daily at 12 am", "0 0 * * *"),
+            ("daily at 12 pm", "0 12 * * *"),
+            ("every 15 minutes on weekdays", "*/15 * * * 1-5"),
+            ("every hour on Mondays", "0 * * * 1"),
             ("twice a day, at 6 and at 18 o'clock", "0 6,18 * * *"),
             ("on Mondays and Fridays at quarter to nine", "45 8 * * 1,5"),
             ("with 5 4 * * 1-5 please", "5 4 * * 1-5"),
@@ -431,6 +395,11 @@ mod tests {
     fn what_is_not_said_exactly_is_no_time() {
         for text in [
             "every morning",
+            "twice a day",
+            "zweimal am Tag um 6 Uhr",
+            "every first Monday",
+            "jeden ersten Montag",
+            "every 15 minutes at 6 o'clock",
             "every 7 minutes",
             "at eleven",
             "daily at 6:10 and at 7:20",

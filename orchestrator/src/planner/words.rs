@@ -71,6 +71,10 @@ struct Lists {
     software: HashSet<String>,
     /// What stands where a place would stand and is none: "on demand".
     no_places: HashSet<String>,
+    /// Words and phrases that change nothing of what a request asks for.
+    neutral: HashSet<String>,
+    /// Words and phrases that make a remark something else than a plain statement.
+    hedges: HashSet<String>,
 }
 
 static LISTS: LazyLock<Lists> = LazyLock::new(|| Lists::read(source()));
@@ -92,9 +96,19 @@ impl Lists {
         let mut lists = Self::default();
         let mut meaning = None;
         for line in source.lines().filter(|line| !line.starts_with('#')) {
-            let all = |names: &str| names.split(',').map(|name| fold(name.trim())).collect();
+            let all = |names: &str| -> HashSet<String> {
+                names.split(',').map(|name| fold(name.trim())).collect()
+            };
             if let Some(names) = line.strip_prefix("software names:") {
                 lists.software = all(names);
+                continue;
+            }
+            if let Some(names) = line.strip_prefix("neutral words:") {
+                lists.neutral.extend(all(names));
+                continue;
+            }
+            if let Some(names) = line.strip_prefix("hedge words:") {
+                lists.hedges.extend(all(names));
                 continue;
             }
             if let Some(names) = line.strip_prefix("no places:") {
@@ -116,6 +130,16 @@ impl Lists {
                     lists.add(phrase.trim(), meaning, language);
                 }
             }
+        }
+        // What the list has no other meaning for is grammar.
+        let small = Meaning {
+            name: "small",
+            kind: Kind::Stop,
+            is_name: false,
+        };
+        let neutral: Vec<String> = lists.neutral.iter().chain(&lists.hedges).cloned().collect();
+        for phrase in neutral {
+            lists.add(&phrase, small, None);
         }
         for phrases in lists.phrases.values_mut() {
             phrases.sort_by_key(|phrase| {
@@ -246,6 +270,21 @@ pub(super) fn is_software(folded: &str) -> bool {
 /// Whether a folded word that stands where a place would stand is none: "on demand".
 pub(super) fn is_no_place(folded: &str) -> bool {
     LISTS.no_places.contains(folded)
+}
+
+/// Whether a folded word or phrase changes nothing of what a request asks for: "please", "now", "the".
+pub(super) fn is_neutral(folded: &str) -> bool {
+    LISTS.neutral.contains(folded)
+}
+
+/// Whether two letters of such a word changed places: "teh".
+pub(super) fn is_nearly_neutral(folded: &str) -> bool {
+    folded.len() >= 3 && LISTS.neutral.iter().any(|known| is_swapped(folded, known))
+}
+
+/// Whether a folded word or phrase makes a remark something else than a plain statement: "I think", "almost".
+pub(super) fn is_hedge(folded: &str) -> bool {
+    LISTS.hedges.contains(folded)
 }
 
 /// The one program that two letters which changed places make of a word, or a letter too many or too few.

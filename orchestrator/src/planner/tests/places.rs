@@ -145,7 +145,6 @@ fn what_is_no_place_needs_no_host_of_its_name() {
             ("install htop on localhost", htop),
             ("install htop on it", htop),
             ("install htop on all machines", htop),
-            ("install htop on demand", htop),
             ("put htop on this machine please", htop),
             ("installiere htop auf diesem Rechner", htop),
             ("installiere htop auf dem Server", htop),
