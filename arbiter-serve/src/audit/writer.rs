@@ -457,7 +457,8 @@ fn is_there(path: &Path, held: &Metadata) -> io::Result<()> {
         Err(error) => error.to_string(),
     };
     Err(io::Error::other(format!(
-        "{} was removed or moved away ({why}); bring it back, or start arbiter again",
+        "{} was removed or moved away ({why}); bring it back as it was, then arbiter goes on by itself. A start without it \
+         is refused, or forgets what was decided",
         path.display()
     )))
 }

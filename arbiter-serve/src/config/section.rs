@@ -90,16 +90,32 @@ impl Section {
         }
     }
 
-    /// The raw value of a key; `key:` with nothing after it is not set.
+    /// The raw value of a key.
     fn take(&mut self, key: &str, faults: &mut Faults) -> Option<Value> {
         self.asked.push(key.to_owned());
         faults.known.push(self.dotted(key));
-        self.left.remove(key).filter(|value| !value.is_null())
+        self.left.remove(key)
     }
 
-    /// A section below this one; an empty one where it is missing.
+    /// The raw value of a key that must have one: left out it has its default, but `key:` with nothing after it may be a
+    /// template whose variable was not set, and in a grant it would fit everybody.
+    fn value(&mut self, key: &str, faults: &mut Faults) -> Option<Value> {
+        let value = self.take(key, faults)?;
+        if value.is_null() {
+            let permitted = "a value, or no such key at all";
+            faults.invalid(&self.dotted(key), "empty", permitted);
+            return None;
+        }
+        Some(value)
+    }
+
+    /// A section below this one; an empty one where it is missing, or where nothing stands below its name.
     pub(super) fn section(&mut self, key: &str, faults: &mut Faults) -> Self {
         let name = self.dotted(key);
+        if self.left.get(key).is_some_and(Value::is_null) {
+            self.take(key, faults);
+            return Self::empty(&name);
+        }
         self.section_if_there(key, faults)
             .unwrap_or_else(|| Self::empty(&name))
     }
@@ -107,7 +123,7 @@ impl Section {
     /// A section below this one, where it is there.
     pub(super) fn section_if_there(&mut self, key: &str, faults: &mut Faults) -> Option<Self> {
         let name = self.dotted(key);
-        match self.take(key, faults)? {
+        match self.value(key, faults)? {
             Value::Object(left) => Some(Self {
                 name,
                 left,
@@ -132,7 +148,7 @@ impl Section {
         default: u64,
         faults: &mut Faults,
     ) -> u64 {
-        let Some(value) = self.take(key, faults) else {
+        let Some(value) = self.value(key, faults) else {
             return default;
         };
         match value.as_u64().filter(|number| bounds.contains(number)) {
@@ -148,7 +164,7 @@ impl Section {
 
     /// A decimal number as written, for those whose every digit counts.
     pub(super) fn decimal(&mut self, key: &str, faults: &mut Faults) -> Option<String> {
-        match self.take(key, faults)? {
+        match self.value(key, faults)? {
             Value::Number(number) => Some(number.to_string()),
             other => {
                 faults.invalid(&self.dotted(key), other, "a number");
@@ -159,7 +175,7 @@ impl Section {
 
     /// A text that says something.
     pub(super) fn text(&mut self, key: &str, faults: &mut Faults) -> Option<String> {
-        match self.take(key, faults)? {
+        match self.value(key, faults)? {
             Value::String(text) if !text.trim().is_empty() => Some(text),
             other => {
                 let permitted = "a text; in quotes where it looks like a number";
@@ -169,14 +185,14 @@ impl Section {
         }
     }
 
-    /// Whether a key is there, with a value.
+    /// Whether a key is there.
     pub(super) fn has(&self, key: &str) -> bool {
-        self.left.get(key).is_some_and(|value| !value.is_null())
+        self.left.contains_key(key)
     }
 
     /// A text that nobody may read: no fault shows what was found.
     pub(super) fn secret(&mut self, key: &str, faults: &mut Faults) -> Option<String> {
-        match self.take(key, faults)? {
+        match self.value(key, faults)? {
             Value::String(text) if !text.is_empty() => Some(text),
             _ => {
                 let permitted = "a text; in quotes where it looks like a number";
@@ -211,7 +227,7 @@ impl Section {
     /// What lists of mappings hold.
     pub(super) fn list(&mut self, key: &str, faults: &mut Faults) -> Vec<Self> {
         let name = self.dotted(key);
-        let items = match self.take(key, faults) {
+        let items = match self.value(key, faults) {
             None => return Vec::new(),
             Some(Value::Array(items)) => items,
             Some(other) => {

@@ -100,6 +100,23 @@ fn each_wrong_value_is_told_with_its_key_and_what_is_permitted() {
         ("gate: [1]", "gate", "a section"),
         ("audit: {path: \"\"}", "audit.path", "a text"),
         ("audit: {path: \"  \"}", "audit.path", "a text"),
+        // A template whose variable was not set; in a grant it would fit everybody.
+        (
+            "policy:\n  roles: {m: \"*\"}\n  grants:\n    - role: m\n      actor:\n",
+            "policy.grants[0].actor",
+            "or no such key",
+        ),
+        (
+            "policy:\n  roles: {m: \"*\"}\n  grants:\n    - role: m\n      kind:\n",
+            "policy.grants[0].kind",
+            "or no such key",
+        ),
+        ("token_file:", "token_file", "or no such key"),
+        (
+            "gate:\n  tenant_rate:\n",
+            "gate.tenant_rate",
+            "or no such key",
+        ),
         (
             "gate: {max_queue: 3, generation_timeout_ms: 0}",
             "gate.max_queue",

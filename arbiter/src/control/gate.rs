@@ -47,7 +47,10 @@ pub(super) fn pass(
 
 /// How full the bucket is now, in millionths of an event.
 pub(super) fn level(bucket: Option<&Bucket>, rate: &Rate, now: Timestamp) -> u64 {
-    let Some(bucket) = bucket else { return 0 };
+    // One that is far ahead was filled by a wrong clock; what is in it would never drain.
+    let Some(bucket) = bucket.filter(|bucket| !is_far_behind(now, bucket.at)) else {
+        return 0;
+    };
     let passed = now.duration_since(bucket.at).as_nanos();
     let passed = u128::try_from(passed).unwrap_or(0);
     // events * 1,000,000 millionths in per_ms * 1,000,000 nanoseconds: the millions cancel.

@@ -124,6 +124,29 @@ fn a_clock_that_was_wrong_closes_nothing_for_long() {
 }
 
 #[test]
+fn a_bucket_that_a_wrong_clock_has_filled_counts_for_empty() {
+    let rate = gates().tenant_rate;
+    let mut world = World::new(policy(Gates {
+        tenant_rate: rate,
+        ..Gates::default()
+    }));
+    let year = 365 * 24 * 3_600_000;
+    for (id, room) in [("1", "a"), ("2", "b"), ("3", "c")] {
+        let reason = why(&mut world, id, room, at(year));
+        assert_eq!(reason, ReasonCode::Mentioned, "{id}");
+    }
+    let full = why(&mut world, "4", "d", at(year));
+    assert_eq!(full, ReasonCode::RateLimited);
+    for (id, room) in [("5", "e"), ("6", "f"), ("7", "g")] {
+        let reason = why(&mut world, id, room, at(0));
+        assert_eq!(reason, ReasonCode::Mentioned, "{id}");
+    }
+    // It is counted by the right clock from then on.
+    assert_eq!(why(&mut world, "8", "h", at(1)), ReasonCode::RateLimited);
+    assert_eq!(why(&mut world, "9", "i", at(1_001)), ReasonCode::Mentioned);
+}
+
+#[test]
 fn the_dice_are_the_same_everywhere() {
     // Made with another program: int.from_bytes(sha256(id)[:8], "big") * 1000000 >> 64.
     for (id, thrown) in DICE {
