@@ -405,9 +405,16 @@ impl Loader<'_> {
                 own_code(&needs.files).map(|code| format!("{code} is code; {NOT_ACCEPTED}"))
             }
         };
+        let (worth, mut because) = preview(metadata.preview, &scan);
         let (preview, preview_because) = match unread {
-            Some(why) => (scan.fidelity.max(Fidelity::Blind), vec![why]),
-            None => preview(metadata.preview, &scan),
+            Some(why) if self.root.trust == Trust::Repository => {
+                (scan.fidelity.max(Fidelity::Blind), vec![why])
+            }
+            Some(why) => {
+                because.push(why);
+                (worth.max(Fidelity::Blind), because)
+            }
+            None => (worth, because),
         };
         let given = accepted.and_then(|one| one.tier);
         let declared = metadata.tier.or(given);
