@@ -303,7 +303,8 @@ impl Filler<'_, '_> {
             let is_odd = token.folded.contains(|c: char| c.is_ascii_digit());
             // "Upgrade 42 web1": a number behind an action leads nowhere.
             let fits = self.indexed.cues[n].contains(&lead)
-                && self.read.kind(at - 1) != Some(Kind::Verb)
+                && (self.read.kind(at - 1) != Some(Kind::Verb)
+                    || token.folded.contains(|c: char| !c.is_ascii_digit()))
                 && is_odd
                 && self.read.senses[at] == Sense::Unknown
                 && self.is_free(at);
