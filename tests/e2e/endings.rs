@@ -63,6 +63,40 @@ fn waiting_request(chiffon: &Chiffon) -> String {
 }
 
 #[test]
+fn a_command_begins_nobody_elses_change_which_would_be_cut_off_with_it() {
+    let fresh = Fresh::new();
+    let marker = slow(&fresh, "ask");
+    let chiffon = fresh.chiffon();
+    let mut up = chiffon.spawn(&["up", "--listen", "127.0.0.1:0"]);
+    up.wait_for_line("listen", LIMIT);
+    let first = "stay on localhost";
+    let _first = chiffon.spawn(&["run", first, "--yes=2", "--confirm", "localhost"]);
+    wait_for("the start", LIMIT, || (starts(&marker) == 1).then_some(()));
+    let target = fresh.home.scratch().join("second");
+    let change = format!(
+        "write_file path={} content=x on localhost",
+        target.display()
+    );
+    let mut second = chiffon.spawn(&["run", &change, "--yes=2"]);
+    second.wait_for_line("waits for localhost", LIMIT);
+    up.kill_9();
+
+    chiffon.run(&["run", "ping localhost"]).expect_code(0);
+    let list = chiffon.run(&["request", "list", "--json"]).expect_code(0);
+    let list: serde_json::Value = serde_json::from_str(&list.stdout).unwrap();
+    let items = list["items"].as_array().or(list.as_array()).unwrap();
+    let found = items.iter().find(|item| item["text"] == change.as_str());
+    let found = found.unwrap();
+    assert_eq!(found["state"], "running", "{found:#}");
+    assert!(!target.exists(), "it was begun by another command");
+
+    // Whoever waits for it has it begun.
+    let id = found["request_id"].as_str().unwrap();
+    chiffon.run(&["watch", id]).expect_code(0);
+    assert!(target.exists());
+}
+
+#[test]
 fn kill_9_in_mid_run_leaves_no_process_no_lease_and_no_second_run() {
     let fresh = Fresh::new();
     let marker = slow(&fresh, "ask");

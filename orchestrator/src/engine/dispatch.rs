@@ -61,6 +61,7 @@ impl Shared {
 
     async fn dispatch_round(&self) -> Result<(), AdvanceError> {
         let mut waiting = self.store.tasks_in(&["waiting"], BATCH).await?;
+        waiting.retain(|row| self.is_cared_for(row.request_id));
         if waiting.is_empty() {
             return Ok(());
         }

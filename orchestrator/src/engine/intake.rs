@@ -235,6 +235,9 @@ impl Shared {
             Ok(request) => {
                 self.policy_is_told();
                 self.nudges.asked.notify_one();
+                if let Some(request) = request {
+                    self.care_for(request);
+                }
                 Ok(Round::Over(Intake {
                     request,
                     plan,

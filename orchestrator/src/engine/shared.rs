@@ -1,7 +1,7 @@
 //! What every part of the engine holds: store, bus, clock, signer, settings, and the nudges.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
@@ -114,6 +114,9 @@ pub(crate) struct Shared {
     pub(crate) policy_told: AtomicBool,
     /// Held while an event passes gates that count: those of the same tenant would only make each other judge again.
     pub(crate) gate_turn: tokio::sync::Mutex<()>,
+    /// Whose work may begin where this orchestrator does not stay: it would be cut off when the command that brought it
+    /// has ended.
+    cared: Mutex<BTreeSet<RequestId>>,
 }
 
 impl Shared {
@@ -141,6 +144,7 @@ impl Shared {
             notices: Mutex::default(),
             policy_told: AtomicBool::new(false),
             gate_turn: tokio::sync::Mutex::default(),
+            cared: Mutex::default(),
             store,
             bus,
             clock,
@@ -153,6 +157,23 @@ impl Shared {
             changes: broadcast::Sender::new(CHANGES_KEPT),
             hub: Hub::default(),
         }
+    }
+
+    /// Somebody waits here for this request, or has asked for it here.
+    pub(crate) fn care_for(&self, request: RequestId) {
+        if self.settings.stays {
+            return;
+        }
+        let mut cared = self.cared.lock().unwrap_or_else(PoisonError::into_inner);
+        if cared.insert(request) {
+            self.nudges.dispatch.notify_one();
+        }
+    }
+
+    /// Whether its work may begin: all, where this orchestrator stays.
+    pub(crate) fn is_cared_for(&self, request: RequestId) -> bool {
+        let cared = || self.cared.lock().unwrap_or_else(PoisonError::into_inner);
+        self.settings.stays || cared().contains(&request)
     }
 
     /// Fresh ids for one event.

@@ -51,6 +51,7 @@ pub(super) async fn follow(
 ) -> Result<Json<Follow>, Refused> {
     // Listening begins before looking, so nothing falls between the two.
     let mut changes = state.shared.changes.subscribe();
+    state.shared.care_for(id);
     let waited = tokio::time::sleep(FOLLOW);
     tokio::pin!(waited);
     loop {
