@@ -149,7 +149,7 @@ impl Known<'_> {
             self.unknown_host(read, clause, best, &self.nearest(ranked))?;
             return Err(self.not_understood(read, best, ranked));
         }
-        // What nobody has accepted yet takes no sentence from what is.
+        // What nobody has accepted yet takes no sentence from what is. One that leaves a word over does not fit it.
         let is_other = |other: &&Fit<'_>| {
             let enough = match other.entry.tier {
                 Tier::Zero => SURE_OF_REPORT,
@@ -158,6 +158,7 @@ impl Known<'_> {
             other.entry.accepted
                 && other.score >= enough
                 && !other.lacks_all()
+                && other.unexplained.is_empty()
                 && other.filled.missing.is_empty()
         };
         if !best.entry.accepted
