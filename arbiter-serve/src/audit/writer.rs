@@ -37,8 +37,8 @@ const BATCH: usize = 2_048;
 /// From one fsync to the next at least, while many come at once: each costs the processor as much as some events do, and
 /// one for each handful would leave too little of it to the events. Who comes alone waits for nobody.
 const APART: Duration = Duration::from_millis(1);
-/// As many records in one fsync are many.
-const MANY: usize = 8;
+/// As many records in one fsync are many: somebody else came meanwhile.
+const MANY: usize = 2;
 /// Longest wait for the disk. What was put is written all the same, whenever that may be.
 const SLOWEST: Duration = Duration::from_secs(30);
 /// Between two tries to write what could not be written.
