@@ -54,6 +54,8 @@ mod ssh;
 mod steps;
 #[path = "e2e/terminal.rs"]
 mod terminal;
+#[path = "e2e/tested.rs"]
+mod tested;
 #[path = "e2e/undo.rs"]
 mod undo;
 #[path = "e2e/unruly.rs"]

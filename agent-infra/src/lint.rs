@@ -118,20 +118,34 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn what_the_linter_says_is_told_and_a_missing_one_is_named() {
-        let mut files = Bundle::default();
-        let content = b"- hosts: all\n".to_vec();
+    fn one_playbook() -> Bundle {
         let file = BundleFile {
             executable: false,
-            content,
+            content: b"- hosts: all\n".to_vec(),
         };
-        files.insert("playbooks/x.yml", file).unwrap();
+        let mut files = Bundle::default();
+        assert!(files.insert("playbooks/x.yml", file).is_ok());
+        files
+    }
+
+    /// A linter of one's own in this folder.
+    fn put_linter(folder: &Path, script: &str) {
+        let program = folder.join("ansible-lint");
+        let put = fs::write(&program, format!("#!/bin/sh\n{script}\n"));
+        let mode = fs::Permissions::from_mode(0o755);
+        assert!(
+            put.and_then(|()| fs::set_permissions(&program, mode))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn what_the_linter_says_is_told_and_a_missing_one_is_named() {
+        let files = one_playbook();
         let folder = tempfile::tempdir().unwrap();
         let search = folder.path().as_os_str().to_owned();
         let missing = lint(&files, "playbooks/x.yml", search.clone(), LintIn::Open);
         assert!(matches!(missing, Lint::NotRun(_)), "{missing:?}");
-        let program = folder.path().join("ansible-lint");
         for (script, wanted) in [
             ("grep -q hosts playbooks/x.yml", Lint::Passed),
             (
@@ -139,38 +153,30 @@ mod tests {
                 Lint::Found(vec!["x.yml:1: bad".to_owned()]),
             ),
         ] {
-            fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+            put_linter(folder.path(), script);
             assert_eq!(
                 lint(&files, "playbooks/x.yml", search.clone(), LintIn::Open),
                 wanted
             );
         }
     }
+
     #[test]
     fn what_nobody_has_accepted_is_linted_where_it_can_do_nothing() {
         if let Err(why) = crate::isolation::Isolation::bubblewrap_works() {
             chiffon_tests::not_run("linting in a sandbox", &why);
             return;
         }
-        let mut files = Bundle::default();
-        let content = b"- hosts: all\n".to_vec();
-        let file = BundleFile {
-            executable: false,
-            content,
-        };
-        files.insert("playbooks/x.yml", file).unwrap();
+        let files = one_playbook();
         let folder = tempfile::tempdir().unwrap();
         let search = folder.path().as_os_str().to_owned();
-        let program = folder.path().join("ansible-lint");
         let marker = folder.path().join("marker");
         let script = format!(
-            "#!/bin/sh\ntouch {0}; ls {1} && exit 3\ntouch made || exit 3\ngrep -q hosts playbooks/x.yml\n",
+            "touch {0}; ls {1} && exit 3\ntouch made || exit 3\ngrep -q hosts playbooks/x.yml",
             marker.display(),
             env!("CARGO_MANIFEST_DIR"),
         );
-        fs::write(&program, script).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        put_linter(folder.path(), &script);
         let run = |within| lint(&files, "playbooks/x.yml", search.clone(), within);
         assert_eq!(run(LintIn::Sandbox), Lint::Passed);
         assert!(!marker.exists(), "it wrote outside of its sandbox");

@@ -278,6 +278,17 @@ impl World {
             changed: 1,
             ..HostSummary::default()
         };
+        self.end_with(task, (attempt, seq), status, summary)
+    }
+
+    /// With this last count of the one host.
+    fn end_with(
+        &mut self,
+        task: TaskId,
+        (attempt, seq): (u32, u64),
+        status: ResultStatus,
+        summary: HostSummary,
+    ) -> Result<Vec<Effect>, Refusal> {
         let outcome = Outcome {
             hosts: BTreeMap::from([("nas".to_owned(), summary)]),
             ..Outcome::default()

@@ -376,6 +376,31 @@ impl Loader<'_> {
         read.map_err(|fault| broken(&file, fault))
     }
 
+    /// What a check run of an entry is worth before it is approved, and why it is no more: of what nobody has accepted, as
+    /// little as its folder says of itself.
+    fn preview_of(
+        &self,
+        declared: Option<Fidelity>,
+        scan: &Scan,
+        believed: bool,
+        files: &BTreeSet<String>,
+    ) -> (Fidelity, Vec<String>) {
+        let blind = |worth: Fidelity| worth.max(Fidelity::Blind);
+        let (worth, mut because) = preview(declared, scan);
+        match self.root.trust {
+            _ if believed => {}
+            Trust::Repository => return (blind(scan.fidelity), vec![NOT_ACCEPTED.to_owned()]),
+            Trust::Shipped | Trust::Added => {
+                // A check run would load it before anybody has said yes to it.
+                if let Some(code) = own_code(files) {
+                    because.push(format!("{code} is code; {NOT_ACCEPTED}"));
+                    return (blind(worth), because);
+                }
+            }
+        }
+        (worth, because)
+    }
+
     fn assemble(
         &mut self,
         id: EntryId,
@@ -397,25 +422,8 @@ impl Loader<'_> {
         let believed =
             self.root.trust == Trust::Shipped || accepted.is_some() || self.accepted.is_none();
         let scan = self.scanner.scan(playbook, &needs.files, &needs.mentioned);
-        let unread = match (believed, self.root.trust) {
-            (true, _) => None,
-            (false, Trust::Repository) => Some(NOT_ACCEPTED.to_owned()),
-            // A check run would load it before anybody has said yes to it.
-            (false, _) => {
-                own_code(&needs.files).map(|code| format!("{code} is code; {NOT_ACCEPTED}"))
-            }
-        };
-        let (worth, mut because) = preview(metadata.preview, &scan);
-        let (preview, preview_because) = match unread {
-            Some(why) if self.root.trust == Trust::Repository => {
-                (scan.fidelity.max(Fidelity::Blind), vec![why])
-            }
-            Some(why) => {
-                because.push(why);
-                (worth.max(Fidelity::Blind), because)
-            }
-            None => (worth, because),
-        };
+        let (preview, preview_because) =
+            self.preview_of(metadata.preview, &scan, believed, &needs.files);
         let given = accepted.and_then(|one| one.tier);
         let declared = metadata.tier.or(given);
         let declared = declared.filter(|_| believed).unwrap_or(Tier::Two);

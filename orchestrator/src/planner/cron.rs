@@ -23,36 +23,43 @@ fn times(parts: &[Part], day_part: Option<Half>) -> Vec<(u32, u32)> {
     times
 }
 
-/// The five fields; nothing where cron cannot say it, or a person has not said enough.
-pub(super) fn cron(parts: &[Part]) -> Option<String> {
-    let has = |wanted: Part| parts.contains(&wanted);
+/// Days of the week, as cron writes them.
+fn days(parts: &[Part]) -> Vec<String> {
+    let days = parts.iter().filter_map(|part| match part {
+        Part::Weekday(day) => Some(day.to_string()),
+        Part::Weekdays => Some("1-5".to_owned()),
+        _ => None,
+    });
+    days.collect()
+}
+
+/// Minutes and hours of what comes several times a day at the same distance, where that is said: nothing within where the
+/// distance does not divide the hour or the day.
+fn within_day(parts: &[Part]) -> Option<Option<String>> {
     let step = |limit: u32, n: u32| (n > 0 && n < limit && limit.is_multiple_of(n)).then_some(n);
-    if has(Part::Unclear) {
-        return None;
-    }
-    let days: Vec<String> = parts
-        .iter()
-        .filter_map(|part| match part {
-            Part::Weekday(day) => Some(day.to_string()),
-            Part::Weekdays => Some("1-5".to_owned()),
-            _ => None,
-        })
-        .collect();
-    let within_day = parts.iter().find_map(|part| match *part {
+    parts.iter().find_map(|part| match *part {
         Part::Minutes(1) => Some(Some("* *".to_owned())),
         Part::Minutes(n) => Some(step(60, n).map(|n| format!("*/{n} *"))),
         Part::Hours(1) => Some(Some("0 *".to_owned())),
         Part::Hours(n) => Some(step(24, n).map(|n| format!("0 */{n}"))),
         _ => None,
-    });
-    if let Some(steps) = within_day {
+    })
+}
+
+/// The five fields; nothing where cron cannot say it, or a person has not said enough.
+pub(super) fn cron(parts: &[Part]) -> Option<String> {
+    let has = |wanted: Part| parts.contains(&wanted);
+    if has(Part::Unclear) {
+        return None;
+    }
+    let days = days(parts);
+    if let Some(steps) = within_day(parts) {
         let is_of_day =
             |part: &Part| matches!(part, Part::Weekday(_) | Part::Weekdays | Part::Daily);
         let others = parts.iter().filter(|part| !is_of_day(part)).count();
-        let of_week = if days.is_empty() {
-            "*".to_owned()
-        } else {
-            days.join(",")
+        let of_week = match days.is_empty() {
+            true => "*".to_owned(),
+            false => days.join(","),
         };
         return steps
             .filter(|_| others == 1)

@@ -23,20 +23,7 @@ impl World {
             outcome,
             ..HostSummary::default()
         };
-        let outcome = Outcome {
-            hosts: BTreeMap::from([("nas".to_owned(), summary)]),
-            ..Outcome::default()
-        };
-        self.apply(RunEvent::Ended {
-            task,
-            attempt: 1,
-            seq: 9,
-            agent: agent(),
-            incarnation: life(1),
-            status,
-            outcome: Box::new(outcome),
-            problem: None,
-        })
+        self.end_with(task, (1, 9), status, summary)
     }
 }
 
