@@ -5,10 +5,9 @@ use std::io;
 
 use tracing::level_filters::LevelFilter;
 
-use crate::{
-    settings::{LogFormat, LogLevel, Settings},
-    terminal::Terminal,
-};
+use chiffon_program::settings::{LogFormat, LogLevel};
+
+use crate::{settings::Settings, terminal::Terminal};
 
 /// Begins to log, once a process. `verbose` counts `-v`; a lasting process logs by its settings.
 pub fn begin(settings: &Settings, terminal: &Terminal, verbose: u8, is_lasting: bool) {
