@@ -67,7 +67,7 @@ fn what_is_not_there_yet_is_waited_for_and_a_wrong_password_is_told_once() {
     );
     std::thread::sleep(Duration::from_secs(1));
     let log = ends(agent);
-    assert_eq!(lines(&log, "refuses the user"), 1, "{log}");
+    assert_eq!(lines(&log, "no connection to the broker"), 1, "{log}");
 
     // The right one, in a file of its own.
     let url = url.replace(":wrong@", "@");
