@@ -163,7 +163,7 @@ pub(crate) struct Next<'a> {
 
 impl<'a> Next<'a> {
     /// With as much of the tenant as a judgement about this plan, which read `tenant`, can have changed.
-    pub(crate) fn as_read(self, tenant: &TenantState, plan: PlanId, now: Timestamp) -> Self {
+    pub(crate) fn reduced(self, tenant: &TenantState, plan: PlanId, now: Timestamp) -> Self {
         let left = TenantState::left_as_read(self.tenant.as_deref(), tenant, plan, now);
         Self {
             tenant: left.map(Cow::Owned),

@@ -62,6 +62,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
         tell(&audit, &torn, rules).await?;
     }
     let watch = Arc::new(watch(&config));
+    let looking = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&watch).looking()));
     let (outbox, confirming) = match outbox {
         Some(outbox) => {
             let started = outbox.start(&audit, rules, Arc::clone(&watch));
@@ -97,7 +98,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
     tracing::info!("ending: what is in hand is finished");
     server.stop(GRACE).await;
     arbiter.ending.cancel();
-    drop(forgetting);
+    drop((forgetting, looking));
     end(arbiter, confirming, writing).await
 }
 

@@ -190,7 +190,7 @@ impl Arbiter {
             room: Cow::Borrowed(&room),
             authorisation: asked.word.as_ref().map(Cow::Borrowed),
             plan: Cow::Borrowed(&plan),
-            next: next.as_read(&tenant, plan.plan_id, now),
+            next: next.reduced(&tenant, plan.plan_id, now),
             tenant: Cow::Owned(tenant),
         };
         let record = self.event_record(asked, &plan, stages, judged, now);

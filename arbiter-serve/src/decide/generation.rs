@@ -111,7 +111,7 @@ impl Arbiter {
                 asked: Cow::Borrowed(&asked),
                 room: Cow::Borrowed(&room),
                 plan: Cow::Borrowed(&plan),
-                next: next.as_read(&tenant, asked.plan_id, now),
+                next: next.reduced(&tenant, asked.plan_id, now),
                 tenant: Cow::Owned(tenant),
             }),
             ..record::noted(self.rules, record::fresh_id(now), now)

@@ -26,10 +26,8 @@ const LONG: SignedDuration = SignedDuration::from_mins(5);
 enum Files {
     /// Nobody writes to them; where they are, if they still are. Held as long as this lives.
     Left(Option<PathBuf>, Option<File>),
-    /// Somebody does.
-    InUse,
-    /// They may be on another machine.
-    Elsewhere,
+    /// Somebody does, or they may be on another machine.
+    Others,
 }
 
 impl Outbox {
@@ -51,8 +49,7 @@ impl Outbox {
             let shown = shown.display().to_string();
             let (old, _held) = match self.files_of(name, noted)? {
                 Files::Left(old, held) => (old, held),
-                Files::InUse => continue,
-                Files::Elsewhere => {
+                Files::Others => {
                     self.warn_of(name, &shown, behind.lines).await?;
                     continue;
                 }
@@ -84,7 +81,7 @@ impl Outbox {
     fn files_of(&self, name: &str, noted: Option<PathBuf>) -> Result<Files, Problem> {
         let nobody = match self.is_local {
             true => Files::Left(None, None),
-            false => Files::Elsewhere,
+            false => Files::Others,
         };
         let Some(folder) = noted.filter(|folder| folder.is_dir()) else {
             return Ok(nobody);
@@ -115,7 +112,7 @@ impl Outbox {
         };
         match lock.try_lock() {
             Ok(()) => Ok(Files::Left(Some(folder), Some(lock))),
-            Err(TryLockError::WouldBlock) => Ok(Files::InUse),
+            Err(TryLockError::WouldBlock) => Ok(Files::Others),
             Err(TryLockError::Error(error)) => Err(unusable(error)),
         }
     }
@@ -130,7 +127,7 @@ impl Outbox {
             tracing::warn!(
                 replica = name,
                 lines,
-                "decisions wait in the database for the audit in {shown} of another replica: start that one, or bring its folder here and name it in audit.path"
+                "decisions wait in the database for the audit in {shown}, which is on another machine or somebody writes: start the arbiter of that folder with this database, or bring the folder here and name it in audit.path"
             );
         }
         Ok(())
