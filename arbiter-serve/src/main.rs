@@ -12,6 +12,7 @@ mod replay;
 mod restore;
 mod serve;
 mod states;
+mod watch;
 
 use std::process::ExitCode;
 
