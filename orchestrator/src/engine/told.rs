@@ -88,5 +88,9 @@ fn approval(run: &Run, tier: Tier) -> String {
 fn elsewhere(run: &Run, asked: &Decision) -> String {
     let id = run.request.request_id;
     let question = bounded(&asked.question);
-    format!("{question} Answer with `chiffon answer {id}`.")
+    let stop = match question.trim_end().ends_with(['.', '?', '!', ':', ')']) {
+        true => "",
+        false => ".",
+    };
+    format!("{question}{stop} Answer with `chiffon answer {id}`.")
 }
