@@ -48,7 +48,7 @@ pub use digest::{Digest, DigestError};
 pub use envelope::{Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, MessageType};
 pub use error_code::{ErrorCode, Retry};
 pub use event::{
-    ACTOR_KINDS, Actor, Content, EntryCall, Event, EventError, MAX_TEXT_CHARS, Undoing,
+    ACTOR_KINDS, Actor, Content, EntryCall, Event, EventError, MAX_TEXT_CHARS, Undoing, is_exact,
 };
 pub use freeze::Frozen;
 pub use ids::{

@@ -45,6 +45,7 @@ pub fn form(error: &EventError, text_at: &str) -> Problem {
     let pointer = match error {
         EventError::Version(_) => "/v".to_owned(),
         EventError::Kind => "/actor/kind".to_owned(),
+        EventError::Inexact => "/content/call/parameters".to_owned(),
         EventError::Empty | EventError::Binary(_) | EventError::TooLong { .. } => {
             text_at.to_owned()
         }

@@ -97,11 +97,11 @@ struct Verdict<'w> {
 pub(crate) enum IntakeError {
     #[error(transparent)]
     Malformed(EventError),
-    /// A name that is kept for Chiffon itself: which field, and what it may not be or begin with.
-    #[error("{field} is {name}, which Chiffon keeps for itself")]
+    /// A name that is kept for Chiffon itself: which field, and what it may not do.
+    #[error("{field} may not {not}, which Chiffon keeps for itself")]
     Reserved {
         field: &'static str,
-        name: &'static str,
+        not: &'static str,
     },
     #[error("the control plane takes no work (control.jobs)")]
     NoWork,
@@ -135,7 +135,7 @@ impl Shared {
         if incoming.event.event_id.as_str().starts_with(RESULT) {
             return Err(IntakeError::Reserved {
                 field: "event_id",
-                name: RESULT,
+                not: "begin with `result:`",
             });
         }
         let (mut word, mut refused) = (None, None);

@@ -30,7 +30,7 @@ impl Shared {
         if room.as_str() == TENANT {
             return Err(IntakeError::Reserved {
                 field: "room_id",
-                name: TENANT,
+                not: "be `chiffon:tenant`",
             });
         }
         let mut places = Places {

@@ -2,7 +2,7 @@
 //! change any more, so that a message reads the same whenever it is read.
 
 use chiffon_arbiter::{Decision, DecisionKind, Run, plan_id_of};
-use chiffon_common::{Action, ActionId, DecisionId, HostName, PlanId, Step, Tier};
+use chiffon_common::{Action, ActionId, DecisionId, HostName, PlanId, Step, Tier, visible};
 use uuid::Uuid;
 
 /// The plan that what a room is told belongs to: that of the event which asked for the work.
@@ -10,7 +10,8 @@ pub(crate) fn plan_of(run: &Run) -> PlanId {
     plan_id_of(&run.request.tenant_id, &run.request.event_id)
 }
 
-/// A question of a run, or its end where none is named. Only what a yes or no answers asks for an answer in the room.
+/// A question of a run, or its end where none is named. It holds anybody's words, so nothing in it may turn round or hide what
+/// stands beside it (S21). Only what a yes or no answers asks for an answer in the room.
 pub(crate) fn told(run: &Run, asks: Option<DecisionId>) -> Option<Action> {
     let request = &run.request;
     let target = request.room_id.clone();
@@ -19,7 +20,7 @@ pub(crate) fn told(run: &Run, asks: Option<DecisionId>) -> Option<Action> {
         action_id,
         target: target.clone(),
         reply_to: request.event_id.clone(),
-        text,
+        text: visible(&text),
     };
     let Some(decision_id) = asks else {
         let state = &request.state;
@@ -33,7 +34,7 @@ pub(crate) fn told(run: &Run, asks: Option<DecisionId>) -> Option<Action> {
     Some(Action::RequestApproval {
         action_id,
         target: target.clone(),
-        text: approval(run, *tier),
+        text: visible(&approval(run, *tier)),
         decision_id,
     })
 }

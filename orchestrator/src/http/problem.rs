@@ -250,7 +250,7 @@ impl From<IntakeError> for Refused {
     fn from(error: IntakeError) -> Self {
         match error {
             IntakeError::Malformed(why) => malformed_event(&why, "/text").into(),
-            IntakeError::Reserved { field, name } => reserved(field, name).into(),
+            IntakeError::Reserved { field, .. } => reserved(field, &error).into(),
             IntakeError::NoWork => unaccepted(&error.to_string(), WORK).into(),
             IntakeError::AnswersNothing => answers_nothing(),
             IntakeError::Conflict => key_reused().into(),
@@ -333,12 +333,10 @@ fn why_not(reason: ReasonCode) -> &'static str {
 }
 
 /// An id or a room of a name that Chiffon keeps for itself.
-pub(super) fn reserved(field: &str, name: &str) -> Problem {
-    let detail = format!(
-        "{field} may not be `{name}`, nor an event's id begin so: Chiffon keeps that for itself"
-    );
-    let place = FieldError::body(format!("/{field}"), "kept for Chiffon itself");
-    Problem::new(ErrorCode::MalformedMessage, detail, "send another one").at(place)
+pub(super) fn reserved(field: &str, error: &IntakeError) -> Problem {
+    let place = FieldError::body(format!("/{field}"), error.to_string());
+    let todo = "send another one";
+    Problem::new(ErrorCode::MalformedMessage, error.to_string(), todo).at(place)
 }
 
 /// A yes or no that is said where work is asked for: it is no wish, and no question is answered by it.
@@ -356,6 +354,7 @@ pub(super) fn malformed_event(why: &EventError, text_at: &str) -> Problem {
     let pointer = match why {
         EventError::Version(_) => "/v".to_owned(),
         EventError::Kind => "/actor/kind".to_owned(),
+        EventError::Inexact => "/content/call/parameters".to_owned(),
         EventError::Field(name) | EventError::Missing(name) | EventError::Unexpected(name) => {
             format!("/{}", name.replace('.', "/"))
         }

@@ -174,8 +174,8 @@ async fn refused(
         }
         IntakeError::Unasked(reason) => (reason, refused_by_rule(reason, id)),
         IntakeError::Malformed(why) => (ReasonCode::SchemaInvalid, refused_form(&why, text_at)),
-        IntakeError::Reserved { field, name } => {
-            (ReasonCode::SchemaInvalid, reserved(field, name))
+        IntakeError::Reserved { field, .. } => {
+            (ReasonCode::SchemaInvalid, reserved(field, &error))
         }
         error => return error.into(),
     };
