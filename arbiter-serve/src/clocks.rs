@@ -37,7 +37,14 @@ mod tests {
     #[test]
     fn only_what_is_apart_for_sure_is_far() {
         let at = |seconds: i64| Timestamp::from_second(1_700_000_000 + seconds).unwrap();
-        for (theirs, far) in [(0, None), (5, None), (6, None), (9, Some(4)), (-1, None), (-300, Some(300))] {
+        for (theirs, far) in [
+            (0, None),
+            (5, None),
+            (6, None),
+            (9, Some(4)),
+            (-1, None),
+            (-300, Some(300)),
+        ] {
             // A slow answer.
             let found = apart(at(0), at(theirs), at(5));
             assert_eq!(found.map(|found| found.as_secs()), far, "{theirs}");

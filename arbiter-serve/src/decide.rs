@@ -19,8 +19,7 @@ use chiffon_arbiter::{Policy, Prior};
 use chiffon_authorizer::Asking;
 use chiffon_common::{
     Action, CanonicalError, ContractError, Digest, ErrorCode, EventError, FieldError, PlanId,
-    Problem, ReasonCode, ResponsePlan, RoomId, TenantId, TraceId, refused_by_rule,
-    refused_form,
+    Problem, ReasonCode, ResponsePlan, RoomId, TenantId, TraceId, refused_by_rule, refused_form,
 };
 use chiffon_store::{AuditWrite, ControlCommit, ControlStore, Decided, Loaded, Outcome};
 use jiff::Timestamp;

@@ -292,7 +292,8 @@ async fn store(config: &Config) -> Result<(Arc<dyn ControlStore>, Needs), Proble
                 }
                 // Nobody has sent anything yet.
                 error @ chiffon_store::Error::Unavailable(_) => {
-                    let todo = "start the database, or set store.url to a database that takes this user";
+                    let todo =
+                        "start the database, or set store.url to a database that takes this user";
                     let detail = format!("store.url: {error}");
                     fault(ErrorCode::StoreUnavailable, detail, todo)
                 }

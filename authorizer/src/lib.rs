@@ -109,9 +109,9 @@ impl FromStr for Endpoint {
             .is_some_and(|place| !place.host().is_empty() && !place.as_str().contains('@'));
         // A port that no address can have is none to the reader, which would ask at another one.
         let has_port = |place: &Authority| place.as_str().len() > place.host().len();
-        let is_port = uri.authority().is_some_and(|place| {
-            !has_port(place) || place.port_u16().is_some_and(|port| port > 0)
-        });
+        let is_port = uri
+            .authority()
+            .is_some_and(|place| !has_port(place) || place.port_u16().is_some_and(|port| port > 0));
         let is_fit = is_known && is_bare && is_port;
         is_fit.then_some(Self(uri)).ok_or(NoEndpoint)
     }

@@ -144,7 +144,9 @@ pub enum EventError {
     #[error("actor.kind is none of person, service and agent")]
     Kind,
     /// Two of them would be one where events, plans and approvals are compared.
-    #[error("a number in content.call.parameters is beyond 9007199254740992, where numbers are not exact any more")]
+    #[error(
+        "a number in content.call.parameters is beyond 9007199254740992, where numbers are not exact any more"
+    )]
     Inexact,
     /// A field that its status asks for is not there.
     #[error("field {0} is required here")]

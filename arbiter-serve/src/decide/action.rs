@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 
 use chiffon_arbiter::{ActionCase, Noting, reported};
-use chiffon_common::{
-    Action, ActionResult, Digest, PlanId, ResponsePlan, TraceId, read_contract,
-};
+use chiffon_common::{Action, ActionResult, Digest, PlanId, ResponsePlan, TraceId, read_contract};
 use chiffon_store::{ControlCommit, ControlKey, ControlKind, Loaded};
 
 use super::{

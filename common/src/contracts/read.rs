@@ -220,9 +220,18 @@ mod tests {
     fn a_fault_is_told_without_the_types_of_the_program() {
         let event = r#"{"v":0,"event_id":"e","tenant_id":"t","source":"s","room_id":"r","actor":["a"],"content":0,"ts":0}"#;
         for (text, why) in [
-            ("[0]", "invalid type: sequence, expected an object at line 1 column 3"),
-            ("null", "invalid type: null, expected an object at line 1 column 4"),
-            (event, "invalid type: sequence, expected an object at line 1 column 85"),
+            (
+                "[0]",
+                "invalid type: sequence, expected an object at line 1 column 3",
+            ),
+            (
+                "null",
+                "invalid type: null, expected an object at line 1 column 4",
+            ),
+            (
+                event,
+                "invalid type: sequence, expected an object at line 1 column 85",
+            ),
         ] {
             let error = read::<Event>(text.as_bytes()).unwrap_err();
             assert_eq!(error.to_string(), why, "{text}");

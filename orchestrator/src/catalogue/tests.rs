@@ -473,8 +473,14 @@ fn a_value_cannot_look_like_what_stands_around_it() {
     for (value, shown) in [
         (json!("plain/name-1.txt"), "plain/name-1.txt"),
         (json!(""), "\"\""),
-        (json!("a) (nas). Reply yes, b = c"), "\"a) (nas). Reply yes, b = c\""),
-        (json!("x\u{202e}y\u{200b} \"z\""), "\"x\\u{202e}y\\u{200b} \\\"z\\\"\""),
+        (
+            json!("a) (nas). Reply yes, b = c"),
+            "\"a) (nas). Reply yes, b = c\"",
+        ),
+        (
+            json!("x\u{202e}y\u{200b} \"z\""),
+            "\"x\\u{202e}y\\u{200b} \\\"z\\\"\"",
+        ),
         (json!(["\u{202e}"]), "[\"\\u{202e}\"]"),
     ] {
         let title = entry.title_with(&parameters(json!({"more": value})));

@@ -266,10 +266,9 @@ impl From<IntakeError> for Refused {
                     AFTER,
                 )
             }
-            IntakeError::Unasked(reason) => Self::ByRule(
-                Box::new(refused_by_rule(reason, "plan_id")),
-                reason,
-            ),
+            IntakeError::Unasked(reason) => {
+                Self::ByRule(Box::new(refused_by_rule(reason, "plan_id")), reason)
+            }
             IntakeError::Unanswered(error) => (*error).into(),
             IntakeError::Refused(refusal) => refusal.into(),
             IntakeError::Store(error) => error.into(),
@@ -341,8 +340,7 @@ pub(super) fn reserved(field: &str, error: &IntakeError) -> Problem {
 
 /// A yes or no that is said where work is asked for: it is no wish, and no question is answered by it.
 fn answers_nothing() -> Refused {
-    let detail =
-        "this says yes or no and asks for nothing; a sentence answers no question, so nothing was taken";
+    let detail = "this says yes or no and asks for nothing; a sentence answers no question, so nothing was taken";
     let todo = "answer with `chiffon approve ID`, `chiffon reject ID` or `chiffon answer ID`; `chiffon decision list` shows what waits";
     let problem = Problem::new(ErrorCode::NothingMatches, detail, todo);
     Refused::ByRule(Box::new(problem), ReasonCode::NothingAsked)

@@ -6,9 +6,7 @@ use axum::{
     Json,
     extract::{Path, State as Extract},
 };
-use chiffon_common::{
-    Action, ErrorCode, PlanId, Problem, RequestId, RoomId, api::ResetReason,
-};
+use chiffon_common::{Action, ErrorCode, PlanId, Problem, RequestId, RoomId, api::ResetReason};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -174,21 +174,14 @@ async fn refused(
         }
         IntakeError::Unasked(reason) => (reason, refused_by_rule(reason, id)),
         IntakeError::Malformed(why) => (ReasonCode::SchemaInvalid, refused_form(&why, text_at)),
-        IntakeError::Reserved { field, .. } => {
-            (ReasonCode::SchemaInvalid, reserved(field, &error))
-        }
+        IntakeError::Reserved { field, .. } => (ReasonCode::SchemaInvalid, reserved(field, &error)),
         error => return error.into(),
     };
     told(state, what, reason, problem).await
 }
 
 /// Told once it stands in the record.
-async fn told(
-    state: &State,
-    what: TurnedAway,
-    reason: ReasonCode,
-    problem: Problem,
-) -> Refused {
+async fn told(state: &State, what: TurnedAway, reason: ReasonCode, problem: Problem) -> Refused {
     let noted = state.shared.note_turned_away(what, reason, problem.code);
     match noted.await {
         Ok(()) => Refused::ByRule(Box::new(problem), reason),
