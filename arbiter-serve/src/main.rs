@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod clocks;
 mod commands;
 mod config;
 mod decide;

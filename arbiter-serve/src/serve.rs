@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     audit::{self, Audit, Head, Needs, OpenError, Torn, Writing},
+    clocks,
     config::{self, Config, Store},
     decide::{Arbiter, Turns, store_problem},
     http::Api,
@@ -309,9 +310,18 @@ async fn store(config: &Config, head: Head) -> Result<(Arc<dyn ControlStore>, Ne
                     let todo = "set store.url, such as postgres://arbiter@127.0.0.1/arbiter";
                     fault(ErrorCode::InvalidValue, format!("store.url: {why}"), todo)
                 }
+                // Nobody has sent anything yet.
+                error @ chiffon_store::Error::Unavailable(_) => {
+                    let todo =
+                        "start the database, or set store.url to a database that takes this user";
+                    let detail = format!("store.url: {error}");
+                    fault(ErrorCode::StoreUnavailable, detail, todo)
+                }
                 error => store_problem(&error),
             });
-            Ok((Arc::new(store?), Needs::nothing()))
+            let store: Arc<dyn ControlStore> = Arc::new(store?);
+            clocks::compare(&store).await;
+            Ok((store, Needs::nothing()))
         }
     }
 }

@@ -25,7 +25,10 @@ use std::{
 use chiffon_arbiter::Authorisation;
 use chiffon_common::{AuthZDecision, AuthZRequest, Digest, TenantId, read_contract, visible};
 use chiffon_tls::{Trust, TrustError};
-use hyper::{Request, StatusCode, Uri, header, http::uri::Scheme};
+use hyper::{
+    Request, StatusCode, Uri, header,
+    http::uri::{Authority, Scheme},
+};
 use serde::Deserialize;
 use tokio::{
     sync::Semaphore,
@@ -102,12 +105,22 @@ impl FromStr for Endpoint {
     type Err = NoEndpoint;
 
     fn from_str(text: &str) -> Result<Self, NoEndpoint> {
-        let uri: Uri = text.parse().map_err(|_| NoEndpoint)?;
+        // A fragment is never sent, and the reader of addresses drops it.
+        let uri: Uri = match text.contains('#') {
+            true => return Err(NoEndpoint),
+            false => text.parse().map_err(|_| NoEndpoint)?,
+        };
         let is_known = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
         let is_bare = uri
             .authority()
             .is_some_and(|place| !place.host().is_empty() && !place.as_str().contains('@'));
-        (is_known && is_bare).then_some(Self(uri)).ok_or(NoEndpoint)
+        // A port that no address can have is none to the reader, which would ask at another one.
+        let has_port = |place: &Authority| place.as_str().len() > place.host().len();
+        let is_port = uri
+            .authority()
+            .is_some_and(|place| !has_port(place) || place.port_u16().is_some_and(|port| port > 0));
+        let is_fit = is_known && is_bare && is_port;
+        is_fit.then_some(Self(uri)).ok_or(NoEndpoint)
     }
 }
 

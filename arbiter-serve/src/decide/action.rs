@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 
 use chiffon_arbiter::{ActionCase, Noting, reported};
-use chiffon_common::{
-    Action, ActionResult, Digest, PlanId, ReasonCode, ResponsePlan, TraceId, read_contract,
-};
+use chiffon_common::{Action, ActionResult, Digest, PlanId, ResponsePlan, TraceId, read_contract};
 use chiffon_store::{ControlCommit, ControlKey, ControlKind, Loaded};
 
 use super::{
@@ -146,7 +144,6 @@ impl Arbiter {
 fn unnoted(judged: Noting, loaded: &Loaded) -> Said {
     match judged {
         Noting::Malformed(error) => Err(malformed(&error, "")),
-        Noting::Refused(reason @ ReasonCode::UnknownPlan) => Err(by_rule(reason, "plan_id")),
         Noting::Refused(reason) => Err(by_rule(reason, "action_id")),
         Noting::Repeated { .. } | Noting::Noted { .. } => repeated(loaded),
     }

@@ -4,7 +4,7 @@ use chiffon_arbiter::Run;
 use chiffon_common::{AuditEntry, AuditId, Digest, MoveRecord, PolicyResult, Principal, Subject};
 use serde_json::Value;
 
-use super::{Cause, Shared, rows::slice_name};
+use super::{Cause, Shared, plan_of, rows::slice_name};
 
 /// The orchestrator itself, where no person and no agent acted.
 pub(crate) fn chiffon() -> Principal {
@@ -48,7 +48,7 @@ impl Shared {
             tenant_id: run.request.tenant_id.clone(),
             project_id: Some(run.request.project_id.clone()),
             stream: slice_name(run.request.request_id),
-            correlation_id: run.request.event_id.to_string(),
+            correlation_id: plan_of(run).to_string(),
             request_id: Some(run.request.request_id),
             actor: cause.actor.clone(),
             delegated: (cause.actor.id != run.request.requester.id)

@@ -63,7 +63,8 @@ impl Shared {
         let mut open = None;
         let to = match found {
             // Where no work is taken, a yes is a text like any other.
-            Found::Nothing if !self.settings.policy.jobs || said.is_none() => return Ok(None),
+            Found::Nothing | Found::Closed if !self.settings.policy.jobs => return Ok(None),
+            Found::Nothing if said.is_none() => return Ok(None),
             Found::Nothing => AnswerTo::Nothing(
                 "Nothing waits for a yes or no in this room. `chiffon decision list` shows what waits elsewhere."
                     .to_owned(),

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use chiffon_arbiter::{Decision, DecisionKind, Run, plan_id_of};
-use chiffon_common::{Action, ActionId, DecisionId, HostName, PlanId, Step, Tier};
+use chiffon_common::{Action, ActionId, DecisionId, HostName, PlanId, Step, Tier, visible};
 use uuid::Uuid;
 
 /// The plan that what a room is told belongs to: that of the event which asked for the work.
@@ -12,7 +12,8 @@ pub(crate) fn plan_of(run: &Run) -> PlanId {
     plan_id_of(&run.request.tenant_id, &run.request.event_id)
 }
 
-/// A question of a run, or its end where none is named. Only what a yes or no answers asks for an answer in the room.
+/// A question of a run, or its end where none is named. It holds anybody's words, so nothing in it may turn round or hide what
+/// stands beside it (S21). Only what a yes or no answers asks for an answer in the room.
 pub(crate) fn told(run: &Run, asks: Option<DecisionId>) -> Option<Action> {
     let request = &run.request;
     let target = request.room_id.clone();
@@ -21,7 +22,7 @@ pub(crate) fn told(run: &Run, asks: Option<DecisionId>) -> Option<Action> {
         action_id,
         target: target.clone(),
         reply_to: request.event_id.clone(),
-        text,
+        text: visible(&text),
     };
     let Some(decision_id) = asks else {
         let state = &request.state;
@@ -35,7 +36,7 @@ pub(crate) fn told(run: &Run, asks: Option<DecisionId>) -> Option<Action> {
     Some(Action::RequestApproval {
         action_id,
         target: target.clone(),
-        text: approval(run, *tier),
+        text: visible(&approval(run, *tier)),
         decision_id,
     })
 }
@@ -103,5 +104,9 @@ pub(super) fn by_command(run: &Run) -> String {
 fn elsewhere(run: &Run, asked: &Decision) -> String {
     let id = run.request.request_id;
     let question = bounded(&asked.question);
-    format!("{question} Answer with `chiffon answer {id}`.")
+    let stop = match question.trim_end().ends_with(['.', '?', '!', ':', ')']) {
+        true => "",
+        false => ".",
+    };
+    format!("{question}{stop} Answer with `chiffon answer {id}`.")
 }
