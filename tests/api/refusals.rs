@@ -290,7 +290,9 @@ async fn a_yes_that_is_said_where_work_is_asked_for_is_no_work() {
     let (_, all) = world.get("/api/v1/requests").await;
     assert_eq!(all["items"].as_array().unwrap().len(), 1, "{all}");
     assert_eq!(world.show(&id).await["state"], "awaiting_approval");
-    world.ask("yes, ping nas").await;
+    // With anything beside it, it is a sentence.
+    let more = world.ask("yes, ping nas").await;
+    world.until(&more, &["completed", "needs_input"]).await;
     world.holds_together().await;
 }
 
