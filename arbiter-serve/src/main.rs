@@ -13,6 +13,7 @@ mod replay;
 mod restore;
 mod serve;
 mod states;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,7 @@
 //!
 //! The questions of one tenant have places of their own, so that nobody waits behind another tenant's slow answers.
 
+mod alone;
 mod http;
 
 use std::{
@@ -34,7 +35,11 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use self::http::{Client, Unanswered};
+pub use self::alone::Alone;
+use self::{
+    alone::Alike,
+    http::{Client, Unanswered},
+};
 
 /// Largest answer that is read; a decision has some hundred bytes.
 const MOST_BYTES: usize = 64 * 1024;
@@ -42,6 +47,8 @@ const MOST_BYTES: usize = 64 * 1024;
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// How many may wait for a place of their tenant, for each place. More would only wait for their time-out.
 const WAITING: usize = 16;
+/// How long storing an answer may take, for those who wait for it.
+const STORED: Duration = Duration::from_secs(30);
 /// Tenants without a question are forgotten beyond this many.
 const TENANTS: usize = 4_096;
 
@@ -140,6 +147,7 @@ pub struct Asking {
     http: Client,
     settings: Authorizer,
     places: Mutex<HashMap<TenantId, Arc<Places>>>,
+    alike: Alike,
     kept: Mutex<HashMap<Digest, (Authorisation, Instant)>>,
 }
 
@@ -176,8 +184,21 @@ impl Asking {
             http,
             settings,
             places: Mutex::default(),
+            alike: Alike::default(),
             kept: Mutex::default(),
         })
+    }
+
+    /// Waits until nobody else is at the same question, of the same event. Whoever had to wait looks for what came of it
+    /// before it asks.
+    ///
+    /// # Errors
+    /// Where somebody else is at it for longer than asking and storing may take.
+    pub async fn alone(&self, question: &AuthZRequest) -> Result<Alone, Crowded> {
+        // For its place, and for the answer.
+        let bound = self.settings.timeout.saturating_mul(2) + STORED;
+        let alone = timeout(bound, self.alike.alone(question.request_id));
+        alone.await.map_err(|_| Crowded)
     }
 
     /// Its word, within the configured time once it is asked. Waiting for a place is no word of the authoriser: whoever

@@ -2,8 +2,8 @@
 //! answered (DESIGN sections 4.1 and 4.2).
 
 use chiffon_arbiter::{
-    Answering, Case, Judged, Judgement, Led, ProofError, Refusal, Run, process, process_answer,
-    wordless_event,
+    Answering, Case, Judged, Judgement, Led, ProofError, Refusal, Run, TenantState, process,
+    process_answer, wordless_event,
 };
 use chiffon_authorizer::Crowded;
 use chiffon_common::{
@@ -138,11 +138,20 @@ impl Shared {
                 not: "begin with `result:`",
             });
         }
-        let (mut word, mut refused) = (None, None);
+        let (mut word, mut refused, mut alone) = (None, None, None);
         for _round in 0..ROUNDS {
             match self.round(&mut incoming, word.as_ref()).await? {
                 Round::Over(intake) => return Ok(intake),
-                Round::Ask(question) => word = Some(self.word_on(*question).await?),
+                Round::Ask(question) => {
+                    if alone.is_none() {
+                        alone = self.alone_on(&question).await?;
+                        // It may be answered by now.
+                        if alone.as_ref().is_some_and(|alone| alone.waited) {
+                            continue;
+                        }
+                    }
+                    word = Some(self.word_on(*question).await?);
+                }
                 Round::Again(refusal) => refused = refusal.or(refused),
             }
         }
@@ -215,19 +224,20 @@ impl Shared {
         if incoming.comes_again(plan.reason_code) {
             return Err(IntakeError::Shut(plan.reason_code));
         }
+        let read = places.tenant_state.as_read(plan.plan_id, now);
+        let led_to = Led {
+            answer: answer(&plan)?,
+            room: room.clone(),
+            tenant: TenantState::left_as_read(tenant.as_ref(), &read, plan.plan_id, now),
+            ..Led::default()
+        };
         let judged = Judged::Event {
             event: Box::new(wordless_event(&incoming.event)),
             body: Digest::of_value(&incoming.event)?,
             room: places.room_state.clone(),
-            tenant: places.tenant_state.clone(),
+            tenant: read,
             authorisation: by.map(|word| word.said.clone()),
             answering,
-        };
-        let led_to = Led {
-            answer: answer(&plan)?,
-            room: room.clone(),
-            tenant: tenant.clone(),
-            ..Led::default()
         };
         let fresh = Answer {
             plan: &plan,

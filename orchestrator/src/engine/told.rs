@@ -1,6 +1,8 @@
 //! What a room is told of the work that was asked for in it: each question, and the end. A function of what does not
 //! change any more, so that a message reads the same whenever it is read.
 
+use std::collections::BTreeSet;
+
 use chiffon_arbiter::{Decision, DecisionKind, Run, plan_id_of};
 use chiffon_common::{Action, ActionId, DecisionId, HostName, PlanId, Step, Tier, visible};
 use uuid::Uuid;
@@ -79,11 +81,24 @@ fn approval(run: &Run, tier: Tier) -> String {
         Tier::Zero | Tier::One => {
             format!("Reply yes or no to this message; `chiffon request show {id}` tells all of it.")
         }
-        Tier::Two => format!(
-            "A no may be said here. A yes to a change of tier 2 may not: `chiffon approve {id}` shows all of it and asks."
-        ),
+        Tier::Two => format!("A no may be said here. {}", by_command(run)),
     };
     format!("May this be done? {}. {how}", bounded(&steps.join("; ")))
+}
+
+/// How a change of tier 2 gets its yes: there is no page for it, so whoever reads this may need somebody else.
+pub(super) fn by_command(run: &Run) -> String {
+    let id = run.request.request_id;
+    let steps = run.plan.iter().flat_map(|plan| &plan.steps);
+    let hosts: BTreeSet<&str> = steps
+        .flat_map(|step| &step.hosts)
+        .map(HostName::as_str)
+        .collect();
+    let hosts: Vec<&str> = hosts.into_iter().collect();
+    bounded(&format!(
+        "A yes to a change of tier 2 is not said in a room: `chiffon approve {id}`, on a machine with the command line of this fleet, shows all of it and asks for the name of a host that it changes ({}). Who has none asks somebody who has.",
+        hosts.join(", ")
+    ))
 }
 
 fn elsewhere(run: &Run, asked: &Decision) -> String {
