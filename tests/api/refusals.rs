@@ -323,6 +323,7 @@ async fn nothing_in_a_question_hides_or_turns_round_what_stands_beside_it() {
     let text = asked["action"]["text"].as_str().unwrap();
     assert!(text.is_ascii(), "{text}");
     assert!(text.contains("content = \"\\u{202e}txt.evil"), "{text}");
+    assert!(text.contains("tier 1") && text.contains(" UTC;"), "{text}");
     // What asks for more than a yes ends its sentence before it says how.
     plan(&world, &event("2", "lobby", "write_file", true)).await;
     let asked = told(&world, "lobby", 0).await.remove(0);
