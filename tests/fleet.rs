@@ -33,6 +33,8 @@ mod ledger_keys;
 mod line;
 #[path = "fleet/looks.rs"]
 mod looks;
+#[path = "fleet/parted.rs"]
+mod parted;
 #[path = "fleet/proof.rs"]
 mod proof;
 #[path = "fleet/proposals.rs"]

@@ -1,12 +1,23 @@
 //! The engine's jobs, started together and ended together.
 
-use std::sync::Arc;
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chiffon_bus::{QueueSpec, agent_queue, topology};
-use chiffon_common::AgentId;
-use tokio::task::JoinSet;
+use chiffon_common::{AgentId, ErrorCode};
+use futures_util::FutureExt as _;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 
 use super::Shared;
+
+/// How long a job that panicked rests before it is begun again; doubled each time up to the longest.
+const FIRST_REST: Duration = Duration::from_secs(1);
+/// A job that panics whenever it begins must not fill log and processor.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+/// So long after a panic a job is called well again: several of its periods.
+const SOUND: Duration = Duration::from_secs(30);
 
 /// The running jobs. Dropping them ends them: whatever was in hand is in the store.
 #[derive(Debug)]
@@ -18,8 +29,14 @@ impl Jobs {
         let mut jobs = JoinSet::new();
         macro_rules! job {
             ($name:ident) => {{
+                let of_job = Arc::clone(shared);
+                let job = move || {
+                    let shared = Arc::clone(&of_job);
+                    async move { shared.$name().await }
+                };
                 let shared = Arc::clone(shared);
-                jobs.spawn(async move { shared.$name().await });
+                let tell = move |fault| shared.part_is(concat!("job ", stringify!($name)), fault);
+                jobs.spawn(kept(stringify!($name), job, tell));
             }};
         }
         job!(hear_requests);
@@ -45,6 +62,53 @@ impl Jobs {
     pub(crate) async fn stop(mut self) {
         self.0.shutdown().await;
     }
+}
+
+/// Carries out a job to its end, and begins it again where it panics: it takes no input but rows, so what it had in hand is
+/// found there, as after a crash of all. `health` tells it until the job has been well for a while.
+async fn kept<F: Future<Output = ()>>(
+    name: &str,
+    job: impl Fn() -> F,
+    tell: impl Fn(Option<String>),
+) {
+    let mut rest = FIRST_REST;
+    loop {
+        let begun = Instant::now();
+        let mut run = Box::pin(AssertUnwindSafe(job()).catch_unwind());
+        let ended = match timeout(SOUND, &mut run).await {
+            Ok(ended) => ended,
+            Err(_) => {
+                tell(None);
+                run.await
+            }
+        };
+        let Err(panic) = ended else {
+            return tell(None);
+        };
+        if begun.elapsed() >= SOUND {
+            rest = FIRST_REST;
+        }
+        let words = words_of(&*panic);
+        tracing::error!(
+            code = %ErrorCode::Internal,
+            job = name,
+            "a part of the orchestrator panicked, which is a fault of Chiffon: {words}; it is begun again"
+        );
+        let fault = format!(
+            "it panicked, which is a fault of Chiffon, and is begun again: {words}. Nothing is lost; please report this with \
+             the log"
+        );
+        tell(Some(fault));
+        sleep(rest).await;
+        rest = (rest * 2).min(LONGEST_REST);
+    }
+}
+
+/// What a panic says.
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    chiffon_common::visible(text.unwrap_or("without words"))
 }
 
 impl Shared {
@@ -73,5 +137,40 @@ impl Shared {
         if let Err(error) = self.bus.declare(spec).await {
             tracing::error!(%error, queue = %name, "queue could not be declared");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, PoisonError, atomic::AtomicU32, atomic::Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_job_that_panics_is_begun_again_and_told_until_it_is_well() {
+        let (begun, told) = (AtomicU32::new(0), Mutex::new(Vec::new()));
+        let tell = |fault: Option<String>| {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.push(fault);
+        };
+        let job = || async {
+            match begun.fetch_add(1, Ordering::Relaxed) {
+                0 => panic!("words of a test"),
+                1 => {
+                    sleep(SOUND * 2).await;
+                    panic!("{} more", 1);
+                }
+                _ => {}
+            }
+        };
+        kept("of_a_test", job, tell).await;
+        assert_eq!(begun.load(Ordering::Relaxed), 3);
+        let told = told.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let words = |at: usize| told[at].as_deref().unwrap_or("well");
+        assert!(words(0).contains("words of a test"), "{told:?}");
+        assert_eq!(words(1), "well");
+        assert!(words(2).contains("1 more"), "{told:?}");
+        assert_eq!(words(3), "well");
+        assert_eq!(told.len(), 4);
     }
 }
