@@ -43,6 +43,8 @@ mod proposals;
 mod requests;
 #[path = "fleet/restored.rs"]
 mod restored;
+#[path = "fleet/retold.rs"]
+mod retold;
 #[path = "fleet/schedules.rs"]
 mod schedules;
 #[path = "fleet/spoiled.rs"]

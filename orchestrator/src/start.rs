@@ -1,11 +1,6 @@
 //! Starting and stopping: parts in, a running orchestrator out.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use chiffon_arbiter::{Authz, Grant, Pattern, Policy, RunPolicy, rules_digest};
 use chiffon_authorizer::{Asking, Authorizer};

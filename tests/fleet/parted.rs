@@ -126,7 +126,10 @@ async fn a_newer_database_beside_a_ledger_that_went_another_way_starts_no_change
     let (_, health) = world.get("/health").await;
     let said = health["components"]["ledger"].as_str().unwrap();
     assert!(said.starts_with(APART), "{said}");
-    assert!(said.contains(&format!("foreign commit {foreign} by Mallory")), "{said}");
+    assert!(
+        said.contains(&format!("foreign commit {foreign} by Mallory")),
+        "{said}"
+    );
     assert_eq!(world.worker.starts().len(), begun, "it was started");
 }
 
@@ -161,7 +164,10 @@ async fn an_empty_database_beside_a_ledger_is_an_older_one() {
     world = world.start().await;
     let older = "the database is older than the ledger";
     let found = faults(&world, &[]).await;
-    assert!(found.contains(older) && found.contains("one commit of "), "{found}");
+    assert!(
+        found.contains(older) && found.contains("one commit of "),
+        "{found}"
+    );
     let id = world.ask(WRITE).await;
     world.approve(&id).await;
     let waits = |request: &Value| request.to_string().contains(&format!("{older}, and what"));

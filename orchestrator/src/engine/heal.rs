@@ -76,8 +76,12 @@ impl Shared {
 
     async fn fill_in(&self, mut after: u64) -> Result<(), ScribeError> {
         while let Some(page) = self.written_after(&mut after).await? {
-            self.on_ledger(move |place| place.open()?.write_all(&page))
-                .await?;
+            // Of several keys only one is here: what it can sign is written, and the next start goes on with another.
+            let of_one_key = page.chunk_by(|one, next| one.0.signer == next.0.signer);
+            for part in of_one_key.map(<[Batch]>::to_vec) {
+                self.on_ledger(move |place| place.open()?.write_all(&part))
+                    .await?;
+            }
         }
         Ok(())
     }

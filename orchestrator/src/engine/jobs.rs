@@ -12,12 +12,22 @@ use tokio::{
 
 use super::Shared;
 
-/// How long a job that panicked rests before it is begun again; doubled each time up to the longest.
-const FIRST_REST: Duration = Duration::from_secs(1);
-/// A job that panics whenever it begins must not fill log and processor.
-const LONGEST_REST: Duration = Duration::from_secs(60);
-/// So long after a panic a job is called well again: several of its periods.
-const SOUND: Duration = Duration::from_secs(30);
+/// How a job that panicked is begun again.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// How long it rests before that; doubled each time up to the longest.
+    first: Duration,
+    /// A job that panics whenever it begins must not fill log and processor.
+    longest: Duration,
+    /// So long after it was begun again it is called well: several of its periods.
+    sound: Duration,
+}
+
+const PACE: Pace = Pace {
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(60),
+    sound: Duration::from_secs(30),
+};
 
 /// The running jobs. Dropping them ends them: whatever was in hand is in the store.
 #[derive(Debug)]
@@ -36,7 +46,7 @@ impl Jobs {
                 };
                 let shared = Arc::clone(shared);
                 let tell = move |fault| shared.part_is(concat!("job ", stringify!($name)), fault);
-                jobs.spawn(kept(stringify!($name), job, tell));
+                jobs.spawn(kept(stringify!($name), PACE, job, tell));
             }};
         }
         job!(hear_requests);
@@ -68,14 +78,15 @@ impl Jobs {
 /// found there, as after a crash of all. `health` tells it until the job has been well for a while.
 async fn kept<F: Future<Output = ()>>(
     name: &str,
+    pace: Pace,
     job: impl Fn() -> F,
     tell: impl Fn(Option<String>),
 ) {
-    let mut rest = FIRST_REST;
+    let mut rest = pace.first;
     loop {
         let begun = Instant::now();
         let mut run = Box::pin(AssertUnwindSafe(job()).catch_unwind());
-        let ended = match timeout(SOUND, &mut run).await {
+        let ended = match timeout(pace.sound, &mut run).await {
             Ok(ended) => ended,
             Err(_) => {
                 tell(None);
@@ -85,8 +96,8 @@ async fn kept<F: Future<Output = ()>>(
         let Err(panic) = ended else {
             return tell(None);
         };
-        if begun.elapsed() >= SOUND {
-            rest = FIRST_REST;
+        if begun.elapsed() >= pace.sound {
+            rest = pace.first;
         }
         let words = words_of(&*panic);
         tracing::error!(
@@ -100,7 +111,7 @@ async fn kept<F: Future<Output = ()>>(
         );
         tell(Some(fault));
         sleep(rest).await;
-        rest = (rest * 2).min(LONGEST_REST);
+        rest = (rest * 2).min(pace.longest);
     }
 }
 
@@ -142,14 +153,22 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, PoisonError, atomic::AtomicU32, atomic::Ordering};
+    use std::sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    use tokio::sync::Notify;
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_job_that_panics_is_begun_again_and_told_until_it_is_well() {
-        let (begun, told) = (AtomicU32::new(0), Mutex::new(Vec::new()));
+        let (begun, told, well) = (AtomicU32::new(0), Mutex::new(Vec::new()), Notify::new());
         let tell = |fault: Option<String>| {
+            if fault.is_none() {
+                well.notify_one();
+            }
             let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
             told.push(fault);
         };
@@ -157,13 +176,21 @@ mod tests {
             match begun.fetch_add(1, Ordering::Relaxed) {
                 0 => panic!("words of a test"),
                 1 => {
-                    sleep(SOUND * 2).await;
+                    well.notified().await;
                     panic!("{} more", 1);
                 }
                 _ => {}
             }
         };
-        kept("of_a_test", job, tell).await;
+        let moment = Duration::from_millis(20);
+        let pace = Pace {
+            first: moment,
+            longest: moment,
+            sound: moment,
+        };
+        let kept = kept("of_a_test", pace, job, tell);
+        let ended = timeout(Duration::from_secs(20), kept).await;
+        assert!(ended.is_ok(), "it waits for ever");
         assert_eq!(begun.load(Ordering::Relaxed), 3);
         let told = told.into_inner().unwrap_or_else(PoisonError::into_inner);
         let words = |at: usize| told[at].as_deref().unwrap_or("well");

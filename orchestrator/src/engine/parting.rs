@@ -105,7 +105,8 @@ impl Shared {
         commits: &[CommitId],
         written: Option<&LedgerBatchRow>,
     ) -> Result<Option<(LedgerBatchRow, usize)>, ScribeError> {
-        let places: HashMap<String, usize> = commits.iter().map(ToString::to_string).zip(0..).collect();
+        let places: HashMap<String, usize> =
+            commits.iter().map(ToString::to_string).zip(0..).collect();
         let mut end = written.map_or(0, |row| row.batch_no);
         while end > 0 {
             let page = u64::from(PAGE).min(end);

@@ -77,7 +77,7 @@ pub enum LedgerError {
     /// A commit that a replaced key has signed is nowhere here, and nobody else can sign it.
     #[error(
         "commit {commit} was signed by {signer}, a key that is not here, and is not here itself: put it back from a clone or \
-         from the remote of the ledger (`git fetch`), or put that key back as keys/ledger.key for one start"
+         from the remote of the ledger (`git fetch`), or put that key back as keys/ledger.key for one start, and then this one again"
     )]
     Lost {
         /// The commit.
