@@ -142,15 +142,14 @@ impl Shared {
 
 /// What the ledger has and the database lacks.
 fn signed(beyond: &Beyond) -> String {
-    let commits = counted(beyond.own as u64);
-    let when = span(beyond.times);
+    let commits = lie(beyond.own as u64, beyond.times);
     let last = &beyond.last;
     let stranger = match &beyond.stranger {
         Some(stranger) => format!("; with them lies the foreign commit {stranger}"),
         None => String::new(),
     };
     format!(
-        "{commits}{when}, signed by the ledger's own key, lie in the ledger and not in the database; the last is \
+        "{commits} in the ledger and not in the database, signed by the ledger's own key; the last is \
          {last}{stranger}"
     )
 }
@@ -176,11 +175,9 @@ fn apart_words(
         (None, None) => String::new(),
     };
     let lacks = match lacks {
-        Some((count, from, to)) => format!(
-            "{}{} lie in the database and not in the ledger",
-            counted(count),
-            span(Some((from, to)))
-        ),
+        Some((count, from, to)) => {
+            lie(count, Some((from, to))) + " in the database and not in the ledger"
+        }
         None => "what the ledger lacks cannot be read there".to_owned(),
     };
     format!(
@@ -190,17 +187,15 @@ fn apart_words(
     )
 }
 
-fn counted(count: u64) -> String {
-    match count {
-        1 => "one commit".to_owned(),
-        count => format!("{count} commits"),
-    }
-}
-
-fn span(times: Option<(Timestamp, Timestamp)>) -> String {
-    match times {
+/// So many commits of these times lie: the beginning of a sentence.
+fn lie(count: u64, times: Option<(Timestamp, Timestamp)>) -> String {
+    let when = match times {
         Some((from, to)) if from != to => format!(" from {from} to {to}"),
         Some((_, at)) => format!(" of {at}"),
         None => String::new(),
+    };
+    match count {
+        1 => format!("one commit{when} lies"),
+        count => format!("{count} commits{when} lie"),
     }
 }
