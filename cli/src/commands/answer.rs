@@ -96,7 +96,7 @@ pub async fn approve(
         };
         let refusal = answer(question, "reject", None, &closing);
         let refused = client.answer(&refusal).await?;
-        // Of one that has ended nothing is warned any more, but it is this plan that is shown.
+        // One that has ended is warned of nothing any more.
         let warnings = request.warnings.clone();
         let request = RequestView {
             warnings,

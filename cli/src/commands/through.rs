@@ -146,7 +146,15 @@ async fn only_planned(
     request: RequestView,
 ) -> Exit {
     // Where the record cannot be waited for it is filled in later, as everywhere.
-    let request = follower.recorded(request.clone()).await.unwrap_or(request);
+    let recorded = follower.recorded(request.clone()).await;
+    let request = match recorded {
+        // Of one that has ended nothing is warned any more, but it is this plan that is shown.
+        Ok(recorded) => RequestView {
+            warnings: request.warnings,
+            ..recorded
+        },
+        Err(_) => request,
+    };
     let terminal = context.terminal;
     output::one(terminal, &request, || {
         render::plan(terminal.out, &request, render::Extent::Screen).unwrap_or_default()
