@@ -95,7 +95,7 @@ async fn a_newer_database_beside_a_ledger_that_went_another_way_starts_no_change
         "after batch 1 of ",
         "one commit of ",
         &main,
-        "and 2 commits from ",
+        "and 2 commits ",
         "lie in the database and not in the ledger",
         "Put back the database that belongs to this ledger",
     ] {
