@@ -1,11 +1,6 @@
 //! Starting and stopping: parts in, a running orchestrator out.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use chiffon_arbiter::{Authz, Grant, Pattern, Policy, RunPolicy, rules_digest};
 use chiffon_authorizer::{Asking, Authorizer};
@@ -106,17 +101,7 @@ impl Board {
 
     /// Says what is wrong with a part, in words; nothing, once it is well.
     pub fn part_is(&self, part: &str, fault: Option<String>) {
-        let mut faults = self
-            .0
-            .part_faults
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match fault {
-            Some(fault) => drop(faults.insert(part.to_owned(), fault)),
-            None => drop(faults.remove(part)),
-        }
-        drop(faults);
-        self.0.nudges.dispatch.notify_one();
+        self.0.part_is(part, fault);
     }
 }
 

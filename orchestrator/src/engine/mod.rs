@@ -30,6 +30,7 @@ mod library;
 mod line;
 mod looks;
 mod outgoing;
+mod parting;
 mod places;
 mod planning;
 mod preview;

@@ -12,7 +12,7 @@ use chiffon_store::{Commit, LedgerBatchRow, Write};
 use serde_json::{Value, json};
 
 use super::{Shared, shared::nudged};
-use crate::ledger::{Batch, CommitId, LedgerError, OLDER, Place};
+use crate::ledger::{Batch, CommitId, LedgerError, Parting, Place};
 
 /// Rows read at once.
 pub(super) const PAGE: u32 = 500;
@@ -30,14 +30,34 @@ const APART: Duration = Duration::from_millis(100);
 /// Floor below the nudges.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// What changes stand on: a database that is older than its ledger, as a restored backup is, knows nothing of what came
-/// after it, be it a freeze or an approval that was taken back.
+/// What changes stand on: a database that lacks what its ledger tells, as a restored backup does, knows nothing of what came
+/// with it, be it a freeze or an approval that was taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ground {
     /// This process has not looked at the ledger yet.
     Unlooked,
     Firm,
-    Older,
+    Parted(Parting),
+}
+
+/// What is wrong with the ledger, as the scribe found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LedgerFault {
+    words: String,
+    parting: Option<Parting>,
+}
+
+impl LedgerFault {
+    fn of(error: &ScribeError) -> Self {
+        let parting = match error {
+            ScribeError::Ledger(LedgerError::Parted { how, .. }) => Some(*how),
+            _ => None,
+        };
+        Self {
+            words: error.to_string(),
+            parting,
+        }
+    }
 }
 
 /// Why the scribe could not write. Nothing is lost: the rows stay, and it tries again (R41).
@@ -91,10 +111,11 @@ impl Shared {
                 Err(ScribeError::Ledger(damage)) if damage.is_damage() => {
                     self.heal(damage).await.map(|()| true)
                 }
+                Err(ScribeError::Ledger(fault)) => Err(self.or_parted(fault).await.into()),
                 done => done,
             };
             caught_up |= done.is_ok();
-            let fault = done.as_ref().err().map(ToString::to_string);
+            let fault = done.as_ref().err().map(LedgerFault::of);
             self.ledger_is(fault).await;
             self.ledger_rounds.send_modify(|rounds| *rounds += 1);
             // Changes wait for the first of them.
@@ -112,7 +133,8 @@ impl Shared {
     pub(crate) async fn ledger_state(&self) -> Option<String> {
         let known = || {
             let fault = self.ledger_fault.lock();
-            fault.unwrap_or_else(PoisonError::into_inner).clone()
+            let fault = fault.unwrap_or_else(PoisonError::into_inner);
+            fault.as_ref().map(|fault| fault.words.clone())
         };
         let mut rounds = self.ledger_rounds.subscribe();
         let seen = *rounds.borrow_and_update();
@@ -139,10 +161,10 @@ impl Shared {
             .ledger_fault
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        match fault.as_ref() {
-            Some(fault) if fault.contains(OLDER) => Ground::Older,
-            _ if *self.ledger_rounds.borrow() == 0 => Ground::Unlooked,
-            _ => Ground::Firm,
+        match fault.as_ref().and_then(|fault| fault.parting) {
+            Some(how) => Ground::Parted(how),
+            None if *self.ledger_rounds.borrow() == 0 => Ground::Unlooked,
+            None => Ground::Firm,
         }
     }
 
@@ -166,7 +188,7 @@ impl Shared {
 
     /// Tells a change once, in the log, in the audit record and so in the event stream; `health` tells it as
     /// long as it lasts.
-    async fn ledger_is(&self, fault: Option<String>) {
+    async fn ledger_is(&self, fault: Option<LedgerFault>) {
         let before = {
             let mut known = self
                 .ledger_fault
@@ -175,8 +197,8 @@ impl Shared {
             std::mem::replace(&mut *known, fault.clone())
         };
         let (action, result) = match (&before, &fault) {
-            (None, Some(error)) => {
-                tracing::error!(%error, code = %ErrorCode::LedgerFault, "the ledger cannot be written; the database keeps everything, and it is filled in later");
+            (None, Some(fault)) => {
+                tracing::error!(error = fault.words, code = %ErrorCode::LedgerFault, "the ledger cannot be written; the database keeps everything, and it is filled in later");
                 ("ledger.fault", "failed")
             }
             (Some(_), None) => {
@@ -185,7 +207,7 @@ impl Shared {
             }
             _ => return,
         };
-        let data = json!({ "because": fault });
+        let data = json!({ "because": fault.map(|fault| fault.words) });
         self.record_of_ledger(action, result, data).await;
     }
 

@@ -14,7 +14,7 @@ use chiffon_store::{Commit, Receipt, Store};
 use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast, watch};
 
-use super::{Library, Limits, agents::Registry, heal::Turn};
+use super::{Library, Limits, agents::Registry, heal::Turn, scribe::LedgerFault};
 use crate::{
     Clock, Parts,
     events::Hub,
@@ -99,7 +99,7 @@ pub(crate) struct Shared {
     /// What is wrong with the parts of the process that are not the orchestrator's own, by part.
     pub(crate) part_faults: Mutex<BTreeMap<String, String>>,
     /// Why the ledger cannot be written, while it cannot.
-    pub(crate) ledger_fault: Mutex<Option<String>>,
+    pub(crate) ledger_fault: Mutex<Option<LedgerFault>>,
     /// What a look at the ledger found damaged in it, until the scribe makes it anew.
     pub(crate) ledger_damage: Mutex<Option<LedgerError>>,
     /// Held while the ledger is put back.
@@ -198,6 +198,20 @@ impl Shared {
             self.nudges.events.notify_one();
         }
         done
+    }
+
+    /// Remembers what is wrong with a part, in words, for `health`; nothing, once it is well.
+    pub(crate) fn part_is(&self, part: &str, fault: Option<String>) {
+        let mut faults = self
+            .part_faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match fault {
+            Some(fault) => drop(faults.insert(part.to_owned(), fault)),
+            None => drop(faults.remove(part)),
+        }
+        drop(faults);
+        self.nudges.dispatch.notify_one();
     }
 
     /// What an agent of this process has said is wrong with it.

@@ -6,10 +6,7 @@ use chiffon_store::{Check, Commit, Error, Expected, ScheduleRow, Write};
 use serde_json::json;
 
 use super::Schedule;
-use crate::{
-    engine::{AdvanceError, Advanced, Cause, Shared, scribe::Ground},
-    ledger::OLDER,
-};
+use crate::engine::{AdvanceError, Advanced, Cause, Shared, scribe::Ground};
 
 /// Schedules looked at in one go.
 const PAGE: u32 = 100;
@@ -79,8 +76,8 @@ impl Shared {
             Ground::Firm => {}
             // Looked at again with the next round.
             Ground::Unlooked => return Ok(()),
-            Ground::Older => {
-                let fault = format!("{OLDER}, and may not know that it was withdrawn");
+            Ground::Parted(how) => {
+                let fault = format!("{}, and it may have been withdrawn since", how.words());
                 let todo = "`chiffon audit verify` says what to do";
                 return self.withhold(row, run, &fault, todo).await;
             }
