@@ -37,6 +37,8 @@ mod looks;
 mod proof;
 #[path = "fleet/proposals.rs"]
 mod proposals;
+#[path = "fleet/remote.rs"]
+mod remote;
 #[path = "fleet/requests.rs"]
 mod requests;
 #[path = "fleet/restored.rs"]

@@ -190,7 +190,10 @@ mod tests {
         assert!(twins.valid, "it stands in the way of nothing");
         assert_eq!(twins.warnings.len(), 1, "{:?}", twins.warnings);
         let shown = text(Paint::PLAIN, &twins);
-        assert!(shown.contains("\nWarning: a, d have one SSH host key"), "{shown}");
+        assert!(
+            shown.contains("\nWarning: a, d have one SSH host key"),
+            "{shown}"
+        );
 
         let broken = json!({"hosts": [], "problem": {"code": 5802, "detail": "x", "todo": "y"}});
         let broken = checked(serde_json::from_value(broken).unwrap());

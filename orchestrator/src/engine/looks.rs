@@ -140,7 +140,9 @@ fn places_of(host: &HostName, inventory: Option<&Inventory>) -> Vec<String> {
     let Some(inventory) = inventory else {
         return places;
     };
-    let machine = inventory.host(host).and_then(|known| inventory.machine(known));
+    let machine = inventory
+        .host(host)
+        .and_then(|known| inventory.machine(known));
     if let Some(machine) = machine {
         let names = inventory.names_of_machine(&machine).iter();
         let same = names.filter(|name| *name != host);

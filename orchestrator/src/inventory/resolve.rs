@@ -132,7 +132,9 @@ impl Inventory {
     }
 
     fn is_own_name(&self, name: &str) -> bool {
-        name == LOOPBACK || name.ends_with(".localhost") || (!name.is_empty() && name == self.own_name)
+        name == LOOPBACK
+            || name.ends_with(".localhost")
+            || (!name.is_empty() && name == self.own_name)
     }
 
     /// Each once, by name.
@@ -155,7 +157,6 @@ impl Host {
             None => self.name.as_str() == "localhost" && !self.vars.contains_key("ansible_host"),
         }
     }
-
 
     /// Where SSH reaches it; nothing where it is not reached by SSH.
     pub(super) fn address(&self) -> Result<Option<Address>, Problem> {

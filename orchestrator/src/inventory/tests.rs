@@ -361,7 +361,11 @@ all:
     }
     assert_ne!(machine("nas"), machine("behind"));
     assert_ne!(machine("nas"), machine("here"));
-    assert_ne!(machine("v4"), machine("v4b"), "a container may answer there");
+    assert_ne!(
+        machine("v4"),
+        machine("v4b"),
+        "a container may answer there"
+    );
     for unknown in ["open", "short", "decimal"] {
         assert_eq!(machine(unknown), None, "{unknown}");
     }

@@ -34,7 +34,10 @@ mod timers;
 mod told;
 mod writer;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use tempfile::TempDir;
 
@@ -69,6 +72,8 @@ pub struct Sqlite {
     // everything in it and no log beside it; then the folder of a temporary file.
     readers: Arc<Readers>,
     writer: Writer<Fleet>,
+    /// Why the file is damaged, once somebody has met it.
+    damage: OnceLock<String>,
     _temporary: Option<TempDir>,
 }
 
@@ -103,6 +108,7 @@ impl Sqlite {
         Ok(Self {
             writer: Writer::start(conn)?,
             readers,
+            damage: OnceLock::new(),
             _temporary: temporary,
         })
     }

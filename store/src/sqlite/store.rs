@@ -27,13 +27,37 @@ use crate::{
 /// A full check reads every page of the file, however large it is.
 const CHECK: Duration = Duration::from_secs(600);
 
+/// How SQLite says that the file itself is damaged (`SQLITE_CORRUPT`, `SQLITE_NOTADB`), and not only what was written into it.
+const MALFORMED: [&str; 2] = ["is malformed", "is not a database"];
+
 impl Sqlite {
     async fn read<T, F>(&self, read: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     {
-        self.readers.read(BOUND, read).await
+        self.noted(self.readers.read(BOUND, read).await)
+    }
+
+    async fn submit(&self, command: Command) -> Result<Answer, Error> {
+        self.noted(self.writer.submit(command).await)
+    }
+
+    /// Whoever meets a damaged page meets it for all: it stays what it is until a backup is put back.
+    fn noted<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error @ Error::Corrupt(why)) = &done
+            && MALFORMED.iter().any(|words| why.contains(words))
+        {
+            self.is_damaged(error.to_string());
+        }
+        done
+    }
+
+    fn is_damaged(&self, why: String) {
+        if self.damage.set(why).is_ok() {
+            let error = self.damage.get().map_or("", String::as_str);
+            tracing::error!(%error, "the file of the database is damaged; restore a backup, and keep the damaged file for inspection");
+        }
     }
 }
 
@@ -44,11 +68,7 @@ fn unexpected<T>(answer: &Answer) -> Result<T, Error> {
 #[async_trait]
 impl Store for Sqlite {
     async fn commit(&self, commit: Commit) -> Result<Receipt, Error> {
-        match self
-            .writer
-            .submit(Command::Commit(Box::new(commit)))
-            .await?
-        {
+        match self.submit(Command::Commit(Box::new(commit))).await? {
             Answer::Receipt(receipt) => Ok(receipt),
             other => unexpected(&other),
         }
@@ -292,7 +312,7 @@ impl Store for Sqlite {
             until,
             limit,
         };
-        match self.writer.submit(claim).await? {
+        match self.submit(claim).await? {
             Answer::Rows(rows) => Ok(rows),
             other => unexpected(&other),
         }
@@ -303,7 +323,7 @@ impl Store for Sqlite {
             owner: owner.to_owned(),
             messages: messages.to_vec(),
         };
-        self.writer.submit(sent).await.map(drop)
+        self.submit(sent).await.map(drop)
     }
 
     async fn outbox_release(
@@ -317,7 +337,7 @@ impl Store for Sqlite {
             messages: messages.to_vec(),
             not_before,
         };
-        self.writer.submit(release).await.map(drop)
+        self.submit(release).await.map(drop)
     }
 
     async fn logs(&self, request: RequestId, after: u64, limit: u32) -> Result<Vec<LogRow>, Error> {
@@ -423,7 +443,7 @@ impl Store for Sqlite {
         let mut gone = 0;
         // In pieces, each a transaction of its own, so that commits get in between.
         loop {
-            match self.writer.submit(Command::Forget { before }).await? {
+            match self.submit(Command::Forget { before }).await? {
                 Answer::Count(some) => {
                     gone += some;
                     if some < forget::CHUNK {
@@ -457,13 +477,29 @@ impl Store for Sqlite {
             to,
             step_seconds,
         };
-        match self.writer.submit(thin).await? {
+        match self.submit(thin).await? {
             Answer::Count(gone) => Ok(gone),
             other => unexpected(&other),
         }
     }
 
     async fn check(&self) -> Result<Vec<String>, Error> {
-        self.readers.read(CHECK, check::faults).await
+        self.noted(self.readers.read(CHECK, check::faults).await)
+    }
+
+    async fn look_at_pages(&self) -> Result<(), Error> {
+        let faults = self.noted(self.readers.read(CHECK, check::pages).await)?;
+        match faults.first() {
+            None => Ok(()),
+            Some(first) => {
+                let error = Error::Corrupt(first.clone());
+                self.is_damaged(error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    fn damage(&self) -> Option<String> {
+        self.damage.get().cloned()
     }
 }
