@@ -190,7 +190,7 @@ fn with_what_lies_here(context: &Context<'_>, mut health: Health) -> Health {
         }
     }
     health.notices.extend(damaged_journals(&context.home));
-    Ok(health)
+    health
 }
 
 /// One question to the API within a session of its own.

@@ -139,7 +139,7 @@ impl Shared {
 
     /// What git says on its standard output; in words why it failed.
     pub(super) async fn git(&self, arguments: &[&str], input: &[u8]) -> Result<String, String> {
-        let folder = ["--git-dir".as_ref(), self.settings.ledger.path.as_os_str()];
+        let folder = of_folder(&self.settings.ledger.path);
         git(folder, arguments, input, PATIENCE).await
     }
 
@@ -153,9 +153,9 @@ impl Shared {
         let config = config.map_err(|error| error.to_string())?;
         let mut include = OsString::from("include.path=");
         include.push(config);
-        let before = ["-c".as_ref(), include.as_os_str()];
-        let folder = ["--git-dir".as_ref(), folder.as_os_str()];
-        git(before.into_iter().chain(folder), arguments, b"", ALL_OF_IT).await
+        let before = [OsStr::new("-c"), include.as_os_str()];
+        let before = before.into_iter().chain(of_folder(folder));
+        git(before, arguments, b"", ALL_OF_IT).await
     }
 
     /// Tells a change once, in the log and the audit record; the health tells it as long as it lasts.
@@ -198,6 +198,10 @@ impl Shared {
             tracing::warn!(%error, code = %problem.code, "a change of the remote's state could not be recorded");
         }
     }
+}
+
+fn of_folder(folder: &Path) -> [&OsStr; 2] {
+    [OsStr::new("--git-dir"), folder.as_os_str()]
 }
 
 async fn git<'a>(
