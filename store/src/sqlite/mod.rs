@@ -6,6 +6,7 @@ mod audit;
 mod check;
 mod columns;
 mod control;
+mod damage;
 mod decisions;
 mod error;
 mod fleet;
@@ -34,15 +35,12 @@ mod timers;
 mod told;
 mod writer;
 
-use std::{
-    path::Path,
-    sync::{Arc, OnceLock},
-};
+use std::{path::Path, sync::Arc};
 
 use tempfile::TempDir;
 
 pub use self::control::SqliteControl;
-use self::{apply::Fleet, open::Durability, readers::Readers, writer::Writer};
+use self::{apply::Fleet, damage::Damage, open::Durability, readers::Readers, writer::Writer};
 use crate::Error;
 
 /// How a database is opened.
@@ -73,7 +71,7 @@ pub struct Sqlite {
     readers: Arc<Readers>,
     writer: Writer<Fleet>,
     /// Why the file is damaged, once somebody has met it.
-    damage: OnceLock<String>,
+    damage: Damage,
     _temporary: Option<TempDir>,
 }
 
@@ -108,7 +106,7 @@ impl Sqlite {
         Ok(Self {
             writer: Writer::start(conn)?,
             readers,
-            damage: OnceLock::new(),
+            damage: Damage::default(),
             _temporary: temporary,
         })
     }

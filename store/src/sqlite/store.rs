@@ -27,37 +27,17 @@ use crate::{
 /// A full check reads every page of the file, however large it is.
 const CHECK: Duration = Duration::from_secs(600);
 
-/// How SQLite says that the file itself is damaged (`SQLITE_CORRUPT`, `SQLITE_NOTADB`), and not only what was written into it.
-const MALFORMED: [&str; 2] = ["is malformed", "is not a database"];
-
 impl Sqlite {
     async fn read<T, F>(&self, read: F) -> Result<T, Error>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     {
-        self.noted(self.readers.read(BOUND, read).await)
+        self.damage.noted(self.readers.read(BOUND, read).await)
     }
 
     async fn submit(&self, command: Command) -> Result<Answer, Error> {
-        self.noted(self.writer.submit(command).await)
-    }
-
-    /// Whoever meets a damaged page meets it for all: it stays what it is until a backup is put back.
-    fn noted<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
-        if let Err(error @ Error::Corrupt(why)) = &done
-            && MALFORMED.iter().any(|words| why.contains(words))
-        {
-            self.is_damaged(error.to_string());
-        }
-        done
-    }
-
-    fn is_damaged(&self, why: String) {
-        if self.damage.set(why).is_ok() {
-            let error = self.damage.get().map_or("", String::as_str);
-            tracing::error!(%error, "the file of the database is damaged; restore a backup, and keep the damaged file for inspection");
-        }
+        self.damage.noted(self.writer.submit(command).await)
     }
 }
 
@@ -484,22 +464,25 @@ impl Store for Sqlite {
     }
 
     async fn check(&self) -> Result<Vec<String>, Error> {
-        self.noted(self.readers.read(CHECK, check::faults).await)
+        self.damage
+            .noted(self.readers.read(CHECK, check::faults).await)
     }
 
     async fn look_at_pages(&self) -> Result<(), Error> {
-        let faults = self.noted(self.readers.read(CHECK, check::pages).await)?;
+        let faults = self
+            .damage
+            .noted(self.readers.read(CHECK, check::pages).await)?;
         match faults.first() {
             None => Ok(()),
             Some(first) => {
                 let error = Error::Corrupt(first.clone());
-                self.is_damaged(error.to_string());
+                self.damage.is(&error);
                 Err(error)
             }
         }
     }
 
     fn damage(&self) -> Option<String> {
-        self.damage.get().cloned()
+        self.damage.known()
     }
 }
