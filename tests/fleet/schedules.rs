@@ -390,6 +390,7 @@ async fn a_standing_approval_is_good_for_exactly_the_plan_that_was_read() {
             if now["ended"] == true {
                 break now;
             }
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     let done = tokio::time::timeout(PATIENCE, done).await.unwrap();
