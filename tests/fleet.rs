@@ -39,6 +39,8 @@ mod parted;
 mod proof;
 #[path = "fleet/proposals.rs"]
 mod proposals;
+#[path = "fleet/remote.rs"]
+mod remote;
 #[path = "fleet/requests.rs"]
 mod requests;
 #[path = "fleet/restored.rs"]

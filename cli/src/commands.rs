@@ -174,7 +174,11 @@ fn tell_more<T>(terminal: &Terminal, page: &Page<T>) {
 
 /// How the fleet is. Whether it can write is tried here: what has nothing to write has not found out.
 async fn health(context: &Context<'_>, session: &Session) -> Result<Health, Failure> {
-    let mut health = session.client.health().await?;
+    let health = session.client.health().await?;
+    Ok(with_what_lies_here(context, health))
+}
+
+fn with_what_lies_here(context: &Context<'_>, mut health: Health) -> Health {
     for (part, fault) in faults(&context.home) {
         let is_told = health
             .components
@@ -186,7 +190,7 @@ async fn health(context: &Context<'_>, session: &Session) -> Result<Health, Fail
         }
     }
     health.notices.extend(damaged_journals(&context.home));
-    Ok(health)
+    health
 }
 
 /// One question to the API within a session of its own.

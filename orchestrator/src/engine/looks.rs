@@ -149,12 +149,14 @@ fn places_of(host: &HostName, inventory: Option<&Inventory>) -> Vec<String> {
     let Some(inventory) = inventory else {
         return places;
     };
-    let known = inventory.host(host);
-    if let Some((known, machine)) = known.and_then(|known| Some((known, known.machine()?))) {
+    let machine = inventory
+        .host(host)
+        .and_then(|known| inventory.machine(known));
+    if let Some(machine) = machine {
         let names = inventory.names_of_machine(&machine).iter();
         let same = names.filter(|name| *name != host);
         places.extend(same.map(host_claim));
-        places.extend(machine_claim(known));
+        places.extend(machine_claim(inventory, host));
     }
     places
 }

@@ -106,8 +106,8 @@ pub(crate) struct Shared {
     pub(crate) ledger_turn: tokio::sync::Mutex<Turn>,
     /// How often the scribe has looked at it, or written it.
     pub(crate) ledger_rounds: watch::Sender<u64>,
-    /// Why its remote cannot be reached, while it cannot.
-    pub(crate) remote_fault: Mutex<Option<String>>,
+    /// How the last try to push it to its remote went; nothing before the first one of this process.
+    pub(crate) remote_tried: Mutex<Option<Result<(), String>>>,
     /// What people should know and nothing suffers from; told by `health`.
     pub(crate) notices: Mutex<Vec<String>>,
     /// Whether a record of this process holds the policy: those after it name its digest only.
@@ -140,7 +140,7 @@ impl Shared {
             ledger_damage: Mutex::default(),
             ledger_turn: tokio::sync::Mutex::default(),
             ledger_rounds: watch::Sender::new(0),
-            remote_fault: Mutex::default(),
+            remote_tried: Mutex::default(),
             notices: Mutex::default(),
             policy_told: AtomicBool::new(false),
             gate_turn: tokio::sync::Mutex::default(),

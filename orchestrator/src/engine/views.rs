@@ -5,7 +5,7 @@ use chiffon_arbiter::{
     Wants, secrets_of,
 };
 use chiffon_common::{
-    HostName, Mode, Plan, Problem, Undo,
+    HostName, Mode, Plan, Problem, ResourceUsage, Undo,
     api::{DecisionView, RequestView, RoundView, TaskView},
 };
 use jiff::Timestamp;
@@ -182,7 +182,10 @@ pub(crate) fn task_view(run: &Run, task: &Task) -> Option<TaskView> {
         diff: outcome.and_then(|outcome| outcome.diff.clone()),
         problem: task_problem(task),
         duration_seconds: measured.map(|outcome| outcome.duration_seconds),
-        resource_usage: measured.map(|outcome| outcome.usage),
+        // Nothing runs without memory: where the one that measures was killed, nothing is known.
+        resource_usage: measured
+            .map(|outcome| outcome.usage)
+            .filter(|usage| *usage != ResourceUsage::default()),
         isolation: outcome
             .map(|outcome| outcome.isolation.clone())
             .unwrap_or_default(),

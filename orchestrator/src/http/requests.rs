@@ -121,11 +121,13 @@ pub(super) async fn view(state: &State, id: RequestId) -> Result<(RequestView, u
         true => shared.undone_by(id).await?,
         false => None,
     };
+    let shown = request_view(&run, updated_at, commit);
     let view = RequestView {
         undone_by,
+        waits_for_person: shown.waits_for_person && !shared.will_answer(&run).await,
         warnings: shared.warnings(&run).await?,
         stands_still: shared.stands_still(&run),
-        ..request_view(&run, updated_at, commit)
+        ..shown
     };
     Ok((view, version))
 }
@@ -225,8 +227,8 @@ pub(super) async fn list(
         let mut line = request_line(&run, row.updated_at);
         line.stands_still = shared.stands_still(&run);
         // While a request runs, only its decisions know whether it asks something.
-        line.waits_for_person =
-            line.waits_for_person || (!row.ended && asks(&state, row.request_id).await?);
+        let asks = line.waits_for_person || (!row.ended && asks(&state, row.request_id).await?);
+        line.waits_for_person = asks && !shared.will_answer(&run).await;
         items.push(line);
     }
     Ok(Json(Page {

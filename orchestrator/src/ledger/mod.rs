@@ -146,6 +146,9 @@ impl Ledger {
 
     /// Opens a ledger that is there, to look at it: makes and removes nothing, and may be used beside the writer.
     pub fn read(path: &Path) -> Result<Self, LedgerError> {
+        if path.is_dir() {
+            sound::of_files(path)?;
+        }
         let repository = gix::ThreadSafeRepository::open_opts(path, options());
         let repository =
             repository.map_err(|error| LedgerError::read("open the ledger", &error))?;

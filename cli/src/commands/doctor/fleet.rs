@@ -6,7 +6,7 @@ use chiffon_orchestrator::ledger::{MOVED, Parting};
 
 use super::{Context, Finding};
 use crate::{
-    commands::health,
+    commands::with_what_lies_here,
     failure::Failure,
     session::{Need, Session},
 };
@@ -35,7 +35,7 @@ fn section(what: &'static str, found: Result<Vec<Finding>, Failure>) -> Vec<Find
 }
 
 async fn components(context: &Context<'_>, session: &Session) -> Result<Vec<Finding>, Failure> {
-    let health = health(context, session).await?;
+    let health = with_what_lies_here(context, session.client.close_health().await?);
     let found = health.components.iter().map(|(name, word)| {
         let what = match name.as_str() {
             "store" => "database",
@@ -85,6 +85,9 @@ fn todo_of(component: &str, word: &str) -> &'static str {
         }
         "ledger" => {
             "Make the folder `ledger` of the data folder writable and see that there is room; nothing is lost, and what is missing is written then."
+        }
+        "database" if word.contains("damaged") => {
+            "Restore a backup of the data folder, and keep the damaged file for inspection: chiffon explain 5505"
         }
         "database" => {
             "Make room on the disk of the data folder, or make it writable; Chiffon goes on by itself, and nothing that was taken is lost."
@@ -161,5 +164,12 @@ mod tests {
         let moved = LedgerError::Foreign("history was rewritten".to_owned()).to_string();
         assert!(todo_of("ledger", &moved).contains("moves refs/heads/main"));
         assert!(todo_of("ledger", "no space left on device").contains("room"));
+    }
+
+    #[test]
+    fn a_damaged_database_needs_a_backup_and_no_room() {
+        let damaged = chiffon_store::Error::Corrupt("x".to_owned()).to_string();
+        assert!(todo_of("database", &damaged).contains("backup"));
+        assert!(todo_of("database", "the disk is full").contains("room"));
     }
 }
