@@ -5,6 +5,7 @@
 
 mod check;
 mod entry;
+mod find;
 mod infer;
 mod load;
 mod mentions;

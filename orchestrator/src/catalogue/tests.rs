@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod loose_ends;
+mod names;
 mod undo;
 
 fn write(root: &Path, files: &[(&str, &str)]) {

@@ -18,9 +18,9 @@ use super::{
 const UNSURE: &str =
     "I do not know what to do with that; nothing in the catalogue fits it well enough";
 /// From here on a report is what was asked for.
-const SURE_OF_REPORT: f32 = 0.42;
+pub(super) const SURE_OF_REPORT: f32 = 0.42;
 /// From here on a change is what was asked for.
-const SURE_OF_CHANGE: f32 = 0.55;
+pub(super) const SURE_OF_CHANGE: f32 = 0.55;
 /// From here on an entry is near enough to be asked about.
 const NEAR: f32 = 0.5;
 /// From here on an entry is near enough to be asked for what it lacks.
@@ -150,19 +150,8 @@ impl Known<'_> {
             return Err(self.not_understood(read, best, ranked));
         }
         // What nobody has accepted yet takes no sentence from what is. One that leaves a word over does not fit it.
-        let is_other = |other: &&Fit<'_>| {
-            let enough = match other.entry.tier {
-                Tier::Zero => SURE_OF_REPORT,
-                _ => SURE_OF_CHANGE,
-            };
-            other.entry.accepted
-                && other.score >= enough
-                && !other.lacks_all()
-                && other.unexplained.is_empty()
-                && other.filled.missing.is_empty()
-        };
         if !best.entry.accepted
-            && let Some(other) = ranked.iter().find(is_other)
+            && let Some(other) = ranked.iter().find(|other| other.is_at_home())
         {
             let detail = format!(
                 "that could be {} or {}; which one?",
@@ -172,6 +161,7 @@ impl Known<'_> {
         }
         let rival = ranked.get(1).filter(|second| {
             best.score - second.score < MARGIN
+                && !(best.is_at_home() && second.is_half_a_newcomer())
                 && !second.lacks_all()
                 && second.unexplained.len() <= best.unexplained.len()
                 && second.filled.missing.len() <= best.filled.missing.len()

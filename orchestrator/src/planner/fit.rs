@@ -8,6 +8,7 @@ use super::{
     clause::Clause,
     hosts,
     index::{Indexed, Pattern},
+    newcomers,
     place::is_the_machine,
     read::{Read, Sense},
     slots::{self, Filled},
@@ -123,6 +124,7 @@ pub(super) fn rank<'p>(
             .then_with(|| b.score.total_cmp(&a.score))
             .then_with(|| a.entry.id.as_str().cmp(b.entry.id.as_str()))
     });
+    newcomers::give_way(&mut ranked);
     ranked
 }
 

@@ -7,6 +7,7 @@ mod edges;
 mod evaluation;
 mod others;
 mod places;
+mod resumed;
 mod suggestions;
 
 use std::{fs, sync::Arc};
