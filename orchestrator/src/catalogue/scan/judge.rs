@@ -167,7 +167,11 @@ impl Walk<'_, '_> {
         match kind {
             Kind::Reads | Kind::Flow => self.reading(here, call, scope, (kind, worth)),
             Kind::Runs | Kind::Changes => {
-                let says_so = task.get("changed_when").and_then(truth) == Some(false);
+                // Nobody vouches for a program that only the run names.
+                let says_so = task.get("changed_when").and_then(truth) == Some(false)
+                    && !call
+                        .program()
+                        .is_some_and(|program| program.starts_with("{{"));
                 // A command that reads is the host's to bear; where Ansible runs nobody has asked for one.
                 let only_reads = kind == Kind::Runs && says_so && !scope.elsewhere;
                 if !only_reads {
