@@ -39,7 +39,7 @@ const IMPURE: [&str; 22] = [
 const BACKENDS: [&str; 5] = ["memory", "amqp", "kafka", "sqlite", "postgres"];
 
 /// A room, and the rooms it must not see, not even through others.
-const WALLS: [(&str, &[&str]); 14] = [
+const WALLS: [(&str, &[&str]); 15] = [
     (
         "chiffon-common",
         &[
@@ -50,6 +50,7 @@ const WALLS: [(&str, &[&str]); 14] = [
             "agent-infra",
             "agent-desktop",
             "orchestrator",
+            "program",
             "cli",
             "failpoint",
         ],
@@ -64,6 +65,7 @@ const WALLS: [(&str, &[&str]); 14] = [
             "agent-infra",
             "agent-desktop",
             "orchestrator",
+            "program",
             "cli",
         ],
     ),
@@ -80,6 +82,7 @@ const WALLS: [(&str, &[&str]); 14] = [
             "agent-desktop",
             "orchestrator",
             "arbiter-serve",
+            "program",
             "cli",
         ],
     ),
@@ -97,6 +100,7 @@ const WALLS: [(&str, &[&str]); 14] = [
             "agent-desktop",
             "orchestrator",
             "arbiter-serve",
+            "program",
             "cli",
         ],
     ),
@@ -111,6 +115,7 @@ const WALLS: [(&str, &[&str]); 14] = [
             "agent-desktop",
             "orchestrator",
             "arbiter-serve",
+            "program",
             "cli",
         ],
     ),
@@ -123,6 +128,7 @@ const WALLS: [(&str, &[&str]); 14] = [
             "agent-infra",
             "agent-desktop",
             "orchestrator",
+            "program",
             "cli",
         ],
     ),
@@ -134,6 +140,7 @@ const WALLS: [(&str, &[&str]); 14] = [
             "agent-infra",
             "agent-desktop",
             "orchestrator",
+            "program",
             "cli",
         ],
     ),
@@ -159,7 +166,7 @@ const WALLS: [(&str, &[&str]); 14] = [
     // The orchestrator reaches agents over the bus only.
     (
         "chiffon-orchestrator",
-        &["agent", "agent-infra", "agent-desktop", "cli"],
+        &["agent", "agent-infra", "agent-desktop", "program", "cli"],
     ),
     // The control plane alone: one program without other parts (RFC-ARB-0001, section 15).
     (
@@ -170,10 +177,26 @@ const WALLS: [(&str, &[&str]); 14] = [
             "agent-infra",
             "agent-desktop",
             "orchestrator",
+            "program",
             "cli",
         ],
     ),
-    ("chiffon", &["tests"]),
+    ("chiffon", &["orchestrator-serve", "tests"]),
+    // What programs share knows no program, and nothing of what is done in one.
+    (
+        "chiffon-program",
+        &[
+            "arbiter",
+            "authorizer",
+            "store",
+            "agent",
+            "agent-infra",
+            "agent-desktop",
+            "orchestrator",
+            "arbiter-serve",
+            "cli",
+        ],
+    ),
     // Any room may hold a failpoint; a pure one reads no environment, not even for a test.
     (
         "chiffon-failpoint",
@@ -186,6 +209,7 @@ const WALLS: [(&str, &[&str]); 14] = [
             "agent-infra",
             "agent-desktop",
             "orchestrator",
+            "program",
             "cli",
         ],
     ),
@@ -327,6 +351,39 @@ fn only_programs_choose_a_concrete_bus_or_store() {
             );
         }
     }
+}
+
+/// What the programs of agents share speaks to RabbitMQ, and is part of a library only where a program asks for it.
+#[test]
+fn a_library_names_a_backend_only_behind_a_feature_that_programs_choose() {
+    const SHARED: [&str; 2] = ["chiffon-agent", "chiffon-program"];
+    let workspace = Workspace::load();
+    let mut found = BTreeSet::new();
+    for member in workspace.metadata.workspace_packages() {
+        let is_seam = ["chiffon-bus", "chiffon-store"].contains(&member.name.as_str());
+        let is_program = member.targets.iter().any(cargo_metadata::Target::is_bin);
+        if is_seam || is_program {
+            continue;
+        }
+        for (feature, implied) in &member.features {
+            let names = |backend: &&str| {
+                implied
+                    .iter()
+                    .any(|one| one.ends_with(&format!("/{backend}")))
+            };
+            if BACKENDS.iter().any(|backend| names(&backend)) {
+                assert_ne!(feature, "default", "{}", member.name);
+                found.insert(member.name.to_string());
+            }
+        }
+        let default = member.features.get("default");
+        assert!(
+            default.is_none_or(Vec::is_empty) || !SHARED.contains(&member.name.as_str()),
+            "{} chooses by default",
+            member.name
+        );
+    }
+    assert_eq!(found, SHARED.map(str::to_owned).into());
 }
 
 /// The backends that a choice of features of a seam crate switches on.

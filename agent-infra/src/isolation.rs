@@ -13,6 +13,7 @@ mod user;
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr, time::Duration};
 
 use chiffon_common::{ErrorCode, Problem};
+use chiffon_program::settings::Sources;
 
 use crate::{ansible::Ansible, folder::Folder, limits::Limits, settings::PATH};
 use bubblewrap::Bubblewrap;
@@ -68,6 +69,32 @@ pub struct IsolationConfig {
     pub readable: Vec<PathBuf>,
     /// How much a run may take, sandboxed or not.
     pub limits: Limits,
+}
+
+/// What `agents.infrastructure.*` says of it.
+///
+/// # Errors
+/// 5802 for a value that is not permitted.
+pub fn isolation_of(sources: &Sources) -> Result<IsolationConfig, Problem> {
+    let limit = |name, most| sources.number(name, 0..=most);
+    let run_as = sources.parsed("agents.infrastructure.run_as", |text| {
+        let is_permitted = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let is_name = text.chars().all(is_permitted) && !text.starts_with('-') && text != "root";
+        is_name.then(|| text.to_owned())
+    })?;
+    let nice = limit("agents.infrastructure.limits.nice", 19)?;
+    Ok(IsolationConfig {
+        choice: sources.parsed("agents.infrastructure.isolation", |text| text.parse().ok())?,
+        run_as: (!run_as.is_empty()).then_some(run_as),
+        readable: sources.folders("agents.infrastructure.readable")?,
+        limits: Limits {
+            memory_mib: limit("agents.infrastructure.limits.memory_mib", 4_194_304)?,
+            processes: limit("agents.infrastructure.limits.processes", 4_194_304)?,
+            file_mib: limit("agents.infrastructure.limits.file_mib", 4_194_304)?,
+            open_files: limit("agents.infrastructure.limits.open_files", 1_048_576)?,
+            nice: u8::try_from(nice).unwrap_or_default(),
+        },
+    })
 }
 
 /// One way to isolate that was tried and works.

@@ -24,7 +24,7 @@ mod vars;
 mod worker;
 
 pub use ansible::{Ansible, AnsibleLocator, CoreVersion, MIN_VERSION, Origin};
-pub use isolation::{Isolation, IsolationChoice, IsolationConfig};
+pub use isolation::{Isolation, IsolationChoice, IsolationConfig, isolation_of};
 pub use limits::Limits;
 pub use lint::{Lint, LintIn, lint};
 pub use listing::{InventoryListing, ListedInventory};

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chiffon_common::{AgentKind, Incarnation};
+use chiffon_common::{AgentKind, ErrorCode, Incarnation, Problem};
 use uuid::Uuid;
 
 use crate::{
@@ -38,6 +38,47 @@ pub enum StartError {
     /// Its journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+}
+
+impl StartError {
+    /// With what is behind it.
+    pub fn words(&self) -> String {
+        match std::error::Error::source(self) {
+            Some(cause) => format!("{self}: {cause}"),
+            None => self.to_string(),
+        }
+    }
+
+    /// Why the agent of this name cannot start, and what to do.
+    pub fn problem(&self, name: &str) -> Problem {
+        let cause = std::error::Error::source(self);
+        let is_full = cause
+            .and_then(|cause| cause.downcast_ref::<io::Error>())
+            .is_some_and(|cause| {
+                let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+                full.contains(&cause.kind())
+            });
+        let (code, todo) = match self {
+            _ if is_full => (
+                ErrorCode::StoreFull,
+                "Make room on that disk and start it again; nothing that was taken is lost.",
+            ),
+            Self::Home { .. } => (
+                ErrorCode::HomeUnusable,
+                "Look at that folder; `chiffon doctor` tells more.",
+            ),
+            Self::InUse(_) => (
+                ErrorCode::HomeInUse,
+                "Another agent uses this data folder: stop it.",
+            ),
+            Self::Journal(_) => (
+                ErrorCode::JournalFault,
+                "Keep the folder of that agent for inspection, then move it away: what it had in hand becomes unknown.",
+            ),
+        };
+        let detail = format!("The agent {name} cannot start: {}.", self.words());
+        Problem::new(code, detail, todo)
+    }
 }
 
 /// A home that is ours.
@@ -123,5 +164,27 @@ fn lock(home: &Path) -> io::Result<Option<File>> {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_asks_for_room_and_for_nothing_to_be_moved() {
+        let path = PathBuf::from("/x");
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let (source, journal) = (full(), path.clone());
+        let home = StartError::Home { path, source };
+        let journal = StartError::Journal(JournalError::Io {
+            path: journal,
+            source: full(),
+        });
+        for error in [home, journal] {
+            let problem = error.problem("infrastructure");
+            assert_eq!(problem.code, ErrorCode::StoreFull, "{problem:?}");
+            assert!(problem.todo.contains("Make room"), "{problem:?}");
+        }
     }
 }

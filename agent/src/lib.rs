@@ -12,8 +12,11 @@ mod folders;
 mod heartbeat;
 mod home;
 mod journal;
+mod kept;
 mod lines;
 mod outbox;
+#[cfg(feature = "program")]
+pub mod program;
 mod receive;
 mod run;
 mod shell;
@@ -24,4 +27,5 @@ pub use clock::{Clock, SystemClock};
 pub use config::AgentConfig;
 pub use home::StartError;
 pub use journal::JournalError;
+pub use kept::{Kept, Seed, Tell};
 pub use worker::{Ended, Progress, StopReason, Swept, Work, Worker, run_id};

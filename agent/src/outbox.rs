@@ -277,7 +277,26 @@ impl Publisher {
             sender: self.agent.to_string(),
             body,
         };
-        send(&*self.bus, &QueueName::results(), message).await
+        let told = spoken(&payload);
+        send(&*self.bus, &QueueName::results(), message).await?;
+        if let Some((attempt, said)) = told {
+            tracing::info!(trace.id = %trace, task.id = %attempt.task_id, attempt = attempt.attempt, "{said}");
+        }
+        Ok(())
+    }
+}
+
+/// What of a report stands in the log: not each line of output.
+fn spoken(payload: &Payload) -> Option<(AttemptRef, String)> {
+    match payload {
+        Payload::WorkResult(result) => Some((
+            result.attempt,
+            format!("reported the result: {:?}", result.status),
+        )),
+        Payload::WorkStatus(status) if status.lines.is_empty() && status.progress == 0 => {
+            Some((status.attempt, format!("reported: {:?}", status.status)))
+        }
+        _ => None,
     }
 }
 

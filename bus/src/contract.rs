@@ -225,6 +225,11 @@ pub trait Bus: Send + Sync {
     /// broker it misses what is in hand in other processes, and what is moving just now.
     async fn depth(&self, queue: &QueueName) -> Option<u64>;
 
+    /// What is wrong with the way to the broker now, in words; nothing where all is well, or where there is no way.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     /// Ends every subscription and refuses what comes after. Waits at most `grace` for deliveries in hand.
     async fn close(&self, grace: Duration);
 }

@@ -9,7 +9,7 @@ mod load;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use chiffon_bus::{
-    AmqpBus, AmqpOptions, Message, Overflow, QueueName, QueueSpec, conformance::CASES,
+    AmqpBus, AmqpOptions, Bus, Message, Overflow, QueueName, QueueSpec, conformance::CASES,
 };
 use chiffon_tests::{Login, Rabbit};
 use tokio::time::{sleep, timeout};

@@ -54,15 +54,15 @@ use chiffon_common::api::{Health, Page};
 pub use self::config::config;
 use crate::{
     args::{Cli, Command, Inventory},
-    env::Env,
     exit::Exit,
     failure::Failure,
     home::{Home, damaged_journals, faults},
     interrupt::Interrupt,
     session::{Need, Session, interrupted},
-    settings::{Flag, Settings},
+    settings::Settings,
     terminal::{Format, Terminal},
 };
+use chiffon_program::{Env, settings::Flag};
 pub use completions::completions;
 pub use explain::explain;
 pub use man::man;

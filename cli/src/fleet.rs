@@ -4,7 +4,6 @@
 mod agents;
 mod ansible;
 mod database;
-mod keeper;
 mod user;
 
 use std::{
@@ -31,6 +30,7 @@ use crate::{
 use agents::Members;
 pub use ansible::first_ansible;
 pub use database::Database;
+pub(crate) use database::open as open_database;
 pub use user::{home as user_home, name as user_name};
 
 /// How long the bus waits for deliveries in hand when nothing listens any more.
@@ -70,6 +70,9 @@ impl Fleet {
         ports: Ports,
         agents: Agents,
     ) -> Result<Self, Failure> {
+        if settings.broker.is_some() {
+            return Err(elsewhere().into());
+        }
         let bus = Arc::new(MemoryBus::new());
         let parts = Parts {
             store: database::open(home, settings.database.as_ref()).await?,
@@ -77,7 +80,18 @@ impl Fleet {
             clock: Arc::new(SystemClock),
             signer: signer(home)?,
         };
-        let config = config(home, settings, ports)?;
+        let listen = match ports {
+            Ports::Configured => settings.listen,
+            Ports::Ephemeral => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        };
+        let known = agents::names();
+        let config = Config {
+            listen,
+            // A command that comes and goes must not begin what it will not see the end of.
+            stays: ports == Ports::Configured,
+            agents: known.iter().filter_map(|name| name.parse().ok()).collect(),
+            ..config(home, settings)?
+        };
         let orchestrator = Box::pin(chiffon_orchestrator::start(config, parts)).await?;
         let address = orchestrator.address();
         let begun = match agents {
@@ -115,19 +129,23 @@ impl Fleet {
     }
 }
 
-fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Problem> {
+/// The fleet of such settings is one of several programs.
+fn elsewhere() -> Problem {
+    let detail = "bus.url is set, so this fleet is one of several programs, and `chiffon` starts none of its own beside it.";
+    let todo = "Start it: `chiffon-orchestrator run` with this data folder; `chiffon` then speaks to it. Or take bus.url away.";
+    Problem::new(ErrorCode::NotRunning, detail, todo)
+}
+
+/// An orchestrator that stays, and knows no agents beforehand.
+pub(crate) fn config(home: &Home, settings: &Settings) -> Result<Config, Problem> {
     let question = SignedDuration::from_mins(settings.question_minutes.into());
-    let listen = match ports {
-        Ports::Configured => settings.listen,
-        Ports::Ephemeral => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-    };
     let (ledger_key, ledger_key_fault) = match ledger_signer(home) {
         Ok(key) => (Some(key), None),
         Err(fault) => (None, Some(fault.detail)),
     };
     Ok(Config {
         home: home.path().to_owned(),
-        listen,
+        listen: settings.listen,
         hosts: settings.hosts.clone(),
         limits: settings.limits.clone(),
         token: read_token(home)?,
@@ -148,13 +166,9 @@ fn config(home: &Home, settings: &Settings, ports: Ports) -> Result<Config, Prob
         },
         good_for_seconds: u64::from(settings.good_for_minutes) * 60,
         history_days: settings.history_days,
-        // A command that comes and goes must not begin what it will not see the end of.
-        stays: ports == Ports::Configured,
+        stays: true,
         project_tasks: std::num::NonZeroU32::new(settings.project_tasks),
-        agents: agents::names()
-            .iter()
-            .filter_map(|name| name.parse().ok())
-            .collect(),
+        agents: Vec::new(),
         ledger_remote: settings.ledger_remote.clone(),
         ledger_key,
         ledger_key_fault,

@@ -18,7 +18,7 @@ use std::{
 
 use chiffon_common::{ErrorCode, Problem};
 
-use crate::env::Env;
+use chiffon_program::Env;
 pub use create::hostname;
 pub use lock::{Held, Kind, Lock, Running};
 pub use probe::{damaged_journals, faults};
@@ -46,31 +46,7 @@ impl Home {
     /// # Errors
     /// 5803 where neither `CHIFFON_HOME` nor `HOME` is an absolute path.
     pub fn locate(env: &Env) -> Result<Self, Problem> {
-        if let Some(given) = env.get("CHIFFON_HOME") {
-            let path = PathBuf::from(given);
-            return match path.is_absolute() {
-                true => Ok(Self { path }),
-                false => Err(unusable(
-                    format!(
-                        "CHIFFON_HOME is {}, which is no absolute path.",
-                        path.display()
-                    ),
-                    "Set it to a path that begins with /.",
-                )),
-            };
-        }
-        let data = env
-            .absolute("XDG_DATA_HOME")
-            .or_else(|| Some(env.absolute("HOME")?.join(".local/share")));
-        match data {
-            Some(data) => Ok(Self {
-                path: data.join("chiffon"),
-            }),
-            None => Err(unusable(
-                "There is no place for the data folder: HOME is not set.".to_owned(),
-                "Set HOME or CHIFFON_HOME.",
-            )),
-        }
+        chiffon_program::locate(env).map(|path| Self { path })
     }
 
     /// The folder.

@@ -5,10 +5,9 @@ use std::io;
 
 use tracing::level_filters::LevelFilter;
 
-use crate::{
-    settings::{LogFormat, LogLevel, Settings},
-    terminal::Terminal,
-};
+use chiffon_program::settings::{LogFormat, LogLevel};
+
+use crate::{settings::Settings, terminal::Terminal};
 
 /// Begins to log, once a process. `verbose` counts `-v`; a lasting process logs by its settings.
 pub fn begin(settings: &Settings, terminal: &Terminal, verbose: u8, is_lasting: bool) {
@@ -25,8 +24,10 @@ pub fn begin(settings: &Settings, terminal: &Terminal, verbose: u8, is_lasting: 
         (1, _) => configured.max(LevelFilter::INFO),
         (_, _) => LevelFilter::DEBUG,
     };
+    // A log that finds no room ends nothing: by default it would be told on the same standard error, which panics.
     let builder = tracing_subscriber::fmt()
         .with_writer(io::stderr)
+        .log_internal_errors(false)
         .with_max_level(level)
         .with_ansi(terminal.err.is_on());
     // A second call has no effect, and needs none.

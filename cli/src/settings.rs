@@ -1,14 +1,7 @@
-//! The configuration (DESIGN section 10): built-in defaults, then `chiffon.yaml`, then `CHIFFON_...`, then
-//! flags. An unknown key and a value that is not permitted are errors that name file, key and what to
-//! do. Which keys there are stands in `keys`; laying the sources over each other is left to
-//! `sources`, reading one to `said`, the file to `file`, telling what is in force to `shown`.
+//! What the settings come to for the orchestrator and its command line (DESIGN section 10). The table of keys and reading
+//! them are the same for all programs, and left to `chiffon-program`.
 
 mod control;
-mod file;
-mod keys;
-mod said;
-mod shown;
-mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -17,42 +10,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use chiffon_agent_infra::{IsolationConfig, Limits};
+use chiffon_agent_infra::IsolationConfig;
 use chiffon_arbiter::Policy;
-use chiffon_common::{ErrorCode, Problem};
+use chiffon_common::Problem;
 use chiffon_orchestrator::HttpLimits;
+use chiffon_program::{
+    Env,
+    settings::{self, Broker, Flag, LogFormat, LogLevel, Setting, Sources, contradicts, path},
+};
 
-use crate::{env::Env, fleet::Database};
+use crate::fleet::Database;
 use control::External;
-pub(crate) use file::reason as yaml_reason;
-pub use keys::commented_defaults;
-#[cfg(test)]
-pub use keys::variable;
-use said::Said;
-pub use shown::Setting;
-use sources::Sources;
-
-/// How much the log says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
-    /// What failed.
-    Error,
-    /// And what is odd.
-    Warn,
-    /// And each change of state.
-    Info,
-    /// And why.
-    Debug,
-}
-
-/// How the log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON document a line.
-    Json,
-}
 
 /// The configuration, whole and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,23 +57,16 @@ pub struct Settings {
     pub catalogue_folders: Vec<PathBuf>,
     /// `store.url` and `store.ca_file`: the database, where it is not the file in the data folder.
     pub database: Option<Database>,
+    /// `bus.*`: the broker, where the agents are programs of their own.
+    pub broker: Option<Broker>,
+    /// `agents.orchestrators`: the orchestrators that agents of other programs obey; heeded by them.
+    pub orchestrators: Option<PathBuf>,
     /// `ledger.remote`: where the ledger is pushed to, if anywhere.
     pub ledger_remote: Option<String>,
     /// `log.level`.
     pub log_level: LogLevel,
     /// `log.format`.
     pub log_format: LogFormat,
-}
-
-/// A flag that overrides a key.
-#[derive(Debug, Clone)]
-pub struct Flag {
-    /// The key.
-    pub key: &'static str,
-    /// How the flag is called.
-    pub flag: &'static str,
-    /// Its value.
-    pub value: String,
 }
 
 impl Settings {
@@ -125,28 +86,20 @@ impl Settings {
     pub fn in_force(file: &Path, env: &Env, flags: &[Flag]) -> Result<Vec<Setting>, Problem> {
         let sources = Sources::read(file, env, flags)?;
         Self::of(&sources)?;
-        Ok(shown::settings(&sources))
+        Ok(settings::shown(&sources))
     }
 
     /// Everything that is wrong with the file, which may be missing, and with the environment; also what another source
     /// would win over. Of a file that is no YAML only the first fault is known.
     pub fn faults(file: &Path, env: &Env) -> Vec<Problem> {
-        let mut faults = Vec::new();
-        for said in [Said::by_file(file), Said::by_environment(env)] {
-            faults.extend(said.faults);
-            let alone = |leaf| Sources::only(leaf).and_then(|sources| Self::of(&sources));
-            let faulty = said.leaves.into_iter().filter_map(|leaf| alone(leaf).err());
-            // What lacks another one may have it: that is for all of them together.
-            faults.extend(faulty.filter(|fault| fault.code != ErrorCode::SettingsContradict));
-        }
-        if faults.is_empty() {
-            // Each is permitted alone; what they say together may contradict itself.
-            faults.extend(Self::load(file, env, &[]).err());
-        }
-        faults
+        settings::faults(file, env, |sources| Self::of(sources).map(drop))
     }
 
-    fn of(sources: &Sources) -> Result<Self, Problem> {
+    /// What the sources come to.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn of(sources: &Sources) -> Result<Self, Problem> {
         Ok(Self {
             listen: sources.parsed("http.listen", loopback)?,
             hosts: sources.names("http.hosts")?,
@@ -165,47 +118,17 @@ impl Settings {
             attempts: sources.number("retry.attempts", 1..=20)?,
             retry_seconds: sources.number("retry.wait_seconds", 1..=300)?,
             slots: sources.number("agents.infrastructure.slots", 1..=64)?,
-            isolation: isolation(sources)?,
+            isolation: chiffon_agent_infra::isolation_of(sources)?,
             heartbeat_seconds: sources.number("agents.heartbeat_seconds", 1..=60)?,
             catalogue_folders: sources.folders("catalogue.folders")?,
             database: database(sources)?,
+            broker: Broker::of(sources)?,
+            orchestrators: sources.parsed("agents.orchestrators", path)?,
             ledger_remote: sources.parsed("ledger.remote", remote)?,
-            log_level: sources.parsed("log.level", |text| match text {
-                "error" => Some(LogLevel::Error),
-                "warn" => Some(LogLevel::Warn),
-                "info" => Some(LogLevel::Info),
-                "debug" => Some(LogLevel::Debug),
-                _ => None,
-            })?,
-            log_format: sources.parsed("log.format", |text| match text {
-                "text" => Some(LogFormat::Text),
-                "json" => Some(LogFormat::Json),
-                _ => None,
-            })?,
+            log_level: settings::log_level(sources)?,
+            log_format: settings::log_format(sources)?,
         })
     }
-}
-
-fn isolation(sources: &Sources) -> Result<IsolationConfig, Problem> {
-    let limit = |name, most| sources.number(name, 0..=most);
-    let run_as = sources.parsed("agents.infrastructure.run_as", |text| {
-        let is_permitted = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        let is_name = text.chars().all(is_permitted) && !text.starts_with('-') && text != "root";
-        is_name.then(|| text.to_owned())
-    })?;
-    let nice = limit("agents.infrastructure.limits.nice", 19)?;
-    Ok(IsolationConfig {
-        choice: sources.parsed("agents.infrastructure.isolation", |text| text.parse().ok())?,
-        run_as: (!run_as.is_empty()).then_some(run_as),
-        readable: sources.folders("agents.infrastructure.readable")?,
-        limits: Limits {
-            memory_mib: limit("agents.infrastructure.limits.memory_mib", 4_194_304)?,
-            processes: limit("agents.infrastructure.limits.processes", 4_194_304)?,
-            file_mib: limit("agents.infrastructure.limits.file_mib", 4_194_304)?,
-            open_files: limit("agents.infrastructure.limits.open_files", 1_048_576)?,
-            nice: u8::try_from(nice).unwrap_or_default(),
-        },
-    })
 }
 
 fn database(sources: &Sources) -> Result<Option<Database>, Problem> {
@@ -215,7 +138,7 @@ fn database(sources: &Sources) -> Result<Option<Database>, Problem> {
             || text.contains("host=");
         (text.is_empty() || is_address).then(|| text.to_owned())
     })?;
-    let ca_file = sources.parsed("store.ca_file", control::file)?;
+    let ca_file = sources.parsed("store.ca_file", path)?;
     match (url.is_empty(), ca_file) {
         (false, ca_file) => Ok(Some(Database { url, ca_file })),
         (true, None) => Ok(None),
@@ -263,12 +186,4 @@ fn minutes(text: &str) -> Option<u32> {
     minutes
         .checked_mul(unit)
         .filter(|all| (1..=MOST).contains(all))
-}
-
-fn contradicts(detail: String, todo: &str) -> Problem {
-    Problem::new(ErrorCode::SettingsContradict, detail, todo)
-}
-
-fn invalid(detail: String, todo: &str) -> Problem {
-    Problem::new(ErrorCode::InvalidValue, detail, todo)
 }

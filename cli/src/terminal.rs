@@ -12,7 +12,7 @@ use std::{
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::env::Env;
+use chiffon_program::Env;
 pub use lines::{Lines, Typed};
 pub use paint::Paint;
 pub use prompt::{Answered, ask};

@@ -168,6 +168,11 @@ impl TrustedKeys {
         self.0.insert(key_id(&key.0), key.0);
     }
 
+    /// The ids of the keys, which is how seals name them.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Reads a file's text: one key a line, `#` begins a comment.
     pub fn parse(text: &str) -> Result<Self, SealError> {
         let mut keys = Self::default();

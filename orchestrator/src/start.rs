@@ -99,6 +99,11 @@ pub struct Orchestrator {
 pub struct Board(Arc<Shared>);
 
 impl Board {
+    /// Why the database cannot be written, while it cannot.
+    pub fn store_fault(&self) -> Option<String> {
+        self.0.store_fault()
+    }
+
     /// Says what is wrong with a part, in words; nothing, once it is well.
     pub fn part_is(&self, part: &str, fault: Option<String>) {
         let mut faults = self

@@ -1,5 +1,5 @@
 //! Finding the programs under test, always built from the sources as they are: `chiffon`, `chiffon-faulty`, the same
-//! with failpoints and mutants in it, and `arbiter`.
+//! with failpoints and mutants in it, `arbiter`, and the programs of a fleet that is several.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -36,6 +36,38 @@ pub fn arbiter() -> &'static Path {
             .join("arbiter")
     })
 }
+
+/// The folder of the programs of a fleet that is several: `chiffon-orchestrator` and the agents.
+fn separate() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let bins = [ORCHESTRATOR, INFRA, DESKTOP].map(|name| ["--bin", name]);
+        let what = [&bins.concat()[..], &["--test", ANY_TEST]].concat();
+        build(&what).folder
+    })
+}
+
+/// The path of `chiffon-orchestrator`.
+pub(crate) fn orchestrator() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| separate().join(ORCHESTRATOR))
+}
+
+/// The path of `chiffon-agent-infra`.
+pub(crate) fn agent_infra() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| separate().join(INFRA))
+}
+
+/// The path of `chiffon-agent-desktop`.
+pub(crate) fn agent_desktop() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| separate().join(DESKTOP))
+}
+
+const ORCHESTRATOR: &str = "chiffon-orchestrator";
+const INFRA: &str = "chiffon-agent-infra";
+const DESKTOP: &str = "chiffon-agent-desktop";
 
 /// The path of `chiffon-faulty`: the sources of `chiffon` with the feature `faults`, under a name of its own so that
 /// neither takes the other's place.

@@ -79,6 +79,30 @@ impl Chiffon {
         }
     }
 
+    /// `chiffon-orchestrator`.
+    pub fn orchestrator(home: &Home) -> Self {
+        Self {
+            program: binary::orchestrator,
+            ..Self::new(home)
+        }
+    }
+
+    /// `chiffon-agent-infra`.
+    pub fn agent_infra(home: &Home) -> Self {
+        Self {
+            program: binary::agent_infra,
+            ..Self::new(home)
+        }
+    }
+
+    /// `chiffon-agent-desktop`.
+    pub fn agent_desktop(home: &Home) -> Self {
+        Self {
+            program: binary::agent_desktop,
+            ..Self::new(home)
+        }
+    }
+
     /// `chiffon-faulty`, working in `home`: the same program with failpoints and mutants in it, which
     /// `CHIFFON_FAILPOINTS`, `CHIFFON_FAILPOINT_LOG` and `CHIFFON_MUTANT` switch on.
     pub fn faulty(home: &Home) -> Self {
@@ -117,7 +141,11 @@ impl Chiffon {
         let child = self.command(args).spawn();
         Running::follow(
             child.expect("the program starts"),
-            format!("chiffon {}", args.join(" ")),
+            format!(
+                "{} {}",
+                (self.program)().file_name().unwrap_or_default().display(),
+                args.join(" ")
+            ),
         )
     }
 

@@ -57,6 +57,24 @@ impl Up {
     }
 }
 
+/// The trouble that people were told last, by whichever connection met it first.
+#[derive(Clone, Default)]
+pub(super) struct ToldOnce(Arc<Mutex<Option<String>>>);
+
+impl ToldOnce {
+    /// Whether these words are news.
+    fn is_news(&self, why: &str) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = told.as_deref() != Some(why);
+        *told = Some(why.to_owned());
+        is_news
+    }
+
+    fn well_again(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 #[derive(Clone)]
 enum State {
     /// Not connected, and why.
@@ -75,6 +93,7 @@ impl Link {
         options: AmqpOptions,
         purpose: &'static str,
         topology: Option<Arc<Topology>>,
+        told: ToldOnce,
         shut: watch::Receiver<bool>,
     ) -> Self {
         let (state, seen) = watch::channel(State::Down("not connected yet".to_owned()));
@@ -83,7 +102,7 @@ impl Link {
             purpose,
             topology,
             state,
-            told: None,
+            told,
         };
         tokio::spawn(supervisor.run(shut));
         Self(seen)
@@ -129,8 +148,7 @@ struct Supervisor {
     purpose: &'static str,
     topology: Option<Arc<Topology>>,
     state: watch::Sender<State>,
-    /// The trouble that was told last: each is told once.
-    told: Option<String>,
+    told: ToldOnce,
 }
 
 /// Why a connection could not be made.
@@ -188,7 +206,7 @@ impl Supervisor {
         let blocked = Arc::new(Mutex::new(None));
         let broker = self.options.address();
         tracing::info!(broker, purpose = self.purpose, "connected to the broker");
-        self.told = None;
+        self.told.well_again();
         let up = Up {
             connection: Arc::clone(&connection),
             life,
@@ -233,7 +251,7 @@ impl Supervisor {
     /// Tells everybody, and people once.
     fn tell(&mut self, failed: Failed) {
         let (broker, why) = (self.options.address(), failed.why);
-        if self.told.as_ref() != Some(&why) {
+        if self.told.is_news(&why) {
             match failed.refused {
                 true => tracing::error!(
                     broker,
@@ -246,7 +264,6 @@ impl Supervisor {
                     "no connection to the broker: {why}; trying again until it is there"
                 ),
             }
-            self.told = Some(why.clone());
         }
         self.state.send_replace(State::Down(why));
     }

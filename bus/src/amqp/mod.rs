@@ -69,8 +69,16 @@ impl AmqpBus {
         let topology = Arc::new(Topology::default());
         let (shut, shutting) = watch::channel(false);
         let laid = Some(Arc::clone(&topology));
-        let receiving = Link::start(options.clone(), "receiving", laid, shutting.clone());
-        let sending = Link::start(options, "sending", None, shutting);
+        // Both meet the same trouble, and people are told once.
+        let told = link::ToldOnce::default();
+        let receiving = Link::start(
+            options.clone(),
+            "receiving",
+            laid,
+            told.clone(),
+            shutting.clone(),
+        );
+        let sending = Link::start(options, "sending", None, told, shutting);
         // A name that is too long for the protocol is one that no broker knows.
         let login = lapin::types::ShortString::try_new(user.as_str()).unwrap_or_default();
         Self {
@@ -84,11 +92,6 @@ impl AmqpBus {
             closed: watch::channel(false).0,
             shut,
         }
-    }
-
-    /// What is wrong with the broker now, in words: not connected and why, or that it takes no messages.
-    pub fn trouble(&self) -> Option<String> {
-        self.receiving.trouble().or_else(|| self.sending.trouble())
     }
 
     fn is_closed(&self) -> bool {
@@ -167,6 +170,11 @@ impl Bus for AmqpBus {
         let waiting = timeout(DEPTH_WITHIN, Box::pin(self.waiting(queue))).await;
         let waiting = waiting.ok().flatten()?;
         Some(waiting + self.hands.held(queue))
+    }
+
+    /// Not connected and why, or that the broker takes no messages.
+    fn trouble(&self) -> Option<String> {
+        self.receiving.trouble().or_else(|| self.sending.trouble())
     }
 
     async fn close(&self, grace: Duration) {

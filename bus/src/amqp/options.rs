@@ -69,6 +69,13 @@ impl AmqpOptions {
         self
     }
 
+    /// With a password that does not stand in the URL.
+    #[must_use]
+    pub fn with_password(mut self, password: &str) -> Self {
+        password.clone_into(&mut self.uri.authority.userinfo.password);
+        self
+    }
+
     /// The longest first wait before a lost connection is made again; six seconds unless told otherwise.
     #[must_use]
     pub fn with_pause(mut self, pause: Duration) -> Self {

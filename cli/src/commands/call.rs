@@ -157,7 +157,7 @@ fn options() -> Options {
 }
 
 fn in_words(error: &serde_saphyr::Error) -> String {
-    let reason = crate::settings::yaml_reason(error);
+    let reason = chiffon_program::settings::yaml_reason(error);
     match error.location() {
         Some(at) => format!("line {}: {reason}", at.line()),
         None => reason,

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use chiffon_common::Problem;
 use serde::Serialize;
 
+use chiffon_program::Env;
+
 use crate::{
-    args::Config, env::Env, exit::Exit, failure::Failure, home::Home, output, render,
-    settings::Settings, terminal::Terminal,
+    args::Config, exit::Exit, failure::Failure, home::Home, output, render, settings::Settings,
+    terminal::Terminal,
 };
 
 #[derive(Serialize)]

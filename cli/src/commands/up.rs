@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chiffon_program::settings::Flag;
+
 use super::Context;
 use crate::{
     args::Up,
@@ -13,7 +15,7 @@ use crate::{
     logging,
     progress::Steps,
     session::{lock_to_stay, running},
-    settings::{Flag, Settings},
+    settings::Settings,
     terminal::Format,
 };
 
@@ -22,7 +24,7 @@ const GRACE: Duration = Duration::from_secs(30);
 
 pub async fn up(context: &mut Context<'_>, args: &Up) -> Result<Exit, Failure> {
     let listen = args.listen.as_ref().map(|value| Flag {
-        key: "http.listen",
+        key: "http.listen".to_owned(),
         flag: "--listen",
         value: value.clone(),
     });

@@ -8,11 +8,11 @@ use clap_complete::engine::CompletionCandidate;
 
 use crate::{
     client::{Client, ListDecisions, ListRequests},
-    env::Env,
     failure::Failure,
     home::{Home, Running, read_token},
     render::one_line,
 };
+use chiffon_program::Env;
 
 /// Longer, and a person thinks that the key did nothing.
 const LIMIT: Duration = Duration::from_millis(400);

@@ -1,15 +1,14 @@
 //! The agents of this machine: one that runs Ansible, one that reports the host.
 
-use std::{io, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
 
-use chiffon_agent::{AgentConfig, StartError, Worker};
+use chiffon_agent::{AgentConfig, Kept, Seed, Worker};
 use chiffon_agent_desktop::DesktopWorker;
 use chiffon_agent_infra::{InfraConfig, InfraWorker};
 use chiffon_bus::Bus;
 use chiffon_common::{AgentId, ErrorCode, Problem, TrustedKeys};
 use chiffon_orchestrator::Board;
 
-use super::keeper::{Kept, Seed, words};
 use crate::{
     home::{Home, hostname},
     settings::Settings,
@@ -46,11 +45,13 @@ impl Members {
                 bus,
                 worker,
             };
-            match Kept::start(seed, board.clone()).await {
+            let (board, part) = (board.clone(), format!("agent {name}"));
+            let tell = Box::new(move |fault| board.part_is(&part, fault));
+            match Kept::start(seed, tell).await {
                 Ok(agent) => members.running.push(agent),
                 Err(error) => {
                     members.drain(Duration::ZERO).await;
-                    return Err(not_started(&name, &error));
+                    return Err(error.problem(&name));
                 }
             }
         }
@@ -120,56 +121,9 @@ fn as_id(hostname: &str) -> String {
     }
 }
 
-fn not_started(name: &str, error: &StartError) -> Problem {
-    let cause = std::error::Error::source(error);
-    let is_full = cause
-        .and_then(|cause| cause.downcast_ref::<io::Error>())
-        .is_some_and(|cause| {
-            let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
-            full.contains(&cause.kind())
-        });
-    let (code, todo) = match error {
-        _ if is_full => (
-            ErrorCode::StoreFull,
-            "Make room on that disk and start it again; nothing that was taken is lost.",
-        ),
-        StartError::Home { .. } => (
-            ErrorCode::HomeUnusable,
-            "Look at that folder; `chiffon doctor` tells more.",
-        ),
-        StartError::InUse(_) => (
-            ErrorCode::HomeInUse,
-            "Another agent uses this data folder: stop it.",
-        ),
-        StartError::Journal(_) => (
-            ErrorCode::JournalFault,
-            "Keep the folder of that agent for inspection, then move it away: what it had in hand becomes unknown.",
-        ),
-    };
-    let detail = format!("The agent {name} cannot start: {}.", words(error));
-    Problem::new(code, detail, todo)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_full_disk_asks_for_room_and_for_nothing_to_be_moved() {
-        let path = PathBuf::from("/x");
-        let full = || io::Error::from(io::ErrorKind::StorageFull);
-        let (source, journal) = (full(), path.clone());
-        let home = StartError::Home { path, source };
-        let journal = StartError::Journal(chiffon_agent::JournalError::Io {
-            path: journal,
-            source: full(),
-        });
-        for error in [home, journal] {
-            let problem = not_started("infrastructure", &error);
-            assert_eq!(problem.code, ErrorCode::StoreFull, "{problem:?}");
-            assert!(problem.todo.contains("Make room"), "{problem:?}");
-        }
-    }
 
     #[test]
     fn any_host_name_gives_an_id() {

@@ -24,7 +24,7 @@ impl fmt::Debug for Database {
 }
 
 /// Opens it. A data folder that has records wants a database that knows them.
-pub(super) async fn open(
+pub(crate) async fn open(
     home: &Home,
     elsewhere: Option<&Database>,
 ) -> Result<Arc<dyn Store>, Failure> {

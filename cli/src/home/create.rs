@@ -11,7 +11,7 @@ use std::{
 use chiffon_common::Problem;
 
 use super::{Home, LAYOUT, fault, secrets, unusable};
-use crate::settings::commented_defaults;
+use chiffon_program::settings::commented_defaults;
 
 impl Home {
     /// Makes the folder itself, closed to others, if it is missing; then it can be locked.

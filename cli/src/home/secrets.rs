@@ -65,6 +65,22 @@ pub fn read_token(home: &Home) -> Result<String, Problem> {
     ))
 }
 
+impl Home {
+    /// Draws the orchestrator's key where it is missing: agents are given its public half before they are started.
+    ///
+    /// # Errors
+    /// 5701 where there is no chance, 5803 where the folder cannot be written.
+    pub fn draw_key(&self) -> Result<(), Problem> {
+        let key = self.path().join(ORCHESTRATOR_KEY);
+        if key.exists() {
+            return Ok(());
+        }
+        super::create::folder(&self.path().join("keys"))?;
+        let drawn = BASE64_STANDARD.encode(draw()?);
+        write_private(&key, format!("{drawn}\n").as_bytes())
+    }
+}
+
 /// Draws what is missing, and looks at what is there.
 pub(super) fn make_missing(home: &Home, progress: &dyn Fn(&str)) -> Result<(), Problem> {
     for (key, whose) in [

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::{MADE, cell, hold};
-use crate::{
-    env::Env,
-    settings::{Setting, Settings, variable},
+use crate::settings::Settings;
+use chiffon_program::{
+    Env,
+    settings::{Setting, variable},
 };
 
 const INTRODUCTION: &str = "\

@@ -4,7 +4,9 @@ use super::{
     table::table,
     words::{one_line, value},
 };
-use crate::{settings::Setting, terminal::Paint};
+use chiffon_program::settings::Setting;
+
+use crate::terminal::Paint;
 
 /// One key a row.
 pub fn settings(paint: Paint, settings: &[Setting]) -> String {

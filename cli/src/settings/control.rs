@@ -8,7 +8,7 @@ use chiffon_arbiter::{
 use chiffon_common::{Permission, Problem};
 use chiffon_orchestrator::{Authorizer, Endpoint};
 
-use super::{contradicts, invalid, sources::Sources};
+use chiffon_program::settings::{Sources, contradicts, invalid, path};
 
 /// A day, in milliseconds.
 const DAY_MS: u32 = 86_400_000;
@@ -69,7 +69,10 @@ fn gates(sources: &Sources) -> Result<Gates, Problem> {
     let rate = Rate {
         events,
         per_ms: sources.number("control.rate.per_ms", 1..=DAY_MS)?.into(),
-        burst: sources.number("control.rate.burst", 1..=1_000_000)?,
+        burst: match sources.number("control.rate.burst", 0..=1_000_000)? {
+            0 => events,
+            burst => burst,
+        },
     };
     Ok(Gates {
         generation_timeout_ms: sources
@@ -91,8 +94,8 @@ pub(super) fn authorizer(sources: &Sources) -> Result<Option<External>, Problem>
     let timeout = sources.number("control.authz.timeout_ms", 1..=60_000)?;
     let in_flight = sources.number("control.authz.max_in_flight", 1..=10_000)?;
     let cached = sources.number("control.authz.cache", 0..=1_000_000)?;
-    let token_file = sources.parsed("control.authz.token_file", file)?;
-    let ca_file = sources.parsed("control.authz.ca_file", file)?;
+    let token_file = sources.parsed("control.authz.token_file", path)?;
+    let ca_file = sources.parsed("control.authz.ca_file", path)?;
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     let endpoint = endpoint(sources)?;
     Ok(endpoint.map(|endpoint| {
@@ -106,13 +109,6 @@ pub(super) fn authorizer(sources: &Sources) -> Result<Option<External>, Problem>
         };
         (authorizer, token_file)
     }))
-}
-
-/// An absolute path, or none.
-pub(super) fn file(text: &str) -> Option<Option<PathBuf>> {
-    let path = PathBuf::from(text);
-    let is_fit = text.is_empty() || path.is_absolute();
-    is_fit.then_some((!text.is_empty()).then_some(path))
 }
 
 /// Where it is asked; without it nobody is, and the roles hold.

@@ -1,5 +1,8 @@
 //! Precedence, unknown keys and forbidden values, from values instead of a real environment.
 
+use chiffon_common::ErrorCode;
+use chiffon_program::settings::{KEYS, commented_defaults};
+
 use super::*;
 
 fn load(yaml: &str, env: &Env, flags: &[Flag]) -> Result<Settings, Problem> {
@@ -16,7 +19,7 @@ fn load(yaml: &str, env: &Env, flags: &[Flag]) -> Result<Settings, Problem> {
 
 fn listen_flag(value: &str) -> Flag {
     Flag {
-        key: "http.listen",
+        key: "http.listen".to_owned(),
         flag: "--listen",
         value: value.to_owned(),
     }
@@ -43,7 +46,7 @@ fn the_first_file_says_what_the_defaults_say() {
     let defaults = load("", &Env::default(), &[]).unwrap();
     assert_eq!(load(&text, &Env::default(), &[]).unwrap(), defaults);
     // Uncommented, it must still be permitted: each key alone, because sections repeat.
-    for key in keys::KEYS {
+    for key in KEYS {
         let mut yaml = String::new();
         for (depth, part) in key.name.split('.').enumerate() {
             yaml += &format!("\n{}{part}:", "  ".repeat(depth));
@@ -216,7 +219,7 @@ fn what_is_in_force_tells_where_it_comes_from() {
     ]);
     let flags = [listen_flag("127.0.0.1:4")];
     let settings = Settings::in_force(&file, &env, &flags).unwrap();
-    assert_eq!(settings.len(), keys::KEYS.len());
+    assert_eq!(settings.len(), KEYS.len());
     let check = |key: &str, value: serde_json::Value, origin: &str| {
         let found = settings.iter().find(|one| one.key == key).unwrap();
         assert_eq!((&found.value, found.origin.as_str()), (&value, origin));
@@ -283,7 +286,9 @@ fn the_rules_of_the_control_plane_are_read_and_held_against_each_other() {
     let yaml = "control:\n  reply_policy: probability\n  reply_probability: 0.3\n  may_approve: [\"chat:anna\"]\n  rate:\n    events: 5\n";
     let policy = read(yaml).unwrap();
     assert_eq!(policy.planner.reply_probability.to_string(), "0.3");
-    assert_eq!(policy.gate.tenant_rate.unwrap().burst, 100);
+    assert_eq!(policy.gate.tenant_rate.unwrap().burst, 5, "as by arbiter");
+    let wide = read("control: {rate: {events: 5, burst: 9}}").unwrap();
+    assert_eq!(wide.gate.tenant_rate.unwrap().burst, 9);
     assert_eq!(policy.authz.grants.len(), 3);
     for (yaml, key) in [
         ("reply_probability: 1.5", "control.reply_probability"),

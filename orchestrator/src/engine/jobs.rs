@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use chiffon_bus::{QueueSpec, agent_queue, topology};
+use chiffon_bus::{DeclareError, QueueSpec, agent_queue, topology};
 use chiffon_common::AgentId;
+use futures_util::StreamExt as _;
 use tokio::task::JoinSet;
 
 use super::Shared;
+
+/// Queues that are declared at once.
+const AT_ONCE: usize = 16;
 
 /// The running jobs. Dropping them ends them: whatever was in hand is in the store.
 #[derive(Debug)]
@@ -58,9 +62,12 @@ impl Shared {
                 tracing::warn!(%error, "agents cannot be read; their queues are declared with their next heartbeat")
             }
         }
-        for spec in specs {
-            self.declare(spec).await;
-        }
+        // Each waits for a broker that is not there; together they wait once.
+        let declared = futures_util::stream::iter(specs).map(|spec| self.declare(spec));
+        declared
+            .buffer_unordered(AT_ONCE)
+            .collect::<Vec<()>>()
+            .await;
     }
 
     /// Makes the queue of an agent that was heard of for the first time.
@@ -70,8 +77,13 @@ impl Shared {
 
     async fn declare(&self, spec: QueueSpec) {
         let name = spec.name.clone();
-        if let Err(error) = self.bus.declare(spec).await {
-            tracing::error!(%error, queue = %name, "queue could not be declared");
+        match self.bus.declare(spec).await {
+            Ok(()) => {}
+            // The bus tells of that by itself, and lays the queue once it is there.
+            Err(error @ DeclareError::Unavailable(_)) => {
+                tracing::debug!(%error, queue = %name, "queue is declared later");
+            }
+            Err(error) => tracing::error!(%error, queue = %name, "queue could not be declared"),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use chiffon_arbiter::{Ids, Policy, Run, RunPolicy};
 use chiffon_authorizer::Asking;
 use chiffon_bus::Bus;
-use chiffon_common::{AgentId, Digest, RequestId, Signer, TenantId};
+use chiffon_common::{AgentId, AuditEntry, Digest, RequestId, Signer, TenantId};
 use chiffon_store::{Commit, Receipt, Store};
 use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast, watch};
@@ -190,9 +190,11 @@ impl Shared {
             },
             false => commit,
         };
+        let told = tracing::enabled!(tracing::Level::INFO).then(|| commit.audit.clone());
         let done = self.store.commit(commit).await;
         self.note_store(&done);
         if done.is_ok() {
+            told.iter().flatten().for_each(log_moves);
             self.nudges.events.notify_one();
         }
         done
@@ -216,6 +218,25 @@ impl Shared {
     /// Tells followers. Nobody listening is no fault.
     pub(crate) fn changed(&self, request: RequestId) {
         let _listeners = self.changes.send(request);
+    }
+}
+
+/// Each move as a line of the log, by which a task is followed through all programs.
+fn log_moves(entry: &AuditEntry) {
+    for step in &entry.moves {
+        let of = |kind: &str| (step.subject.kind == kind).then_some(step.subject.id.as_str());
+        tracing::info!(
+            trace.id = %entry.trace_id,
+            request.id = entry.request_id.map(tracing::field::display),
+            task.id = of("task"),
+            decision.id = of("decision"),
+            agent.id = of("agent"),
+            from = step.from,
+            because = entry.reason_code,
+            "{} is {}",
+            step.subject.kind,
+            step.to,
+        );
     }
 }
 

@@ -83,12 +83,14 @@ async fn look(state: &State) -> Health {
         // Said above already, as a fault of the store.
         Err(_) => None,
     };
-    let bus = shared.bus.depth(&QueueName::results()).await;
-    components.insert(
-        "bus".to_owned(),
-        bus.map_or("queue orchestrator.results is missing", |_| "ok")
-            .to_owned(),
-    );
+    let bus = match shared.bus.trouble() {
+        Some(trouble) => trouble,
+        None => match shared.bus.depth(&QueueName::results()).await {
+            Some(_) => "ok".to_owned(),
+            None => "queue orchestrator.results is missing".to_owned(),
+        },
+    };
+    components.insert("bus".to_owned(), bus);
     // One that ends looks at nothing any more.
     let ledger = match state.draining.is_cancelled() {
         true => None,

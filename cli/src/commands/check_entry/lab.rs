@@ -18,7 +18,6 @@ use crate::{
         Context,
         answer::{Said, answer},
     },
-    env::Env,
     failure::Failure,
     fleet::{Agents, Fleet, Ports, first_ansible},
     home::{Held, Home, Lock, read_token},
@@ -26,6 +25,7 @@ use crate::{
     session::interrupted,
     settings::Settings,
 };
+use chiffon_program::Env;
 
 /// How long one check run may take, beside the limit of its entry.
 const LIMIT: Duration = Duration::from_secs(900);

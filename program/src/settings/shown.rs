@@ -27,7 +27,7 @@ pub struct Setting {
 }
 
 /// All of them. The values have been found to be permitted.
-pub(super) fn settings(sources: &Sources) -> Vec<Setting> {
+pub fn settings(sources: &Sources) -> Vec<Setting> {
     let setting = |key: &'static Key| {
         let (value, origin) = sources.winner(key)?;
         Some(Setting {

@@ -40,7 +40,7 @@ impl fmt::Display for Origin {
 }
 
 /// Where a key was found, for a sentence.
-pub(super) struct Place<'a>(pub &'a Origin);
+pub struct Place<'a>(pub(super) &'a Origin);
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,7 +69,7 @@ pub(super) struct Said {
 
 impl Said {
     /// By the file, which may be missing.
-    pub(super) fn by_file(path: &Path) -> Self {
+    pub fn by_file(path: &Path) -> Self {
         let (sections, faults) = file::read(path);
         let mut found = Vec::new();
         flatten(String::new(), sections, &mut found);
@@ -85,7 +85,7 @@ impl Said {
     }
 
     /// By the environment.
-    pub(super) fn by_environment(env: &Env) -> Self {
+    pub fn by_environment(env: &Env) -> Self {
         let (mut leaves, mut faults) = (Vec::new(), Vec::new());
         for (variable, value) in env.iter() {
             let ours = variable.strip_prefix(PREFIX);
@@ -110,9 +110,9 @@ impl Said {
     }
 
     /// By a flag.
-    pub(super) fn by_flag(flag: &Flag) -> Self {
+    pub fn by_flag(flag: &Flag) -> Self {
         let leaf = Leaf {
-            name: flag.key.to_owned(),
+            name: flag.key.clone(),
             value: Value::new(None, ValueKind::String(flag.value.clone())),
             origin: Origin::Flag(flag.flag),
         };

@@ -10,15 +10,12 @@ impl Env {
     /// That of this process. Names that are no text are nobody's settings.
     pub fn of_process() -> Self {
         let named = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value));
-        let env = Self(std::env::vars_os().filter_map(named).collect());
-        #[cfg(feature = "faults")]
-        let env = env.without(&chiffon_failpoint::VARIABLES);
-        env
+        Self(std::env::vars_os().filter_map(named).collect())
     }
 
     /// The same without what is said to others.
-    #[cfg(feature = "faults")]
-    fn without(mut self, names: &[&str]) -> Self {
+    #[must_use]
+    pub fn without(mut self, names: &[&str]) -> Self {
         self.0.retain(|name, _| !names.contains(&name.as_str()));
         self
     }
@@ -46,7 +43,7 @@ impl Env {
     }
 }
 
-#[cfg(test)]
+/// One that is made up, for tests.
 impl<const N: usize> From<[(&str, &str); N]> for Env {
     fn from(pairs: [(&str, &str); N]) -> Self {
         Self(

@@ -1,13 +1,14 @@
 //! The keys there are, each with its meaning, unit, default and what is permitted.
 //!
-//! Adding a key: 1. a line in [`KEYS`], 2. its field in [`Settings`](super::Settings) and its line in `load`.
+//! Adding a key: 1. a line in [`KEYS`], 2. its field, and the line that reads it, in the settings of the programs that
+//! heed it; `chiffon` reads them all.
 
 /// How our variables in the environment begin.
 pub(super) const PREFIX: &str = "CHIFFON_";
 
 /// One key.
 #[derive(Debug)]
-pub(super) struct Key {
+pub struct Key {
     /// Dotted.
     pub name: &'static str,
     /// The default, as YAML.
@@ -20,7 +21,8 @@ pub(super) struct Key {
     pub secret: bool,
 }
 
-pub(super) const KEYS: &[Key] = &[
+/// All of them, in the order of the reference.
+pub const KEYS: &[Key] = &[
     Key {
         name: "http.listen",
         default: "127.0.0.1:8420",
@@ -184,8 +186,8 @@ pub(super) const KEYS: &[Key] = &[
     },
     Key {
         name: "control.rate.burst",
-        default: "100",
-        permitted: "a whole number from 1 to 1000000",
+        default: "0",
+        permitted: "a whole number from 0 to 1000000; 0 is as many as control.rate.events",
         meaning: "How many events are let through at once, where control.rate.events bounds them.",
         secret: false,
     },
@@ -302,6 +304,13 @@ pub(super) const KEYS: &[Key] = &[
         secret: false,
     },
     Key {
+        name: "agents.orchestrators",
+        default: "\"\"",
+        permitted: "an absolute path of a file, or nothing",
+        meaning: "The public keys of the orchestrators that `chiffon-agent-infra` and `chiffon-agent-desktop` obey, one a line as `chiffon-orchestrator public-key` prints it; without it, keys/orchestrators.pub in the data folder.",
+        secret: false,
+    },
+    Key {
         name: "catalogue.folders",
         default: "[]",
         permitted: "a list of absolute folders (in the environment: separated by `:`)",
@@ -323,6 +332,27 @@ pub(super) const KEYS: &[Key] = &[
         secret: false,
     },
     Key {
+        name: "bus.url",
+        default: "\"\"",
+        permitted: "amqp://USER@HOST:PORT/VHOST, amqps:// for TLS (a vhost / is written %2f), or nothing",
+        meaning: "The RabbitMQ (3.10 to 4.3, docs/fleet.md) between `chiffon-orchestrator` and the agents that are programs of their own; USER is what an agent is called. With it `chiffon` starts no fleet of its own.",
+        secret: true,
+    },
+    Key {
+        name: "bus.ca_file",
+        default: "\"\"",
+        permitted: "an absolute path of a file of certificates in PEM, or nothing",
+        meaning: "The authorities that the certificate of the broker may be from, with amqps; without it, those of the system.",
+        secret: false,
+    },
+    Key {
+        name: "bus.password_file",
+        default: "\"\"",
+        permitted: "an absolute path of a file that only its owner can read, or nothing",
+        meaning: "The password at the broker, in place of one in bus.url.",
+        secret: false,
+    },
+    Key {
         name: "ledger.remote",
         default: "\"\"",
         permitted: "an absolute folder, https://..., ssh://... or user@host:path; empty for none",
@@ -333,14 +363,14 @@ pub(super) const KEYS: &[Key] = &[
         name: "log.level",
         default: "error",
         permitted: "error, warn, info or debug",
-        meaning: "How much the log on standard error says.",
+        meaning: "How much the log on standard error says. In the separate programs, info where it is not set.",
         secret: false,
     },
     Key {
         name: "log.format",
         default: "text",
         permitted: "text or json",
-        meaning: "How the log is written.",
+        meaning: "How the log is written. In the separate programs, json where it is not set.",
         secret: false,
     },
 ];

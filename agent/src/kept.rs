@@ -1,25 +1,37 @@
-//! Keeping an agent of this machine alive. One that cannot write its journal ends, because nothing may happen
-//! unjournaled, and so does one of which a part panicked; it is started again on the same folder until the disk lets it, and health says why it is not there
-//! meanwhile. What it had begun is told by its journal, as after a crash. When to end is left to the caller.
+//! Keeping an agent alive. One that cannot write its journal ends, because nothing may happen
+//! unjournaled, and so does one of which a part panicked; it is started again on the same folder until the disk lets it, and whoever asked is told why
+//! it is not there meanwhile. What it had begun is told by its journal, as after a crash. When to end is left to the caller.
 
 use std::{sync::Arc, time::Duration};
 
-use chiffon_agent::{Agent, AgentConfig, AgentHandle, StartError, SystemClock, Worker};
 use chiffon_bus::Bus;
 use chiffon_common::ErrorCode;
-use chiffon_orchestrator::Board;
 use tokio::{sync::oneshot, task::JoinHandle};
+
+use crate::{
+    agent::{Agent, AgentHandle},
+    clock::SystemClock,
+    config::AgentConfig,
+    home::StartError,
+    worker::Worker,
+};
 
 /// Between two tries: a disk is not freed in less, and a start costs little.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// What it takes to start an agent, as often as needed.
 #[derive(Clone)]
-pub(super) struct Seed {
-    pub(super) config: AgentConfig,
-    pub(super) bus: Arc<dyn Bus>,
-    pub(super) worker: Arc<dyn Worker>,
+pub struct Seed {
+    /// Its settings.
+    pub config: AgentConfig,
+    /// The bus.
+    pub bus: Arc<dyn Bus>,
+    /// What a run is to it.
+    pub worker: Arc<dyn Worker>,
 }
+
+/// Told why the agent is not there, and with nothing that it is there again.
+pub type Tell = Box<dyn Fn(Option<String>) + Send + Sync>;
 
 impl Seed {
     async fn start(&self) -> Result<AgentHandle, StartError> {
@@ -30,22 +42,25 @@ impl Seed {
 
 /// An agent that is kept alive.
 #[derive(Debug)]
-pub(super) struct Kept {
+pub struct Kept {
     drain: oneshot::Sender<Duration>,
     keeper: JoinHandle<()>,
 }
 
 impl Kept {
     /// Starts it. The first start is the caller's to fail with; only later ones are tried again.
-    pub(super) async fn start(seed: Seed, board: Board) -> Result<Self, StartError> {
+    ///
+    /// # Errors
+    /// Why the first start failed.
+    pub async fn start(seed: Seed, tell: Tell) -> Result<Self, StartError> {
         let agent = seed.start().await?;
         let (drain, asked) = oneshot::channel();
-        let keeper = tokio::spawn(keep(agent, seed, board, asked));
+        let keeper = tokio::spawn(keep(agent, seed, tell, asked));
         Ok(Self { drain, keeper })
     }
 
     /// Drains it, within this grace and what the agent adds to it.
-    pub(super) async fn drain(self, grace: Duration) {
+    pub async fn drain(self, grace: Duration) {
         // One that is gone needs no draining; its journal knows what is left to do.
         let _gone = self.drain.send(grace);
         let _ended = self.keeper.await;
@@ -55,10 +70,9 @@ impl Kept {
 async fn keep(
     mut agent: AgentHandle,
     seed: Seed,
-    board: Board,
+    tell: Tell,
     mut drain: oneshot::Receiver<Duration>,
 ) {
-    let part = format!("agent {}", seed.config.id);
     loop {
         let (code, fault) = tokio::select! {
             biased;
@@ -73,7 +87,7 @@ async fn keep(
             },
         };
         tracing::error!(agent = %seed.config.id, %code, "{fault}; it is started again as soon as that is possible, and takes no work until then");
-        board.part_is(&part, Some(fault));
+        tell(Some(fault));
         agent.abort().await;
         agent = loop {
             tokio::select! {
@@ -82,18 +96,10 @@ async fn keep(
             }
             match seed.start().await {
                 Ok(agent) => break agent,
-                Err(error) => board.part_is(&part, Some(words(&error))),
+                Err(error) => tell(Some(error.words())),
             }
         };
         tracing::info!(agent = %seed.config.id, "the agent works again");
-        board.part_is(&part, None);
-    }
-}
-
-/// An error with what is behind it.
-pub(super) fn words(error: &StartError) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
+        tell(None);
     }
 }

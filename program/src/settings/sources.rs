@@ -19,16 +19,19 @@ use super::{
 use crate::env::Env;
 
 /// What is shown in place of a secret value.
-pub(super) const SECRET: &str = "[secret]";
+pub const SECRET: &str = "[secret]";
 
 /// All keys with their winning values.
-pub(super) struct Sources {
+pub struct Sources {
     values: BTreeMap<String, (Value, Origin)>,
 }
 
 impl Sources {
-    /// All sources in their order. What is not understood ends it.
-    pub(super) fn read(path: &Path, env: &Env, flags: &[Flag]) -> Result<Self, Problem> {
+    /// All sources in their order; the file may be missing.
+    ///
+    /// # Errors
+    /// What is not understood: 5801 for an unknown key, 5802 for anything else.
+    pub fn read(path: &Path, env: &Env, flags: &[Flag]) -> Result<Self, Problem> {
         let mut sources = Self::defaults();
         sources.lay(Said::by_file(path))?;
         sources.lay(Said::by_environment(env))?;
@@ -80,13 +83,16 @@ impl Sources {
     }
 
     /// Where a key was given its value; nothing where it has the one that is built in.
-    pub(super) fn place_of(&self, name: &str) -> Option<Place<'_>> {
+    pub fn place_of(&self, name: &str) -> Option<Place<'_>> {
         let (_, origin) = self.values.get(name)?;
         (!matches!(origin, Origin::Default)).then_some(Place(origin))
     }
 
     /// A number within bounds.
-    pub(super) fn number(&self, name: &str, bounds: RangeInclusive<u32>) -> Result<u32, Problem> {
+    ///
+    /// # Errors
+    /// 5802 where it is none.
+    pub fn number(&self, name: &str, bounds: RangeInclusive<u32>) -> Result<u32, Problem> {
         self.value(name, |value| {
             let number = u32::try_from(whole(&value)?).ok()?;
             bounds.contains(&number).then_some(number)
@@ -94,13 +100,19 @@ impl Sources {
     }
 
     /// A whole number from 1 to `most`.
-    pub(super) fn count(&self, name: &str, most: u32) -> Result<NonZeroU32, Problem> {
+    ///
+    /// # Errors
+    /// 5802 where it is none.
+    pub fn count(&self, name: &str, most: u32) -> Result<NonZeroU32, Problem> {
         let number = self.number(name, 1..=most)?;
         Ok(NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN))
     }
 
     /// A list of host names.
-    pub(super) fn names(&self, name: &str) -> Result<Vec<String>, Problem> {
+    ///
+    /// # Errors
+    /// 5802 where it is none.
+    pub fn names(&self, name: &str) -> Result<Vec<String>, Problem> {
         let is_name = |text: &String| {
             let is_permitted = |c: char| c.is_ascii_alphanumeric() || "-.[]".contains(c);
             !text.is_empty() && text.len() <= 253 && text.chars().all(is_permitted)
@@ -109,7 +121,10 @@ impl Sources {
     }
 
     /// A list of texts that are permitted.
-    pub(super) fn list(
+    ///
+    /// # Errors
+    /// 5802 where it is none.
+    pub fn list(
         &self,
         name: &str,
         is_permitted: impl Fn(&String) -> bool,
@@ -127,16 +142,18 @@ impl Sources {
     }
 
     /// A text that means something.
-    pub(super) fn parsed<T>(
-        &self,
-        name: &str,
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Result<T, Problem> {
+    ///
+    /// # Errors
+    /// 5802 where it is none.
+    pub fn parsed<T>(&self, name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, Problem> {
         self.value(name, |value| parse(value.into_string().ok()?.trim()))
     }
 
     /// A list of absolute folders.
-    pub(super) fn folders(&self, name: &str) -> Result<Vec<PathBuf>, Problem> {
+    ///
+    /// # Errors
+    /// 5802 where it is none.
+    pub fn folders(&self, name: &str) -> Result<Vec<PathBuf>, Problem> {
         self.value(name, |value| {
             let texts: Vec<String> = match value.kind {
                 ValueKind::String(text) => text.split(':').map(str::to_owned).collect(),

@@ -17,7 +17,7 @@ const ONCE: &str = "Keep one of the two, and everything that is to hold below it
 
 /// The sections of the file, without those parts that are none; no sections where it is missing or holds
 /// only comments.
-pub(super) fn read(path: &Path) -> (Map<String, Value>, Vec<Problem>) {
+pub fn read(path: &Path) -> (Map<String, Value>, Vec<Problem>) {
     let text = match text_of(path) {
         Ok(text) => text.unwrap_or_default(),
         Err(problem) => return (Map::new(), vec![problem]),
@@ -144,7 +144,7 @@ fn fault(error: &serde_saphyr::Error) -> Fault {
 }
 
 /// What a reader of YAML found, in one line without its end. A key that stands twice is named, and nothing else of the text.
-pub(crate) fn reason(error: &serde_saphyr::Error) -> String {
+pub fn reason(error: &serde_saphyr::Error) -> String {
     if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = error.without_snippet() {
         let key = key.as_deref().unwrap_or("a key");
         return format!("{key:?} stands here for the second time: keep one of them");
