@@ -8,6 +8,7 @@ mod evaluation;
 mod others;
 mod places;
 mod suggestions;
+mod told;
 
 use std::{fs, sync::Arc};
 
