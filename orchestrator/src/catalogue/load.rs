@@ -398,6 +398,9 @@ impl Loader<'_> {
         let believed =
             self.root.trust == Trust::Shipped || accepted.is_some() || self.accepted.is_none();
         let scan = self.scanner.scan(playbook, &needs.files, &needs.mentioned);
+        if let Some(elsewhere) = scan.outside {
+            return Err(elsewhere);
+        }
         let (preview, preview_because) =
             self.preview_of(metadata.preview, &scan, believed, &needs.files);
         let given = accepted.and_then(|one| one.tier);

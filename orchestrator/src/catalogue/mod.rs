@@ -12,6 +12,7 @@ mod mentions;
 mod metadata;
 mod parameter;
 mod playbook;
+mod refusal;
 pub mod repository;
 mod roles;
 mod sample;

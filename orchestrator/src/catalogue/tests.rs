@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod elsewhere;
 mod loose_ends;
 mod names;
 mod undo;

@@ -151,7 +151,10 @@ fn said(read: &Read<'_>, clause: &Clause, (it_is_host, has_hosts): (bool, bool))
         }
     }
     let names_host = own.clone().any(|at| match read.senses[at] {
-        Sense::Host(n) => !read.mentions[n].is_place && !read.mentions[n].is_excluded,
+        Sense::Host(n) => {
+            let mention = &read.mentions[n];
+            !mention.is_place && (!mention.is_excluded || mention.is_out_of_all)
+        }
         _ => {
             read.canonical[at] == "machine"
                 && at > 0

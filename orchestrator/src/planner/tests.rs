@@ -9,6 +9,7 @@ mod others;
 mod places;
 mod resumed;
 mod suggestions;
+mod told;
 
 use std::{fs, sync::Arc};
 

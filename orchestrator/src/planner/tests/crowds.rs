@@ -185,3 +185,48 @@ fn names_of_hosts_with_what_cannot_be_seen_are_the_names_or_nothing() {
         );
     }
 }
+
+/// What nobody has accepted takes no sentence that one which was accepted understands whole, and only such a one.
+#[test]
+fn an_entry_that_nobody_accepted_asks_only_where_an_accepted_one_leaves_no_word_over() {
+    let shipped = planner();
+    let added = beside(&[(
+        "warm_up",
+        "Warm up the proxy",
+        &["Restart nginx", "Restart nginx for the brewery"],
+    )]);
+    let entry = added.catalogue().get("warm_up").unwrap();
+    assert!(!entry.accepted);
+    for (sentence, before, beside_it) in [
+        (
+            "restart nginx on nas",
+            r#"service_restart {"name":"nginx"} @nas"#,
+            "ask 5101",
+        ),
+        // The brewery says nothing to any other entry.
+        (
+            "restart nginx for the brewery on nas",
+            "ask 5101",
+            "warm_up {} @nas",
+        ),
+        // It takes nothing that it does not fit.
+        (
+            "restart smbd on nas",
+            r#"service_restart {"name":"smbd"} @nas"#,
+            r#"service_restart {"name":"smbd"} @nas"#,
+        ),
+    ] {
+        assert_eq!(outcome(&shipped, sentence, &fleet()), before, "{sentence}");
+        assert_eq!(outcome(&added, sentence, &fleet()), beside_it, "{sentence}");
+    }
+    let Proposal::Ask(question) = added.plan("restart nginx on nas", &fleet()) else {
+        panic!("it plans");
+    };
+    for id in ["service_restart", "warm_up"] {
+        assert!(
+            question.problem.detail.contains(id),
+            "{}",
+            question.problem.detail
+        );
+    }
+}

@@ -197,7 +197,7 @@ fn plays_and_code_of_the_catalogues_own_are_judged() {
         (
             "vars_files: [/etc/x.yml]",
             Blind,
-            One,
+            Two,
             "are not in the catalogue",
         ),
         ("vars_prompt: [{name: x}]", Blind, One, "asks a person"),
@@ -214,7 +214,7 @@ fn plays_and_code_of_the_catalogues_own_are_judged() {
         (
             "tasks: [{include_tasks: '{{ a }}'}]",
             Blind,
-            One,
+            Two,
             "which tasks",
         ),
     ] {
