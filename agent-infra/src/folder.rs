@@ -46,9 +46,9 @@ impl Folder {
         self.0.join("plugins")
     }
 
-    /// The plugin that keeps the run to its bundle: inventory plugins are loaded before anything else.
+    /// The plugin that keeps the run to its bundle, in a folder of its own: callbacks are looked for in all below theirs.
     pub(crate) fn fence(&self) -> PathBuf {
-        self.plugins().join("inventory/chiffon_fence.py")
+        self.0.join("fence")
     }
 
     /// The named pipe of the callback plugin.
@@ -82,7 +82,7 @@ impl Folder {
             self.home(),
             self.temporary(),
             self.plugins(),
-            self.plugins().join("inventory"),
+            self.fence(),
             self.0.join("defaults"),
         ] {
             make_folder(&inner)?;

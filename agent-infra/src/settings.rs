@@ -113,7 +113,7 @@ impl Settings<'_> {
              nocolor = True\n\
              stdout_callback = chiffon\n\
              callback_plugins = {folder}/plugins\n\
-             inventory_plugins = {folder}/plugins/inventory\n\
+             inventory_plugins = {folder}/fence\n\
              roles_path = {bundle}/roles:{bundle}/playbooks/roles{roles}\n\
              collections_path = {bundle}/collections\n\
              local_tmp = {folder}/tmp\n\

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import os
 
-from ansible.errors import AnsibleParserError
+from ansible.errors import AnsibleError
 from ansible.module_utils.common.text.converters import to_text
 from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.role.definition import RoleDefinition
@@ -27,7 +27,7 @@ DOCUMENTATION = """
     options: {}
 """
 
-FOLDER = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+FOLDER = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 # The approved files, and two that the agent wrote for this run.
 APPROVED = [os.path.join(FOLDER, name) for name in ("bundle", "defaults", "vars.json")]
 
@@ -39,7 +39,7 @@ def keep(path):
     real = os.path.realpath(to_text(path))
     if any(real == root or real.startswith(root + os.sep) for root in APPROVED):
         return path
-    raise AnsibleParserError(
+    raise AnsibleError(
         f"{to_text(path)} lies outside of what was approved, so nothing is taken from it: "
         "keep the file in the folder of the catalogue, and name it from there"
     )

@@ -46,7 +46,6 @@ async fn refuses(name: &str, playbook: &str) {
     let mut room = Room::with_files(
         &[
             ("playbooks/trial.yml", playbook),
-            ("roles/own/tasks/main.yml", "- debug: {msg: own}\n"),
             ("inventory/hosts.yml", LOCALHOST),
         ],
         &["localhost"],
@@ -96,10 +95,6 @@ async fn nothing_is_loaded_as_code_from_outside_of_the_bundle() {
         (
             "include_role",
             play("  tasks: [{include_role: {name: \"{{ there }}/role\"}}]\n"),
-        ),
-        (
-            "tasks_from",
-            play("  tasks: [{include_role: {name: own, tasks_from: \"{{ there }}/tasks.yml\"}}]\n"),
         ),
         (
             "include_vars",

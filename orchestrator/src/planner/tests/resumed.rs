@@ -1,6 +1,7 @@
 //! Sentences with the answer to the question about their host, what ends a request, and entries that nobody has accepted
 //! yet.
 
+use chiffon_arbiter::{Said, Wants};
 use chiffon_common::ErrorCode;
 
 use super::{crowds::catalogue_beside, *};
@@ -62,6 +63,28 @@ fn an_answered_host_leaves_no_other_question_out() {
             asked.contains("evil_ok") && asked.contains("reboot_host"),
             "{asked}"
         );
+    }
+}
+
+/// A value in the words of a person answers the question about it, and starts nothing else.
+#[test]
+fn an_answer_in_words_belongs_to_the_request_that_asked() {
+    let planner = planner();
+    for (entry, missing, text, expected) in [
+        ("service_restart", "name", "the cron service", r#"{"name":"cron"}"#),
+        ("service_stop", "name", "the cron service, please", r#"{"name":"cron"}"#),
+        ("package_remove", "name", "the package htop", r#"{"name":"htop"}"#),
+        ("backup_directory", "path", "the folder /etc", r#"{"path":"/etc"}"#),
+    ] {
+        let wants = Wants::Parameters {
+            entry: entry.parse().unwrap(),
+            missing: vec![missing.to_owned()],
+        };
+        let words = planner.answer(text, &wants, &alone()).unwrap();
+        let Said::Missing { parameters, .. } = words.said else {
+            panic!("{text:?} is another request");
+        };
+        assert_eq!(Value::Object(parameters).to_string(), expected, "{text}");
     }
 }
 
