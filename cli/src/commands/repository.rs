@@ -250,7 +250,11 @@ fn text(paint: Paint, told: &Told) -> String {
     let mut lines = vec![render::entries(paint, &catalogue), String::new()];
     let mut list = |what: &str, names: &[String]| {
         if !names.is_empty() {
-            let shown: Vec<String> = names.iter().take(12).map(|name| visible(name)).collect();
+            let shown: Vec<String> = names
+                .iter()
+                .take(12)
+                .map(|name| render::file_name(name))
+                .collect();
             let more = match names.len().saturating_sub(12) {
                 0 => String::new(),
                 more => format!(" and {more} more"),
@@ -411,7 +415,7 @@ fn changes(paint: Paint, update: &Update) -> String {
             lines.extend(
                 files
                     .iter()
-                    .map(|file| format!("  {sign} {}", visible(file))),
+                    .map(|file| format!("  {sign} {}", render::file_name(file))),
             );
         }
         if let Some((was, becomes)) = change.tier_raised {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     entry::{self, Entry, fidelity_word},
     infer::Guesser,
-    metadata::{Metadata, UndoRule, nearest},
+    metadata::{Metadata, UndoRule},
     parameter::{Parameter, read_specs},
     playbook::{METADATA, metadata_of, play_name, stray},
     repository,
@@ -70,6 +70,8 @@ pub struct Root {
 pub struct Catalogue {
     entries: BTreeMap<EntryId, Entry>,
     broken: Vec<BrokenFile>,
+    /// Roots of which nothing was read, with the reason.
+    pub(super) lost: Vec<(String, Problem)>,
 }
 
 impl Catalogue {
@@ -129,8 +131,9 @@ impl Catalogue {
                 .load(),
                 Err(problem) => {
                     let file = place(&root.path, "");
-                    let fault = Fault::whole(problem.detail);
+                    let fault = Fault::whole(problem.detail.as_str());
                     catalogue.broken.push(broken(&file, fault));
+                    catalogue.lost.push((root.name.clone(), problem));
                 }
             }
         }
@@ -152,33 +155,6 @@ impl Catalogue {
     pub fn get(&self, id: &str) -> Option<&Entry> {
         let id: EntryId = id.parse().ok()?;
         self.entries.get(&id)
-    }
-
-    /// An entry, or the problem that names the nearest one.
-    pub fn find(&self, id: &str) -> Result<&Entry, Problem> {
-        self.get(id).ok_or_else(|| {
-            let todo = match nearest(id, self.entries.keys().map(EntryId::as_str)) {
-                Some(near) => format!("did you mean {near}? `chiffon catalogue list` shows all"),
-                None => "`chiffon catalogue list` shows all entries".to_owned(),
-            };
-            let shown: String = id.chars().take(80).collect();
-            let detail = format!("the catalogue has no entry {shown:?}");
-            Problem::new(ErrorCode::UnknownEntry, detail, todo)
-        })
-    }
-
-    /// An entry that somebody asks for, or the problem: there is none, or it only checks the work of others.
-    pub fn find_asked(&self, id: &str) -> Result<&Entry, Problem> {
-        let entry = self.find(id)?;
-        if !entry.verifies_only {
-            return Ok(entry);
-        }
-        let detail = format!(
-            "{} only checks the work of other entries, and cannot be asked for",
-            entry.id
-        );
-        let todo = "name the check under `verify` in the metadata of an entry";
-        Err(Problem::new(ErrorCode::UnknownEntry, detail, todo))
     }
 
     /// The form of the HTTP API.
@@ -441,6 +417,9 @@ impl Loader<'_> {
         let believed =
             self.root.trust == Trust::Shipped || accepted.is_some() || self.accepted.is_none();
         let scan = self.scanner.scan(playbook, &needs.files, &needs.mentioned);
+        if let Some(elsewhere) = scan.outside {
+            return Err(elsewhere);
+        }
         let (preview, preview_because) =
             self.preview_of(metadata.preview, &scan, believed, &needs.files);
         let given = accepted.and_then(|one| one.tier);

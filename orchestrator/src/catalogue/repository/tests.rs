@@ -454,3 +454,30 @@ fn inventories_are_told_apart_and_code_is_never_data() {
     let left = format!("{:?}", staged.survey().left);
     assert!(left.contains("its plays read secret.yml"), "{left}");
 }
+
+/// Its entries are gone, and whoever asks for one is told why and what helps.
+#[test]
+fn an_edited_copy_is_named_where_one_of_its_entries_is_asked_for() {
+    let case = Case::of(&[("one.yml", PLAY)]);
+    case.stage().unwrap().add().unwrap();
+    let roots = super::roots(case.folder.path());
+    let [root] = roots.as_slice() else {
+        panic!("{roots:?}");
+    };
+    let id = format!("{}_one", root.name);
+    assert!(Catalogue::load(&roots).find(&id).is_ok());
+    let copy = root.path.join("tree/one.yml");
+    fs::write(&copy, format!("{PLAY}# edited\n")).unwrap();
+    let catalogue = Catalogue::load(&roots);
+    let problem = catalogue.find(&id).unwrap_err();
+    assert!(
+        problem.detail.contains("was changed since it was added"),
+        "{problem}"
+    );
+    assert!(
+        problem.todo.contains("chiffon catalogue update"),
+        "{problem}"
+    );
+    let other = catalogue.find("ping").unwrap_err();
+    assert!(!other.detail.contains("was changed"), "{other}");
+}
