@@ -7,5 +7,7 @@ mod alone;
 mod ansible;
 #[path = "programs/together.rs"]
 mod together;
+#[path = "programs/two.rs"]
+mod two;
 #[path = "programs/yard.rs"]
 mod yard;

@@ -19,6 +19,8 @@ use super::{AdvanceError, Cause, Shared};
 
 /// How often a heartbeat that moves nothing is written, and its figures with it.
 const WRITE_EVERY: SignedDuration = SignedDuration::from_secs(60);
+/// Where the last heartbeat stands in an agent's document, for other orchestrators.
+const LAST: &str = "heard";
 /// Name of the one timer of an agent's slice.
 const TIMER: &str = "due";
 
@@ -63,6 +65,22 @@ impl Registry {
         })
     }
 
+    /// What another orchestrator has heard, where it is newer.
+    fn hear_of(&self, beat: Heartbeat, at: Timestamp) {
+        self.with(|map| match map.get_mut(&beat.agent) {
+            Some(heard) if heard.at >= at => {}
+            Some(heard) => (heard.beat, heard.at) = (beat, at),
+            None => drop(map.insert(
+                beat.agent.clone(),
+                Heard {
+                    beat,
+                    at,
+                    written: None,
+                },
+            )),
+        });
+    }
+
     fn hear(&self, beat: &Heartbeat, at: Timestamp) -> Option<Timestamp> {
         self.with(|map| {
             let written = map.get(&beat.agent).and_then(|heard| heard.written);
@@ -104,6 +122,8 @@ impl Shared {
             self.nudges.dispatch.notify_one();
         }
         let due = written.is_none_or(|written| now.duration_since(written) >= WRITE_EVERY);
+        // Each beat is heard by one orchestrator, and by the others from the database.
+        let is_shared = self.is_shared();
         let stored = self.stored_agent(&beat.agent).await?;
         let event = AgentEvent::Heard(Box::new(beat.clone()));
         let Some(moved) = advance_agent(stored.as_ref().map(|(agent, _)| agent), event, now) else {
@@ -117,16 +137,19 @@ impl Shared {
                 AgentEffect::Wake => self.nudges.dispatch.notify_one(),
             }
         }
-        if due || !moved.moves.is_empty() || !moved.effects.is_empty() {
+        if due || is_shared || !moved.moves.is_empty() || !moved.effects.is_empty() {
             let metric = beat
                 .resources
                 .as_ref()
                 .filter(|_| due)
                 .map(serde_json::to_value)
                 .transpose()?;
-            self.store_agent(stored.map(|(_, row)| row), &moved, None, metric)
+            let last = is_shared.then_some(&beat);
+            self.store_agent(stored.map(|(_, row)| row), &moved, last, None, metric)
                 .await?;
-            self.registry.wrote(&beat.agent, now);
+            if due {
+                self.registry.wrote(&beat.agent, now);
+            }
         }
         if beat.running.is_empty()
             || usize::try_from(beat.slots).is_ok_and(|slots| beat.running.len() < slots)
@@ -153,7 +176,7 @@ impl Shared {
         });
         match moved {
             Some(moved) => {
-                self.store_agent(stored.map(|(_, row)| row), &moved, Some(timer), None)
+                self.store_agent(stored.map(|(_, row)| row), &moved, None, Some(timer), None)
                     .await
             }
             None => {
@@ -171,6 +194,20 @@ impl Shared {
         }
     }
 
+    /// Reads what agents have told other orchestrators.
+    pub(super) async fn read_agents(&self) {
+        let rows = match self.store.agents(&self.settings.tenant).await {
+            Ok(rows) => rows,
+            Err(error) => return tracing::debug!(%error, "agents cannot be read now"),
+        };
+        for row in rows {
+            let last = row.doc.get(LAST).map(Heartbeat::deserialize);
+            if let Some(Ok(beat)) = last {
+                self.registry.hear_of(beat, row.last_seen);
+            }
+        }
+    }
+
     async fn stored_agent(&self, id: &AgentId) -> Result<Option<(Agent, AgentRow)>, AdvanceError> {
         let rows = self.store.agents(&self.settings.tenant).await?;
         let row = rows.into_iter().find(|row| row.agent_id == *id);
@@ -183,11 +220,18 @@ impl Shared {
         &self,
         was: Option<AgentRow>,
         moved: &AgentMoved,
+        last: Option<&Heartbeat>,
         taken: Option<TimerRow>,
         metric: Option<Value>,
     ) -> Result<(), AdvanceError> {
         let agent = &moved.agent;
         let tenant_id = self.settings.tenant.clone();
+        let kept = was.as_ref().and_then(|was| was.doc.get(LAST)).cloned();
+        let mut doc = serde_json::to_value(agent)?;
+        let last = last.map(serde_json::to_value).transpose()?.or(kept);
+        if let (Some(doc), Some(last)) = (doc.as_object_mut(), last) {
+            doc.insert(LAST.to_owned(), last);
+        }
         let row = AgentRow {
             tenant_id: tenant_id.clone(),
             agent_id: agent.agent_id.clone(),
@@ -200,7 +244,7 @@ impl Shared {
             ),
             version: was.as_ref().map_or(1, |was| was.version + 1),
             last_seen: agent.last_seen,
-            doc: serde_json::to_value(agent)?,
+            doc,
         };
         let slice = format!("agent:{}", agent.agent_id);
         let mut writes: Vec<_> = taken.map(Write::TakeTimer).into_iter().collect();

@@ -41,7 +41,10 @@ impl Shared {
             // A head that no row knows is left to the write of the next batch, which names it as foreign.
             Some(head) => self.batch_of(head, &last).await?.unwrap_or(written),
         };
-        if begin < written {
+        if begin < written && self.is_shared() {
+            // Another orchestrator wrote what is missing here.
+            self.fill_in(begin).await?;
+        } else if begin < written {
             let because = "main was behind the database";
             self.restores(&mut turn, head, to, because, None).await?;
             self.fill_in(begin).await?;
@@ -74,7 +77,7 @@ impl Shared {
         .await
     }
 
-    async fn fill_in(&self, mut after: u64) -> Result<(), ScribeError> {
+    pub(super) async fn fill_in(&self, mut after: u64) -> Result<(), ScribeError> {
         while let Some(page) = self.written_after(&mut after).await? {
             self.on_ledger(move |place| place.open()?.write_all(&page))
                 .await?;
@@ -94,7 +97,7 @@ impl Shared {
     }
 
     /// The batch whose stored commit this is.
-    async fn batch_of(
+    pub(super) async fn batch_of(
         &self,
         commit: CommitId,
         last: &LedgerBatchRow,

@@ -16,7 +16,7 @@ use chiffon_store::Commit;
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-use super::{Shared, shared::nudged, store_problem};
+use super::{Shared, posts::Post, shared::nudged, store_problem};
 
 /// How long one call of git may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,6 +38,9 @@ impl Shared {
         let mut pushed = None;
         loop {
             nudged(&self.nudges.anchor, AGAIN).await;
+            if !self.has_post(Post::Anchors).await.unwrap_or_default() {
+                continue;
+            }
             let pause = match self.push_once(&remote, &mut pushed).await {
                 Ok(()) => {
                     self.remote_is(None).await;
