@@ -5,6 +5,8 @@
 mod alone;
 #[path = "e2e/ansible.rs"]
 mod ansible;
+#[path = "programs/bad.rs"]
+mod bad;
 #[path = "programs/together.rs"]
 mod together;
 #[path = "programs/two.rs"]

@@ -30,6 +30,21 @@ pub(crate) struct Heard {
     pub(crate) beat: Heartbeat,
     pub(crate) at: Timestamp,
     written: Option<Timestamp>,
+    /// How often another program under its name was heard of in a row, and when last.
+    rival: (u32, Timestamp),
+}
+
+impl Heard {
+    /// How long it may be silent.
+    fn patience(&self) -> SignedDuration {
+        SignedDuration::from_secs(i64::from(self.beat.interval_seconds.max(1)) * 3)
+    }
+
+    /// Whether two programs call themselves by its name. One beat may be the late word of one that was started again.
+    fn has_rival(&self, now: Timestamp) -> bool {
+        let (count, at) = self.rival;
+        count > 1 && now.duration_since(at) <= self.patience()
+    }
 }
 
 /// Everything that was heard, by agent.
@@ -65,6 +80,29 @@ impl Registry {
         })
     }
 
+    /// Whether a beat is of another program under the same name: of an earlier start than the one that is heard of still.
+    /// Which of the two the bus gives work to is not known, so that neither gets any until a person has ended one.
+    fn is_of_rival(&self, beat: &Heartbeat, now: Timestamp) -> bool {
+        self.with(|map| {
+            let Some(heard) = map.get_mut(&beat.agent) else {
+                return false;
+            };
+            let lives = now.duration_since(heard.at) <= heard.patience();
+            if beat.boot >= heard.beat.boot || !lives {
+                return false;
+            }
+            let (count, at) = heard.rival;
+            let again = now.duration_since(at) <= heard.patience();
+            heard.rival = (if again { count + 1 } else { 1 }, now);
+            true
+        })
+    }
+
+    /// Whether two programs call themselves by this name.
+    pub(crate) fn has_rival(&self, agent: &AgentId, now: Timestamp) -> bool {
+        self.with(|map| map.get(agent).is_some_and(|heard| heard.has_rival(now)))
+    }
+
     /// What another orchestrator has heard, where it is newer.
     fn hear_of(&self, beat: Heartbeat, at: Timestamp) {
         self.with(|map| match map.get_mut(&beat.agent) {
@@ -76,6 +114,7 @@ impl Registry {
                     beat,
                     at,
                     written: None,
+                    rival: (0, Timestamp::MIN),
                 },
             )),
         });
@@ -83,13 +122,16 @@ impl Registry {
 
     fn hear(&self, beat: &Heartbeat, at: Timestamp) -> Option<Timestamp> {
         self.with(|map| {
-            let written = map.get(&beat.agent).and_then(|heard| heard.written);
+            let before = map.get(&beat.agent);
+            let written = before.and_then(|heard| heard.written);
+            let rival = before.map_or((0, Timestamp::MIN), |heard| heard.rival);
             map.insert(
                 beat.agent.clone(),
                 Heard {
                     beat: beat.clone(),
                     at,
                     written,
+                    rival,
                 },
             );
             written
@@ -115,6 +157,14 @@ impl Shared {
     /// Takes a heartbeat.
     pub(crate) async fn heard(&self, beat: Heartbeat) -> Result<(), AdvanceError> {
         let now = self.clock.now();
+        if self.registry.is_of_rival(&beat, now) {
+            let agent = &beat.agent;
+            let fault = two_of(agent);
+            if !self.registry.has_rival(agent, now) {
+                tracing::warn!(%agent, "{fault}");
+            }
+            return Ok(());
+        }
         let first_time = self.registry.last_heard(&beat.agent).is_none();
         let written = self.registry.hear(&beat, now);
         if first_time {
@@ -349,6 +399,13 @@ impl Shared {
             .filter(|row| row.agent_id.as_ref() == Some(agent));
         Ok(held.map(|row| (row.request_id, row.task_id)).collect())
     }
+}
+
+/// Words for two programs under one name.
+pub(crate) fn two_of(agent: &AgentId) -> String {
+    format!(
+        "two programs log in as {agent}, and it is not known which of them the broker gives work to: end one of them, or give it a name and a user of its own"
+    )
 }
 
 fn kind_name(agent: &Agent) -> Result<String, serde_json::Error> {

@@ -14,7 +14,12 @@ use chiffon_store::{Commit, Receipt, Store};
 use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast, watch};
 
-use super::{Library, Limits, agents::Registry, heal::Turn, posts::Posts};
+use super::{
+    Library, Limits,
+    agents::{Registry, two_of},
+    heal::Turn,
+    posts::Posts,
+};
 use crate::{
     Clock, Parts,
     events::Hub,
@@ -218,7 +223,9 @@ impl Shared {
             .part_faults
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        faults.get(&format!("agent {agent}")).cloned()
+        let said = faults.get(&format!("agent {agent}")).cloned();
+        let has_rival = self.registry.has_rival(agent, self.clock.now());
+        said.or_else(|| has_rival.then(|| two_of(agent)))
     }
 
     /// Whether a run's plan was made under the rules in force, without which nothing of it starts.
