@@ -46,6 +46,8 @@ mod plans;
 mod problems;
 #[path = "api/records.rs"]
 mod records;
+#[path = "api/refusals.rs"]
+mod refusals;
 #[path = "api/resets.rs"]
 mod resets;
 #[path = "api/rooms.rs"]

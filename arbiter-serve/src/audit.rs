@@ -4,6 +4,7 @@
 mod line;
 mod open;
 mod scan;
+mod seen;
 mod verify;
 mod writer;
 

@@ -109,7 +109,10 @@ fn serving(args: Serve, verbose: u8) -> Done {
         1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr);
+    // A log that finds no room ends nothing: by default it would be told on the same standard error, which panics.
+    let log = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     // A second call has no effect, and needs none.
     let _begun = log.with_max_level(level).with_ansi(false).try_init();
     let config = configured(&args.configured)?.listen_on(args.listen)?;

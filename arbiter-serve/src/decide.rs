@@ -7,6 +7,7 @@
 mod action;
 mod event;
 mod generation;
+mod words;
 
 use std::{
     borrow::Cow,
@@ -18,8 +19,8 @@ use std::{
 use chiffon_arbiter::{Policy, Prior};
 use chiffon_authorizer::Asking;
 use chiffon_common::{
-    Action, CanonicalError, ContractError, Digest, ErrorCode, EventError, FieldError, PlanId,
-    Problem, ReasonCode, ResponsePlan, RoomId, TenantId, TraceId,
+    Action, CanonicalError, ContractError, Digest, ErrorCode, FieldError, PlanId, Problem,
+    ReasonCode, ResponsePlan, RoomId, TenantId, TraceId,
 };
 use chiffon_store::{AuditWrite, ControlCommit, ControlStore, Decided, Loaded, Outcome};
 use jiff::Timestamp;
@@ -30,9 +31,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use self::words::{by_rule, malformed};
 use crate::{
     audit::{Audit, Durable, Place, Unwritten},
     record::{self, Kind, Record},
+    watch::Watch,
 };
 
 /// Tenants that share a turn by chance only wait a moment for each other; this many make it rare.
@@ -57,6 +60,8 @@ pub(crate) struct Arbiter {
     /// Where the store keeps audit lines until they are on file: who they belong to, and how that is confirmed.
     pub(crate) outbox: Option<(String, Confirm)>,
     pub(crate) turns: Turns,
+    /// Whether the store can be written.
+    pub(crate) watch: Arc<Watch>,
     /// Nobody waits for an authoriser any more.
     pub(crate) ending: CancellationToken,
 }
@@ -147,7 +152,9 @@ impl Arbiter {
             });
         }
         let (key, at, answer) = (commit.key.clone(), commit.at, commit.answer.clone());
-        let seq = match self.store.commit(commit).await {
+        let committed = self.store.commit(commit).await;
+        self.watch.note(&committed);
+        let seq = match committed {
             Ok(Outcome::Committed { seq }) => seq,
             Ok(Outcome::Exists(_) | Outcome::Stale) => return Ok(None),
             Err(chiffon_store::Error::OutcomeUnknown(_)) => {
@@ -234,6 +241,27 @@ impl Arbiter {
             ..record::noted(self.rules, audit_id, now)
         };
         Ok(put(place, record.bytes(), None)?.map(said))
+    }
+
+    /// What was read and then turned away unjudged, because too much waits or this process ends: nothing is decided, and
+    /// that stands on record too. What the store could not say is no refusal: whether it is in force is not known.
+    async fn turned_away(
+        &self,
+        about: About<'_>,
+        refused: Refused,
+        mut place: Option<Place<'_>>,
+    ) -> Said {
+        let code = refused.problem.code;
+        let is_load = matches!(code, ErrorCode::Overloaded | ErrorCode::ShuttingDown);
+        if !is_load || place.is_none() {
+            return Err(refused);
+        }
+        let refused = Refused {
+            reason: refused.reason.or(Some(ReasonCode::Backpressure)),
+            ..refused
+        };
+        let turn = self.note(about, Err(refused), &mut place)?;
+        self.settled(turn).await
     }
 
     /// A body that is no contract: recorded without it, for nobody knows what it holds.
@@ -355,67 +383,6 @@ fn repeated(loaded: &Loaded) -> Said {
 /// The name of what a plan does.
 fn first_action(plan: &ResponsePlan) -> &'static str {
     plan.actions.first().map_or("do_nothing", Action::name)
-}
-
-/// A form that the JSON types alone cannot hold; `text_at` is where the text of this contract stands.
-fn malformed(error: &EventError, text_at: &str) -> Refused {
-    // The words are those of a fleet, which takes texts as requests and knows no other contract than events.
-    let detail = error.to_string();
-    let detail = detail.replacen("the request", "the text", 1);
-    let detail = detail.replacen("event version", "version", 1);
-    let pointer = match error {
-        EventError::Version(_) => "/v".to_owned(),
-        EventError::Kind => "/actor/kind".to_owned(),
-        EventError::Empty | EventError::Binary(_) | EventError::TooLong { .. } => {
-            text_at.to_owned()
-        }
-        EventError::Field(name) | EventError::Missing(name) | EventError::Unexpected(name) => {
-            format!("/{}", name.replace('.', "/"))
-        }
-    };
-    let todo = match error {
-        EventError::Version(_) => "send \"v\": 0, or ask /v0/contracts what is understood",
-        // The one whose words are those of a fleet.
-        EventError::Empty => "say something in the text",
-        error => error.todo(),
-    };
-    let field = FieldError::body(pointer, detail.clone());
-    Refused {
-        problem: Box::new(Problem::new(error.code(), detail, todo).at(field)),
-        reason: Some(ReasonCode::SchemaInvalid),
-    }
-}
-
-/// A rule refuses it; `field` is what it goes by.
-fn by_rule(reason: ReasonCode, field: &str) -> Refused {
-    let (detail, todo) = match reason {
-        ReasonCode::IdConflict => (
-            format!("something else was sent under this {field} before"),
-            "give it an id of its own; the same again gets the first answer again",
-        ),
-        ReasonCode::UnknownPlan => (
-            "this tenant has no such plan".to_owned(),
-            "send the tenant_id and plan_id of the plan that is answered",
-        ),
-        ReasonCode::NotGenerating => (
-            "the plan asked for no generation".to_owned(),
-            "send results for plans with the action request_generation",
-        ),
-        ReasonCode::GenerationLate => (
-            "the plan does not hold its room any more".to_owned(),
-            "nothing; raise gate.generation_timeout_ms where generations take longer",
-        ),
-        _ => (
-            "the plan has no such action that could be carried out".to_owned(),
-            "send the action_id of an action of the plan",
-        ),
-    };
-    let code = reason.error_code().unwrap_or(ErrorCode::Internal);
-    let why = FieldError::body(format!("/{field}"), detail.clone());
-    Refused {
-        problem: Box::new(Problem::new(code, detail, todo).at(why)),
-        reason: Some(reason),
-    }
 }
 
 impl From<Problem> for Refused {

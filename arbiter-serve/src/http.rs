@@ -207,14 +207,18 @@ impl Api {
     }
 
     async fn health(&self) -> Response<Body> {
-        let audit = self.arbiter.audit.fault().map(|fault| fault.0);
-        let store = self
-            .arbiter
-            .store
-            .ready()
-            .await
-            .err()
-            .map(|error| error.to_string());
+        let Arbiter {
+            audit,
+            store,
+            watch,
+            ..
+        } = self.arbiter.as_ref();
+        let audit = audit.fault().map(|fault| fault.0);
+        let audit = audit.or_else(|| watch.audit());
+        let store = match watch.store() {
+            Some(fault) => Some(fault),
+            None => store.ready().await.err().map(|error| error.to_string()),
+        };
         let is_well = audit.is_none() && store.is_none();
         let said = |fault: Option<String>| fault.unwrap_or_else(|| "ok".to_owned());
         let body = serde_json::json!({

@@ -2,6 +2,7 @@
 
 mod args;
 mod audit;
+mod clocks;
 mod commands;
 mod config;
 mod decide;
@@ -12,6 +13,7 @@ mod replay;
 mod restore;
 mod serve;
 mod states;
+mod watch;
 
 use std::process::ExitCode;
 

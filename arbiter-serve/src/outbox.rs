@@ -3,6 +3,8 @@
 //! nobody looked are refused, and a database that was emptied, or is older than the files, is given what it lacks. From then
 //! on each line that the database keeps for the files is confirmed once it is there, and how far they have come is noted.
 
+mod left;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -26,7 +28,8 @@ use crate::{
     config::{Config, Store},
     decide::{Confirm, store_problem},
     record::{self, Kind, Record},
-    restore,
+    restore::{self, Range},
+    watch::Watch,
 };
 
 /// The file that names the folder.
@@ -43,6 +46,12 @@ pub(crate) struct Outbox {
     store: Arc<dyn ControlStore>,
     folder: PathBuf,
     replica: String,
+    /// Whether the folder says so.
+    is_named: bool,
+    /// Whether the database is a file of this machine, for one audit.
+    is_local: bool,
+    /// What the database had noted of all folders.
+    marks: Vec<Marked>,
     /// The last record that the database knows to be on file; before all where it knows none.
     noted: u64,
     /// Decisions that it lacked.
@@ -59,6 +68,7 @@ struct Notes {
     replica: String,
     reached: Reached,
     noted: Option<Head>,
+    watch: Arc<Watch>,
 }
 
 fn broken(detail: String, todo: &str) -> Problem {
@@ -89,37 +99,44 @@ impl Outbox {
         let marks = store.marks().await;
         let marks = marks.map_err(|error| store_problem(&error))?;
         let is_local = matches!(config.store, Store::Sqlite { .. });
-        let mine = name
-            .as_ref()
-            .and_then(|name| marks.iter().find(|marked| marked.replica == *name));
+        let found = Found {
+            folder: &folder,
+            name: name.as_deref(),
+            head,
+            is_local,
+        };
+        let mine = found.whose(&marks)?;
         let noted = match mine {
             Some(mine) => holds(&folder, &mine.mark, head)?,
-            None if head.seq == 0 => is_new(&folder, &marks, is_local)?,
             None => 0,
         };
-        let replica = match name {
-            Some(name) => name,
-            None => named(&folder).map_err(unusable)?,
-        };
+        let known = mine.map(|mine| mine.replica.clone()).or(name.clone());
+        let replica = known.unwrap_or_else(|| Uuid::now_v7().to_string());
         let mut outbox = Self {
             store: Arc::clone(store),
             folder,
+            is_named: name.as_ref() == Some(&replica),
             replica,
+            is_local,
+            marks,
             noted,
             brought: 0,
         };
-        outbox.bring_back(&config.policy.gate, keep).await?;
+        outbox
+            .bring_back(&config.policy.gate, keep, head.seq)
+            .await?;
         Ok(Some(outbox))
     }
 
     /// Gives the database what stands in the files and it lacks.
-    async fn bring_back(&mut self, gate: &Gates, keep: Duration) -> Result<(), Problem> {
+    async fn bring_back(&mut self, gate: &Gates, keep: Duration, end: u64) -> Result<(), Problem> {
         let now = Timestamp::now();
         let keep = SignedDuration::try_from(keep).ok();
         let since = keep.and_then(|keep| now.checked_sub(keep).ok());
         let since = since.unwrap_or(Timestamp::MIN);
         let (store, folder) = (&self.store, &self.folder);
-        let brought = restore::bring_back(store, folder, self.noted, gate, since, now);
+        let after = self.noted;
+        let brought = restore::bring_back(store, folder, Range { after, end }, gate, since, now);
         self.brought = brought.await?;
         Ok(())
     }
@@ -129,21 +146,38 @@ impl Outbox {
         self,
         audit: &Audit,
         rules: Digest,
+        watch: Arc<Watch>,
     ) -> Result<((String, Confirm), Confirming), Problem> {
+        if !self.is_named {
+            named(&self.folder, &self.replica).map_err(|error| {
+                let detail = format!("{}: {error}", self.folder.display());
+                Problem::new(
+                    ErrorCode::InvalidValue,
+                    detail,
+                    "make the audit folder writable",
+                )
+            })?;
+        }
         if self.brought > 0 {
             self.tell(audit, rules).await?;
         }
-        let (store, folder) = (self.store.as_ref(), &self.folder);
-        let lines = restore::catch_up(store, audit, folder, &self.replica).await?;
+        let (store, folder) = (self.store.as_ref(), self.folder.as_path());
+        let lines = restore::catch_up(store, audit, &[folder], &self.replica).await?;
         if lines > 0 {
             tracing::warn!(lines, "written to the audit: decided before the last end");
         }
+        self.take_over(audit, &self.marks, |detail| {
+            let now = Timestamp::now();
+            left::told(detail, record::noted(rules, record::fresh_id(now), now))
+        })
+        .await?;
         let mut notes = Notes {
             store: self.store,
             folder: self.folder.to_string_lossy().into_owned(),
             replica: self.replica.clone(),
             reached: audit.reached(),
             noted: None,
+            watch,
         };
         // Before anything is answered: from here on the files are known.
         let head = notes.reached.head();
@@ -168,11 +202,91 @@ impl Outbox {
             detail: Some(detail.into()),
             ..record::noted(rules, record::fresh_id(now), now)
         };
-        let written = async { audit.place().await?.put(record.bytes(), None).wait().await };
-        written.await.map_err(|error| {
-            let todo = "make the audit folder writable";
-            Problem::new(ErrorCode::AuditUnwritable, error.to_string(), todo)
-        })
+        wrote(audit, &record).await
+    }
+}
+
+/// Waits until a record is on file.
+async fn wrote(audit: &Audit, record: &Record<'_>) -> Result<(), Problem> {
+    let written = async { audit.place().await?.put(record.bytes(), None).wait().await };
+    written.await.map_err(|error| {
+        let todo = "make the audit folder writable";
+        Problem::new(ErrorCode::AuditUnwritable, error.to_string(), todo)
+    })
+}
+
+/// An audit folder as it was found.
+struct Found<'a> {
+    folder: &'a Path,
+    /// The name in it, where it has one.
+    name: Option<&'a str>,
+    /// Where its files end.
+    head: Head,
+    is_local: bool,
+}
+
+impl Found<'_> {
+    /// The audit that this is by what the database has noted: by its name; else, because a name may be lost, by the record
+    /// that was noted, and beside a database of this machine by its place alone.
+    fn whose<'m>(&self, marks: &'m [Marked]) -> Result<Option<&'m Marked>, Problem> {
+        let named = marks
+            .iter()
+            .find(|marked| Some(&*marked.replica) == self.name);
+        if named.is_some() {
+            return Ok(named);
+        }
+        let is_here = |marked: &&Marked| Path::new(&marked.mark.folder) == self.folder;
+        let here = marks.iter().filter(is_here).max_by_key(|it| it.mark.seq);
+        if self.head.seq == 0 {
+            return match here {
+                Some(lost) => self.is_new(lost).map(|()| None),
+                None => Ok(None),
+            };
+        }
+        let mut same = None;
+        for marked in marks {
+            // Beside a database that many machines share, another one may have copied the files.
+            let may_be = self.is_local || self.name.is_none() && is_here(&marked);
+            let is_later = same.is_none_or(|same: &Marked| same.mark.seq < marked.mark.seq);
+            if may_be && is_later && self.has(marked)? {
+                same = Some(marked);
+            }
+        }
+        if same.is_none() && !self.is_local && here.is_some() && self.name.is_none() {
+            tracing::warn!(
+                "the audit in {} has lost its name, or the database knows one there of a replica on another machine",
+                self.folder.display()
+            );
+        }
+        Ok(same.or(here.filter(|_| self.is_local)))
+    }
+
+    /// Whether the record that was noted of an audit is here.
+    fn has(&self, marked: &Marked) -> Result<bool, Problem> {
+        let mark = &marked.mark;
+        if mark.seq == 0 || mark.seq > self.head.seq {
+            return Ok(false);
+        }
+        let found = record_at(self.folder, mark.seq).map_err(|error| {
+            let detail = format!("{}: {error}", self.folder.display());
+            broken(detail, "make the audit files readable")
+        })?;
+        Ok(found == Some(mark.hash))
+    }
+
+    /// Holds a folder without any record against the audit that the database knows there.
+    fn is_new(&self, lost: &Marked) -> Result<(), Problem> {
+        let detail = format!(
+            "there is no audit in {}, and the database has noted one there, up to record {}: it was removed",
+            self.folder.display(),
+            lost.mark.seq
+        );
+        // On another machine it may be another folder.
+        if self.is_local {
+            return Err(broken(detail, BRING_BACK));
+        }
+        tracing::warn!("{detail}, or it is that of a replica on another machine");
+        Ok(())
     }
 }
 
@@ -204,7 +318,8 @@ impl Notes {
     }
 
     async fn note(&mut self, seqs: &mut Vec<u64>, head: Head) {
-        if seqs.is_empty() && self.noted == Some(head) {
+        // A store that could not be written is tried.
+        if seqs.is_empty() && self.noted == Some(head) && !self.watch.is_failing() {
             return;
         }
         let mark = AuditMark {
@@ -212,7 +327,9 @@ impl Notes {
             hash: head.hash,
             folder: self.folder.clone(),
         };
-        match self.store.audited(&self.replica, seqs, Some(mark)).await {
+        let done = self.store.audited(&self.replica, seqs, Some(mark)).await;
+        self.watch.note(&done);
+        match done {
             Ok(()) => {
                 seqs.clear();
                 self.noted = Some(head);
@@ -255,25 +372,6 @@ fn holds(folder: &Path, mark: &AuditMark, head: Head) -> Result<u64, Problem> {
     Ok(seq)
 }
 
-/// Holds a folder without any record against the folders that the database knows.
-fn is_new(folder: &Path, marks: &[Marked], is_local: bool) -> Result<u64, Problem> {
-    let is_here = |marked: &&Marked| Path::new(&marked.mark.folder) == folder;
-    let Some(lost) = marks.iter().find(is_here) else {
-        return Ok(0);
-    };
-    let detail = format!(
-        "there is no audit in {}, and the database has noted one there, up to record {}: it was removed",
-        folder.display(),
-        lost.mark.seq
-    );
-    // On another machine it may be another folder.
-    if is_local {
-        return Err(broken(detail, BRING_BACK));
-    }
-    tracing::warn!("{detail}, or it is that of a replica on another machine");
-    Ok(0)
-}
-
 /// The name of this audit folder in a database that several may share, where it has one.
 fn replica(folder: &Path) -> io::Result<Option<String>> {
     match fs::read_to_string(folder.join(NAME)) {
@@ -284,11 +382,9 @@ fn replica(folder: &Path) -> io::Result<Option<String>> {
 }
 
 /// Gives it one, for good.
-fn named(folder: &Path) -> io::Result<String> {
+fn named(folder: &Path, name: &str) -> io::Result<()> {
     let path = folder.join(NAME);
-    let name = Uuid::now_v7().to_string();
     fs::write(&path, format!("{name}\n"))?;
     fs::File::open(&path)?.sync_all()?;
-    fs::File::open(folder)?.sync_all()?;
-    Ok(name)
+    fs::File::open(folder)?.sync_all()
 }

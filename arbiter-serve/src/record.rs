@@ -19,8 +19,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Builder;
 
-/// Version of this form.
-pub(crate) const VERSION: u32 = 0;
+/// Version of this form. In version 0 the states of a tenant named all its generations under way, where they name the one
+/// that the record is about now and count the others: read as one of this version, such a record says the same.
+pub(crate) const VERSION: u32 = 1;
 /// The version of the program that judged.
 pub(crate) const PROGRAM: &str = env!("CARGO_PKG_VERSION");
 
@@ -103,7 +104,7 @@ pub(crate) enum Judged<'a> {
         event: Cow<'a, Event>,
         /// As it was found.
         room: Cow<'a, RoomState>,
-        /// As it was found.
+        /// As it was read.
         tenant: Cow<'a, TenantState>,
         /// The external authoriser's word, where it was asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,6 +132,16 @@ pub(crate) enum Judged<'a> {
 }
 
 impl<'a> Judged<'a> {
+    /// The tenant as it was read and as it was left, where it moved.
+    pub(crate) fn tenant_moved(&self) -> Option<(&TenantState, &TenantState)> {
+        match self {
+            Self::Event { tenant, next, .. } | Self::Generation { tenant, next, .. } => {
+                Some((tenant.as_ref(), next.tenant.as_deref()?))
+            }
+            Self::Action { .. } => None,
+        }
+    }
+
     /// The states that it left behind.
     pub(crate) fn next(&self) -> &Next<'a> {
         match self {
@@ -150,10 +161,27 @@ pub(crate) struct Next<'a> {
     pub(crate) tenant: Option<Cow<'a, TenantState>>,
 }
 
+impl<'a> Next<'a> {
+    /// With as much of the tenant as a judgement about this plan, which read `tenant`, can have changed.
+    pub(crate) fn reduced(self, tenant: &TenantState, plan: PlanId, now: Timestamp) -> Self {
+        let left = TenantState::left_as_read(self.tenant.as_deref(), tenant, plan, now);
+        Self {
+            tenant: left.map(Cow::Owned),
+            ..self
+        }
+    }
+}
+
 impl Record<'_> {
     /// Whether what the record says of its decision is what it was judged by and what came of it; in words where not. A
     /// record of no decision has nothing to be held against.
     pub(crate) fn fits(&self) -> Result<(), String> {
+        if self.v > VERSION {
+            return Err(format!(
+                "it is of version {}, and this program reads up to {VERSION}: a newer one wrote it",
+                self.v
+            ));
+        }
         let judged = match (self.result, &self.judged) {
             (Outcome::Decided, Some(judged)) => judged,
             (Outcome::Decided, None) => return Err("it decides, and says not on what".to_owned()),

@@ -96,12 +96,12 @@ pub(crate) fn replay(path: &Path, policy: Option<&Policy>) -> Result<Replayed, U
             head = Some(Head { seq, hash });
             let record: Record<'_> = serde_json::from_slice(line.bytes)
                 .map_err(|error| broken(format!("it is no record of this version: {error}")))?;
+            record.fits().map_err(broken)?;
             if record.kind == Kind::Rules {
                 let (digest, found) = rules_of(&record).map_err(broken)?;
                 rules.insert(digest, found);
                 continue;
             }
-            record.fits().map_err(broken)?;
             let (Outcome::Decided, Some(judged)) = (record.result, &record.judged) else {
                 replayed.others += 1;
                 continue;

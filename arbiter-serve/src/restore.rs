@@ -2,13 +2,15 @@
 //! filled from them, and a database is given what stands in them and it lacks. What a database has decided and a crash has
 //! kept from the files is written to them. Whether they are all there is for `outbox` to say.
 
+mod tenants;
+
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use chiffon_arbiter::{Gates, answering_plan};
+use chiffon_arbiter::{Gates, TenantState, answering_plan};
 use chiffon_common::{AuditId, Digest, ErrorCode, Problem, RoomId, TenantId};
 use chiffon_store::{
     ControlCommit, ControlKey, ControlKind, ControlStore, Expect, Outcome, StateChange, StateWrite,
@@ -17,6 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
+use self::tenants::TenantMoves;
 use crate::{
     audit::{Audit, Head, Lines, Newest, files, files_from, follow},
     decide::store_problem,
@@ -30,6 +33,8 @@ const PAGE: u32 = 500;
 const SLACK: SignedDuration = SignedDuration::from_mins(10);
 /// Decisions that are brought back to a database at once.
 const AT_ONCE: usize = 64;
+/// How often one is tried whose tenant another replica moves at the same time.
+const TRIES: u32 = 20;
 
 fn unreadable(path: &Path, why: impl std::fmt::Display) -> Problem {
     let detail = format!("{}: {why}", path.display());
@@ -41,12 +46,19 @@ fn unfit(file: &Path, seq: u64, why: &str) -> Problem {
     unreadable(file, format_args!("record {seq}: {why}"))
 }
 
-/// The records of a folder after a number, in their order, each held against the one before it. Blocks while it reads.
+/// Records after the first number, up to the second: what follows the end of the chain was torn, and lies there still.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Range {
+    pub(crate) after: u64,
+    pub(crate) end: u64,
+}
+
+/// The records of a folder in a range, in their order, each held against the one before it. Blocks while it reads.
 struct Records {
     files: VecDeque<PathBuf>,
     open: Option<(PathBuf, Lines)>,
     head: Option<Head>,
-    after: u64,
+    range: Range,
 }
 
 /// A record with its place in the chain.
@@ -57,18 +69,21 @@ struct Found {
 }
 
 impl Records {
-    fn after(folder: &Path, after: u64) -> Result<Self, Problem> {
-        let files = files_from(folder, after).map_err(|error| unreadable(folder, error))?;
+    fn of(folder: &Path, range: Range) -> Result<Self, Problem> {
+        let files = files_from(folder, range.after).map_err(|error| unreadable(folder, error))?;
         Ok(Self {
             files: files.into(),
             open: None,
             head: None,
-            after,
+            range,
         })
     }
 
     fn next(&mut self) -> Result<Option<Found>, Problem> {
         loop {
+            if self.head.map_or(0, |head| head.seq) >= self.range.end {
+                return Ok(None);
+            }
             let Some((file, lines)) = &mut self.open else {
                 let Some(file) = self.files.pop_front() else {
                     return Ok(None);
@@ -88,7 +103,7 @@ impl Records {
             let link = follow(self.head, &line).map_err(|why| broken(&why))?;
             let (seq, hash) = (link.seq, link.hash);
             self.head = Some(Head { seq, hash });
-            if seq <= self.after {
+            if seq <= self.range.after {
                 continue;
             }
             let record: Record<'static> =
@@ -100,19 +115,29 @@ impl Records {
     }
 }
 
-/// Fills an empty store with what the audit files tell; how many decisions that were, and the newest one of each file.
-/// Blocks while it reads.
+/// Fills an empty store with what the audit files tell up to record `end`; how many decisions that were, and the newest
+/// one of each file. Blocks while it reads.
 pub(crate) async fn fill(
     store: &dyn ControlStore,
     folder: &Path,
     gate: &Gates,
+    end: u64,
 ) -> Result<(u64, Newest), Problem> {
     let (mut count, mut newest) = (0, Newest::new());
-    let mut records = Records::after(folder, 0)?;
+    let mut tenants = HashMap::<TenantId, TenantMoves>::new();
+    let mut records = Records::of(folder, Range { after: 0, end })?;
     while let Some(found) = records.next()? {
         let Found { seq, record, file } = found;
-        let commit = commit_of(&record, gate).map_err(|why| unfit(&file, seq, &why))?;
-        let Some(commit) = commit else { continue };
+        let unfit = |why: String| unfit(&file, seq, &why);
+        let Some(mut commit) = commit_of(&record, gate).map_err(unfit)? else {
+            continue;
+        };
+        if let Some((read, left)) = record.judged.as_ref().and_then(Judged::tenant_moved) {
+            let moves = tenants.entry(commit.key.tenant_id.clone()).or_default();
+            moves.then(read, left, record.ts);
+            let tenant = moves.on(TenantState::default());
+            commit.tenant = Some(tenant_write(&tenant, Expect::Any, gate).map_err(unfit)?);
+        }
         let committed = store.commit(commit).await;
         committed.map_err(|error| store_problem(&error))?;
         count += 1;
@@ -122,22 +147,26 @@ pub(crate) async fn fill(
     Ok((count, newest))
 }
 
-/// Where the last state of each room, or of the tenant itself, stands.
-type LastStates = HashMap<(TenantId, Option<RoomId>), u64>;
+/// Where the last state of each room stands, and that of each tenant, with all that had moved it until then.
+#[derive(Default)]
+struct LastStates {
+    rooms: HashMap<(TenantId, RoomId), u64>,
+    tenants: HashMap<TenantId, (u64, TenantMoves)>,
+}
 
-/// Gives a database the decisions that stand in the files after record `after` and are not in it; how many that were.
-/// What is older than `since` would be forgotten at once, and is left out. Blocks while it reads.
+/// Gives a database the decisions that stand in the files in this range and are not in it; how many that were. What is
+/// older than `since` would be forgotten at once, and is left out. Blocks while it reads.
 pub(crate) async fn bring_back(
     store: &Arc<dyn ControlStore>,
     folder: &Path,
-    after: u64,
+    range: Range,
     gate: &Gates,
     since: Timestamp,
     now: Timestamp,
 ) -> Result<u64, Problem> {
     // Only the last state of each counts, so that the order in which the database takes them does not.
-    let last = last_states(folder, after)?;
-    let mut records = Records::after(folder, after)?;
+    let mut last = last_states(folder, range)?;
+    let mut records = Records::of(folder, range)?;
     let (mut sent, mut brought) = (JoinSet::new(), 0);
     while let Some(found) = records.next()? {
         let Found { seq, record, file } = found;
@@ -146,26 +175,58 @@ pub(crate) async fn bring_back(
         }
         let commit = commit_of(&record, gate).map_err(|why| unfit(&file, seq, &why))?;
         let Some(mut commit) = commit else { continue };
-        let tenant_id = commit.key.tenant_id.clone();
-        let room_id = Some(commit.room_id.clone());
-        let is_last = |of: (TenantId, Option<RoomId>)| last.get(&of) == Some(&seq);
-        commit.room = commit
-            .room
-            .filter(|_| is_last((tenant_id.clone(), room_id)));
-        commit.tenant = commit.tenant.filter(|_| is_last((tenant_id, None)));
-        for write in [&mut commit.room, &mut commit.tenant].into_iter().flatten() {
+        let room = (commit.key.tenant_id.clone(), commit.room_id.clone());
+        let is_last = last.rooms.get(&room) == Some(&seq);
+        commit.room = commit.room.filter(|_| is_last);
+        if let Some(write) = &mut commit.room {
             over_if_ended(write, now);
         }
+        let tenant = last.tenants.entry(room.0);
+        let moves = match tenant {
+            Entry::Occupied(found) if found.get().0 == seq => Some(found.remove().1),
+            _ => None,
+        };
         if sent.len() >= AT_ONCE {
             brought += taken(sent.join_next().await)?;
         }
-        let store = Arc::clone(store);
-        sent.spawn(async move { store.commit(commit).await });
+        let (store, gate) = (Arc::clone(store), gate.clone());
+        sent.spawn(async move {
+            match moves {
+                Some(moves) => with_tenant(store.as_ref(), commit, &moves, (&gate, now)).await,
+                None => store.commit(commit).await,
+            }
+        });
     }
     while !sent.is_empty() {
         brought += taken(sent.join_next().await)?;
     }
     Ok(brought)
+}
+
+/// Commits a decision with the state of its tenant: what the database has, moved by what the files tell. Another replica
+/// may move it meanwhile.
+async fn with_tenant(
+    store: &dyn ControlStore,
+    mut commit: ControlCommit,
+    moves: &TenantMoves,
+    (gate, now): (&Gates, Timestamp),
+) -> Result<Outcome, chiffon_store::Error> {
+    let corrupt = |error: serde_json::Error| chiffon_store::Error::Corrupt(error.to_string());
+    for _ in 0..TRIES {
+        let found = store.load(&commit.key, None).await?.tenant;
+        let tenant = moves.on(states::read(found.as_ref()).map_err(corrupt)?);
+        let mut write = tenant_write(&tenant, Expect::of(found.as_ref()), gate)
+            .map_err(chiffon_store::Error::Malformed)?;
+        over_if_ended(&mut write, now);
+        commit.tenant = Some(write);
+        match store.commit(commit.clone()).await? {
+            Outcome::Stale => {}
+            outcome => return Ok(outcome),
+        }
+    }
+    // The answer is what must not be lost; whoever moves the tenant so often knows it better.
+    commit.tenant = None;
+    store.commit(commit).await
 }
 
 /// Whether the database took it: 1, or 0 where it had it.
@@ -183,9 +244,9 @@ fn taken(
     }
 }
 
-fn last_states(folder: &Path, after: u64) -> Result<LastStates, Problem> {
-    let mut last = LastStates::new();
-    let mut records = Records::after(folder, after)?;
+fn last_states(folder: &Path, range: Range) -> Result<LastStates, Problem> {
+    let mut last = LastStates::default();
+    let mut records = Records::of(folder, range)?;
     while let Some(found) = records.next()? {
         let record = found.record;
         let (record::Outcome::Decided, Some(judged), Some(tenant), Some(room)) = (
@@ -196,13 +257,14 @@ fn last_states(folder: &Path, after: u64) -> Result<LastStates, Problem> {
         ) else {
             continue;
         };
-        let next = judged.next();
         let tenant = tenant.into_owned();
-        if next.tenant.is_some() {
-            last.insert((tenant.clone(), None), found.seq);
+        if let Some((read, left)) = judged.tenant_moved() {
+            let (seq, moves) = last.tenants.entry(tenant.clone()).or_default();
+            *seq = found.seq;
+            moves.then(read, left, record.ts);
         }
-        if next.room.is_some() {
-            last.insert((tenant, Some(room.into_owned())), found.seq);
+        if judged.next().room.is_some() {
+            last.rooms.insert((tenant, room.into_owned()), found.seq);
         }
     }
     Ok(last)
@@ -216,7 +278,18 @@ fn over_if_ended(write: &mut StateWrite, now: Timestamp) {
     }
 }
 
-/// What a decision has made true; nothing for records that changed nothing.
+fn tenant_write(
+    tenant: &TenantState,
+    expected: Expect,
+    gate: &Gates,
+) -> Result<StateWrite, String> {
+    let change = states::put(tenant, states::tenant_until(tenant, gate));
+    let change = change.map_err(|error| error.to_string())?;
+    Ok(StateWrite { expected, change })
+}
+
+/// What a decision has made true, but for its tenant, of which its record names only a part; nothing for records that
+/// changed nothing.
 fn commit_of(record: &Record<'_>, gate: &Gates) -> Result<Option<ControlCommit>, String> {
     let (record::Outcome::Decided, Some(judged), Some(tenant_id)) =
         (record.result, &record.judged, record.tenant_id.as_deref())
@@ -286,18 +359,14 @@ impl Told<'_> {
         at: Timestamp,
         gate: &Gates,
     ) -> Result<ControlCommit, String> {
-        let put = |change: Result<StateChange, serde_json::Error>| {
-            let change = change.map_err(|error| error.to_string())?;
+        let room = self.next.room.as_deref().map(|room| {
+            let put = states::put(room, states::room_until(room, gate));
+            let change = put.map_err(|error| error.to_string())?;
             Ok::<_, String>(StateWrite {
                 expected: Expect::Any,
                 change,
             })
-        };
-        let room = self.next.room.as_deref();
-        let room = room.map(|room| put(states::put(room, states::room_until(room, gate))));
-        let tenant = self.next.tenant.as_deref();
-        let tenant =
-            tenant.map(|tenant| put(states::put(tenant, states::tenant_until(tenant, gate))));
+        });
         Ok(ControlCommit {
             key: ControlKey {
                 tenant_id: tenant_id.clone(),
@@ -311,7 +380,7 @@ impl Told<'_> {
             at,
             needed_until: self.needed_until,
             room: room.transpose()?,
-            tenant: tenant.transpose()?,
+            tenant: None,
             audit: None,
         })
     }
@@ -330,11 +399,11 @@ struct OnlyId {
     audit_id: AuditId,
 }
 
-/// Writes what the store has decided and the files lack; how many lines that were.
+/// Writes what the store has decided for a replica and none of these folders has on file; how many lines that were.
 pub(crate) async fn catch_up(
     store: &dyn ControlStore,
     audit: &Audit,
-    folder: &Path,
+    folders: &[&Path],
     replica: &str,
 ) -> Result<u64, Problem> {
     let mut on_file: Option<HashSet<AuditId>> = None;
@@ -351,28 +420,29 @@ pub(crate) async fn catch_up(
             none => {
                 // Lines wait in the order of their decisions.
                 let oldest = page.iter().filter_map(|one| told_at(&one.line)).min();
-                let ids = ids_since(folder, oldest);
-                none.insert(ids.map_err(|error| unreadable(folder, error))?)
+                let mut ids = HashSet::new();
+                for folder in folders {
+                    let found = ids_since(folder, oldest);
+                    ids.extend(found.map_err(|error| unreadable(folder, error))?);
+                }
+                none.insert(ids)
             }
         };
         let mut seqs = Vec::with_capacity(page.len());
+        let mut last = None;
         for one in page {
             seqs.push(one.seq);
             let id = serde_json::from_str::<OnlyId>(&one.line);
             if id.is_ok_and(|id| on_file.contains(&id.audit_id)) {
                 continue;
             }
-            let failed = |error: crate::audit::Unwritten| {
-                let todo = "make the audit folder writable";
-                Problem::new(ErrorCode::AuditUnwritable, error.to_string(), todo)
-            };
-            let place = audit.place().await.map_err(failed)?;
-            place
-                .put(one.line.into_bytes(), None)
-                .wait()
-                .await
-                .map_err(failed)?;
+            let place = audit.place().await.map_err(unwritten)?;
+            last = Some(place.put(one.line.into_bytes(), None));
             written += 1;
+        }
+        // They are written in their order.
+        if let Some(last) = last {
+            last.wait().await.map_err(unwritten)?;
         }
         store
             .audited(replica, &seqs, None)
@@ -381,12 +451,17 @@ pub(crate) async fn catch_up(
     }
 }
 
+fn unwritten(error: crate::audit::Unwritten) -> Problem {
+    let todo = "make the audit folder writable";
+    Problem::new(ErrorCode::AuditUnwritable, error.to_string(), todo)
+}
+
 #[derive(Deserialize)]
 struct OnlyTime {
     ts: Timestamp,
 }
 
-fn told_at(line: &str) -> Option<Timestamp> {
+pub(crate) fn told_at(line: &str) -> Option<Timestamp> {
     serde_json::from_str(line).ok().map(|OnlyTime { ts }| ts)
 }
 

@@ -16,13 +16,15 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use uuid::Uuid;
 
 use crate::{
-    audit::{self, Audit, Needs, OpenError, Torn, Writing},
+    audit::{self, Audit, Head, Needs, OpenError, Torn, Writing},
+    clocks,
     config::{self, Config, Store},
     decide::{Arbiter, Turns, store_problem},
     http::Api,
     outbox::{Confirming, Outbox},
     record::{self, Kind, Record},
     restore,
+    watch::Watch,
 };
 
 /// How long what is in hand may take at the end; whoever still waits for an authoriser then is told to come again.
@@ -50,17 +52,22 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
     let rules = Digest::of_value(&config.policy)
         .map_err(|error| fault(ErrorCode::Internal, error.to_string(), "please report this"))?;
     beginning(&config.audit)?;
-    let opened = audit::open(&config.audit.path).map_err(open_problem)?;
-    let (torn, head) = (opened.torn.clone(), opened.head);
-    let (store, needs) = store(&config).await?;
+    let mut opened = audit::open(&config.audit.path).map_err(open_problem)?;
+    let head = opened.head;
+    let (store, needs) = store(&config, head).await?;
     let outbox = Outbox::hold(&config, &store, head).await?;
+    // Nothing refuses the start from here on but a disk that cannot be written.
+    let torn = opened.mend().map_err(open_problem)?;
     let (audit, writing) = start_audit(opened, &config, needs, rules)?;
     if let Some(torn) = torn {
         tell(&audit, &torn, rules).await?;
     }
+    let watch = Arc::new(watch(&config));
+    let looking = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&watch).looking()));
     let (outbox, confirming) = match outbox {
         Some(outbox) => {
-            let (outbox, confirming) = outbox.start(&audit, rules).await?;
+            let started = outbox.start(&audit, rules, Arc::clone(&watch));
+            let (outbox, confirming) = started.await?;
             (Some(outbox), Some(confirming))
         }
         None => (None, None),
@@ -76,6 +83,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
         authorizer,
         outbox,
         turns: Turns::new(),
+        watch,
         ending: CancellationToken::new(),
     });
     let api = Api::new(Arc::clone(&arbiter), token.as_deref())
@@ -91,8 +99,21 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
     tracing::info!("ending: what is in hand is finished");
     server.stop(GRACE).await;
     arbiter.ending.cancel();
-    drop(forgetting);
+    drop((forgetting, looking));
     end(arbiter, confirming, writing).await
+}
+
+fn watch(config: &Config) -> Watch {
+    let database = match &config.store {
+        Store::Sqlite { path, .. } => path.parent(),
+        Store::Memory { .. } | Store::Postgres { .. } => None,
+    };
+    // A file named alone lies here.
+    let here = |folder: &Path| match folder.as_os_str().is_empty() {
+        true => Path::new(".").to_owned(),
+        false => folder.to_owned(),
+    };
+    Watch::new(here(&config.audit.path), database.map(here))
 }
 
 /// The one line on standard output, for whoever started this and waits for it.
@@ -251,7 +272,7 @@ async fn tell(audit: &Audit, torn: &Torn, rules: Digest) -> Result<(), Problem> 
 }
 
 /// The store, with everything in it that it must know, and what of that the audit files have to keep.
-async fn store(config: &Config) -> Result<(Arc<dyn ControlStore>, Needs), Problem> {
+async fn store(config: &Config, head: Head) -> Result<(Arc<dyn ControlStore>, Needs), Problem> {
     match &config.store {
         Store::Memory { plans, rooms } => {
             temporary_folder();
@@ -262,7 +283,7 @@ async fn store(config: &Config) -> Result<(Arc<dyn ControlStore>, Needs), Proble
             });
             let memory = Arc::new(memory.map_err(|error| store_problem(&error))?);
             let gate = &config.policy.gate;
-            let filled = restore::fill(memory.as_ref(), &config.audit.path, gate).await?;
+            let filled = restore::fill(memory.as_ref(), &config.audit.path, gate, head.seq).await?;
             let (decisions, newest) = filled;
             tracing::info!(decisions, "brought back from the audit files");
             let kept = Arc::clone(&memory);
@@ -289,9 +310,18 @@ async fn store(config: &Config) -> Result<(Arc<dyn ControlStore>, Needs), Proble
                     let todo = "set store.url, such as postgres://arbiter@127.0.0.1/arbiter";
                     fault(ErrorCode::InvalidValue, format!("store.url: {why}"), todo)
                 }
+                // Nobody has sent anything yet.
+                error @ chiffon_store::Error::Unavailable(_) => {
+                    let todo =
+                        "start the database, or set store.url to a database that takes this user";
+                    let detail = format!("store.url: {error}");
+                    fault(ErrorCode::StoreUnavailable, detail, todo)
+                }
                 error => store_problem(&error),
             });
-            Ok((Arc::new(store?), Needs::nothing()))
+            let store: Arc<dyn ControlStore> = Arc::new(store?);
+            clocks::compare(&store).await;
+            Ok((store, Needs::nothing()))
         }
     }
 }

@@ -5,6 +5,8 @@
 mod authz;
 #[path = "program/bad.rs"]
 mod bad;
+#[path = "program/crowd.rs"]
+mod crowd;
 #[path = "program/forged.rs"]
 mod forged;
 #[path = "program/held.rs"]

@@ -7,6 +7,7 @@
 //!
 //! The questions of one tenant have places of their own, so that nobody waits behind another tenant's slow answers.
 
+mod alone;
 mod http;
 
 use std::{
@@ -24,14 +25,21 @@ use std::{
 use chiffon_arbiter::Authorisation;
 use chiffon_common::{AuthZDecision, AuthZRequest, Digest, TenantId, read_contract, visible};
 use chiffon_tls::{Trust, TrustError};
-use hyper::{Request, StatusCode, Uri, header, http::uri::Scheme};
+use hyper::{
+    Request, StatusCode, Uri, header,
+    http::uri::{Authority, Scheme},
+};
 use serde::Deserialize;
 use tokio::{
     sync::Semaphore,
     time::{Instant, timeout},
 };
 
-use self::http::{Client, Unanswered};
+pub use self::alone::Alone;
+use self::{
+    alone::Alike,
+    http::{Client, Unanswered},
+};
 
 /// Largest answer that is read; a decision has some hundred bytes.
 const MOST_BYTES: usize = 64 * 1024;
@@ -39,6 +47,8 @@ const MOST_BYTES: usize = 64 * 1024;
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 /// How many may wait for a place of their tenant, for each place. More would only wait for their time-out.
 const WAITING: usize = 16;
+/// How long storing an answer may take, for those who wait for it.
+const STORED: Duration = Duration::from_secs(30);
 /// Tenants without a question are forgotten beyond this many.
 const TENANTS: usize = 4_096;
 
@@ -95,12 +105,22 @@ impl FromStr for Endpoint {
     type Err = NoEndpoint;
 
     fn from_str(text: &str) -> Result<Self, NoEndpoint> {
-        let uri: Uri = text.parse().map_err(|_| NoEndpoint)?;
+        // A fragment is never sent, and the reader of addresses drops it.
+        let uri: Uri = match text.contains('#') {
+            true => return Err(NoEndpoint),
+            false => text.parse().map_err(|_| NoEndpoint)?,
+        };
         let is_known = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
         let is_bare = uri
             .authority()
             .is_some_and(|place| !place.host().is_empty() && !place.as_str().contains('@'));
-        (is_known && is_bare).then_some(Self(uri)).ok_or(NoEndpoint)
+        // A port that no address can have is none to the reader, which would ask at another one.
+        let has_port = |place: &Authority| place.as_str().len() > place.host().len();
+        let is_port = uri
+            .authority()
+            .is_some_and(|place| !has_port(place) || place.port_u16().is_some_and(|port| port > 0));
+        let is_fit = is_known && is_bare && is_port;
+        is_fit.then_some(Self(uri)).ok_or(NoEndpoint)
     }
 }
 
@@ -127,6 +147,7 @@ pub struct Asking {
     http: Client,
     settings: Authorizer,
     places: Mutex<HashMap<TenantId, Arc<Places>>>,
+    alike: Alike,
     kept: Mutex<HashMap<Digest, (Authorisation, Instant)>>,
 }
 
@@ -163,8 +184,21 @@ impl Asking {
             http,
             settings,
             places: Mutex::default(),
+            alike: Alike::default(),
             kept: Mutex::default(),
         })
+    }
+
+    /// Waits until nobody else is at the same question, of the same event. Whoever had to wait looks for what came of it
+    /// before it asks.
+    ///
+    /// # Errors
+    /// Where somebody else is at it for longer than asking and storing may take.
+    pub async fn alone(&self, question: &AuthZRequest) -> Result<Alone, Crowded> {
+        // For its place, and for the answer.
+        let bound = self.settings.timeout.saturating_mul(2) + STORED;
+        let alone = timeout(bound, self.alike.alone(question.request_id));
+        alone.await.map_err(|_| Crowded)
     }
 
     /// Its word, within the configured time once it is asked. Waiting for a place is no word of the authoriser: whoever

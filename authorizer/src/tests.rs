@@ -451,3 +451,41 @@ async fn an_answer_is_used_again_only_as_its_author_says() {
     }
     assert_eq!(fake.asked.load(Ordering::SeqCst), 2);
 }
+
+#[tokio::test]
+async fn one_at_a_time_is_at_a_question_and_nobody_waits_for_another_one() {
+    let fake = Fake::start(|_| None).await;
+    let asking = Arc::new(fake.asking(|_| {}));
+    let same = question("t", "a");
+    let mut other = question("t", "b");
+    other.request_id = "0199e2f4-77a1-7c40-8000-000000000002"
+        .parse()
+        .expect("an id");
+    let first = asking.alone(&same).await.expect("at once");
+    assert!(!first.waited);
+    assert!(!asking.alone(&other).await.expect("at once").waited);
+    let wait = || {
+        let (asking, same) = (Arc::clone(&asking), same.clone());
+        tokio::spawn(async move { asking.alone(&same).await.expect("in its turn").waited })
+    };
+    let (gone, next) = (wait(), wait());
+    let begun = Instant::now();
+    let waiting = || {
+        locked(&asking.alike.0)
+            .values()
+            .map(Arc::strong_count)
+            .sum::<usize>()
+    };
+    // The map's, two of the one that is at it, and two of each that waits.
+    while waiting() < 7 {
+        assert!(begun.elapsed() < Duration::from_secs(50), "they wait");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Whoever goes away meanwhile leaves nothing behind.
+    gone.abort();
+    assert!(gone.await.is_err());
+    assert!(!next.is_finished());
+    drop(first);
+    assert!(next.await.expect("it had its turn"));
+    assert!(locked(&asking.alike.0).is_empty());
+}

@@ -24,8 +24,10 @@ pub fn begin(settings: &Settings, terminal: &Terminal, verbose: u8, is_lasting: 
         (1, _) => configured.max(LevelFilter::INFO),
         (_, _) => LevelFilter::DEBUG,
     };
+    // A log that finds no room ends nothing: by default it would be told on the same standard error, which panics.
     let builder = tracing_subscriber::fmt()
         .with_writer(io::stderr)
+        .log_internal_errors(false)
         .with_max_level(level)
         .with_ansi(terminal.err.is_on());
     // A second call has no effect, and needs none.

@@ -5,6 +5,7 @@
 
 mod document;
 mod read;
+mod refused;
 #[cfg(feature = "openapi")]
 mod schema;
 mod shape;
@@ -14,7 +15,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use document::{CONTRACT_SCHEMAS, ContractActions, Contracts, contracts};
-pub use read::{ContractError, MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH, path_pointer, read};
+pub use read::{
+    ContractError, MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH, in_words, path_pointer, read,
+};
+pub use refused::{by_rule, form};
 #[cfg(feature = "openapi")]
 pub use schema::contract_schemas;
 pub(crate) use shape::shape_of;

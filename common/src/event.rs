@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     DecisionId, EntryId, ErrorCode, EventId, HostName, Parameters, ProjectId, RequestId, RoomId,
@@ -142,6 +143,11 @@ pub enum EventError {
     /// Nobody knows what such an actor may do.
     #[error("actor.kind is none of person, service and agent")]
     Kind,
+    /// Two of them would be one where events, plans and approvals are compared.
+    #[error(
+        "a number in content.call.parameters is beyond 9007199254740992, where numbers are not exact any more"
+    )]
+    Inexact,
     /// A field that its status asks for is not there.
     #[error("field {0} is required here")]
     Missing(&'static str),
@@ -158,9 +164,11 @@ impl EventError {
             Self::Empty => ErrorCode::EmptyRequest,
             Self::Binary(_) => ErrorCode::BinaryRequest,
             Self::TooLong { .. } => ErrorCode::RequestTooLong,
-            Self::Field(_) | Self::Kind | Self::Missing(_) | Self::Unexpected(_) => {
-                ErrorCode::MalformedMessage
-            }
+            Self::Field(_)
+            | Self::Kind
+            | Self::Inexact
+            | Self::Missing(_)
+            | Self::Unexpected(_) => ErrorCode::MalformedMessage,
         }
     }
 
@@ -173,6 +181,7 @@ impl EventError {
             }
             Self::Binary(_) => "send plain text in UTF-8",
             Self::TooLong { .. } => "shorten it; put long content into a file on the host",
+            Self::Inexact => "send it as text",
             Self::Field(_) | Self::Kind | Self::Missing(_) | Self::Unexpected(_) => {
                 "correct the field and send it again"
             }
@@ -196,7 +205,29 @@ impl Event {
         if !ACTOR_KINDS.contains(&self.actor.kind.as_str()) {
             return Err(EventError::Kind);
         }
+        if let Some(call) = &self.content.call
+            && !call.parameters.values().all(is_exact)
+        {
+            return Err(EventError::Inexact);
+        }
         validate_text(&self.content.text)
+    }
+}
+
+/// Whether every number in a value is the one that was written: canonical JSON, over which documents are compared, knows
+/// doubles only (RFC 8785), and up to 2^53 every whole number is one.
+pub fn is_exact(value: &Value) -> bool {
+    const MOST: u64 = 1 << 53;
+    match value {
+        Value::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+            (Some(whole), _, _) => whole <= MOST,
+            (_, Some(whole), _) => whole.unsigned_abs() <= MOST,
+            // A whole number that finds no place in 64 bits is read as a float.
+            (_, _, float) => float.is_some_and(|float| float.abs() <= MOST as f64),
+        },
+        Value::Array(items) => items.iter().all(is_exact),
+        Value::Object(map) => map.values().all(is_exact),
+        Value::Null | Value::Bool(_) | Value::String(_) => true,
     }
 }
 
@@ -231,6 +262,22 @@ mod tests {
 
     fn check(text: &str, expected: Result<(), EventError>) {
         assert_eq!(validate_text(text), expected, "{text:?}");
+    }
+
+    #[test]
+    fn a_number_that_is_read_as_another_is_not_exact() {
+        let parameters = |number: &str| serde_json::from_str(&format!("{{\"a\":[{number}]}}"));
+        for (number, exact) in [
+            ("9007199254740992", true),
+            ("-9007199254740992", true),
+            ("0.1", true),
+            ("9007199254740993", false),
+            ("-9007199254740993", false),
+            ("18446744073709551615", false),
+            ("12345678901234567890123", false),
+        ] {
+            assert_eq!(is_exact(&parameters(number).unwrap()), exact, "{number}");
+        }
     }
 
     #[test]

@@ -5,7 +5,10 @@
 
 use std::{fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Unexpected, Visitor},
+};
 use uuid::Uuid;
 
 /// Why a text is no id.
@@ -55,6 +58,29 @@ fn shortened(text: &str) -> String {
     text.chars().take(80).collect()
 }
 
+/// A UUID as RFC 9562 writes it and the schemas have it (`format: uuid`). Other readers of UUIDs also take braces, `urn:uuid:`
+/// and bare digits, by which one id would have many names.
+fn written<'de, D: Deserializer<'de>>(from: D) -> Result<Uuid, D::Error> {
+    struct Written;
+    impl Visitor<'_> for Written {
+        type Value = Uuid;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a UUID such as 0199e2f4-77a1-7c40-8000-000000000001")
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Uuid, E> {
+            let wrong = || E::invalid_value(Unexpected::Str(&shortened(text)), &self);
+            // No other form has as many bytes.
+            match text.len() {
+                36 => Uuid::parse_str(text).map_err(|_| wrong()),
+                _ => Err(wrong()),
+            }
+        }
+    }
+    from.deserialize_str(Written)
+}
+
 macro_rules! uuid_ids {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
         $(#[$doc])*
@@ -62,7 +88,7 @@ macro_rules! uuid_ids {
         #[serde(transparent)]
         #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
         #[cfg_attr(feature = "openapi", schema(value_type = String, format = Uuid))]
-        pub struct $name(Uuid);
+        pub struct $name(#[serde(deserialize_with = "written")] Uuid);
 
         impl $name {
             /// Wraps a UUID that the caller minted or read from a database.

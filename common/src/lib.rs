@@ -40,14 +40,15 @@ pub use contracts::contract_schemas;
 pub use contracts::{
     ActionReceipt, ActionResult, ActionStatus, AuthZDecision, AuthZRequest, AuthZWord,
     CONTRACT_SCHEMAS, ContractActions, ContractError, Contracts, GenerationResult,
-    GenerationStatus, MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH, Permission, Unshaped, contracts,
+    GenerationStatus, MAX_CONTRACT_BYTES, MAX_CONTRACT_DEPTH, Permission, Unshaped,
+    by_rule as refused_by_rule, contracts, form as refused_form, in_words as reader_words,
     path_pointer, read as read_contract, shape,
 };
 pub use digest::{Digest, DigestError};
 pub use envelope::{Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, MessageType};
 pub use error_code::{ErrorCode, Retry};
 pub use event::{
-    ACTOR_KINDS, Actor, Content, EntryCall, Event, EventError, MAX_TEXT_CHARS, Undoing,
+    ACTOR_KINDS, Actor, Content, EntryCall, Event, EventError, MAX_TEXT_CHARS, Undoing, is_exact,
 };
 pub use freeze::Frozen;
 pub use ids::{

@@ -16,7 +16,11 @@ pub fn visible(text: &str) -> String {
 }
 
 fn hides(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{2028}' | '\u{2029}')
+    matches!(c,
+        '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{2028}' | '\u{2029}'
+        // Soft hyphen, joiners, fillers and tags: they take no place, or an empty one.
+        | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' | '\u{3164}' | '\u{ffa0}'
+        | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -29,5 +33,8 @@ mod tests {
             visible("a\u{1b}[31mb\u{202e}c\r\nd"),
             "a\\u{1b}[31mb\\u{202e}c\\u{d}\nd"
         );
+        for hidden in ['\u{ad}', '\u{61c}', '\u{3164}', '\u{e0041}'] {
+            assert!(visible(&format!("a{hidden}b")).is_ascii(), "{hidden:?}");
+        }
     }
 }

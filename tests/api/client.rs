@@ -150,8 +150,17 @@ pub async fn problem(world: &World, reply: &Reply, status: u16, code: u16, path:
         assert!(!text(name).is_empty(), "{path}: {name} is empty in {body}");
     }
     let known = [
-        "type", "title", "status", "detail", "instance", "todo", "code", "retry", "trace_id",
+        "type",
+        "title",
+        "status",
+        "detail",
+        "instance",
+        "todo",
+        "code",
+        "retry",
+        "trace_id",
         "errors",
+        "reason_code",
     ];
     let members = body.as_object().unwrap().keys();
     let others: Vec<_> = members

@@ -76,7 +76,10 @@ fn validator(contract: &str, text: &str) -> Result<(), String> {
         .iter()
         .find(|(name, _)| *name == contract)
         .unwrap();
-    let schema: Value = serde_json::from_str(schema).unwrap();
+    fits(contract, serde_json::from_str(schema).unwrap(), text)
+}
+
+fn fits(contract: &str, schema: Value, text: &str) -> Result<(), String> {
     let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
     compiler.enable_format_assertions();
     let at = format!("urn:{contract}");
@@ -330,6 +333,83 @@ fn another_shape_is_taken_by_both_or_by_neither() {
         }
     }
     assert!(refused > 300, "only {refused} were refused");
+}
+
+/// Readers of UUIDs take more forms than `format: uuid` does.
+#[test]
+fn a_uuid_is_taken_in_one_form_by_both() {
+    let forms: [fn(&str) -> String; 5] = [
+        |id| id.replace('-', ""),
+        |id| format!("{{{id}}}"),
+        |id| format!("urn:uuid:{id}"),
+        |id| format!("URN:uuid:{id}"),
+        |id| id.to_uppercase(),
+    ];
+    let mut tried = 0;
+    for (name, contract, tree) in written() {
+        for form in forms {
+            let other = |tree: &Tree| match tree {
+                Tree::Leaf(Value::String(id)) if id.parse::<uuid::Uuid>().is_ok() => {
+                    Some(Tree::Leaf(form(id).into()))
+                }
+                _ => None,
+            };
+            for changed in tree.each(&other) {
+                let text = changed.text();
+                let said = program(&contract, &text);
+                assert_eq!(
+                    said.is_ok(),
+                    validator(&contract, &text).is_ok(),
+                    "{name}: {text} {said:?}"
+                );
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 50, "only {tried} were tried");
+}
+
+/// In many dialects `$` also fits before a line end that ends the text. Where it does, the examples stay refused.
+#[test]
+fn the_schemas_mean_the_same_to_validators_of_other_dialects() {
+    fn lenient(value: &mut Value) {
+        match value {
+            Value::Object(map) => {
+                if let Some(Value::String(pattern)) = map.get_mut("pattern")
+                    && let Some(body) = pattern.strip_suffix('$')
+                {
+                    *pattern = format!("{body}\\n?$");
+                }
+                map.values_mut().for_each(lenient);
+            }
+            Value::Array(items) => items.iter_mut().for_each(lenient),
+            _ => {}
+        }
+    }
+    let takes = |contract: &str, text: &str| {
+        let found = CONTRACT_SCHEMAS.iter().find(|(name, _)| *name == contract);
+        let mut schema: Value = serde_json::from_str(found.unwrap().1).unwrap();
+        lenient(&mut schema);
+        fits(contract, schema, text).is_ok()
+    };
+    let line_end = |tree: &Tree| match tree {
+        Tree::Leaf(Value::String(text)) => Some(Tree::Leaf(format!("{text}\n").into())),
+        _ => None,
+    };
+    for (name, contract, text) in examples("invalid") {
+        assert!(!takes(&contract, &text), "{name}");
+    }
+    for (name, contract, tree) in written() {
+        assert!(takes(&contract, &tree.text()), "{name}");
+        for changed in tree.each(&line_end) {
+            let text = changed.text();
+            assert_eq!(
+                takes(&contract, &text),
+                program(&contract, &text).is_ok(),
+                "{name}: {text}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -404,10 +404,14 @@ async fn a_room_says_no_and_never_approves_tier_two() {
     assert!(!question.contains("yes or no"), "{question}");
     let said = plan(&world, &bob("4", "approve")).await;
     assert_eq!(said["reason_code"], "approval_by_link", "{said}");
-    assert!(
-        said["actions"][0]["text"].as_str().unwrap().contains(id),
-        "{said}"
-    );
+    // Both say what can be done, and by whom: there is no page to go to.
+    let answer = said["actions"][0]["text"].as_str().unwrap();
+    for text in [question, answer] {
+        for word in [&format!("`chiffon approve {id}`"), "(nas)", "Who has none"] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+        assert!(!text.contains("/api/"), "{text}");
+    }
     assert_eq!(world.show(id).await["state"], "awaiting_approval");
     // An adapter's word for who asked is no other person: the one who approves types the host name.
     let (status, refused) = world.approve(id).await;
@@ -416,5 +420,19 @@ async fn a_room_says_no_and_never_approves_tier_two() {
         plan(&world, &bob("5", "no")).await["reason_code"],
         "rejected"
     );
+    // And so it is done, as the command does it.
+    let number = asked["number"].as_u64().unwrap();
+    let end = told(&world, "team", number).await.remove(0);
+    let again = event("6", "team", "service_restart name=cron on nas", true);
+    plan(&world, &again).await;
+    let asked = told(&world, "team", end["number"].as_u64().unwrap())
+        .await
+        .remove(0);
+    let id = asked["request_id"].as_str().unwrap();
+    let digest = world.show(id).await["plan"]["digest"].clone();
+    let yes = json!({ "request_id": id, "digest": digest, "confirm": "nas" });
+    let (status, said) = world.post("/approve", yes).await;
+    assert_eq!(status, 200, "{said}");
+    world.until(id, &["completed"]).await;
     world.holds_together().await;
 }

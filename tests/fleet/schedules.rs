@@ -183,6 +183,29 @@ async fn a_time_is_asked_for_once_whenever_the_orchestrator_dies() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_no_work_is_taken_a_time_passes_with_a_record() {
+    let (mut world, hands) = world().await;
+    let id = hourly(&world, json!({ "missed": "once" })).await;
+    world.crash_orchestrator().await;
+    hands.put_to(at("2040-06-01T01:00:30Z"));
+    world.control.jobs = false;
+    world.start_orchestrator().await;
+    let next = |now: &Value| now["next_at"] == "2040-06-01T02:00:00Z";
+    until(&world, &id, "its next time", next).await;
+    let refused = records(&world, &id, "schedule.refused").await;
+    assert_eq!(refused.len(), 1, "{refused:#?}");
+    assert!(
+        refused[0].to_string().contains("control.jobs"),
+        "{refused:#?}"
+    );
+    let run = format!("/api/v1/schedules/{id}/run");
+    let (status, said) = world.post(&run, json!({})).await;
+    assert_eq!((status, &said["code"]), (403, &json!(5202)), "{said}");
+    assert!(asked(&world, &id).await.is_empty());
+    world.holds_together().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_downtime_each_policy_does_what_it_says_and_nothing_floods() {
     let (mut world, hands) = world().await;
     let skip = hourly(&world, json!({ "missed": "skip" })).await;

@@ -6,6 +6,7 @@
 //! passes. `prev` is the hash of the line before; that of the first line is the hash of nothing.
 
 use chiffon_common::Digest;
+use serde::{Deserialize, Serialize};
 
 /// Longest line in bytes: an event of 256 KiB, each byte of it an escape, with room for the states beside it.
 pub(crate) const MOST_BYTES: usize = 4 << 20;
@@ -16,7 +17,7 @@ const DIGEST: usize = 71;
 const AFTER_HASH: &[u8] = b"\"}";
 
 /// Where the chain stands: the number and hash of its last line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Head {
     /// Number of the last line, from 1; 0 where there is none.
     pub(crate) seq: u64,

@@ -1,4 +1,5 @@
-//! Opening the audit folder: one writer alone, the end of the chain found, and a torn end taken off.
+//! Opening the audit folder: one writer alone, the end of the chain found, and a torn end taken off once nothing else
+//! refuses the start.
 //!
 //! Power loss may leave a last batch that is only partly there. No answer left for any of it, so it is taken off, kept
 //! beside the file, and told. It is told from damage by its form: a write that was cut short has no end or has zeros
@@ -14,7 +15,8 @@ use std::{
 
 use super::{
     line::{self, Head, LineFault, Link},
-    scan::{Fault, Line, Lines, files, first_of, follow, last_link},
+    scan::{Fault, Line, Lines, files, follow, last_link},
+    seen::Seen,
 };
 
 /// Records name people and what they said: for the owner alone.
@@ -47,7 +49,15 @@ pub(crate) struct Torn {
     pub(crate) kept: PathBuf,
 }
 
-/// The folder, held by this process.
+/// A torn end that still lies where it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TornEnd {
+    file: PathBuf,
+    /// Where it begins, in bytes.
+    at: u64,
+}
+
+/// The folder, held by this process, as it was found.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) folder: PathBuf,
@@ -55,9 +65,26 @@ pub(crate) struct Opened {
     pub(crate) head: Head,
     /// The last file, where it can be gone on with.
     pub(crate) last: Option<LastFile>,
-    pub(crate) torn: Option<Torn>,
+    pub(crate) torn: Option<TornEnd>,
+    /// The files before the last one, which are whole.
+    pub(crate) seen: Seen,
     /// Held as long as it is open.
     pub(crate) lock: File,
+}
+
+impl Opened {
+    /// Takes a torn end off, and keeps it beside the file. Only once nothing refuses the start: whoever looks for why it
+    /// was refused must find what was found.
+    pub(crate) fn mend(&mut self) -> Result<Option<Torn>, OpenError> {
+        let (Some(torn), Some(last)) = (self.torn.take(), &mut self.last) else {
+            return Ok(None);
+        };
+        let taken = take_off(&torn.file, &mut last.file, torn.at);
+        taken.map(Some).map_err(|source| OpenError::Unusable {
+            path: torn.file,
+            source,
+        })
+    }
 }
 
 /// The file that the next line goes to.
@@ -83,27 +110,25 @@ pub(crate) fn open(folder: &Path) -> Result<Opened, OpenError> {
     let mut files = files(folder).map_err(unusable)?;
     // An empty last file was made right before the power went: the one before it has the end of the chain.
     let last = files.pop();
-    joined(&files)?;
-    let before = match files.last() {
-        Some(before) => whole_end_of(before)?,
-        None => None,
-    };
+    let (before, seen) = whole(folder, &files)?;
     let Some(last) = last else {
         return Ok(Opened {
             folder: folder.to_owned(),
             head: Head::before_all(),
             last: None,
             torn: None,
+            seen,
             lock,
         });
     };
     let (head, fault) = end_of(&last, before)?;
     let mut file = appending(&last).map_err(unusable)?;
-    let torn = match fault {
-        Some(fault) => Some(take_off(&last, &mut file, fault.offset).map_err(unusable)?),
-        None => None,
-    };
-    let length = file.seek(SeekFrom::End(0)).map_err(unusable)?;
+    let end = file.seek(SeekFrom::End(0)).map_err(unusable)?;
+    let torn = fault.map(|fault| TornEnd {
+        file: last.clone(),
+        at: fault.offset,
+    });
+    let length = torn.as_ref().map_or(end, |torn| torn.at);
     Ok(Opened {
         folder: folder.to_owned(),
         head: head.or(before).unwrap_or_else(Head::before_all),
@@ -113,33 +138,56 @@ pub(crate) fn open(folder: &Path) -> Result<Opened, OpenError> {
             length,
         }),
         torn,
+        seen,
         lock,
     })
 }
 
-/// Each file begins where the one before it ends; a file that is gone is not found by the end of the chain. What lies in
-/// between is left to `verify`.
-fn joined(files: &[PathBuf]) -> Result<(), OpenError> {
-    for pair in files.windows(2) {
-        let [before, file] = pair else { continue };
+/// Holds the files that others follow against each other, and reads those through of which it is not noted that they were
+/// found whole and have not changed since; where they end.
+fn whole(folder: &Path, files: &[PathBuf]) -> Result<(Option<Head>, Seen), OpenError> {
+    let (mut seen, mut head) = (Seen::read(folder), None);
+    for file in files {
         let unusable = |source| OpenError::Unusable {
-            path: before.clone(),
+            path: file.clone(),
             source,
         };
-        let end = last_link(before).map_err(unusable)?.map(|link| link.seq);
-        let first = first_of(file).unwrap_or_default();
-        if end.map(|end| end + 1) != Some(first) {
-            let end = end.map_or("no whole record".to_owned(), |end| format!("record {end}"));
-            return Err(OpenError::Damaged {
-                file: file.clone(),
-                line: 1,
-                why: format!(
-                    "it begins at record {first}, and the file before it ends with {end}: a file or an end is missing"
-                ),
-            });
-        }
+        // Before it is read: what changes meanwhile is looked at the next time.
+        let about = fs::metadata(file).map_err(unusable)?;
+        let end = last_link(file).map_err(unusable)?;
+        let end = end.map(|Link { seq, hash, .. }| Head { seq, hash });
+        let end = end.filter(|end| seen.holds(file, &about, *end));
+        head = Some(match end {
+            Some(end) => {
+                begins(file, head)?;
+                end
+            }
+            None => {
+                let end = whole_end_of(file, head)?;
+                seen.note(file, &about, end);
+                end
+            }
+        });
     }
-    Ok(())
+    Ok((head, seen))
+}
+
+/// A file begins where the one before it ends.
+fn begins(file: &Path, before: Option<Head>) -> Result<(), OpenError> {
+    let unusable = |source| OpenError::Unusable {
+        path: file.to_owned(),
+        source,
+    };
+    let mut lines = Lines::open(file).map_err(unusable)?;
+    let followed = match lines.next().map_err(unusable)? {
+        Some(line) => follow(before, &line).map(drop),
+        None => Err("it has no record".to_owned()),
+    };
+    followed.map_err(|why| OpenError::Damaged {
+        file: file.to_owned(),
+        line: 1,
+        why,
+    })
 }
 
 fn locked(folder: &Path) -> Result<File, OpenError> {
@@ -166,14 +214,19 @@ pub(super) fn appending(path: &Path) -> io::Result<File> {
 }
 
 /// The last record of a file that another one follows: it was whole before that one was made.
-fn whole_end_of(path: &Path) -> Result<Option<Head>, OpenError> {
-    match end_of(path, None)? {
-        (head, None) => Ok(head),
-        (_, Some(fault)) => Err(OpenError::Damaged {
-            file: path.to_owned(),
-            line: fault.line,
-            why: fault.why,
-        }),
+fn whole_end_of(path: &Path, before: Option<Head>) -> Result<Head, OpenError> {
+    let damaged = |line, why: String| OpenError::Damaged {
+        file: path.to_owned(),
+        line,
+        why,
+    };
+    match end_of(path, before)? {
+        (_, Some(fault)) => Err(damaged(fault.line, fault.why)),
+        (Some(head), None) if Some(head) != before => Ok(head),
+        _ => Err(damaged(
+            1,
+            "it has no record, and another file follows it".to_owned(),
+        )),
     }
 }
 

@@ -211,8 +211,10 @@ fn a_beginning_that_was_removed_is_found() {
     let error = verify(&folder, &[], Beginning::FirstOfFolder).expect_err("a line is missing");
     assert!(error.to_string().contains("named after"), "{error}");
     let opened = open(&folder);
-    assert!(opened.is_ok(), "the end is whole: {opened:?}");
-    drop(opened);
+    assert!(
+        matches!(&opened, Err(OpenError::Damaged { file, line: 1, .. }) if *file == all[0]),
+        "{opened:?}"
+    );
     // The whole file.
     fs::remove_file(&all[0]).unwrap();
     let rest =
@@ -330,8 +332,10 @@ fn a_torn_end_is_taken_off_kept_and_told_wherever_it_was_torn() {
             .expect_err("it is torn")
             .to_string();
         assert!(error.contains("in the middle"), "{error}");
-        let opened = open(&folder).expect("it opens");
-        let torn = opened.torn.clone().expect("told");
+        let mut opened = open(&folder).expect("it opens");
+        assert_eq!(fs::read(&path).unwrap(), &whole[..cut], "it is as it was");
+        let torn = opened.mend().expect("it is mended").expect("told");
+        assert!(opened.mend().expect("once").is_none());
         assert_eq!(torn.bytes, (cut - last) as u64);
         assert_eq!(fs::read(&torn.kept).unwrap(), &whole[last..cut]);
         assert_eq!(fs::read(&path).unwrap(), &whole[..last]);
@@ -344,6 +348,53 @@ fn a_torn_end_is_taken_off_kept_and_told_wherever_it_was_torn() {
     assert!(open(&folder).expect("it opens").torn.is_some());
     write(&folder, ALL, 1);
     verify(&folder, &[], Beginning::FirstOfFolder).expect("the chain goes on behind it");
+}
+
+/// A start reads those files through that have changed since they were found whole, and holds all others at their ends.
+#[test]
+fn an_earlier_file_that_was_edited_is_refused() {
+    let (_held, folder) = folder();
+    let small = Rotation {
+        bytes: 1_000,
+        keep: 0,
+    };
+    write(&folder, small, 30);
+    let all = files(&folder).unwrap();
+    assert!(all.len() > 5, "{all:?}");
+    drop(open(&folder).expect("it opens"));
+    for file in &all[..all.len() - 1] {
+        let text = fs::read_to_string(file).unwrap();
+        fs::write(file, text.replacen("xxx", "xyx", 1)).unwrap();
+        let opened = open(&folder);
+        assert!(
+            matches!(&opened, Err(OpenError::Damaged { file: found, .. }) if found == file),
+            "{opened:?}"
+        );
+        // Nor where it fits in itself.
+        let records = text.lines().map(|line| {
+            let record = line.split_once("\",").expect("a chained line").1;
+            let record = record.rsplit_once(",\"hash\"").expect("a hash").0;
+            format!("{{{record}}}").replacen("xxx", "xyx", 1)
+        });
+        let first = scan::first_of(file).expect("a number");
+        let link = line::read(text.lines().next().expect("a line").as_bytes()).expect("a link");
+        let mut head = Head {
+            seq: first - 1,
+            hash: link.prev,
+        };
+        let mut forged = Vec::new();
+        for record in records {
+            head = line::chain(head, record.as_bytes(), &mut forged);
+        }
+        fs::write(file, forged).unwrap();
+        let opened = open(&folder);
+        assert!(
+            matches!(&opened, Err(OpenError::Damaged { line: 1, why, .. }) if why.contains("replaced")),
+            "{opened:?}"
+        );
+        fs::write(file, text).unwrap();
+    }
+    drop(open(&folder).expect("all is as it was"));
 }
 
 #[test]

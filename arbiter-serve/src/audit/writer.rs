@@ -28,6 +28,7 @@ use super::{
     line::{Head, chain},
     open::{LastFile, Opened, appending, sync_folder},
     scan::{file_name, files},
+    seen::Seen,
 };
 
 /// Records that wait for the writer. More than this at once means that the disk is slower than the callers: they wait.
@@ -217,19 +218,22 @@ impl Writing {
 /// Starts the writer on an opened folder, with a record of the rules in force. `rules` makes it anew for each file, so
 /// that a file can be judged again by itself.
 pub(crate) fn start(
-    opened: Opened,
+    mut opened: Opened,
     rotation: Rotation,
     needs: Needs,
     rules: impl Fn() -> Vec<u8> + Send + 'static,
 ) -> io::Result<(Audit, Writing)> {
     let (to, from) = mpsc::channel(WAITING);
+    opened.mend().map_err(io::Error::other)?;
     let Opened {
         folder,
         head,
         last,
         torn: _,
+        mut seen,
         lock,
     } = opened;
+    seen.write(&folder);
     let shared = Arc::new(Shared {
         failing: AtomicBool::new(false),
         why: Mutex::default(),
@@ -242,6 +246,8 @@ pub(crate) fn start(
         rules: Box::new(rules),
         head,
         file: last,
+        seen,
+        full: Vec::new(),
         shared: Arc::clone(&shared),
         _lock: lock,
     };
@@ -258,6 +264,9 @@ struct Writer {
     rules: Box<dyn Fn() -> Vec<u8> + Send>,
     head: Head,
     file: Option<LastFile>,
+    seen: Seen,
+    /// Files that are whole, and not noted as such yet.
+    full: Vec<(PathBuf, Head)>,
     shared: Arc<Shared>,
     _lock: File,
 }
@@ -352,6 +361,7 @@ impl Writer {
     }
 
     fn rotate(&mut self) -> io::Result<()> {
+        let end = self.head;
         let path = self.folder.join(file_name(self.head.seq + 1));
         let mut file = LastFile {
             file: appending(&path)?,
@@ -366,9 +376,17 @@ impl Writer {
             [rules.as_slice()],
             &mut Vec::new(),
         )?;
-        self.file = Some(file);
+        // All of it was read at the start, or written since.
+        let full = self.file.replace(file).map(|full| full.path);
         self.shared.reaches(self.head);
         self.forget();
+        self.full.extend(full.map(|full| (full, end)));
+        let seen = &mut self.seen;
+        self.full.retain(|(full, end)| {
+            let about = fs::metadata(full);
+            about.is_ok_and(|about| !seen.note(full, &about, *end))
+        });
+        self.seen.write(&self.folder);
         Ok(())
     }
 

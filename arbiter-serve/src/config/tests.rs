@@ -183,6 +183,16 @@ fn each_wrong_value_is_told_with_its_key_and_what_is_permitted() {
             "https://HOST",
         ),
         (
+            "authz: {mode: external_http, endpoint: \"http://a:99999/b\"}",
+            "authz.endpoint",
+            "https://HOST",
+        ),
+        (
+            "authz: {mode: external_http, endpoint: \"http://a/b#x\"}",
+            "authz.endpoint",
+            "https://HOST",
+        ),
+        (
             "authz: {mode: external_http, endpoint: \"https://u:p@a/b\"}",
             "authz.endpoint",
             "without user",

@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 
 use chiffon_arbiter::{ActionCase, Noting, reported};
-use chiffon_common::{
-    Action, ActionResult, Digest, PlanId, ReasonCode, ResponsePlan, TraceId, read_contract,
-};
+use chiffon_common::{Action, ActionResult, Digest, PlanId, ResponsePlan, TraceId, read_contract};
 use chiffon_store::{ControlCommit, ControlKey, ControlKind, Loaded};
 
 use super::{
@@ -29,11 +27,18 @@ impl Arbiter {
         let mut place = Some(self.place().await?);
         for _ in 0..TRIES {
             let turn = self.action_turn(&result, body, trace_id, &mut place);
-            if let Some(turn) = turn.await? {
-                return self.settled(turn).await;
+            match turn.await {
+                Ok(Some(turn)) => return self.settled(turn).await,
+                Ok(None) => {}
+                Err(refused) => {
+                    return self
+                        .turned_away(about(&result, trace_id), refused, place)
+                        .await;
+                }
             }
         }
-        Err(crowded())
+        self.turned_away(about(&result, trace_id), crowded(), place)
+            .await
     }
 
     /// The plan of an event, or the plan that answered a generation; with the plan of the event behind it.
@@ -85,11 +90,9 @@ impl Arbiter {
             now,
         })?;
         let about = About {
-            tenant_id: Some(&result.tenant_id),
             room_id,
             correlation_id: Some(first),
-            trace_id,
-            ..About::nothing(Kind::Action)
+            ..about(result, trace_id)
         };
         let (receipt, room_next) = match judged {
             Noting::Noted { receipt, room } => (receipt, room),
@@ -141,8 +144,16 @@ impl Arbiter {
 fn unnoted(judged: Noting, loaded: &Loaded) -> Said {
     match judged {
         Noting::Malformed(error) => Err(malformed(&error, "")),
-        Noting::Refused(reason @ ReasonCode::UnknownPlan) => Err(by_rule(reason, "plan_id")),
         Noting::Refused(reason) => Err(by_rule(reason, "action_id")),
         Noting::Repeated { .. } | Noting::Noted { .. } => repeated(loaded),
+    }
+}
+
+fn about(result: &ActionResult, trace_id: Option<TraceId>) -> About<'_> {
+    About {
+        tenant_id: Some(&result.tenant_id),
+        correlation_id: Some(result.plan_id),
+        trace_id,
+        ..About::nothing(Kind::Action)
     }
 }

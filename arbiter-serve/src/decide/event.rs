@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use chiffon_arbiter::{Authorisation, Case, Judgement, StageRecord, process};
+use chiffon_arbiter::{
+    Authorisation, Case, Judgement, StageRecord, TenantState, plan_id_of, process,
+};
+use chiffon_authorizer::Crowded;
 use chiffon_common::{
     AuthZRequest, Digest, ErrorCode, Event, Problem, ReasonCode, ResponsePlan, TraceId,
     read_contract,
@@ -32,7 +35,7 @@ enum Step {
 struct Asked<'a> {
     event: &'a Event,
     body: Digest,
-    word: Option<&'a Authorisation>,
+    word: Option<Authorisation>,
     trace_id: Option<TraceId>,
 }
 
@@ -45,34 +48,69 @@ impl Arbiter {
         };
         let body = Digest::of_value(&event)?;
         let mut place = Some(self.place().await?);
-        let mut word = None;
-        for _ in 0..TRIES {
-            let asked = Asked {
-                event: &event,
-                body,
-                word: word.as_ref(),
-                trace_id,
-            };
-            match self.event_turn(&asked, &mut place).await? {
-                Step::Over(turn) => return self.settled(turn).await,
-                Step::Ask(question) => word = Some(self.ask(&question).await?),
-                Step::Again => {}
+        let mut asked = Asked {
+            event: &event,
+            body,
+            word: None,
+            trace_id,
+        };
+        match self.event_turns(&mut asked, &mut place).await {
+            Ok(turn) => self.settled(turn).await,
+            Err(refused) => {
+                let about = About {
+                    tenant_id: Some(&event.tenant_id),
+                    room_id: Some(&event.room_id),
+                    correlation_id: Some(plan_id_of(&event.tenant_id, &event.event_id)),
+                    trace_id,
+                    ..About::nothing(Kind::Event)
+                };
+                self.turned_away(about, refused, place).await
             }
+        }
+    }
+
+    async fn event_turns(
+        &self,
+        asked: &mut Asked<'_>,
+        place: &mut Option<Place<'_>>,
+    ) -> Result<Turn, Refused> {
+        // Held until the answer is stored.
+        let mut alone = None;
+        for _ in 0..TRIES {
+            let question = match self.event_turn(asked, place).await? {
+                Step::Over(turn) => return Ok(turn),
+                Step::Ask(question) => question,
+                Step::Again => continue,
+            };
+            // A policy that asks one comes with one.
+            let Some(authorizer) = &self.authorizer else {
+                asked.word = Some(Authorisation::Unavailable);
+                continue;
+            };
+            if alone.is_none() {
+                let got = self.asking(authorizer.alone(&question)).await?;
+                let waited = got.waited;
+                alone = Some(got);
+                // Its answer may be there by now.
+                if waited {
+                    continue;
+                }
+            }
+            asked.word = Some(self.asking(authorizer.ask(&question)).await?);
         }
         Err(crowded())
     }
 
-    async fn ask(&self, question: &AuthZRequest) -> Result<Authorisation, Refused> {
-        // A policy that asks one comes with one.
-        let Some(authorizer) = &self.authorizer else {
-            return Ok(Authorisation::Unavailable);
-        };
-        let asked = authorizer.ask(question);
-        let Some(word) = self.ending.run_until_cancelled(asked).await else {
+    /// Waits for the authoriser, and for nothing once this process ends.
+    async fn asking<T>(
+        &self,
+        asking: impl Future<Output = Result<T, Crowded>>,
+    ) -> Result<T, Refused> {
+        let Some(asked) = self.ending.run_until_cancelled(asking).await else {
             let detail = "the arbiter is shutting down";
             return Err(Problem::new(ErrorCode::ShuttingDown, detail, "send it again").into());
         };
-        word.map_err(|crowded| {
+        asked.map_err(|crowded| {
             let todo = "send it again later; the authoriser is slow";
             Problem::new(ErrorCode::Overloaded, crowded.to_string(), todo).into()
         })
@@ -93,7 +131,7 @@ impl Arbiter {
         let loaded = self.store.load(&key, Some(&event.room_id)).await?;
         let prior = prior(&loaded)?;
         let room = states::read(loaded.room.as_ref())?;
-        let tenant = states::read(loaded.tenant.as_ref())?;
+        let tenant: TenantState = states::read(loaded.tenant.as_ref())?;
         let now = Self::now();
         let judged = process(&Case {
             event,
@@ -101,7 +139,7 @@ impl Arbiter {
             room: &room,
             tenant: &tenant,
             policy: &self.policy,
-            authorisation: asked.word,
+            authorisation: asked.word.as_ref(),
             now,
         })?;
         let about = About {
@@ -146,13 +184,14 @@ impl Arbiter {
             ),
         };
         let commit = self.event_commit(key, asked, &plan, (&loaded, &next), now)?;
+        let tenant = tenant.as_read(plan.plan_id, now);
         let judged = Judged::Event {
             event: Cow::Borrowed(event),
             room: Cow::Borrowed(&room),
-            tenant: Cow::Borrowed(&tenant),
-            authorisation: asked.word.map(Cow::Borrowed),
+            authorisation: asked.word.as_ref().map(Cow::Borrowed),
             plan: Cow::Borrowed(&plan),
-            next,
+            next: next.reduced(&tenant, plan.plan_id, now),
+            tenant: Cow::Owned(tenant),
         };
         let record = self.event_record(asked, &plan, stages, judged, now);
         let turn = self.commit(commit, &record, place).await?;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use chiffon_arbiter::{Closing, GenerationCase, answering_plan, generated};
+use chiffon_arbiter::{Closing, GenerationCase, TenantState, answering_plan, generated};
 use chiffon_common::{Digest, GenerationResult, ResponsePlan, TraceId, read_contract};
 use chiffon_store::{ControlCommit, ControlKey, ControlKind, Loaded};
 
@@ -27,11 +27,18 @@ impl Arbiter {
         let mut place = Some(self.place().await?);
         for _ in 0..TRIES {
             let turn = self.generation_turn(&result, body, trace_id, &mut place);
-            if let Some(turn) = turn.await? {
-                return self.settled(turn).await;
+            match turn.await {
+                Ok(Some(turn)) => return self.settled(turn).await,
+                Ok(None) => {}
+                Err(refused) => {
+                    return self
+                        .turned_away(about(&result, trace_id), refused, place)
+                        .await;
+                }
             }
         }
-        Err(crowded())
+        self.turned_away(about(&result, trace_id), crowded(), place)
+            .await
     }
 
     async fn generation_turn(
@@ -53,7 +60,7 @@ impl Arbiter {
         let loaded = self.store.load(&key, room_id).await?;
         let prior = prior(&loaded)?;
         let room = states::read(loaded.room.as_ref())?;
-        let tenant = states::read(loaded.tenant.as_ref())?;
+        let tenant: TenantState = states::read(loaded.tenant.as_ref())?;
         let now = Self::now();
         let judged = generated(&GenerationCase {
             result,
@@ -65,11 +72,8 @@ impl Arbiter {
             now,
         })?;
         let about = About {
-            tenant_id: Some(&result.tenant_id),
             room_id,
-            correlation_id: Some(result.plan_id),
-            trace_id,
-            ..About::nothing(Kind::Generation)
+            ..about(result, trace_id)
         };
         let (plan, next) = match judged {
             Closing::Closed { plan, room, tenant } => {
@@ -92,6 +96,7 @@ impl Arbiter {
             tenant: Some(next_tenant),
             audit: None,
         };
+        let tenant = tenant.as_read(asked.plan_id, now);
         let record = Record {
             kind: Kind::Generation,
             tenant_id: Some(Cow::Borrowed(&result.tenant_id)),
@@ -105,9 +110,9 @@ impl Arbiter {
                 result: Cow::Borrowed(result),
                 asked: Cow::Borrowed(&asked),
                 room: Cow::Borrowed(&room),
-                tenant: Cow::Borrowed(&tenant),
                 plan: Cow::Borrowed(&plan),
-                next,
+                next: next.reduced(&tenant, asked.plan_id, now),
+                tenant: Cow::Owned(tenant),
             }),
             ..record::noted(self.rules, record::fresh_id(now), now)
         };
@@ -136,5 +141,14 @@ impl Arbiter {
             }
         };
         self.note(About { action, ..about }, said, place)
+    }
+}
+
+fn about(result: &GenerationResult, trace_id: Option<TraceId>) -> About<'_> {
+    About {
+        tenant_id: Some(&result.tenant_id),
+        correlation_id: Some(result.plan_id),
+        trace_id,
+        ..About::nothing(Kind::Generation)
     }
 }

@@ -5,20 +5,10 @@ use axum::{
     body::Body,
     http::{HeaderValue, Response, StatusCode, header},
 };
-use chiffon_common::{Problem, ReasonCode, TraceId, api::ProblemBody};
-use serde::Serialize;
+use chiffon_common::{Problem, TraceId, api::ProblemBody};
 
 use super::fresh_trace;
 use crate::decide::Refused;
-
-/// The problem, and the rule of the document that spoke, where one did.
-#[derive(Serialize)]
-struct Told {
-    #[serde(flatten)]
-    problem: ProblemBody,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason_code: Option<ReasonCode>,
-}
 
 pub(super) fn response(refused: &Refused, trace: Option<TraceId>, path: &str) -> Response<Body> {
     let Problem {
@@ -37,19 +27,17 @@ pub(super) fn response(refused: &Refused, trace: Option<TraceId>, path: &str) ->
     if status.is_server_error() {
         tracing::warn!(%code, detail, trace.id = trace, "answered with an error");
     }
-    let body = Told {
-        problem: ProblemBody {
-            kind: format!("/errors/{code}"),
-            title: code.title().to_owned(),
-            status: status.as_u16(),
-            detail,
-            instance: chiffon_common::visible(path),
-            todo,
-            code,
-            retry: code.retry(),
-            trace_id: trace,
-            errors,
-        },
+    let body = ProblemBody {
+        kind: format!("/errors/{code}"),
+        title: code.title().to_owned(),
+        status: status.as_u16(),
+        detail,
+        instance: chiffon_common::visible(path),
+        todo,
+        code,
+        retry: code.retry(),
+        trace_id: trace,
+        errors,
         reason_code: refused.reason,
     };
     let mut response = Response::new(Body::from(serde_json::to_vec(&body).unwrap_or_default()));

@@ -11,9 +11,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use chiffon_common::{Digest, Event};
+use chiffon_store::{
+    AuditWrite, ControlCommit, ControlKey, ControlKind, ControlStore, Options, Outcome,
+    SqliteControl,
+};
 use serde_json::{Value, json};
 
-use crate::run::{OPEN, Place, action_of, event, generation};
+use crate::run::{OPEN, Place, action_of, event, generation, records_in};
 
 /// What the log says where the database lacked decisions.
 const LACKED: &str = "were not in the database";
@@ -289,4 +294,206 @@ fn a_database_of_before_is_given_what_it_lacks() {
     assert_eq!(shut["reason_code"], "generating_lock", "{shut}");
     let (status, _) = served.post("/v0/generations", &generation(&second, "hello again"));
     assert_eq!(status, 200);
+}
+
+/// The name may be lost with the end: the place says all the same whose files these must be.
+#[test]
+fn files_without_their_name_are_held_against_the_database_all_the_same() {
+    let place = place();
+    talk(&place);
+    let name = place.audit().join("replica");
+    let named = fs::read(&name).unwrap();
+    for other in [None, Some("0199e2f4-77a1-7c40-8000-000000000001\n")] {
+        let whole = place.path().join(format!("whole-{}", other.is_some()));
+        copied(&place.audit(), &whole);
+        let last = files(&place).pop().unwrap();
+        let lose = || match other {
+            None => fs::remove_file(&name).unwrap(),
+            Some(other) => fs::write(&name, other).unwrap(),
+        };
+        cut(&last, 1);
+        lose();
+        is_refused(&place, &["its end was cut off"]);
+        fs::remove_dir_all(place.audit()).unwrap();
+        copied(&whole, &place.audit());
+        // With all their records they are the same audit, here and elsewhere, and get their name back.
+        lose();
+        assert!(place.serve().terminate().success());
+        assert_eq!(fs::read(&name).unwrap(), named);
+    }
+    fs::rename(place.audit(), place.path().join("moved")).unwrap();
+    fs::remove_file(place.path().join("moved/replica")).unwrap();
+    place.configure(&format!(
+        "{OPEN}\nstore: {{type: sqlite}}\naudit: {{path: moved, rotate_bytes: 65536}}\n"
+    ));
+    let served = place.serve();
+    let (status, _) = served.post("/v0/events", &event("t", "later", "later"));
+    assert_eq!(status, 200);
+    assert!(served.terminate().success());
+    let found = fs::read(place.path().join("moved/replica")).unwrap();
+    assert_eq!(found, named);
+}
+
+/// Whoever looks for why a start was refused finds what was found.
+#[test]
+fn a_start_that_is_refused_changes_nothing() {
+    let place = place();
+    talk(&place);
+    let last = files(&place).pop().unwrap();
+    cut(&last, 2);
+    let mut text = fs::read(&last).unwrap();
+    text.extend_from_slice(b"{\"seq\":77,\"prev\":\"sha2");
+    fs::write(&last, &text).unwrap();
+    let all = || {
+        let folder = fs::read_dir(place.audit()).unwrap();
+        let mut all: Vec<_> = folder
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect();
+        all.sort();
+        all
+    };
+    let before = all();
+    is_refused(&place, &["its end was cut off"]);
+    assert!(all() == before, "every file is as it was");
+}
+
+#[test]
+fn an_earlier_file_that_was_edited_is_refused() {
+    let place = place();
+    talk(&place);
+    for file in &files(&place)[..3] {
+        let text = fs::read_to_string(file).unwrap();
+        fs::write(file, text.replacen("hello from", "hello form", 1)).unwrap();
+        let said = place.refused(&SERVE);
+        let name = file.file_name().unwrap().to_str().unwrap();
+        for word in ["5508", name, "edited"] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+        fs::write(file, text).unwrap();
+    }
+    assert!(place.serve().terminate().success());
+}
+
+/// A record without what chains it.
+fn unchained(record: &Value) -> String {
+    let mut record = record.clone();
+    let fields = record.as_object_mut().unwrap();
+    for chained in ["seq", "prev", "hash"] {
+        fields.remove(chained);
+    }
+    record.to_string()
+}
+
+/// What a crash has kept from files that `audit.path` does not name any more is in force, and gets its record.
+#[test]
+fn decisions_that_wait_for_files_not_in_use_any_more_are_written_to_those_that_are() {
+    // An answer with its record, as a crash between commit and file leaves it.
+    let other = place();
+    let served = other.serve();
+    let sent = event("t", "kept", "kept");
+    let (_, plan) = served.post("/v0/events", &sent);
+    assert!(served.terminate().success());
+    let lost = other.records().pop().unwrap();
+    assert_eq!(lost["result"], "decided");
+    let mark = |place: &Place, lines: &[&Value]| {
+        let name = fs::read_to_string(place.audit().join("replica")).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        let database = place.path().join("arbiter.db");
+        let store = SqliteControl::open(&database, Options::default()).unwrap();
+        for (at, line) in (0..).zip(lines) {
+            let parsed = |pointer: &str| line.pointer(pointer).unwrap().as_str().unwrap();
+            let commit = ControlCommit {
+                key: ControlKey {
+                    tenant_id: parsed("/tenant_id").parse().unwrap(),
+                    kind: ControlKind::Event,
+                    id: parsed("/judged/event/event/event_id").to_owned(),
+                },
+                room_id: parsed("/room_id").parse().unwrap(),
+                plan_id: Some(parsed("/judged/event/plan/plan_id").parse().unwrap()),
+                body: {
+                    let event =
+                        serde_json::from_value::<Event>(line["judged"]["event"]["event"].clone());
+                    Digest::of_value(&event.unwrap()).unwrap()
+                },
+                answer: line["judged"]["event"]["plan"].to_string(),
+                at: parsed("/ts").parse().unwrap(),
+                needed_until: None,
+                room: None,
+                tenant: None,
+                audit: Some(AuditWrite {
+                    replica: name.trim().to_owned(),
+                    line: unchained(line),
+                }),
+            };
+            let done = runtime.block_on(store.commit(commit)).unwrap();
+            assert!(matches!(done, Outcome::Committed { .. }), "{at}: {done:?}");
+        }
+    };
+    for is_gone in [false, true] {
+        let place = place();
+        let served = place.serve();
+        served.post("/v0/events", &event("t", "first", "first"));
+        assert!(served.terminate().success());
+        let old = place.records();
+        mark(&place, &[&lost]);
+        if is_gone {
+            fs::rename(place.audit(), place.path().join("away")).unwrap();
+        }
+        place.configure(&format!(
+            "{OPEN}\nstore: {{type: sqlite}}\naudit: {{path: new}}\n"
+        ));
+        for round in 0..2 {
+            let served = place.serve();
+            let (status, again) = served.post("/v0/events", &sent);
+            assert_eq!((status, &again["plan_id"]), (200, &plan["plan_id"]));
+            assert!(served.terminate().success());
+            let records = records_in(&place.path().join("new"));
+            let kept = records
+                .iter()
+                .filter(|it| it["audit_id"] == lost["audit_id"]);
+            assert_eq!(kept.count(), 1, "round {round}: {}", place.log());
+            let told: Vec<&Value> = records
+                .iter()
+                .filter(|it| it["action"] == "take_over_decisions")
+                .collect();
+            let [told] = told[..] else {
+                panic!("told once: {told:?}");
+            };
+            let detail = told["detail"].as_str().unwrap();
+            for folder in ["audit", "new"] {
+                let folder = fs::canonicalize(place.path()).unwrap().join(folder);
+                assert!(detail.contains(folder.to_str().unwrap()), "{detail}");
+            }
+        }
+        place.done(&["audit", "verify", "new"]);
+        place.done(&["replay", "new"]);
+        // The files that were left are as they were, and can be gone back to.
+        if !is_gone {
+            assert_eq!(place.records(), old);
+            place.configure(&format!("{OPEN}\nstore: {{type: sqlite}}\n"));
+            assert!(place.serve().terminate().success());
+        }
+    }
+}
+
+/// What is on file there already is not written twice.
+#[test]
+fn what_the_files_that_were_left_hold_is_not_written_again() {
+    let place = place();
+    let served = place.serve();
+    let sent = event("t", "first", "first");
+    let (_, plan) = served.post("/v0/events", &sent);
+    // Before it is confirmed, or after.
+    served.kill();
+    place.configure(&format!(
+        "{OPEN}\nstore: {{type: sqlite}}\naudit: {{path: new}}\n"
+    ));
+    let served = place.serve();
+    assert_eq!(served.post("/v0/events", &sent), (200, plan));
+    assert!(served.terminate().success());
+    let records = records_in(&place.path().join("new"));
+    assert!(!records.iter().any(|it| it["result"] == "decided"));
+    assert!(!records.iter().any(|it| it["kind"] == "repair"));
 }

@@ -116,6 +116,12 @@ impl Place {
     pub fn serve_with(&self, environment: &[(&str, &str)]) -> Served {
         let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
         command.envs(environment.iter().copied());
+        self.served(command)
+    }
+
+    /// The same by a command of one's own.
+    #[track_caller]
+    pub fn served(&self, mut command: Command) -> Served {
         let log = fs::File::create(self.path().join("log")).expect("a log");
         let mut child = command
             .stdout(Stdio::piped())
@@ -144,23 +150,28 @@ impl Place {
 
     /// All audit records, in order.
     pub fn records(&self) -> Vec<Value> {
-        let mut names: Vec<PathBuf> = fs::read_dir(self.audit())
-            .expect("an audit folder")
-            .map(|entry| entry.expect("an entry").path())
-            .filter(|path| path.extension().is_some_and(|e| e == "jsonl"))
-            .collect();
-        names.sort();
-        let text: String = names
-            .iter()
-            .map(|path| fs::read_to_string(path).expect("text"))
-            .collect();
-        // The last line may be just being written.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect()
+        records_in(&self.audit())
     }
+}
+
+/// All records of an audit folder, in order.
+pub fn records_in(folder: &Path) -> Vec<Value> {
+    let mut names: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("an audit folder")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "jsonl"))
+        .collect();
+    names.sort();
+    let text: String = names
+        .iter()
+        .map(|path| fs::read_to_string(path).expect("text"))
+        .collect();
+    // The last line may be just being written.
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect()
 }
 
 pub fn said(output: &Output) -> String {

@@ -50,7 +50,7 @@ pub enum Judged {
         body: Digest,
         /// As it was found.
         room: RoomState,
-        /// As it was found.
+        /// As it was read ([`TenantState::as_read`]); older records name all generations under way.
         tenant: TenantState,
         /// The external authoriser's word, where it was asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,7 +69,7 @@ pub enum Judged {
         asked: ResponsePlan,
         /// As it was found.
         room: RoomState,
-        /// As it was found.
+        /// As it was read ([`TenantState::as_read`]); older records name all generations under way.
         tenant: TenantState,
     },
     /// An action's result.

@@ -53,6 +53,9 @@ pub struct TenantState {
     /// Generations under way, by plan. Those that are over do not count, and go with the next change.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unfinished: BTreeMap<PlanId, Span>,
+    /// Generations under way that are counted and not named ([`TenantState::as_read`]).
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub others: u32,
     /// How much of the rate is used up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bucket: Option<Bucket>,
@@ -65,6 +68,14 @@ pub struct Bucket {
     pub level: u64,
     /// When it was.
     pub at: Timestamp,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the form that serde asks for"
+)]
+const fn is_nothing(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Span {
@@ -107,15 +118,38 @@ impl RoomState {
 impl TenantState {
     /// How many generations are under way.
     pub fn under_way(&self, now: Timestamp) -> usize {
-        self.unfinished
-            .values()
-            .filter(|span| span.holds(now))
-            .count()
+        let named = self.unfinished.values().filter(|span| span.holds(now));
+        named.count().saturating_add(self.others as usize)
+    }
+
+    /// What a judgement about a plan reads of it: that plan's own generation, and how many others are under way. It judges
+    /// as the whole does, and stays small however many there are; so records hold this.
+    pub fn as_read(&self, plan: PlanId, now: Timestamp) -> Self {
+        let own = self.unfinished.get(&plan).copied();
+        let counted = usize::from(own.is_some_and(|own| own.holds(now)));
+        let others = self.under_way(now).saturating_sub(counted);
+        Self {
+            unfinished: own.map(|own| (plan, own)).into_iter().collect(),
+            others: u32::try_from(others).unwrap_or(u32::MAX),
+            bucket: self.bucket,
+        }
+    }
+
+    /// The same of what a judgement has left behind, where that is another than what it read.
+    pub fn left_as_read(
+        left: Option<&Self>,
+        read: &Self,
+        plan: PlanId,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let left = left?.as_read(plan, now);
+        (left != *read).then_some(left)
     }
 
     /// Whether nothing of it counts any more, now or later: it judges as the default does, so it may be forgotten.
     pub fn is_neutral(&self, now: Timestamp, gate: &Gates) -> bool {
-        self.unfinished.values().all(|span| now >= span.until)
+        self.others == 0
+            && self.unfinished.values().all(|span| now >= span.until)
             && self.bucket.is_none_or(|bucket| {
                 gate.tenant_rate.is_none_or(|rate| {
                     now >= bucket.at && super::gate::level(Some(&bucket), &rate, now) == 0

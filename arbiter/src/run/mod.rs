@@ -41,7 +41,7 @@ pub use event::{
 };
 pub use gate::{Gate, may_start, turned_away};
 pub use open::{needs_look, uncounted};
-pub use proof::{ProofError, SliceDocs};
+pub use proof::{Proof, ProofError, SliceDocs};
 pub use question::{MAX_ROUNDS, Round, Said, Wants, Words};
 pub use request::secrets_of;
 pub use state::{

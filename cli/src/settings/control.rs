@@ -69,7 +69,10 @@ fn gates(sources: &Sources) -> Result<Gates, Problem> {
     let rate = Rate {
         events,
         per_ms: sources.number("control.rate.per_ms", 1..=DAY_MS)?.into(),
-        burst: sources.number("control.rate.burst", 1..=1_000_000)?,
+        burst: match sources.number("control.rate.burst", 0..=1_000_000)? {
+            0 => events,
+            burst => burst,
+        },
     };
     Ok(Gates {
         generation_timeout_ms: sources

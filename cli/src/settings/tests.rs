@@ -286,7 +286,9 @@ fn the_rules_of_the_control_plane_are_read_and_held_against_each_other() {
     let yaml = "control:\n  reply_policy: probability\n  reply_probability: 0.3\n  may_approve: [\"chat:anna\"]\n  rate:\n    events: 5\n";
     let policy = read(yaml).unwrap();
     assert_eq!(policy.planner.reply_probability.to_string(), "0.3");
-    assert_eq!(policy.gate.tenant_rate.unwrap().burst, 100);
+    assert_eq!(policy.gate.tenant_rate.unwrap().burst, 5, "as by arbiter");
+    let wide = read("control: {rate: {events: 5, burst: 9}}").unwrap();
+    assert_eq!(wide.gate.tenant_rate.unwrap().burst, 9);
     assert_eq!(policy.authz.grants.len(), 3);
     for (yaml, key) in [
         ("reply_probability: 1.5", "control.reply_probability"),

@@ -1,8 +1,11 @@
 //! Error answers: RFC 9457 problem+json.
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IntoDeserializer, value::Error},
+};
 
-use crate::{ErrorCode, FieldError, Retry};
+use crate::{ErrorCode, FieldError, ReasonCode, Retry};
 
 /// An error answer: RFC 9457 problem+json.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,4 +34,19 @@ pub struct ProblemBody {
     /// What exactly does not fit, each with its place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
+    /// The rule of the control plane that refused it, where one did.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "known"
+    )]
+    pub reason_code: Option<ReasonCode>,
+}
+
+/// One of a later version is passed over: the code beside it says enough.
+fn known<'de, D: Deserializer<'de>>(from: D) -> Result<Option<ReasonCode>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    Ok(text.and_then(|text| {
+        ReasonCode::deserialize(IntoDeserializer::<Error>::into_deserializer(text)).ok()
+    }))
 }

@@ -27,7 +27,7 @@ pub enum ContractError {
     #[error("version {0} is not understood; this program understands 0")]
     Version(String),
     /// Not JSON, or not this form.
-    #[error("{why}")]
+    #[error("{}", in_words(&why.to_string()))]
     Form {
         /// Where: a JSON pointer (RFC 6901), empty for the whole.
         pointer: String,
@@ -115,6 +115,24 @@ fn unread<T: DeserializeOwned>(text: &str, error: serde_json::Error) -> Contract
     }
 }
 
+/// What a reader says is wrong, without the types of this program, which mean nothing to anybody else.
+pub fn in_words(why: &str) -> String {
+    let Some((before, rest)) = why.split_once("expected struct ") else {
+        return why.to_owned();
+    };
+    let (_, after) = rest.split_once(' ').unwrap_or_default();
+    // A list is read as the values of the fields in their order, and so one that is too short is no fault of its length.
+    match before.starts_with("invalid length") {
+        true => {
+            let at = after.find("at line ").map_or("", |at| &after[at..]);
+            format!("invalid type: sequence, expected an object {at}")
+        }
+        false => format!("{before}expected an object {after}"),
+    }
+    .trim_end()
+    .to_owned()
+}
+
 /// A path of a reader as a JSON pointer.
 pub fn path_pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
@@ -195,6 +213,28 @@ mod tests {
             let text = event.replacen(was, is, 1);
             let error = read::<Event>(text.as_bytes()).unwrap_err();
             assert_eq!(error.pointer(), pointer, "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_fault_is_told_without_the_types_of_the_program() {
+        let event = r#"{"v":0,"event_id":"e","tenant_id":"t","source":"s","room_id":"r","actor":["a"],"content":0,"ts":0}"#;
+        for (text, why) in [
+            (
+                "[0]",
+                "invalid type: sequence, expected an object at line 1 column 3",
+            ),
+            (
+                "null",
+                "invalid type: null, expected an object at line 1 column 4",
+            ),
+            (
+                event,
+                "invalid type: sequence, expected an object at line 1 column 85",
+            ),
+        ] {
+            let error = read::<Event>(text.as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), why, "{text}");
         }
     }
 

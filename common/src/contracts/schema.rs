@@ -89,6 +89,14 @@ fn rewrite(value: &mut Value) {
             {
                 map.insert("pattern".to_owned(), json!(TIME));
             }
+            // In many dialects of patterns, such as Python's, `$` also fits before a line end that ends the text.
+            let is_one_line = map
+                .get("pattern")
+                .and_then(Value::as_str)
+                .is_some_and(|pattern| pattern.ends_with('$') && pattern != TEXT);
+            if is_one_line {
+                map.insert("not".to_owned(), json!({"pattern": r"\n"}));
+            }
             // Widths of numbers of this program are no business of others.
             if map
                 .get("type")

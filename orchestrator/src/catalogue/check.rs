@@ -1,7 +1,7 @@
 //! Holding parameters against the declaration of an entry: the one gate through which values of persons,
 //! models and programs pass (S2). Nothing undeclared passes, nothing is guessed, no default is filled in.
 
-use chiffon_common::{ErrorCode, FieldError, Parameters, Problem, forbidden_key};
+use chiffon_common::{ErrorCode, FieldError, Parameters, Problem, forbidden_key, is_exact};
 use serde_json::Value;
 
 use super::{
@@ -13,6 +13,9 @@ use super::{
 const MAX_TEXT_BYTES: usize = 64 * 1024;
 const MAX_ALL_BYTES: usize = 256 * 1024;
 const MAX_DEPTH: usize = 16;
+/// Plans are compared as canonical JSON, which knows doubles only.
+const INEXACT: &str =
+    "a number beyond 9007199254740992 is not exact; give it as text, where text is declared";
 
 impl Entry {
     /// The parameters as the entry declares them. Text becomes a number or yes/no where the type asks for
@@ -127,7 +130,12 @@ impl Check<'_> {
                     self.bound(name, item, depth + 1, bytes);
                 }
             }
-            _ => *bytes += 8,
+            number => {
+                *bytes += 8;
+                if !is_exact(number) {
+                    self.invalid(&shown(name), INEXACT);
+                }
+            }
         }
     }
 
@@ -182,7 +190,12 @@ impl Check<'_> {
     }
 
     fn value(&mut self, declared: &Parameter, value: &Value, name: &str) -> Option<Value> {
-        let Some(value) = coerced(declared.kind, value) else {
+        let coerced = coerced(declared.kind, value);
+        if coerced.as_ref().is_some_and(|value| !is_exact(value)) {
+            self.invalid(name, INEXACT);
+            return None;
+        }
+        let Some(value) = coerced else {
             self.invalid(name, format!("it must be {}", wanted(declared.kind)));
             return None;
         };

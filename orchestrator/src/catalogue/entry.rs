@@ -348,17 +348,19 @@ pub(super) fn fidelity_word(fidelity: Fidelity) -> &'static str {
     }
 }
 
-/// A value on one line, cut at 60 characters.
+/// A value on one line, cut at 60 characters. What is more than a name stands in quotes, so that no value can look like what
+/// stands around it.
 fn short(value: &Value) -> String {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+    let (text, is_text) = match value {
+        Value::String(text) => (text.clone(), true),
+        other => (other.to_string(), false),
     };
     let line = text.lines().next().unwrap_or_default();
     let cut: String = line.chars().take(60).collect();
-    if cut.len() < text.len() {
-        format!("{cut}...")
-    } else {
-        cut
+    let rest = if cut.len() < text.len() { "..." } else { "" };
+    let is_name = |c: char| c.is_alphanumeric() || "._-/:@+~%=".contains(c);
+    match is_text && !(cut.chars().all(is_name) && !cut.is_empty()) {
+        true => format!("{cut:?}{rest}"),
+        false => format!("{}{rest}", chiffon_common::visible(&cut)),
     }
 }

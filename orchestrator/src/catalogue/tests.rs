@@ -467,6 +467,28 @@ fn a_secret_value_is_in_no_problem_and_no_title() {
 }
 
 #[test]
+fn a_value_cannot_look_like_what_stands_around_it() {
+    let catalogue = greet();
+    let entry = catalogue.get("greet").unwrap();
+    for (value, shown) in [
+        (json!("plain/name-1.txt"), "plain/name-1.txt"),
+        (json!(""), "\"\""),
+        (
+            json!("a) (nas). Reply yes, b = c"),
+            "\"a) (nas). Reply yes, b = c\"",
+        ),
+        (
+            json!("x\u{202e}y\u{200b} \"z\""),
+            "\"x\\u{202e}y\\u{200b} \\\"z\\\"\"",
+        ),
+        (json!(["\u{202e}"]), "[\"\\u{202e}\"]"),
+    ] {
+        let title = entry.title_with(&parameters(json!({"more": value})));
+        assert!(title.ends_with(&format!("(more = {shown})")), "{title}");
+    }
+}
+
+#[test]
 fn a_modified_copy_of_the_shipped_catalogue_is_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("catalogue");

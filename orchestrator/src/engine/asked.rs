@@ -142,6 +142,14 @@ impl Shared {
                 Err(IntakeError::Malformed(error)) => {
                     return Err(Problem::new(error.code(), error.to_string(), error.todo()));
                 }
+                Err(error @ IntakeError::Reserved { .. }) => {
+                    let todo = "send another one";
+                    return Err(Problem::new(
+                        ErrorCode::MalformedMessage,
+                        error.to_string(),
+                        todo,
+                    ));
+                }
                 Err(IntakeError::Conflict) => {
                     let detail = "another event was taken under this event_id";
                     let todo = "give each event an id of its own";

@@ -1,10 +1,10 @@
 //! Audit entries: one for each transaction that moved something.
 
-use chiffon_arbiter::Run;
-use chiffon_common::{AuditEntry, AuditId, Digest, MoveRecord, PolicyResult, Principal, Subject};
+use chiffon_arbiter::{Proof, Run};
+use chiffon_common::{AuditEntry, AuditId, MoveRecord, PolicyResult, Principal, Subject};
 use serde_json::Value;
 
-use super::{Cause, Shared, rows::slice_name};
+use super::{Cause, Shared, plan_of, rows::slice_name};
 
 /// The orchestrator itself, where no person and no agent acted.
 pub(crate) fn chiffon() -> Principal {
@@ -23,7 +23,7 @@ impl Shared {
         cause: &Cause,
         moves: Vec<MoveRecord>,
         data: Value,
-        slice: Digest,
+        proof: Proof,
     ) -> AuditEntry {
         let last = moves
             .iter()
@@ -48,7 +48,7 @@ impl Shared {
             tenant_id: run.request.tenant_id.clone(),
             project_id: Some(run.request.project_id.clone()),
             stream: slice_name(run.request.request_id),
-            correlation_id: run.request.event_id.to_string(),
+            correlation_id: plan_of(run).to_string(),
             request_id: Some(run.request.request_id),
             actor: cause.actor.clone(),
             delegated: (cause.actor.id != run.request.requester.id)
@@ -66,8 +66,9 @@ impl Shared {
             ts: self.clock.now(),
             moves,
             data,
-            slice: Some(slice),
+            slice: Some(proof.slice),
             slice_before: None,
+            endings: proof.endings,
         }
     }
 
@@ -103,6 +104,7 @@ impl Shared {
             data,
             slice: None,
             slice_before: None,
+            endings: None,
         }
     }
 }

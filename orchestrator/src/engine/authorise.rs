@@ -2,7 +2,7 @@
 //! left to the room `authorizer`, what its word means to the arbiter.
 
 use chiffon_arbiter::Authorisation;
-use chiffon_authorizer::Crowded;
+use chiffon_authorizer::{Alone, Crowded};
 use chiffon_common::AuthZRequest;
 
 use super::Shared;
@@ -23,6 +23,14 @@ impl Word {
 }
 
 impl Shared {
+    /// Waits until nobody else asks for the same event, which an adapter may have sent twice at once.
+    pub(super) async fn alone_on(&self, question: &AuthZRequest) -> Result<Option<Alone>, Crowded> {
+        match &self.authorizer {
+            Some(authorizer) => authorizer.alone(question).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Asks the authoriser.
     pub(super) async fn word_on(&self, question: AuthZRequest) -> Result<Word, Crowded> {
         let said = match &self.authorizer {

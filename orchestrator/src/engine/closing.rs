@@ -2,8 +2,8 @@
 //! Judged by the arbiter, durable before they are answered, and answered the same whenever they come again.
 
 use chiffon_arbiter::{
-    ActionCase, Closing, GenerationCase, Judged, Led, Noting, generated, reported, wordless_action,
-    wordless_generation, wordless_plan,
+    ActionCase, Closing, GenerationCase, Judged, Led, Noting, TenantState, generated, reported,
+    wordless_action, wordless_generation, wordless_plan,
 };
 use chiffon_common::{
     Action, ActionReceipt, ActionResult, AuditEntry, Digest, Event, EventId, GenerationResult,
@@ -98,18 +98,19 @@ impl Shared {
                 return Err(IntakeError::Unasked(ReasonCode::UnknownPlan));
             };
             let body = Digest::of_value(result)?;
+            let read = places.tenant_state.as_read(result.plan_id, now);
+            let led_to = Led {
+                answer: answer(&wordless_plan(&plan))?,
+                room: room.clone(),
+                tenant: TenantState::left_as_read(tenant.as_ref(), &read, result.plan_id, now),
+                ..Led::default()
+            };
             let judged = Judged::Generation {
                 result: wordless_generation(result),
                 body,
                 asked: wordless_plan(&named.plan),
                 room: places.room_state.clone(),
-                tenant: places.tenant_state.clone(),
-            };
-            let led_to = Led {
-                answer: answer(&wordless_plan(&plan))?,
-                room: room.clone(),
-                tenant: tenant.clone(),
-                ..Led::default()
+                tenant: read,
             };
             let writes = self.moves_of(&named.event, &places, room, tenant)?;
             let kept = KeptResult {

@@ -2,8 +2,8 @@
 //! answered (DESIGN sections 4.1 and 4.2).
 
 use chiffon_arbiter::{
-    Answering, Case, Judged, Judgement, Led, ProofError, Refusal, Run, process, process_answer,
-    wordless_event,
+    Answering, Case, Judged, Judgement, Led, ProofError, Refusal, Run, TenantState, process,
+    process_answer, wordless_event,
 };
 use chiffon_authorizer::Crowded;
 use chiffon_common::{
@@ -97,6 +97,16 @@ struct Verdict<'w> {
 pub(crate) enum IntakeError {
     #[error(transparent)]
     Malformed(EventError),
+    /// A name that is kept for Chiffon itself: which field, and what it may not do.
+    #[error("{field} may not {not}, which Chiffon keeps for itself")]
+    Reserved {
+        field: &'static str,
+        not: &'static str,
+    },
+    #[error("the control plane takes no work (control.jobs)")]
+    NoWork,
+    #[error("a yes or no is no work")]
+    AnswersNothing,
     #[error("the same id was used for another event")]
     Conflict,
     #[error(transparent)]
@@ -123,13 +133,25 @@ impl Shared {
     /// Takes an event. When this returns, the answer is durable.
     pub(crate) async fn intake(&self, mut incoming: Incoming) -> Result<Intake, IntakeError> {
         if incoming.event.event_id.as_str().starts_with(RESULT) {
-            return Err(IntakeError::Malformed(EventError::Field("event_id")));
+            return Err(IntakeError::Reserved {
+                field: "event_id",
+                not: "begin with `result:`",
+            });
         }
-        let (mut word, mut refused) = (None, None);
+        let (mut word, mut refused, mut alone) = (None, None, None);
         for _round in 0..ROUNDS {
             match self.round(&mut incoming, word.as_ref()).await? {
                 Round::Over(intake) => return Ok(intake),
-                Round::Ask(question) => word = Some(self.word_on(*question).await?),
+                Round::Ask(question) => {
+                    if alone.is_none() {
+                        alone = self.alone_on(&question).await?;
+                        // It may be answered by now.
+                        if alone.as_ref().is_some_and(|alone| alone.waited) {
+                            continue;
+                        }
+                    }
+                    word = Some(self.word_on(*question).await?);
+                }
                 Round::Again(refusal) => refused = refusal.or(refused),
             }
         }
@@ -159,6 +181,10 @@ impl Shared {
                 event.ts = serde_json::from_value::<Event>(stored.event.clone())?.ts;
             }
         }
+        if stored.is_none() {
+            self.asks_for_work(incoming)?;
+        }
+        let event = &incoming.event;
         let prior = stored.as_ref().map(prior).transpose()?;
         let places = self.places(&event.tenant_id, &event.room_id).await?;
         let now = self.clock.now();
@@ -198,19 +224,20 @@ impl Shared {
         if incoming.comes_again(plan.reason_code) {
             return Err(IntakeError::Shut(plan.reason_code));
         }
+        let read = places.tenant_state.as_read(plan.plan_id, now);
+        let led_to = Led {
+            answer: answer(&plan)?,
+            room: room.clone(),
+            tenant: TenantState::left_as_read(tenant.as_ref(), &read, plan.plan_id, now),
+            ..Led::default()
+        };
         let judged = Judged::Event {
             event: Box::new(wordless_event(&incoming.event)),
             body: Digest::of_value(&incoming.event)?,
             room: places.room_state.clone(),
-            tenant: places.tenant_state.clone(),
+            tenant: read,
             authorisation: by.map(|word| word.said.clone()),
             answering,
-        };
-        let led_to = Led {
-            answer: answer(&plan)?,
-            room: room.clone(),
-            tenant: tenant.clone(),
-            ..Led::default()
         };
         let fresh = Answer {
             plan: &plan,
@@ -220,6 +247,24 @@ impl Shared {
         let moved = self.moves_of(&incoming.event, &places, room, tenant)?;
         let stored = self.store_answer(incoming, fresh, moved, open).await;
         self.after_storing(stored, plan)
+    }
+
+    /// Whoever asks Chiffon itself wants work and nothing else. Where that cannot be, nothing is judged: a text that nobody
+    /// makes would hold the room.
+    fn asks_for_work(&self, incoming: &Incoming) -> Result<(), IntakeError> {
+        if incoming.way != Way::Own {
+            return Ok(());
+        }
+        if !self.settings.policy.jobs {
+            return Err(IntakeError::NoWork);
+        }
+        let content = &incoming.event.content;
+        let is_sentence = content.kind == "text" && incoming.schedule.is_none();
+        let is_word = || is_a_word(&content.text);
+        match is_sentence && is_word() {
+            true => Err(IntakeError::AnswersNothing),
+            false => Ok(()),
+        }
     }
 
     fn after_storing(
@@ -358,6 +403,12 @@ impl Shared {
         }
         Ok(request)
     }
+}
+
+/// Whether a text says yes or no and asks for nothing.
+fn is_a_word(text: &str) -> bool {
+    use chiffon_arbiter::Word;
+    Word::of(text).or(Word::meant(text)).is_some()
 }
 
 /// Whether there is no decision of the authoriser.

@@ -51,6 +51,7 @@ mod shared;
 mod store_watch;
 mod timers;
 mod told;
+mod turned_away;
 mod turns;
 mod undo;
 mod verify;
@@ -76,6 +77,7 @@ pub(crate) use schedules::{
 };
 pub(crate) use shared::{Changed, Settings, Shared, nudged};
 pub(crate) use told::{plan_of, told};
+pub(crate) use turned_away::TurnedAway;
 pub(crate) use undo::undo_words;
 pub(crate) use verify::store_problem;
 pub(crate) use views::{MASK, decision_view, request_line, request_view, shown_plan, task_view};

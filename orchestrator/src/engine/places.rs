@@ -28,7 +28,10 @@ impl Shared {
         room: &RoomId,
     ) -> Result<Places, IntakeError> {
         if room.as_str() == TENANT {
-            return Err(IntakeError::Malformed(EventError::Field("room_id")));
+            return Err(IntakeError::Reserved {
+                field: "room_id",
+                not: "be `chiffon:tenant`",
+            });
         }
         let mut places = Places {
             room: self.store.room(tenant, room).await?,

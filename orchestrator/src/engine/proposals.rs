@@ -256,7 +256,10 @@ impl Shared {
             way: Way::Own,
             schedule: None,
         };
-        let taken = self.intake(incoming).await?;
+        let taken = match self.intake(incoming).await {
+            Err(error @ IntakeError::NoWork) => return Ok(Err(error.to_string())),
+            taken => taken?,
+        };
         Ok(taken
             .request
             .ok_or_else(|| "the arbiter did not accept it".to_owned()))

@@ -13,7 +13,9 @@ use chiffon_arbiter::{
 use chiffon_common::{DecisionId, Digest, Event, Principal, RequestId, Tier};
 use chiffon_store::ListRequests;
 
-use super::{AdvanceError, Advanced, Along, Cause, Incoming, IntakeError, Shared};
+use super::{
+    AdvanceError, Advanced, Along, Cause, Incoming, IntakeError, Shared, told::by_command,
+};
 
 /// Open requests of a room that are looked at for one mere word. Where there are more, nobody can tell what it is meant for.
 const LOOKED_AT: u32 = 100;
@@ -61,7 +63,8 @@ impl Shared {
         let mut open = None;
         let to = match found {
             // Where no work is taken, a yes is a text like any other.
-            Found::Nothing if !self.settings.policy.jobs || said.is_none() => return Ok(None),
+            Found::Nothing | Found::Closed if !self.settings.policy.jobs => return Ok(None),
+            Found::Nothing if said.is_none() => return Ok(None),
             Found::Nothing => AnswerTo::Nothing(
                 "Nothing waits for a yes or no in this room. `chiffon decision list` shows what waits elsewhere."
                     .to_owned(),
@@ -180,9 +183,7 @@ impl Shared {
             return None;
         }
         if !matches!(tier, Tier::Zero | Tier::One) {
-            return Some(format!(
-                "A change of tier 2 is not approved in a room. Look at it and answer it at /api/v1/requests/{id}, or with `chiffon approve {id}`."
-            ));
+            return Some(by_command(run));
         }
         // The gate before the start would turn it away for good: better said now than after an "approved".
         if !self.is_under_rules(run) {

@@ -1,8 +1,10 @@
 //! What a room is told of the work that was asked for in it: each question, and the end. A function of what does not
 //! change any more, so that a message reads the same whenever it is read.
 
+use std::collections::BTreeSet;
+
 use chiffon_arbiter::{Decision, DecisionKind, Run, plan_id_of};
-use chiffon_common::{Action, ActionId, DecisionId, HostName, PlanId, Step, Tier};
+use chiffon_common::{Action, ActionId, DecisionId, HostName, PlanId, Step, Tier, visible};
 use uuid::Uuid;
 
 /// The plan that what a room is told belongs to: that of the event which asked for the work.
@@ -10,7 +12,8 @@ pub(crate) fn plan_of(run: &Run) -> PlanId {
     plan_id_of(&run.request.tenant_id, &run.request.event_id)
 }
 
-/// A question of a run, or its end where none is named. Only what a yes or no answers asks for an answer in the room.
+/// A question of a run, or its end where none is named. It holds anybody's words, so nothing in it may turn round or hide what
+/// stands beside it (S21). Only what a yes or no answers asks for an answer in the room.
 pub(crate) fn told(run: &Run, asks: Option<DecisionId>) -> Option<Action> {
     let request = &run.request;
     let target = request.room_id.clone();
@@ -19,7 +22,7 @@ pub(crate) fn told(run: &Run, asks: Option<DecisionId>) -> Option<Action> {
         action_id,
         target: target.clone(),
         reply_to: request.event_id.clone(),
-        text,
+        text: visible(&text),
     };
     let Some(decision_id) = asks else {
         let state = &request.state;
@@ -33,7 +36,7 @@ pub(crate) fn told(run: &Run, asks: Option<DecisionId>) -> Option<Action> {
     Some(Action::RequestApproval {
         action_id,
         target: target.clone(),
-        text: approval(run, *tier),
+        text: visible(&approval(run, *tier)),
         decision_id,
     })
 }
@@ -78,15 +81,32 @@ fn approval(run: &Run, tier: Tier) -> String {
         Tier::Zero | Tier::One => {
             format!("Reply yes or no to this message; `chiffon request show {id}` tells all of it.")
         }
-        Tier::Two => format!(
-            "A no may be said here. A yes to a change of tier 2 may not: `chiffon approve {id}` shows all of it and asks."
-        ),
+        Tier::Two => format!("A no may be said here. {}", by_command(run)),
     };
     format!("May this be done? {}. {how}", bounded(&steps.join("; ")))
+}
+
+/// How a change of tier 2 gets its yes: there is no page for it, so whoever reads this may need somebody else.
+pub(super) fn by_command(run: &Run) -> String {
+    let id = run.request.request_id;
+    let steps = run.plan.iter().flat_map(|plan| &plan.steps);
+    let hosts: BTreeSet<&str> = steps
+        .flat_map(|step| &step.hosts)
+        .map(HostName::as_str)
+        .collect();
+    let hosts: Vec<&str> = hosts.into_iter().collect();
+    bounded(&format!(
+        "A yes to a change of tier 2 is not said in a room: `chiffon approve {id}`, on a machine with the command line of this fleet, shows all of it and asks for the name of a host that it changes ({}). Who has none asks somebody who has.",
+        hosts.join(", ")
+    ))
 }
 
 fn elsewhere(run: &Run, asked: &Decision) -> String {
     let id = run.request.request_id;
     let question = bounded(&asked.question);
-    format!("{question} Answer with `chiffon answer {id}`.")
+    let stop = match question.trim_end().ends_with(['.', '?', '!', ':', ')']) {
+        true => "",
+        false => ".",
+    };
+    format!("{question}{stop} Answer with `chiffon answer {id}`.")
 }

@@ -8,7 +8,9 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     http::request::Parts,
 };
-use chiffon_common::{ContractError, ErrorCode, FieldError, Problem, path_pointer, shape, visible};
+use chiffon_common::{
+    ContractError, ErrorCode, FieldError, Problem, path_pointer, reader_words, shape, visible,
+};
 use chiffon_http::is_json;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -36,8 +38,8 @@ impl<T: DeserializeOwned + Serialize, S: Send + Sync> FromRequest<S> for Body<T>
     }
 }
 
-/// A document of the control plane's contracts (docs/contracts.md), within their bounds.
-pub(super) struct Contract<T>(pub(super) T);
+/// A document of the control plane's contracts (docs/contracts.md), or the bound of theirs that it breaks.
+pub(super) struct Contract<T>(pub(super) Result<T, ContractError>);
 
 impl<T: DeserializeOwned + Serialize, S: Send + Sync> FromRequest<S> for Contract<T> {
     type Rejection = Refused;
@@ -45,21 +47,19 @@ impl<T: DeserializeOwned + Serialize, S: Send + Sync> FromRequest<S> for Contrac
     async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
         is_json(request.headers())?;
         let bytes = whole(request.into_body()).await?;
-        chiffon_common::read_contract(&bytes)
-            .map(Self)
-            .map_err(unread)
+        Ok(Self(chiffon_common::read_contract(&bytes)))
     }
 }
 
-/// A document that is none of its contract, with the place where it is not.
-fn unread(error: ContractError) -> Refused {
-    let why = in_words(&visible(&error.to_string()));
+/// What is said of a document that is none of its contract, with the place where it is not.
+pub(super) fn unread(error: &ContractError) -> Problem {
+    let why = visible(&error.to_string());
     let problem = Problem::new(error.code(), why.clone(), error.todo());
     match error {
         ContractError::Version(_) | ContractError::Form { .. } => {
-            problem.at(FieldError::body(error.pointer(), why)).into()
+            problem.at(FieldError::body(error.pointer(), why))
         }
-        _ => problem.into(),
+        _ => problem,
     }
 }
 
@@ -135,7 +135,7 @@ fn parsed<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T, Refused> {
 }
 
 fn unfit_body(pointer: &str, error: &serde_json::Error) -> Refused {
-    let why = in_words(&visible(&error.to_string()));
+    let why = reader_words(&visible(&error.to_string()));
     let detail = format!("the body does not fit: {why}");
     let field = FieldError::body(pointer, why);
     let todo = "correct the body and send it again";
@@ -179,19 +179,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
             let name = name.unwrap_or_default();
             unfit_query(name, why)
         })
-    }
-}
-
-/// The reader names the types of this program, which mean nothing to anybody else.
-fn in_words(why: &str) -> String {
-    match why.split_once("expected struct ") {
-        Some((before, rest)) => {
-            let after = rest.split_once(' ').map_or("", |(_, after)| after);
-            format!("{before}expected an object {after}")
-                .trim_end()
-                .to_owned()
-        }
-        None => why.to_owned(),
     }
 }
 

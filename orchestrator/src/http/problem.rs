@@ -11,7 +11,7 @@ use axum::{
 use chiffon_arbiter::Refusal;
 use chiffon_common::{
     ErrorCode, EventError, FieldError, Problem, ReasonCode, RequestId, TraceId, api::ProblemBody,
-    visible,
+    refused_by_rule, visible,
 };
 
 use super::{frame::code_of, input::none_such};
@@ -25,6 +25,8 @@ use crate::engine::{
 pub(crate) enum Refused {
     /// An error.
     Problem(Box<Problem>),
+    /// One that a rule of the control plane has spoken.
+    ByRule(Box<Problem>, ReasonCode),
     /// An error that passes: after so many seconds.
     Later(Box<Problem>, u64),
     /// The same was asked before; the answer of then.
@@ -35,19 +37,22 @@ pub(crate) enum Refused {
 #[derive(Debug, Clone)]
 struct Raised {
     problem: Problem,
+    reason: Option<ReasonCode>,
     retry_after: Option<u64>,
 }
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let (problem, retry_after) = match self {
+        let (problem, reason, retry_after) = match self {
             Self::Replay(kept) => return replayed(&kept),
-            Self::Problem(problem) => (*problem, None),
-            Self::Later(problem, seconds) => (*problem, Some(seconds)),
+            Self::Problem(problem) => (*problem, None, None),
+            Self::ByRule(problem, reason) => (*problem, Some(reason), None),
+            Self::Later(problem, seconds) => (*problem, None, Some(seconds)),
         };
         let mut response = status_of(problem.code).into_response();
         response.extensions_mut().insert(Raised {
             problem,
+            reason,
             retry_after,
         });
         response
@@ -95,6 +100,7 @@ pub(super) fn finished(mut response: Response, trace: TraceId, instance: &str) -
         );
         is_bare.then_some(Raised {
             problem,
+            reason: None,
             retry_after: None,
         })
     });
@@ -117,6 +123,7 @@ pub(super) fn finished(mut response: Response, trace: TraceId, instance: &str) -
         retry: code.retry(),
         trace_id,
         errors: raised.problem.errors,
+        reason_code: raised.reason,
     };
     *response.body_mut() = Body::from(serde_json::to_vec(&body).unwrap_or_default());
     let headers = response.headers_mut();
@@ -243,6 +250,9 @@ impl From<IntakeError> for Refused {
     fn from(error: IntakeError) -> Self {
         match error {
             IntakeError::Malformed(why) => malformed_event(&why, "/text").into(),
+            IntakeError::Reserved { field, .. } => reserved(field, &error).into(),
+            IntakeError::NoWork => unaccepted(&error.to_string(), WORK).into(),
+            IntakeError::AnswersNothing => answers_nothing(),
             IntakeError::Conflict => key_reused().into(),
             IntakeError::Shut(reason) => shut(reason),
             IntakeError::Crowded(crowded) => {
@@ -256,7 +266,9 @@ impl From<IntakeError> for Refused {
                     AFTER,
                 )
             }
-            IntakeError::Unasked(reason) => unasked(reason).into(),
+            IntakeError::Unasked(reason) => {
+                Self::ByRule(Box::new(refused_by_rule(reason, "plan_id")), reason)
+            }
             IntakeError::Unanswered(error) => (*error).into(),
             IntakeError::Refused(refusal) => refusal.into(),
             IntakeError::Store(error) => error.into(),
@@ -266,6 +278,9 @@ impl From<IntakeError> for Refused {
         }
     }
 }
+
+/// What to do where no work is taken.
+const WORK: &str = "set control.jobs to true in chiffon.yaml and start Chiffon again";
 
 /// Seconds until it is worth another try.
 const AFTER: u64 = 5;
@@ -288,12 +303,16 @@ fn shut(reason: ReasonCode) -> Refused {
 }
 
 /// Work that the control plane did not take.
-pub(super) fn not_taken(reason: ReasonCode) -> Problem {
-    let detail = format!("the request was not accepted: {}", why_not(reason));
+pub(super) fn not_taken(reason: ReasonCode) -> Refused {
     let todo = match reason {
         ReasonCode::Unauthorized | ReasonCode::AuthzDenied => "ask as a person who may",
         _ => "look at control.* in chiffon.yaml, then ask again under another key",
     };
+    Refused::ByRule(Box::new(unaccepted(why_not(reason), todo)), reason)
+}
+
+fn unaccepted(why: &str, todo: &str) -> Problem {
+    let detail = format!("the request was not accepted: {why}");
     Problem::new(ErrorCode::Forbidden, detail, todo)
 }
 
@@ -312,19 +331,19 @@ fn why_not(reason: ReasonCode) -> &'static str {
     }
 }
 
-/// A result that nothing waits for.
-fn unasked(reason: ReasonCode) -> Problem {
-    let code = reason.error_code().unwrap_or(ErrorCode::Conflict);
-    let todo = "send the ids as they stand in the plan; the page of the code says more";
-    let problem = Problem::new(code, code.title(), todo);
-    let pointer = match reason {
-        ReasonCode::UnknownPlan | ReasonCode::NotGenerating | ReasonCode::GenerationLate => {
-            "/plan_id"
-        }
-        ReasonCode::UnknownAction => "/action_id",
-        _ => return problem,
-    };
-    problem.at(FieldError::body(pointer, code.title()))
+/// An id or a room of a name that Chiffon keeps for itself.
+pub(super) fn reserved(field: &str, error: &IntakeError) -> Problem {
+    let place = FieldError::body(format!("/{field}"), error.to_string());
+    let todo = "send another one";
+    Problem::new(ErrorCode::MalformedMessage, error.to_string(), todo).at(place)
+}
+
+/// A yes or no that is said where work is asked for: it is no wish, and no question is answered by it.
+fn answers_nothing() -> Refused {
+    let detail = "this says yes or no and asks for nothing; a sentence answers no question, so nothing was taken";
+    let todo = "answer with `chiffon approve ID`, `chiffon reject ID` or `chiffon answer ID`; `chiffon decision list` shows what waits";
+    let problem = Problem::new(ErrorCode::NothingMatches, detail, todo);
+    Refused::ByRule(Box::new(problem), ReasonCode::NothingAsked)
 }
 
 /// An event that does not hold its bounds; its text stands at `text_at`.
@@ -333,6 +352,7 @@ pub(super) fn malformed_event(why: &EventError, text_at: &str) -> Problem {
     let pointer = match why {
         EventError::Version(_) => "/v".to_owned(),
         EventError::Kind => "/actor/kind".to_owned(),
+        EventError::Inexact => "/content/call/parameters".to_owned(),
         EventError::Field(name) | EventError::Missing(name) | EventError::Unexpected(name) => {
             format!("/{}", name.replace('.', "/"))
         }

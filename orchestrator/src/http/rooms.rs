@@ -6,7 +6,7 @@ use axum::{
     Json,
     extract::{Path, State as Extract},
 };
-use chiffon_common::{Action, ErrorCode, PlanId, Problem, RequestId, RoomId};
+use chiffon_common::{Action, ErrorCode, PlanId, Problem, RequestId, RoomId, api::ResetReason};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -48,6 +48,10 @@ pub(super) struct Messages {
     items: Vec<Message>,
     /// Where to go on, also where nothing was for this room.
     next_after: u64,
+    /// That `after` is a number that the stream does not know: the database is an older one. What was told since is told
+    /// from `next_after` on, under new numbers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reset: Option<ResetReason>,
 }
 
 /// One thing to be said.
@@ -87,6 +91,14 @@ pub(super) async fn messages(
         return Err(unfit_query("after", "no number of the stream is so high"));
     }
     let limit = page_size(asked.limit, 100)? as usize;
+    let head = state.shared.store.stream_head().await?;
+    if asked.after > head {
+        return Ok(Json(Messages {
+            items: Vec::new(),
+            next_after: head,
+            reset: Some(ResetReason::FromTheFuture),
+        }));
+    }
     let (mut items, mut next_after, mut looked_at) = (Vec::new(), asked.after, 0);
     'full: while looked_at < LOOKED_AT {
         let rows = state.shared.store.stream_after(next_after, PAGE).await?;
@@ -129,5 +141,9 @@ pub(super) async fn messages(
             }
         }
     }
-    Ok(Json(Messages { items, next_after }))
+    Ok(Json(Messages {
+        items,
+        next_after,
+        reset: None,
+    }))
 }

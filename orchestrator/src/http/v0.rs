@@ -3,17 +3,18 @@
 
 use axum::{Json, extract::State as Extract, http::HeaderName};
 use chiffon_common::{
-    ActionReceipt, ActionResult, Contracts, ErrorCode, Event, FieldError, GenerationResult,
-    Problem, ReasonCode, ResponsePlan, TenantId, api::Alive, contracts,
+    ActionReceipt, ActionResult, ContractError, Contracts, ErrorCode, Event, FieldError,
+    GenerationResult, Problem, ReasonCode, ResponsePlan, TenantId, api::Alive, contracts,
+    refused_by_rule, refused_form,
 };
 
 use super::{
     State,
     frame::Trace,
-    input::{Contract, NoQuery},
-    problem::{REPLAYED, Refused, internal, malformed_event},
+    input::{Contract, NoQuery, unread},
+    problem::{REPLAYED, Refused, internal, reserved},
 };
-use crate::engine::{Incoming, IntakeError, Way};
+use crate::engine::{Incoming, IntakeError, TurnedAway, Way};
 
 /// Asked by whoever watches whether the process answers, and so without a token.
 pub(super) const HEALTH: &str = "/v0/healthz";
@@ -38,9 +39,11 @@ pub(super) async fn events(
     Extract(state): Extract<State>,
     _: NoQuery,
     trace: Trace,
-    Contract(event): Contract<Event>,
+    Contract(read): Contract<Event>,
 ) -> Result<Answer<ResponsePlan>, Refused> {
+    let event = whole(&state, "event", read, trace).await?;
     may(&state, &event.tenant_id)?;
+    let what = TurnedAway::event(&event, trace.0);
     let incoming = Incoming {
         event,
         trace: trace.0,
@@ -50,9 +53,7 @@ pub(super) async fn events(
     };
     match state.shared.intake(incoming).await {
         Ok(taken) => Ok(answer(taken.plan, taken.is_repeated)),
-        Err(IntakeError::Conflict) => Err(IntakeError::Unasked(ReasonCode::IdConflict).into()),
-        Err(IntakeError::Malformed(why)) => Err(malformed_event(&why, "/content/text").into()),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(refused(&state, what, ("event_id", "/content/text"), error).await),
     }
 }
 
@@ -70,12 +71,18 @@ pub(super) async fn generations(
     Extract(state): Extract<State>,
     _: NoQuery,
     trace: Trace,
-    Contract(result): Contract<GenerationResult>,
+    Contract(read): Contract<GenerationResult>,
 ) -> Result<Answer<ResponsePlan>, Refused> {
+    let result = whole(&state, "generation_result", read, trace).await?;
     may(&state, &result.tenant_id)?;
     let by = &state.principal;
-    let taken = state.shared.generation_ended(&result, by, trace.0).await?;
-    Ok(answer(taken.answer, taken.is_repeated))
+    match state.shared.generation_ended(&result, by, trace.0).await {
+        Ok(taken) => Ok(answer(taken.answer, taken.is_repeated)),
+        Err(error) => {
+            let what = TurnedAway::generation(&result, by, trace.0);
+            Err(refused(&state, what, ("plan_id", "/text"), error).await)
+        }
+    }
 }
 
 /// Takes what became of an action.
@@ -92,12 +99,18 @@ pub(super) async fn action_results(
     Extract(state): Extract<State>,
     _: NoQuery,
     trace: Trace,
-    Contract(result): Contract<ActionResult>,
+    Contract(read): Contract<ActionResult>,
 ) -> Result<Answer<ActionReceipt>, Refused> {
+    let result = whole(&state, "action_result", read, trace).await?;
     may(&state, &result.tenant_id)?;
     let by = &state.principal;
-    let taken = state.shared.action_ended(&result, by, trace.0).await?;
-    Ok(answer(taken.answer, taken.is_repeated))
+    match state.shared.action_ended(&result, by, trace.0).await {
+        Ok(taken) => Ok(answer(taken.answer, taken.is_repeated)),
+        Err(error) => {
+            let what = TurnedAway::action(&result, by, trace.0);
+            Err(refused(&state, what, ("action_id", ""), error).await)
+        }
+    }
 }
 
 /// Tells which contracts are spoken: versions, actions, bounds, schemas.
@@ -129,6 +142,51 @@ pub(super) async fn health() -> Json<Alive> {
     Json(Alive {
         status: "ok".to_owned(),
     })
+}
+
+/// The document that was read; one that is none of its contract is refused.
+async fn whole<T>(
+    state: &State,
+    contract: &'static str,
+    read: Result<T, ContractError>,
+    trace: Trace,
+) -> Result<T, Refused> {
+    match read {
+        Ok(document) => Ok(document),
+        Err(error) => {
+            let what = TurnedAway::unread(contract, &state.principal, trace.0);
+            Err(told(state, what, ReasonCode::SchemaInvalid, unread(&error)).await)
+        }
+    }
+}
+
+/// What is said of something that was not taken. With the name of the id that it goes by, and the place of its text.
+async fn refused(
+    state: &State,
+    what: TurnedAway,
+    (id, text_at): (&str, &str),
+    error: IntakeError,
+) -> Refused {
+    let (reason, problem) = match error {
+        IntakeError::Conflict => {
+            let reason = ReasonCode::IdConflict;
+            (reason, refused_by_rule(reason, id))
+        }
+        IntakeError::Unasked(reason) => (reason, refused_by_rule(reason, id)),
+        IntakeError::Malformed(why) => (ReasonCode::SchemaInvalid, refused_form(&why, text_at)),
+        IntakeError::Reserved { field, .. } => (ReasonCode::SchemaInvalid, reserved(field, &error)),
+        error => return error.into(),
+    };
+    told(state, what, reason, problem).await
+}
+
+/// Told once it stands in the record.
+async fn told(state: &State, what: TurnedAway, reason: ReasonCode, problem: Problem) -> Refused {
+    let noted = state.shared.note_turned_away(what, reason, problem.code);
+    match noted.await {
+        Ok(()) => Refused::ByRule(Box::new(problem), reason),
+        Err(error) => error.into(),
+    }
 }
 
 /// Nothing new while it drains, and nothing of tenants that live elsewhere.

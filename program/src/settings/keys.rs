@@ -186,8 +186,8 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "control.rate.burst",
-        default: "100",
-        permitted: "a whole number from 1 to 1000000",
+        default: "0",
+        permitted: "a whole number from 0 to 1000000; 0 is as many as control.rate.events",
         meaning: "How many events are let through at once, where control.rate.events bounds them.",
         secret: false,
     },

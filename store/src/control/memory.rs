@@ -8,6 +8,7 @@
 
 mod ages;
 mod rows;
+mod spread;
 
 use std::{
     sync::{

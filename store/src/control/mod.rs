@@ -298,6 +298,11 @@ pub trait ControlStore: Send + Sync {
 
     /// Whether it could be written now, as far as can be told without writing.
     async fn ready(&self) -> Result<(), Error>;
+
+    /// The time by the clock of the database, where it has one of its own.
+    async fn clock(&self) -> Result<Option<Timestamp>, Error> {
+        Ok(None)
+    }
 }
 
 /// Refuses what some backend could not keep, so that all refuse the same.

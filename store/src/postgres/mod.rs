@@ -159,4 +159,9 @@ impl ControlStore for PostgresControl {
         let client = self.client().await?;
         bounded(rows::ready(&client)).await
     }
+
+    async fn clock(&self) -> Result<Option<Timestamp>, Error> {
+        let client = self.client().await?;
+        bounded(rows::clock(&client)).await.map(Some)
+    }
 }

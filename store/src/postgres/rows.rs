@@ -348,6 +348,14 @@ pub(super) async fn counts(client: &ClientWrapper) -> Result<ControlCounts, Erro
     })
 }
 
+/// [`crate::ControlStore::clock`].
+pub(super) async fn clock(client: &ClientWrapper) -> Result<Timestamp, Error> {
+    let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint";
+    let row = client.query_one(sql, &[]).await?;
+    let micros = Timestamp::from_microsecond(row.try_get(0)?);
+    micros.map_err(|error| Error::Corrupt(error.to_string()))
+}
+
 /// [`crate::ControlStore::ready`].
 pub(super) async fn ready(client: &ClientWrapper) -> Result<(), Error> {
     let sql = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool";

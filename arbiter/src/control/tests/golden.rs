@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use chiffon_common::{Digest, to_canonical};
+use chiffon_common::{Digest, PlanId, to_canonical};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
@@ -86,6 +86,7 @@ fn tenant(dice: &mut Dice) -> TenantState {
     });
     TenantState {
         unfinished: unfinished.collect(),
+        others: 0,
         bucket: (dice.below(2) == 0).then(|| Bucket {
             level: dice.below(4_000_000),
             at: at(-i64::try_from(dice.below(2_000)).unwrap()),
@@ -96,6 +97,25 @@ fn tenant(dice: &mut Dice) -> TenantState {
 /// One case, judged: everything that comes out, in canonical bytes. What is judged is read again from what it is written
 /// as, so that a state that does not come back as it was is seen.
 fn judged(number: u64) -> Vec<u8> {
+    let by = |tenant: TenantState, _plan, _now| tenant;
+    match judgement(number, by) {
+        Judgement::Fresh {
+            plan,
+            stages,
+            room,
+            tenant,
+        } => to_canonical(&json!([plan, stages, room, tenant])),
+        Judgement::NeedsAuthorisation(question) => to_canonical(&question),
+        other => panic!("case {number}: {other:?}"),
+    }
+    .unwrap()
+}
+
+/// The same, by as much of its tenant as `by` leaves.
+fn judgement(
+    number: u64,
+    by: impl FnOnce(TenantState, PlanId, Timestamp) -> TenantState,
+) -> Judgement {
     let dice = &mut Dice(number);
     let policy = policy(dice);
     let (room, tenant) = (again(&room(dice)), again(&tenant(dice)));
@@ -118,26 +138,59 @@ fn judged(number: u64) -> Vec<u8> {
     ]);
     let word = serde_json::from_value::<Option<Authorisation>>(word).unwrap();
     let years = dice.pick(&[0, 0, 0, 0, 0, 40, -40]);
+    let now = start() + SignedDuration::from_hours(24 * 365 * years);
+    let tenant = by(tenant, plan_id_of(&event.tenant_id, &event.event_id), now);
     let judged = process(&Case {
         event: &event,
         prior: None,
         room: &room,
-        tenant: &tenant,
+        tenant: &again(&tenant),
         policy: &again(&policy),
         authorisation: word.as_ref(),
-        now: start() + SignedDuration::from_hours(24 * 365 * years),
+        now,
     });
-    match judged.unwrap() {
-        Judgement::Fresh {
-            plan,
-            stages,
-            room,
-            tenant,
-        } => to_canonical(&json!([plan, stages, room, tenant])),
-        Judgement::NeedsAuthorisation(question) => to_canonical(&question),
-        other => panic!("case {number}: {other:?}"),
+    judged.unwrap()
+}
+
+/// What a record keeps of a tenant is small, and judges as the whole does: what it says of what was left behind, too.
+#[test]
+fn as_much_of_a_tenant_as_was_read_judges_as_the_whole() {
+    let mut moved = 0;
+    for number in 0..CASES {
+        let (mut id, mut at, mut kept) = (None, None, None);
+        let whole = judgement(number, |tenant, plan, now| {
+            (id, at) = (Some(plan), Some(now));
+            tenant
+        });
+        let short = judgement(number, |tenant, plan, now| {
+            let read = tenant.as_read(plan, now);
+            assert!(read.unfinished.len() <= 1, "case {number}");
+            assert_eq!(read.under_way(now), tenant.under_way(now), "case {number}");
+            kept = Some(read.clone());
+            read
+        });
+        let (id, at, kept) = (id.unwrap(), at.unwrap(), kept.unwrap());
+        let whole = match whole {
+            Judgement::Fresh {
+                plan,
+                stages,
+                room,
+                tenant,
+            } => {
+                moved += usize::from(tenant.is_some());
+                let tenant = TenantState::left_as_read(tenant.as_ref(), &kept, id, at);
+                Judgement::Fresh {
+                    plan,
+                    stages,
+                    room,
+                    tenant,
+                }
+            }
+            other => other,
+        };
+        assert_eq!(whole, short, "case {number}");
     }
-    .unwrap()
+    assert!(moved > 50, "{moved} of them moved their tenant");
 }
 
 fn again<T: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(

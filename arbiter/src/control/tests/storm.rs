@@ -272,6 +272,7 @@ proptest! {
         };
         let tenant = TenantState {
             unfinished: BTreeMap::from([(plan_id, span)]),
+            others: 0,
             bucket: Some(Bucket { level: 1_500_000, at: at(answered) }),
         };
         let now = at(looked + since.max(answered));

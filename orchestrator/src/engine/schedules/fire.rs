@@ -63,6 +63,8 @@ pub(crate) enum Fate {
     Asked(RequestId),
     /// The control plane made none, for this reason.
     Refused(ReasonCode),
+    /// The control plane takes no work at all.
+    NoWork,
     /// It was asked for before the clock was put back.
     AskedBefore,
     /// There was nothing to ask.
@@ -73,7 +75,7 @@ impl Fate {
     fn request(self) -> Option<RequestId> {
         match self {
             Self::Asked(request) => Some(request),
-            Self::Refused(_) | Self::AskedBefore | Self::Passed => None,
+            Self::Refused(_) | Self::NoWork | Self::AskedBefore | Self::Passed => None,
         }
     }
 
@@ -81,7 +83,7 @@ impl Fate {
     fn action(self) -> Option<&'static str> {
         match self {
             Self::Asked(_) => Some("fired"),
-            Self::Refused(_) => Some("refused"),
+            Self::Refused(_) | Self::NoWork => Some("refused"),
             Self::AskedBefore => Some("asked_before"),
             Self::Passed => None,
         }
@@ -91,7 +93,7 @@ impl Fate {
     fn reason(self) -> Option<ReasonCode> {
         match self {
             Self::Refused(code) => Some(code),
-            Self::Asked(_) | Self::AskedBefore | Self::Passed => None,
+            Self::Asked(_) | Self::NoWork | Self::AskedBefore | Self::Passed => None,
         }
     }
 }
@@ -193,7 +195,12 @@ impl Shared {
         };
         let id = format!("schedule:{}:{at}", row.schedule_id);
         chiffon_failpoint::hit!("schedules.commit.before");
-        let taken = self.ask_as_scheduled(fired.clone(), &id, None).await?;
+        let taken = match self.ask_as_scheduled(fired.clone(), &id, None).await {
+            Err(FireError::Intake(IntakeError::NoWork)) => {
+                return self.commit_fired(&fired, Fate::NoWork).await;
+            }
+            taken => taken?,
+        };
         chiffon_failpoint::hit!("schedules.commit.after");
         if taken.is_repeated {
             return self.commit_fired(&fired, Fate::AskedBefore).await;
@@ -333,6 +340,9 @@ impl Shared {
         }
         if let Some(action) = fate.action() {
             let because = match fired.due_at {
+                Some(at) if matches!(fate, Fate::NoWork) => {
+                    format!("its time has come: {at}, and {}", IntakeError::NoWork)
+                }
                 Some(at) => format!("its time has come: {at}"),
                 None => format!("{} had it run", fired.by.by.id),
             };

@@ -191,6 +191,11 @@ pub(super) async fn what_no_store_could_keep_is_refused(store: Arc<dyn ControlSt
     assert_eq!(done(store.backlog().await), []);
     committed(store.commit(id(&"x".repeat(1024))).await);
     done(store.ready().await);
+    // The database of a test is on this machine.
+    if let Some(clock) = done(store.clock().await) {
+        let apart = clock.duration_since(jiff::Timestamp::now()).abs();
+        assert!(apart < jiff::SignedDuration::from_secs(60), "{apart}");
+    }
 }
 
 pub(super) async fn later_answers_have_higher_numbers(store: Arc<dyn ControlStore>) {

@@ -1,13 +1,11 @@
 //! Which answer goes first where no more may be kept: the oldest, but none that is still asked about. The plan of a
 //! generation under way is named by its result, which would be a stranger's without it.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
+use super::spread::Spread;
 use crate::control::ControlKey;
 
 /// The order in which answers go.
@@ -16,7 +14,7 @@ pub(super) struct Ages {
     /// Oldest first.
     oldest: BTreeMap<(Timestamp, u64), Arc<ControlKey>>,
     /// Those that are asked about until then.
-    needed: HashMap<Arc<ControlKey>, Timestamp>,
+    needed: Spread<Arc<ControlKey>, Timestamp>,
     /// Those whose turn to go has come and which are needed: those that are needed for the shortest first.
     kept: BTreeMap<(Timestamp, u64), Arc<ControlKey>>,
 }

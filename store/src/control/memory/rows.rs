@@ -1,14 +1,14 @@
 //! What the control store in memory holds, and how it changes. Where that is done is left to `memory`.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use chiffon_common::{PlanId, RoomId, TenantId};
 use jiff::Timestamp;
 
-use super::{MemoryLimits, Spill, State, StateKey, ages::Ages};
+use super::{MemoryLimits, Spill, State, StateKey, ages::Ages, spread::Spread};
 use crate::{
     Error,
     control::{
@@ -21,10 +21,10 @@ use crate::{
 pub(super) struct Rows {
     last: u64,
     // Keys are texts, and each stands in several places.
-    decided: HashMap<Arc<ControlKey>, Decided>,
+    decided: Spread<Arc<ControlKey>, Decided>,
     ages: Ages,
-    plans: HashMap<(TenantId, PlanId), Arc<ControlKey>>,
-    states: HashMap<Arc<StateKey>, State>,
+    plans: Spread<(TenantId, PlanId), Arc<ControlKey>>,
+    states: Spread<Arc<StateKey>, State>,
     /// Those that mean nothing soonest first.
     ends: BTreeSet<(Timestamp, Arc<StateKey>)>,
     /// Those that were not used for the longest first.
@@ -228,7 +228,9 @@ impl Rows {
         match (commit.key.kind, commit.plan_id) {
             (ControlKind::Event, Some(plan)) => {
                 let place = (tenant, plan);
-                self.plans.entry(place).or_insert_with(|| Arc::clone(&key));
+                if !self.plans.contains_key(&place) {
+                    self.plans.insert(place, Arc::clone(&key));
+                }
             }
             (ControlKind::Generation, Some(plan)) => {
                 let asked = self.plans.get(&(tenant, plan));
