@@ -36,6 +36,8 @@ pub struct Config {
     pub token: String,
     /// Who the token stands for.
     pub principal: Principal,
+    /// What this orchestrator is called among others, in audit streams and claims.
+    pub name: String,
     /// Name of this machine.
     pub hostname: String,
     /// The user's home folder, for `~` in the inventory.
@@ -127,7 +129,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
     let settings = Settings {
         limits,
         tenant: TenantId::default(),
-        replica: "local".to_owned(),
+        replica: config.name,
         policy,
         policy_digest,
         rules,
@@ -242,6 +244,7 @@ impl Orchestrator {
             tokio::time::timeout(grace.min(LAST_WORDS), settled).await;
         self.server.stop(grace).await;
         self.jobs.stop().await;
+        self.shared.leave_posts().await;
     }
 }
 

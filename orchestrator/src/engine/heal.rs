@@ -42,7 +42,10 @@ impl Shared {
             // A head that no row knows is left to the write of the next batch, which names it as foreign.
             Some(head) => self.batch_of(head, &last).await?.unwrap_or(written),
         };
-        if begin < written {
+        if begin < written && self.is_shared() {
+            // Another orchestrator wrote what is missing here.
+            self.fill_in(begin).await?;
+        } else if begin < written {
             let because = "main was behind the database";
             self.restores(&mut turn, head, to, because, None).await?;
             self.fill_in(begin).await?;
@@ -74,7 +77,7 @@ impl Shared {
         .await
     }
 
-    async fn fill_in(&self, mut after: u64) -> Result<(), ScribeError> {
+    pub(super) async fn fill_in(&self, mut after: u64) -> Result<(), ScribeError> {
         while let Some(page) = self.written_after(&mut after).await? {
             // Of several keys only one is here: what it can sign is written, and the next start goes on with another.
             let of_one_key = page.chunk_by(|one, next| one.0.signer == next.0.signer);
@@ -98,7 +101,7 @@ impl Shared {
     }
 
     /// The batch whose stored commit this is.
-    async fn batch_of(
+    pub(super) async fn batch_of(
         &self,
         commit: CommitId,
         last: &LedgerBatchRow,

@@ -7,11 +7,11 @@ use std::{
 };
 
 use chiffon_common::{AuditEntry, ErrorCode, SshSigner, Subject};
-use chiffon_store::{Commit, LedgerBatchRow, Write};
+use chiffon_store::{Commit, Error, LedgerBatchRow, Write};
 
 use serde_json::{Value, json};
 
-use super::{Shared, shared::nudged};
+use super::{Shared, posts::Post, shared::nudged};
 use crate::ledger::{Batch, CommitId, LedgerError, Parting, Place};
 
 /// Rows read at once.
@@ -95,11 +95,18 @@ impl Shared {
         let mut caught_up = false;
         loop {
             let found = self.take_damage();
-            let done = match (found, caught_up) {
+            let mine = match found {
+                Some(_) => Ok(true),
+                None => self.has_post(Post::Scribe).await,
+            };
+            let follows = matches!(mine, Ok(false));
+            let done = match (found, mine) {
                 (Some(damage), _) => Err(ScribeError::Ledger(damage)),
-                (None, true) => self.write_down().await,
+                (None, Err(error)) => Err(error.into()),
+                (None, Ok(false)) => self.follow_ledger().await,
+                (None, Ok(true)) if caught_up => self.write_down().await,
                 // One round, so that nobody hears that it is well before its end was looked at.
-                (None, false) => match self.catch_up().await {
+                (None, Ok(true)) => match self.catch_up().await {
                     Ok(()) => {
                         caught_up = true;
                         self.write_down().await
@@ -107,6 +114,15 @@ impl Shared {
                     Err(error) => Err(error),
                 },
             };
+            if let (Err(ScribeError::Store(Error::Conflict { .. })), true) =
+                (&done, self.is_shared())
+            {
+                // Another one took the job while this one was at work: what it decided counts.
+                self.lost_post(Post::Scribe);
+                caught_up = false;
+                tokio::time::sleep(APART).await;
+                continue;
+            }
             let done = match done {
                 Err(ScribeError::Ledger(damage)) if damage.is_damage() => {
                     self.heal(damage).await.map(|()| true)
@@ -114,7 +130,8 @@ impl Shared {
                 Err(ScribeError::Ledger(fault)) => Err(self.or_parted(fault).await.into()),
                 done => done,
             };
-            caught_up |= done.is_ok();
+            // Whoever takes the job over looks at the repository first.
+            caught_up = (caught_up || done.is_ok()) && !follows;
             let fault = done.as_ref().err().map(LedgerFault::of);
             self.ledger_is(fault).await;
             self.ledger_rounds.send_modify(|rounds| *rounds += 1);
@@ -411,6 +428,7 @@ impl Shared {
         let commit = Commit {
             tenant_id: self.settings.tenant.clone(),
             writes: rows.map(Write::LedgerBatch).collect(),
+            checks: self.fence(Post::Scribe),
             ..Commit::default()
         };
         self.commit(commit).await.map(drop)
