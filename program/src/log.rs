@@ -21,7 +21,9 @@ pub fn begin(level: LogLevel, format: LogFormat) {
         LogLevel::Debug => Level::DEBUG,
     };
     let ours = FilterFn::new(move |about| {
-        let is_silent = SILENT.iter().any(|silent| about.target().starts_with(silent));
+        let is_silent = SILENT
+            .iter()
+            .any(|silent| about.target().starts_with(silent));
         *about.level() <= level && !is_silent
     })
     .with_max_level_hint(LevelFilter::from_level(level));
