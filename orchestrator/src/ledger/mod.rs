@@ -180,7 +180,21 @@ impl Ledger {
     pub fn head(&self) -> Result<Option<CommitId>, LedgerError> {
         let main = self.repository.try_find_reference(MAIN);
         let main = main.map_err(|error| LedgerError::read("read main", &error))?;
-        Ok(main.and_then(|found| found.target().try_id().map(|id| CommitId(id.to_owned()))))
+        // Either holds every write up, and is no state that a scribe leaves.
+        let no_commit = |why: &str| LedgerError::Unreadable {
+            doing: "read main",
+            why: why.to_owned(),
+        };
+        match main {
+            Some(main) => match main.target().try_id() {
+                Some(id) => Ok(Some(CommitId(id.to_owned()))),
+                None => Err(no_commit("it leads to another reference instead of a commit")),
+            },
+            None if self.repository.git_dir().join(MAIN).is_dir() => {
+                Err(no_commit("a folder lies in its place"))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Whether `main` stands at this commit; otherwise in words what is there instead.

@@ -75,6 +75,19 @@ fn is_healed(path: &Path, mut rows: Rows) {
 }
 
 #[test]
+fn a_main_that_is_no_commit_is_found_and_healed() {
+    let (_home, path, rows) = home();
+    git(&path, &["update-ref", "refs/heads/two", "main"]);
+    git(&path, &["symbolic-ref", "refs/heads/main", "refs/heads/two"]);
+    is_healed(&path, rows);
+
+    let (_home, path, rows) = home();
+    fs::remove_file(path.join("refs/heads/main")).unwrap();
+    fs::create_dir_all(path.join("refs/heads/main/x")).unwrap();
+    is_healed(&path, rows);
+}
+
+#[test]
 fn emptied_objects_of_the_head_are_found_and_healed() {
     for what in ["HEAD", "HEAD^{tree}", "HEAD:hosts"] {
         let (_home, path, rows) = home();
