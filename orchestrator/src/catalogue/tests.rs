@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod elsewhere;
 mod loose_ends;
+mod names;
 mod undo;
 
 fn write(root: &Path, files: &[(&str, &str)]) {
