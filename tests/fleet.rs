@@ -33,6 +33,8 @@ mod ledger_keys;
 mod line;
 #[path = "fleet/looks.rs"]
 mod looks;
+#[path = "fleet/parted.rs"]
+mod parted;
 #[path = "fleet/proof.rs"]
 mod proof;
 #[path = "fleet/proposals.rs"]
@@ -43,6 +45,8 @@ mod remote;
 mod requests;
 #[path = "fleet/restored.rs"]
 mod restored;
+#[path = "fleet/retold.rs"]
+mod retold;
 #[path = "fleet/schedules.rs"]
 mod schedules;
 #[path = "fleet/spoiled.rs"]

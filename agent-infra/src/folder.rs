@@ -46,6 +46,11 @@ impl Folder {
         self.0.join("plugins")
     }
 
+    /// The plugin that keeps the run to its bundle, in a folder of its own: callbacks are looked for in all below theirs.
+    pub(crate) fn fence(&self) -> PathBuf {
+        self.0.join("fence")
+    }
+
     /// The named pipe of the callback plugin.
     pub(crate) fn events(&self) -> PathBuf {
         self.0.join("events")
@@ -77,6 +82,7 @@ impl Folder {
             self.home(),
             self.temporary(),
             self.plugins(),
+            self.fence(),
             self.0.join("defaults"),
         ] {
             make_folder(&inner)?;

@@ -16,6 +16,9 @@ pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 /// The plugin that reports to the agent.
 pub(crate) const CALLBACK: &str = include_str!("callback/chiffon.py");
 
+/// The plugin that keeps Ansible to the bundle's code.
+pub(crate) const FENCE: &str = include_str!("callback/chiffon_fence.py");
+
 /// Local hosts use the Python that Ansible runs on. On others it is looked for in Ansible's own order, but
 /// under `/usr/bin` first: along the PATH a version manager's shim may come first and not work.
 /// These are the lowest of all inventory variables: a host or group of the person's own goes first.
@@ -110,6 +113,7 @@ impl Settings<'_> {
              nocolor = True\n\
              stdout_callback = chiffon\n\
              callback_plugins = {folder}/plugins\n\
+             inventory_plugins = {folder}/fence\n\
              roles_path = {bundle}/roles:{bundle}/playbooks/roles{roles}\n\
              collections_path = {bundle}/collections\n\
              local_tmp = {folder}/tmp\n\
@@ -124,7 +128,7 @@ impl Settings<'_> {
              allow_world_readable_tmpfiles = False\n\
              module_strict_utf8_response = False\n\
              [inventory]\n\
-             enable_plugins = yaml\n\
+             enable_plugins = chiffon_fence, yaml\n\
              inventory_unparsed_warning = False\n\
              [connection]\n\
              pipelining = True\n\

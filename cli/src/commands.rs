@@ -201,11 +201,24 @@ async fn read<T, F>(
 where
     F: Future<Output = Result<T, Failure>>,
 {
+    let (answer, _) = read_from(context, question).await?;
+    Ok(answer)
+}
+
+/// The same, and whether it was a fleet that stays that answered.
+async fn read_from<T, F>(
+    context: &mut Context<'_>,
+    question: impl FnOnce(crate::client::Client) -> F,
+) -> Result<(T, bool), Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
     let session = Session::open(context, Need::Records).await?;
     let answer = tokio::select! {
         answer = question(session.client.clone()) => answer,
         () = context.interrupt.wait() => Err(interrupted()),
     };
+    let stays = session.stays();
     session.close().await;
-    answer
+    Ok((answer?, stays))
 }

@@ -31,4 +31,4 @@ pub use request::{nearest, outcome, request, requests, task_ended, waiting};
 pub use schedule::{next_times, schedule, schedules, standing_plan};
 pub use settings::{settings, settings_with_origin};
 pub use table::table;
-pub use words::{one_line, state};
+pub use words::{file_name, one_line, state};

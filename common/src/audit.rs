@@ -113,6 +113,10 @@ pub struct AuditEntry {
     /// unless somebody edited them in between. Absent where there were none, and in records of before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slice_before: Option<Digest>,
+    /// Digest over why each part of the request that has ended did so, and since when it had run: what changes while it
+    /// is open without a record, and never afterwards. Absent where nothing has ended, and in records of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endings: Option<Digest>,
 }
 
 impl AuditEntry {

@@ -241,7 +241,7 @@ pub(crate) fn validate_field(name: &'static str, value: &str) -> Result<(), Even
 }
 
 /// A text for people: 1 to [`MAX_TEXT_CHARS`] characters that say something.
-pub(crate) fn validate_text(text: &str) -> Result<(), EventError> {
+pub fn validate_text(text: &str) -> Result<(), EventError> {
     let found = text.chars().count();
     if found > MAX_TEXT_CHARS {
         return Err(EventError::TooLong { found });

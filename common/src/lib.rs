@@ -49,6 +49,7 @@ pub use envelope::{Envelope, EnvelopeError, MAX_ENVELOPE_BYTES, MessageType};
 pub use error_code::{ErrorCode, Retry};
 pub use event::{
     ACTOR_KINDS, Actor, Content, EntryCall, Event, EventError, MAX_TEXT_CHARS, Undoing, is_exact,
+    validate_text,
 };
 pub use freeze::Frozen;
 pub use ids::{

@@ -43,6 +43,8 @@ pub struct SliceHead {
     pub seq: u64,
     /// The digest over the rows as its transaction left them.
     pub digest: Digest,
+    /// The digest over what was said of what had ended, where the record holds one.
+    pub endings: Option<Digest>,
 }
 
 impl SliceHead {
@@ -63,7 +65,11 @@ impl SliceHead {
             .filter(|left| entry.slice_before.is_some_and(|found| found != left.digest))
             .map(edited);
         let leaves = match (entry.slice, entry.slice_before) {
-            (Some(digest), _) => Some(Self { seq, digest }),
+            (Some(digest), _) => Some(Self {
+                seq,
+                digest,
+                endings: entry.endings,
+            }),
             (None, Some(_)) => None,
             (None, None) => left,
         };

@@ -50,6 +50,7 @@ impl World {
             data: json!({}),
             slice: None,
             slice_before: None,
+            endings: None,
         };
         let commit = Commit {
             audit: vec![entry],

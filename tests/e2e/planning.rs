@@ -139,3 +139,19 @@ fn the_second_step_of_a_sentence_runs_after_the_first() {
         "{shown:#}"
     );
 }
+
+/// What cannot be is said before an Ansible is installed for it.
+#[test]
+fn a_name_that_is_no_entry_and_a_sentence_that_is_too_long_install_nothing() {
+    let fresh = Fresh::bare();
+    let long = "x".repeat(8_001);
+    for (args, code, words) in [
+        (&["catalogue", "run", "restart"][..], 3, "service_restart"),
+        (&["run", &long], 2, "8000 are permitted"),
+    ] {
+        let refused = fresh.run(args).expect_code(code);
+        assert!(refused.stderr.contains(words), "{}", refused.stderr);
+        assert!(!refused.stderr.contains("Ansible"), "{}", refused.stderr);
+    }
+    assert!(!fresh.home.path().join("ansible").exists());
+}

@@ -236,3 +236,14 @@ fn decisions_are_watched_shown_and_answered_by_their_ids() {
     up.interrupt();
     up.wait(LIMIT).expect_code(0);
 }
+
+#[test]
+fn who_says_forget_it_is_asked_no_more() {
+    let fresh = Fresh::new();
+    let (target, sentence) = unfinished(&fresh);
+    fresh.run(&["run", &sentence]).expect_code(6);
+    let id = id_of(&newest(&fresh));
+    fresh.run(&["answer", &id, "forget it"]);
+    assert_eq!(newest(&fresh)["state"], "cancelled");
+    assert!(!target.exists());
+}

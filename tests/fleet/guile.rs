@@ -1,11 +1,6 @@
 //! Somebody is clever: git is made to show another history than the one that lies there, a row is made old so that
 //! retention takes it, the ledger is cut back while nothing runs. Plain edits are left to `proof`.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a fixture that fails is a test that fails, and says where"
-)]
-
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,

@@ -168,6 +168,17 @@ async fn every_edit_of_a_row_is_found_and_the_request_is_named() {
         format!(
             "UPDATE decisions SET doc = json_set(doc, '$.state.by', 'local:eve') WHERE request_id = '{first}'"
         ),
+        format!(
+            "UPDATE requests SET doc = json_set(doc, '$.because', 'nothing was changed') WHERE request_id = '{first}'"
+        ),
+        format!(
+            "UPDATE tasks SET doc = json_set(doc, '$.because', 'nothing was changed') {}",
+            of("tasks")
+        ),
+        format!(
+            "UPDATE tasks SET doc = json_set(doc, '$.started_at', '2020-01-01T00:00:00Z') {}",
+            of("tasks")
+        ),
         format!("DELETE FROM tasks {}", of("tasks")),
         format!("DELETE FROM decisions WHERE request_id = '{first}'"),
         format!("UPDATE requests SET state = 'failed' WHERE request_id = '{first}'"),

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 
 from ansible import constants as C
+from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = """
@@ -156,6 +158,9 @@ class CallbackModule(CallbackBase):
     # --- where the run stands ---
 
     def v2_playbook_on_start(self, playbook):
+        if not getattr(DataLoader, "chiffon_fence", False):
+            # The plugin that keeps to what was approved did not load: nothing has run yet, and nothing does.
+            sys.exit("ERROR! this ansible-core cannot be kept to the approved files; install one that `chiffon doctor` names")
         total = 0
         try:
             total = sum(self._count(play) for play in playbook.get_plays())
@@ -221,6 +226,9 @@ class CallbackModule(CallbackBase):
         fields = {}
         if status in ("failed", "unreachable", "ignored"):
             fields["message"] = shown(values.get("msg"))
+            if isinstance(values.get("message"), str):
+                # `include_vars` keeps the reason there.
+                fields["message"] = "\n".join([fields["message"], values["message"][:TEXT]])[:TEXT]
             for stream in ("stdout", "stderr", "module_stdout", "module_stderr"):
                 if values.get(stream):
                     fields[stream] = end_of(values[stream])

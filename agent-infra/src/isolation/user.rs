@@ -116,6 +116,7 @@ impl User {
         for shown in [
             folder.bundle(),
             folder.plugins(),
+            folder.fence(),
             folder.path().join("defaults"),
             folder.vars(),
             folder.config(),

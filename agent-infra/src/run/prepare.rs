@@ -14,7 +14,7 @@ use crate::{
     inventory::{HOSTS_FILE, Inventory},
     isolation::{Fence, Needs, Site},
     remote::Cleaner,
-    settings::{CALLBACK, DEFAULTS, Settings, check_path},
+    settings::{CALLBACK, DEFAULTS, FENCE, Settings, check_path},
     supervise::Spec,
     vars::vars_file,
 };
@@ -154,6 +154,7 @@ fn write(work: &Work, folder: &Folder, remote: bool, vars: &str) -> io::Result<(
     folder.write(&folder.config(), settings.config())?;
     folder.write(&folder.defaults(), DEFAULTS)?;
     folder.write(&folder.plugins().join("chiffon.py"), CALLBACK)?;
+    folder.write(&folder.fence().join("chiffon_fence.py"), FENCE)?;
     mkfifoat(CWD, folder.events(), FileMode::RUSR | FileMode::WUSR)?;
     if remote {
         let control = settings.control_folder();

@@ -9,6 +9,8 @@ mod differences;
 #[cfg(test)]
 mod endings;
 #[cfg(test)]
+mod fenced;
+#[cfg(test)]
 mod injection;
 #[cfg(test)]
 mod installing;

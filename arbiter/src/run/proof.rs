@@ -12,6 +12,10 @@ const PASSING_OF_TASK: [&str; 4] = ["seq", "progress", "because", "started_at"];
 const PASSING_OF_REQUEST: [&str; 1] = ["because"];
 const PASSING_OF_STATE: [&str; 2] = ["on", "deadline"];
 const PASSING_OF_SENT: [&str; 2] = ["sends", "not_after"];
+/// What of the passing passes no more once a request or a task has ended: people read it as what happened.
+const TOLD_AT_THE_END: [&str; 2] = ["because", "started_at"];
+/// The names of the states in which a request or a task has ended.
+const ENDED: [&str; 5] = ["completed", "failed", "rejected", "expired", "cancelled"];
 
 /// The stored documents of one slice, each kind in any order.
 #[derive(Debug, Clone, Default)]
@@ -53,14 +57,54 @@ impl SliceDocs {
             "decisions": sorted(&self.decisions)?,
         }))
     }
+
+    /// The digest over what is said of the request and of each task that has ended: why, and since when it had run.
+    /// Nothing where nothing has ended.
+    ///
+    /// # Errors
+    /// Where a document has no canonical form.
+    pub fn endings(&self) -> Result<Option<Digest>, CanonicalError> {
+        let rows = self.tasks.iter().chain([&self.request]);
+        let endings: Vec<_> = rows
+            .filter(|row| has_ended(row))
+            .map(told_at_the_end)
+            .collect();
+        if endings.is_empty() {
+            return Ok(None);
+        }
+        Digest::of_value(&json!({ "v": 1, "endings": sorted(&endings)? })).map(Some)
+    }
+}
+
+pub(super) fn has_ended(row: &Value) -> bool {
+    let state = row.pointer("/state/is").and_then(Value::as_str);
+    state.is_some_and(|state| ENDED.contains(&state))
+}
+
+/// With the ids that say whose end it is.
+fn told_at_the_end(row: &Value) -> Value {
+    let fields = row.as_object().into_iter().flatten();
+    let is_told = |name: &str| TOLD_AT_THE_END.contains(&name) || name.ends_with("_id");
+    let told = fields.filter(|(name, _)| is_told(name));
+    told.map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}
+
+/// What an audit record of a slice says of its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof {
+    /// Over everything but what changes without a record.
+    pub slice: Digest,
+    /// Over what is said of everything that has ended.
+    pub endings: Option<Digest>,
 }
 
 impl Run {
-    /// The digest that an audit record of this slice carries.
+    /// What an audit record of this slice carries.
     ///
     /// # Errors
     /// Where a part of it has no canonical form.
-    pub fn proof(&self) -> Result<Digest, ProofError> {
+    pub fn proof(&self) -> Result<Proof, ProofError> {
         let tasks: Result<Vec<_>, _> = self.tasks.values().map(serde_json::to_value).collect();
         let decisions: Result<Vec<_>, _> =
             self.decisions.values().map(serde_json::to_value).collect();
@@ -70,7 +114,10 @@ impl Run {
             tasks: tasks?,
             decisions: decisions?,
         };
-        Ok(docs.proof()?)
+        Ok(Proof {
+            endings: docs.endings()?,
+            slice: docs.proof()?,
+        })
     }
 }
 

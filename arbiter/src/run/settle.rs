@@ -120,7 +120,7 @@ impl Desk<'_> {
             return;
         }
         if let Some(cancelling) = self.run.request.cancelling.clone() {
-            let because = format!("cancelled by {}", cancelling.by);
+            let because = cancelling.words();
             self.move_request(RequestState::Cancelled { by: cancelling.by }, because);
         } else {
             self.push(Effect::SealPreview);
@@ -164,7 +164,7 @@ impl Desk<'_> {
         } else if let Some(cancelling) = self.run.request.cancelling.clone() {
             let open = tasks.iter().flat_map(|task| needs_look(&self.run, task));
             let open = words_of(&open.collect());
-            let because = format!("cancelled by {}{open}", cancelling.by);
+            let because = cancelling.words() + &open;
             self.move_request(RequestState::Cancelled { by: cancelling.by }, because);
         } else {
             let problem = past_deadline(&tasks);

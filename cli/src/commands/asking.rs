@@ -2,7 +2,9 @@
 
 use std::io::Read;
 
-use chiffon_common::{ProjectId, RequestId, RoomId, api::NewRequest};
+use chiffon_common::{
+    EventError, Problem, ProjectId, RequestId, RoomId, api::NewRequest, validate_text,
+};
 
 use crate::{
     args::Belongs,
@@ -22,12 +24,23 @@ pub fn new_request(text: &str, belongs: &Belongs) -> Result<NewRequest, Failure>
         }
         text => text.to_owned(),
     };
+    within_bounds(&text)?;
     Ok(NewRequest {
         text,
         project_id: project(belongs)?,
         room_id: room(belongs)?,
         idempotency_key: belongs.idempotency_key.clone(),
     })
+}
+
+/// Says what is too long before anything is started for it.
+fn within_bounds(text: &str) -> Result<(), Failure> {
+    match validate_text(text) {
+        Err(error @ EventError::TooLong { .. }) => {
+            Err(Problem::new(error.code(), error.to_string(), error.todo()).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `--project`.

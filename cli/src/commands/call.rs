@@ -11,6 +11,7 @@ use super::{
     answer::Said,
     asking::{from_input, project, room, tell_taken},
     through::see_through,
+    try_plan::catalogue,
 };
 use crate::{
     args::RunEntry,
@@ -37,6 +38,10 @@ pub async fn call(context: &mut Context<'_>, args: &RunEntry) -> Result<Exit, Fa
         dry_run: args.dry_run,
         ..Said::beforehand(&args.consent, args.patience)
     };
+    if !context.home.ansible_seen().exists() {
+        // Installing an Ansible takes its time, and is not done for a slip of the keyboard.
+        catalogue(context)?.find_asked(entry.as_str())?;
+    }
     let session = Session::open(context, Need::OwnAgents).await?;
     let key = args.belongs.idempotency_key.as_deref();
     let ended = match start(context, &session, &entry, &run, key).await {

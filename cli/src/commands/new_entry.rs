@@ -90,7 +90,7 @@ fn scaffold(id: &EntryId) -> [(String, String); 4] {
     );
     let metadata = format!(
         "---\n# What each key means: docs/playbooks.md.\ntitle: {title}\ndescription: Says in one or two sentences what \
-         it does.\nexamples:\n  - {title} for {{name}}\ntier: 1\npreview: exact\ntimeout_seconds: 600\n\
+         it does.\nexamples:\n  - {title} named {{name}}\ntier: 1\npreview: exact\ntimeout_seconds: 600\n\
          on_interrupt: ask\nundo: none\nparameters:\n  name:\n    max_length: 64\n"
     );
     let specs = format!(

@@ -20,10 +20,12 @@ use crate::{
 };
 
 pub async fn try_plan(context: &mut Context<'_>, args: &TryPlan) -> Result<Exit, Failure> {
-    let planner = planner(context)?;
-    let inventory = inventory(context, args)?;
+    let ground = Arc::new(Ground {
+        planner: Planner::new(Arc::new(catalogue(context)?)),
+        inventory: inventory(context, args)?,
+    });
     if let Some(sentence) = &args.sentence {
-        return tell(context, &planner, &inventory, sentence);
+        return tell(context, &ground, sentence).await;
     }
     let mut lines = Lines::of_input();
     loop {
@@ -33,7 +35,7 @@ pub async fn try_plan(context: &mut Context<'_>, args: &TryPlan) -> Result<Exit,
         };
         match typed {
             Typed::Line(line) if line.trim().is_empty() => {}
-            Typed::Line(line) => drop(tell(context, &planner, &inventory, line.trim())?),
+            Typed::Line(line) => drop(tell(context, &ground, line.trim()).await?),
             Typed::NoText => {
                 return Err(Failure::usage(
                     "Standard input is no UTF-8 text.",
@@ -46,13 +48,25 @@ pub async fn try_plan(context: &mut Context<'_>, args: &TryPlan) -> Result<Exit,
     }
 }
 
-fn tell(
-    context: &Context<'_>,
-    planner: &Planner,
-    inventory: &Inventory,
+/// What is planned with.
+struct Ground {
+    planner: Planner,
+    inventory: Inventory,
+}
+
+/// Whoever asks the program to end is heard all the while.
+async fn tell(
+    context: &mut Context<'_>,
+    ground: &Arc<Ground>,
     sentence: &str,
 ) -> Result<Exit, Failure> {
-    let tried = planner.tried(sentence, inventory);
+    let (ground, sentence) = (Arc::clone(ground), sentence.to_owned());
+    let planning =
+        tokio::task::spawn_blocking(move || ground.planner.tried(&sentence, &ground.inventory));
+    let tried = tokio::select! {
+        tried = planning => tried.map_err(|error| Failure::internal(error.to_string()))?,
+        () = context.interrupt.wait() => return Err(interrupted()),
+    };
     let line =
         serde_json::to_string(&tried).map_err(|error| Failure::internal(error.to_string()))?;
     context.terminal.data(&line);
@@ -60,7 +74,7 @@ fn tell(
 }
 
 /// The catalogue of this program, unpacked beside the data folder, and those of the configuration.
-fn planner(context: &Context<'_>) -> Result<Planner, Failure> {
+pub fn catalogue(context: &Context<'_>) -> Result<Catalogue, Failure> {
     let settings = context.settings(&[])?;
     let folder = scratch()?;
     let path = folder.path().join("shipped");
@@ -69,8 +83,7 @@ fn planner(context: &Context<'_>) -> Result<Planner, Failure> {
     })?;
     let mut roots = roots(path, &settings);
     roots.extend(repository::roots(context.home.path()));
-    let catalogue = Catalogue::load(&roots);
-    Ok(Planner::new(Arc::new(catalogue)))
+    Ok(Catalogue::load(&roots))
 }
 
 /// The file that is named, the inventory of the data folder, or that of a machine by itself.

@@ -7,7 +7,7 @@ use chiffon_common::{
 
 use super::{
     table::table,
-    words::{self, one_line},
+    words::{self, file_name, one_line},
 };
 use crate::terminal::Paint;
 
@@ -131,7 +131,7 @@ fn parameter_text(paint: Paint, parameter: &ParameterView) -> String {
 pub fn broken(paint: Paint, broken: &[BrokenFile]) -> String {
     let shown = |file: &BrokenFile| {
         let line = file.line.map(|line| format!(":{line}")).unwrap_or_default();
-        let place = format!("{}{line}", visible(&file.file));
+        let place = format!("{}{line}", file_name(&file.file));
         format!(
             "{} {}",
             paint.bad(&format!("{place}:")),

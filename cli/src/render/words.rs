@@ -6,6 +6,11 @@ use serde_json::Value;
 
 use crate::terminal::Paint;
 
+/// The name of a file in one line: a line break in it is shown as such and makes no line of its own.
+pub fn file_name(name: &str) -> String {
+    visible(name).replace('\n', "\\n").replace('\t', "\\t")
+}
+
 /// A text from outside on one line, at most `most` characters: cut between two words, where that keeps most of it.
 pub fn one_line(text: &str, most: usize) -> String {
     let line = visible(text).replace(['\n', '\t'], " ");
@@ -138,6 +143,13 @@ pub(super) fn indented(text: &str, indent: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_break_in_the_name_of_a_file_begins_no_line() {
+        let shown = file_name("new\nline\t\u{1b}.yml");
+        assert!(shown.starts_with("new\\nline\\t"), "{shown}");
+        assert!(!shown.contains(['\n', '\t', '\u{1b}']), "{shown}");
+    }
 
     #[test]
     fn what_is_too_long_is_cut_between_two_words() {

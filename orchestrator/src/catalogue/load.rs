@@ -8,7 +8,7 @@ use std::{
 };
 
 use chiffon_common::{
-    Digest, EntryId, ErrorCode, Fidelity, OnInterrupt, Problem, Tier,
+    Digest, EntryId, Fidelity, OnInterrupt, Problem, Tier,
     api::{BrokenFile, CatalogueView},
 };
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     entry::{self, Entry, fidelity_word},
     infer::Guesser,
-    metadata::{Metadata, UndoRule, nearest},
+    metadata::{Metadata, UndoRule},
     parameter::{Parameter, read_specs},
     playbook::{METADATA, metadata_of, play_name, stray},
     repository,
@@ -70,6 +70,8 @@ pub struct Root {
 pub struct Catalogue {
     entries: BTreeMap<EntryId, Entry>,
     broken: Vec<BrokenFile>,
+    /// Roots of which nothing was read, with the reason.
+    pub(super) lost: Vec<(String, Problem)>,
 }
 
 impl Catalogue {
@@ -86,6 +88,25 @@ impl Catalogue {
     /// The same as if everything was accepted as it is, for looking at what that would come to.
     pub fn load_as_accepted(roots: &[Root]) -> Self {
         Self::load_with(roots, None)
+    }
+
+    /// Only what `root` holds, read beside others whose entries it may name. Nothing of it is accepted.
+    pub fn load_beside(others: &[Root], root: Root) -> Self {
+        Self::part_of(others, root, Some(&Acceptances::new()))
+    }
+
+    /// The same as if all of it was accepted.
+    pub fn load_as_accepted_beside(others: &[Root], root: Root) -> Self {
+        Self::part_of(others, root, None)
+    }
+
+    fn part_of(others: &[Root], root: Root, accepted: Option<&Acceptances>) -> Self {
+        let known = Self::load_with(others, accepted);
+        let roots: Vec<Root> = others.iter().cloned().chain([root]).collect();
+        let mut all = Self::load_with(&roots, accepted);
+        all.entries.retain(|id, _| !known.entries.contains_key(id));
+        all.broken.retain(|file| !known.broken.contains(file));
+        all
     }
 
     fn load_with(roots: &[Root], accepted: Option<&Acceptances>) -> Self {
@@ -110,8 +131,9 @@ impl Catalogue {
                 .load(),
                 Err(problem) => {
                     let file = place(&root.path, "");
-                    let fault = Fault::whole(problem.detail);
+                    let fault = Fault::whole(problem.detail.as_str());
                     catalogue.broken.push(broken(&file, fault));
+                    catalogue.lost.push((root.name.clone(), problem));
                 }
             }
         }
@@ -133,33 +155,6 @@ impl Catalogue {
     pub fn get(&self, id: &str) -> Option<&Entry> {
         let id: EntryId = id.parse().ok()?;
         self.entries.get(&id)
-    }
-
-    /// An entry, or the problem that names the nearest one.
-    pub fn find(&self, id: &str) -> Result<&Entry, Problem> {
-        self.get(id).ok_or_else(|| {
-            let todo = match nearest(id, self.entries.keys().map(EntryId::as_str)) {
-                Some(near) => format!("did you mean {near}? `chiffon catalogue list` shows all"),
-                None => "`chiffon catalogue list` shows all entries".to_owned(),
-            };
-            let shown: String = id.chars().take(80).collect();
-            let detail = format!("the catalogue has no entry {shown:?}");
-            Problem::new(ErrorCode::UnknownEntry, detail, todo)
-        })
-    }
-
-    /// An entry that somebody asks for, or the problem: there is none, or it only checks the work of others.
-    pub fn find_asked(&self, id: &str) -> Result<&Entry, Problem> {
-        let entry = self.find(id)?;
-        if !entry.verifies_only {
-            return Ok(entry);
-        }
-        let detail = format!(
-            "{} only checks the work of other entries, and cannot be asked for",
-            entry.id
-        );
-        let todo = "name the check under `verify` in the metadata of an entry";
-        Err(Problem::new(ErrorCode::UnknownEntry, detail, todo))
     }
 
     /// The form of the HTTP API.
@@ -422,6 +417,9 @@ impl Loader<'_> {
         let believed =
             self.root.trust == Trust::Shipped || accepted.is_some() || self.accepted.is_none();
         let scan = self.scanner.scan(playbook, &needs.files, &needs.mentioned);
+        if let Some(elsewhere) = scan.outside {
+            return Err(elsewhere);
+        }
         let (preview, preview_because) =
             self.preview_of(metadata.preview, &scan, believed, &needs.files);
         let given = accepted.and_then(|one| one.tier);

@@ -5,12 +5,14 @@
 
 mod check;
 mod entry;
+mod find;
 mod infer;
 mod load;
 mod mentions;
 mod metadata;
 mod parameter;
 mod playbook;
+mod refusal;
 pub mod repository;
 mod roles;
 mod sample;

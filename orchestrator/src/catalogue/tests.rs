@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod elsewhere;
 mod loose_ends;
+mod names;
 mod undo;
 
 fn write(root: &Path, files: &[(&str, &str)]) {
@@ -464,6 +466,27 @@ fn a_secret_value_is_in_no_problem_and_no_title() {
     assert!(!problems[0].detail.contains("HUSH1"));
     assert!(!entry.title_with(&given).contains("HUSH1"));
     assert_eq!(entry.secret_parameters(), ["name"]);
+}
+
+#[test]
+fn a_number_that_is_not_exact_is_refused() {
+    let catalogue = greet();
+    let entry = catalogue.get("greet").unwrap();
+    let most: u64 = 1 << 53;
+    for (value, fits) in [
+        (json!(most), true),
+        (json!(most + 1), false),
+        (json!((most + 1).to_string()), false),
+        (json!(u64::MAX), false),
+    ] {
+        let given = parameters(json!({"name": "x", "times": value}));
+        let told = entry.check(&given).err().unwrap_or_default();
+        assert_eq!(told.is_empty(), fits, "{value}: {told:?}");
+        assert!(
+            told.iter().all(|one| one.detail.contains("not exact")),
+            "{told:?}"
+        );
+    }
 }
 
 #[test]

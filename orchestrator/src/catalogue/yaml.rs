@@ -128,7 +128,7 @@ fn parse_here(text: &str) -> Result<Node, Fault> {
     SOURCE.with_borrow_mut(|source| text.clone_into(source));
     let read = serde_saphyr::from_str_with_options::<Node>(text, options());
     SOURCE.with_borrow_mut(String::clear);
-    let node = read.map_err(|error| fault(&error))?;
+    let node = read.map_err(|error| super::refusal::fault(&error))?;
     refuse_unknown_tags(&node)?;
     Ok(node)
 }
@@ -148,60 +148,6 @@ fn options() -> Options {
         with_snippet: false,
     }
 }
-
-fn fault(error: &serde_saphyr::Error) -> Fault {
-    let line = error.location().map_or(0, |at| at.line());
-    let line = u32::try_from(line).unwrap_or_default();
-    let bare = error.without_snippet();
-    if let serde_saphyr::Error::DuplicateMappingKey { key, .. } = bare {
-        let key = key.as_deref().unwrap_or("a key");
-        let key = chiffon_common::visible(key);
-        return Fault::at(
-            line,
-            format!("{key:?} stands here for the second time in one mapping: keep one of them"),
-        );
-    }
-    Fault::at(line, reason(bare))
-}
-
-/// What is wrong, in the words of whoever writes the file.
-fn reason(error: &serde_saphyr::Error) -> String {
-    use serde_saphyr::{Error, budget::BudgetBreach};
-    let said = match error {
-        Error::Budget { breach, .. } => match breach {
-            BudgetBreach::Depth { .. } => {
-                "lists and mappings lie more than 64 deep in each other here: make it flatter"
-            }
-            BudgetBreach::Documents { .. } => SECOND,
-            BudgetBreach::Anchors { .. }
-            | BudgetBreach::Aliases { .. }
-            | BudgetBreach::AliasAnchorRatio { .. } => REPEATS,
-            _ => "it holds more than the 250,000 values that are read of one file: split it",
-        },
-        Error::AliasReplayCounterOverflow { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. }
-        | Error::RecursiveReferencesRequireWeakTypes { .. } => REPEATS,
-        Error::AliasError { error, .. } => return reason(error),
-        Error::MultipleDocuments { .. } => SECOND,
-        Error::UnknownAnchor { .. } => {
-            "an alias (*name) stands here, and no anchor (&name) of that name before it"
-        }
-        Error::Eof { .. } => "the file ends here in the middle of something",
-        Error::MergeValueNotMapOrSeqOfMaps { .. } => "`<<` takes a mapping, or a list of mappings",
-        other => {
-            let said = other.to_string();
-            let said = said.lines().next().unwrap_or_default();
-            return format!("this is no YAML: {}", chiffon_common::visible(said));
-        }
-    };
-    said.to_owned()
-}
-
-const SECOND: &str = "a second document (---) begins here, and Ansible reads one only: put it into a file of its own";
-const REPEATS: &str =
-    "its aliases (*name) repeat so much that Ansible could not hold it: write the values out";
 
 fn refuse_unknown_tags(node: &Node) -> Result<(), Fault> {
     if let Some(tag) = &node.tag

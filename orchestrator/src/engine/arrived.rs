@@ -83,8 +83,8 @@ impl Shared {
             trace: Some(run.request.trace_id),
             ..Cause::by(actor, "accepted")
         };
-        let slice = run.proof()?;
-        Ok(self.audit_of_moves(run, &cause, vec![arrival(run)], data, slice))
+        let proof = run.proof()?;
+        Ok(self.audit_of_moves(run, &cause, vec![arrival(run)], data, proof))
     }
 
     pub(super) fn new_run(&self, incoming: &Incoming) -> NewRun {

@@ -1,7 +1,7 @@
 //! Audit entries: one for each transaction that moved something.
 
-use chiffon_arbiter::Run;
-use chiffon_common::{AuditEntry, AuditId, Digest, MoveRecord, PolicyResult, Principal, Subject};
+use chiffon_arbiter::{Proof, Run};
+use chiffon_common::{AuditEntry, AuditId, MoveRecord, PolicyResult, Principal, Subject};
 use serde_json::Value;
 
 use super::{Cause, Shared, plan_of, rows::slice_name};
@@ -23,7 +23,7 @@ impl Shared {
         cause: &Cause,
         moves: Vec<MoveRecord>,
         data: Value,
-        slice: Digest,
+        proof: Proof,
     ) -> AuditEntry {
         let last = moves
             .iter()
@@ -66,8 +66,9 @@ impl Shared {
             ts: self.clock.now(),
             moves,
             data,
-            slice: Some(slice),
+            slice: Some(proof.slice),
             slice_before: None,
+            endings: proof.endings,
         }
     }
 
@@ -103,6 +104,7 @@ impl Shared {
             data,
             slice: None,
             slice_before: None,
+            endings: None,
         }
     }
 }

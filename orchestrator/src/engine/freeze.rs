@@ -125,7 +125,13 @@ impl Shared {
             let last = self.store.last_of_stream(&stream).await?;
             let newest = last.and_then(|last| Some((last.seq, last.record.entry.slice?)));
             match newest {
-                Some((seq, digest)) if seq != head.seq => head = SliceHead { seq, digest },
+                Some((seq, digest)) if seq != head.seq => {
+                    head = SliceHead {
+                        seq,
+                        digest,
+                        ..head
+                    };
+                }
                 _ => break,
             }
         }

@@ -8,7 +8,7 @@ use chiffon_store::{Commit, Error, StoredAnswer, Write};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Shared, rows::slice_name};
+use super::{Shared, posts::Post, rows::slice_name};
 
 /// How often old rows are forgotten.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -40,6 +40,10 @@ impl Shared {
         // Up to where metrics are thinned, by each of the two rules; after a start it is gone over again.
         let mut thinned = [None; THINNED.len()];
         loop {
+            if !self.has_post(Post::Retention).await.unwrap_or_default() {
+                tokio::time::sleep(EVERY).await;
+                continue;
+            }
             self.forget_old().await;
             let rules = THINNED.iter().filter(|_| self.settings.stays);
             for (rule, done) in rules.zip(&mut thinned) {

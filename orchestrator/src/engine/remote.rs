@@ -18,7 +18,7 @@ use chiffon_store::Commit;
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-use super::{Shared, shared::nudged, store_problem};
+use super::{Shared, posts::Post, shared::nudged, store_problem};
 
 /// How long one call of git may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,6 +55,10 @@ impl Shared {
                 nudged(&self.nudges.anchor, AGAIN).await;
             }
             waits = true;
+            if !self.has_post(Post::Anchors).await.unwrap_or_default() {
+                // Whoever holds it says how the remote is.
+                continue;
+            }
             let pause = match self.push_once(&remote, &mut pushed).await {
                 Ok(true) => {
                     self.remote_is(Ok(())).await;

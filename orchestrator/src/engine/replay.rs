@@ -1,7 +1,7 @@
 //! Telling a request again: its recorded events go through the arbiter once more, and every move must come
 //! out as its audit records say, up to the rows as they are stored now. Nothing is changed by it.
 
-use chiffon_arbiter::{Context, Ids, Run, RunPolicy, SliceDocs, apply};
+use chiffon_arbiter::{Context, Ids, Proof, Run, RunPolicy, SliceDocs, apply};
 use chiffon_common::{
     AuditEntry, Digest, ErrorCode, MoveRecord, Problem, RequestId,
     api::{ReplayReport, ReplayStep},
@@ -150,10 +150,10 @@ fn tell_all(story: &Story, report: &mut ReplayReport) -> Result<(), String> {
     }
     let proof = run.as_ref().map(Run::proof).transpose();
     let proof = proof.map_err(|error| error.to_string())?;
-    let stored = docs_of(&story.rows)
-        .proof()
-        .map_err(|error| error.to_string())?;
-    match proof == Some(stored) {
+    let docs = docs_of(&story.rows);
+    let endings = docs.endings().map_err(|error| error.to_string())?;
+    let slice = docs.proof().map_err(|error| error.to_string())?;
+    match proof == Some(Proof { slice, endings }) {
         true => Ok(()),
         false => Err("the stored rows are not what these events lead to".to_owned()),
     }
@@ -222,14 +222,15 @@ fn tell_one(
 }
 
 /// A record must say the same moves, and that they led to the same rows.
-fn hold(record: &AuditEntry, moves: &[MoveRecord], proof: Digest, no: u64) -> Result<(), String> {
+fn hold(record: &AuditEntry, moves: &[MoveRecord], proof: Proof, no: u64) -> Result<(), String> {
     if record.moves != moves {
         return Err(format!(
             "event {no} moves otherwise than the audit record {} ({}) says",
             record.audit_id, record.action
         ));
     }
-    if record.slice != Some(proof) {
+    let is_told_so = record.endings.is_none() || record.endings == proof.endings;
+    if record.slice != Some(proof.slice) || !is_told_so {
         return Err(format!(
             "event {no} leads elsewhere than the audit record {} ({}) says",
             record.audit_id, record.action

@@ -88,9 +88,7 @@ impl Shared {
     async fn newest_head(&self, request: RequestId) -> Result<Option<SliceHead>, Error> {
         let stream = slice_name(request);
         let head_of = |numbered: &NumberedAudit| {
-            let digest = numbered.record.entry.slice?;
-            let seq = numbered.seq;
-            Some(SliceHead { seq, digest })
+            SliceHead::after(None, numbered.seq, &numbered.record.entry).0
         };
         let last = self.store.last_of_stream(&stream).await?;
         if let Some(head) = last.as_ref().and_then(head_of) {
@@ -279,11 +277,22 @@ fn misfit(rows: &RunRows, head: SliceHead) -> Option<String> {
 
 fn fault_of(rows: &RunRows, head: SliceHead) -> Option<String> {
     let request = rows.request.request_id;
-    match docs_of(rows).proof() {
-        Ok(proof) if proof == head.digest => None,
-        Ok(_) => Some(format!(
+    let docs = docs_of(rows);
+    let endings = match head.endings {
+        Some(_) => docs.endings(),
+        // Nothing had ended, or the record is of before.
+        None => Ok(None),
+    };
+    match (endings, docs.proof()) {
+        (Ok(endings), Ok(proof)) if proof == head.digest && endings == head.endings => None,
+        (Ok(_), Ok(proof)) if proof == head.digest => Some(format!(
+            "what is said of how request {request} ended was changed: it is not as this record left it"
+        )),
+        (Ok(_), Ok(_)) => Some(format!(
             "the rows of request {request} were changed: they are not as this record left them"
         )),
-        Err(error) => Some(format!("the rows of request {request}: {error}")),
+        (Err(error), _) | (_, Err(error)) => {
+            Some(format!("the rows of request {request}: {error}"))
+        }
     }
 }

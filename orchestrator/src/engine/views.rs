@@ -81,7 +81,7 @@ pub(crate) fn request_line(run: &Run, updated_at: Timestamp) -> RequestView {
         stands_still: None,
         because: cancelling.map_or_else(
             || request.because.clone(),
-            |c| format!("being cancelled by {}", c.by),
+            |cancelling| format!("being {}", cancelling.words()),
         ),
         problem,
         created_at: request.created_at,
@@ -189,6 +189,7 @@ pub(crate) fn task_view(run: &Run, task: &Task) -> Option<TaskView> {
         isolation: outcome
             .map(|outcome| outcome.isolation.clone())
             .unwrap_or_default(),
+        done_before: outcome.and_then(|outcome| outcome.done_before),
     })
 }
 

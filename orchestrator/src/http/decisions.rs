@@ -312,6 +312,12 @@ async fn own_words(
         // Whatever is said to a closed question, it is closed.
         DecisionKind::Question { wants, .. } if !asked.state.ended() => {
             let loaded = state.shared.library.current().await?;
+            if loaded.planner.takes_back(text, loaded.inventory()?) {
+                return Ok(RunEvent::CancelAsked {
+                    by,
+                    limit_seconds: None,
+                });
+            }
             loaded.planner.answer(text, wants, loaded.inventory()?)?
         }
         _ => Words {

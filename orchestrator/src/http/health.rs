@@ -137,6 +137,11 @@ async fn look(state: &State) -> Health {
         .unwrap_or_else(PoisonError::into_inner);
     components.extend(parts.clone());
     drop(parts);
+    for agent in shared.registry.all().keys() {
+        if let Some(fault) = shared.agent_fault(agent) {
+            components.insert(format!("agent {agent}"), fault);
+        }
+    }
     let well = components.values().all(|said| said == "ok");
     let status = if state.draining.is_cancelled() {
         "draining"

@@ -9,7 +9,9 @@ use axum::{
 use chiffon_arbiter::{Request, RequestState, Run, RunEvent, Said};
 use chiffon_common::{
     Content, EntryCall, ErrorCode, Problem, ProjectId, RequestId, RoomId, Undoing,
-    api::{NewRequest, Page, REQUEST_STATES, RequestAccepted, RequestView, UndoRequest},
+    api::{
+        CancelRequest, NewRequest, Page, REQUEST_STATES, RequestAccepted, RequestView, UndoRequest,
+    },
     visible,
 };
 use chiffon_store::{ListDecisions, ListRequests};
@@ -253,6 +255,7 @@ async fn asks(state: &State, request: RequestId) -> Result<bool, Refused> {
 #[utoipa::path(
     post, path = "/api/v1/requests/{id}/cancel", tag = "requests", operation_id = "cancel_request",
     params(("id" = RequestId, Path), ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
+    request_body = Option<CancelRequest>,
     responses(
         (status = 200, description = "It is cancelled, or being cancelled", body = RequestView),
         (status = 409, description = "It has ended already")
@@ -264,7 +267,7 @@ pub(super) async fn cancel(
     trace: Trace,
     headers: HeaderMap,
     Id(id): Id<RequestId>,
-    _: Nothing,
+    Perhaps(Body { value: asked, .. }): Perhaps<CancelRequest>,
 ) -> Result<Response, Refused> {
     let operation = format!("cancel:{id}");
     let call = Call {
@@ -274,16 +277,11 @@ pub(super) async fn cancel(
         key: None,
     };
     let held = hold(&state, &call).await?;
-    let by = state.principal.clone();
-    bring(
-        &state,
-        id,
-        RunEvent::CancelAsked { by },
-        "cancel_asked",
-        trace,
-        held,
-    )
-    .await
+    let event = RunEvent::CancelAsked {
+        by: state.principal.clone(),
+        limit_seconds: asked.limit_seconds,
+    };
+    bring(&state, id, event, "cancel_asked", trace, held).await
 }
 
 /// Asks for the same again, as a new request with its own plan and approval.

@@ -226,31 +226,7 @@ impl ForeignInventory {
     pub fn text(&self, name: &str, there: &Inventory) -> Result<String, Problem> {
         let merged = groups::merge(&self.written).map_err(|fault| circle(&fault.reason))?;
         let known: BTreeSet<&str> = there.groups().map(|(name, _)| name).collect();
-        let mut hosts = self.written.hosts.clone();
-        hosts.retain(|host, _| there.host(host).is_none() && !known.contains(host.as_str()));
-        let twin = self.written.groups.keys().find(|group| {
-            let name = group.parse::<HostName>();
-            name.is_ok_and(|name| there.host(&name).is_some())
-        });
-        if let Some(twin) = twin {
-            let detail = format!(
-                "{} has a group {twin}, and a host of that name is there",
-                visible(name)
-            );
-            let todo = "rename the host in hosts.yml, or the group in the repository";
-            return Err(Problem::new(ErrorCode::HostsThere, detail, todo));
-        }
-        if hosts.is_empty() {
-            let detail = match self.written.hosts.is_empty() {
-                true => "the inventory names no hosts".to_owned(),
-                false => format!(
-                    "every host of {} is in the inventory already",
-                    visible(name)
-                ),
-            };
-            let todo = "`chiffon inventory show` lists them";
-            return Err(Problem::new(ErrorCode::HostsThere, detail, todo));
-        }
+        let mut hosts = self.untaken(name, there)?;
         let groups = self
             .written
             .groups
@@ -286,29 +262,68 @@ impl ForeignInventory {
             put_key(8, host.as_str(), &mut to);
             put_map(vars, &mut to);
         }
-        if !groups.is_empty() {
-            to.push_str("      children:\n");
-        }
-        for (name, group) in &groups {
-            put_key(8, name, &mut to);
-            to.push('\n');
-            if !flat {
-                put_vars(10, &group.vars, &mut to);
-            }
-            to.push_str("          hosts: {");
-            put_names(
-                group
-                    .hosts
-                    .iter()
-                    .filter(|host| hosts.contains_key(*host))
-                    .map(HostName::as_str),
-                &mut to,
-            );
-            to.push_str("}\n          children: {");
-            put_names(group.children.iter().map(String::as_str), &mut to);
-            to.push_str("}\n");
-        }
+        put_groups(&groups, &hosts, flat, &mut to);
         Ok(to)
+    }
+
+    /// Those of its hosts that are not there yet.
+    fn untaken(
+        &self,
+        name: &str,
+        there: &Inventory,
+    ) -> Result<BTreeMap<HostName, BTreeMap<String, Node>>, Problem> {
+        let known: BTreeSet<&str> = there.groups().map(|(name, _)| name).collect();
+        let mut hosts = self.written.hosts.clone();
+        hosts.retain(|host, _| there.host(host).is_none() && !known.contains(host.as_str()));
+        let twin = self.written.groups.keys().find(|group| {
+            let name = group.parse::<HostName>();
+            name.is_ok_and(|name| there.host(&name).is_some())
+        });
+        if let Some(twin) = twin {
+            let detail = format!(
+                "{} has a group {twin}, and a host of that name is there",
+                visible(name)
+            );
+            let todo = "rename the host in hosts.yml, or the group in the repository";
+            return Err(Problem::new(ErrorCode::HostsThere, detail, todo));
+        }
+        if hosts.is_empty() {
+            let detail = match self.written.hosts.is_empty() {
+                true => "the inventory names no hosts".to_owned(),
+                false => format!(
+                    "every host of {} is in the inventory already",
+                    visible(name)
+                ),
+            };
+            let todo = "`chiffon inventory show` lists them";
+            return Err(Problem::new(ErrorCode::HostsThere, detail, todo));
+        }
+        Ok(hosts)
+    }
+}
+
+/// The groups with those of their hosts that are taken; where hosts have all variables of their own, without variables.
+fn put_groups(
+    groups: &BTreeMap<&String, &Group>,
+    hosts: &BTreeMap<HostName, BTreeMap<String, Node>>,
+    is_flat: bool,
+    to: &mut String,
+) {
+    if !groups.is_empty() {
+        to.push_str("      children:\n");
+    }
+    for (name, group) in groups {
+        put_key(8, name, to);
+        to.push('\n');
+        if !is_flat {
+            put_vars(10, &group.vars, to);
+        }
+        to.push_str("          hosts: {");
+        let taken = group.hosts.iter().filter(|host| hosts.contains_key(*host));
+        put_names(taken.map(HostName::as_str), to);
+        to.push_str("}\n          children: {");
+        put_names(group.children.iter().map(String::as_str), to);
+        to.push_str("}\n");
     }
 }
 

@@ -58,7 +58,7 @@ impl Inventory {
     pub fn load_without(dir: &Path, here: &Here, left_out: Option<&str>) -> Result<Self, Problem> {
         refuse_other_sources(dir)?;
         let path = dir.join(FILE);
-        let text = read_text(&path)?;
+        let text = read_text(&path, OWN)?;
         let mut written = read(&text).map_err(|fault| problem(&path, &fault))?;
         let left_out = left_out.map(|name| dir.join(TAKEN).join(format!("{name}.yml")));
         let mut several = false;
@@ -66,7 +66,7 @@ impl Inventory {
             if left_out.as_ref() == Some(&taken) {
                 continue;
             }
-            let text = read_text(&taken)?;
+            let text = read_text(&taken, OWN)?;
             let joined = read(&text).and_then(|more| written.join(more));
             joined.map_err(|fault| problem(&taken, &fault))?;
             several = true;
@@ -85,9 +85,12 @@ impl Inventory {
     /// # Errors
     /// 5109 with file, line and what to do.
     pub fn load_file(path: &Path, here: &Here) -> Result<Self, Problem> {
-        let text = read_text(path)?;
-        let written = read(&text).map_err(|fault| problem(path, &fault))?;
-        Self::assemble(written, HostKeys::default(), here).map_err(|fault| problem(path, &fault))
+        // The data folder, and what checks it, has nothing to do with such a file.
+        let problem =
+            |fault: Fault| with_todo(path, &fault, "correct the file, or name another one");
+        let text = read_text(path, "name a file with an inventory as YAML")?;
+        let written = read(&text).map_err(problem)?;
+        Self::assemble(written, HostKeys::default(), here).map_err(problem)
     }
 
     fn assemble(written: Written, keys: HostKeys, here: &Here) -> Result<Self, Fault> {
@@ -156,14 +159,12 @@ fn refuse_other_sources(dir: &Path) -> Result<(), Problem> {
     Ok(())
 }
 
-fn read_text(path: &Path) -> Result<String, Problem> {
-    let cannot = |reason: String| {
-        with_todo(
-            path,
-            &Fault::whole(reason),
-            "`chiffon doctor` shows the folder; the first `chiffon up` or `chiffon run` writes the file",
-        )
-    };
+/// What to do where a file of the data folder cannot be read.
+const OWN: &str =
+    "`chiffon doctor` shows the folder; the first `chiffon up` or `chiffon run` writes the file";
+
+fn read_text(path: &Path, todo: &str) -> Result<String, Problem> {
+    let cannot = |reason: String| with_todo(path, &Fault::whole(reason), todo);
     let meta = fs::metadata(path).map_err(|error| cannot(format!("cannot be read: {error}")))?;
     if !meta.is_file() || meta.len() > MAX_BYTES {
         return Err(cannot("is no file of at most 16 MiB".to_owned()));
@@ -174,11 +175,7 @@ fn read_text(path: &Path) -> Result<String, Problem> {
         let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
         let line = u32::try_from(line).unwrap_or(u32::MAX);
         let fault = Fault::at(line, "it holds bytes that are no UTF-8 text");
-        with_todo(
-            path,
-            &fault,
-            "save the file as UTF-8; `chiffon doctor` checks it",
-        )
+        with_todo(path, &fault, "save the file as UTF-8")
     })
 }
 

@@ -450,3 +450,20 @@ fn the_remote_folder_of_a_run_is_not_replaced() {
         assert!(problem.detail.contains(expected), "{}", problem.detail);
     }
 }
+
+/// A file that a person names has nothing to do with the data folder.
+#[test]
+fn a_file_by_itself_is_not_sent_to_the_data_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("hosts.yml");
+    fs::write(&broken, "all: [\n").unwrap();
+    for path in [folder.path().join("none"), folder.path().to_owned(), broken] {
+        let problem = Inventory::load_file(&path, &here()).unwrap_err();
+        assert!(
+            !problem.todo.contains("chiffon"),
+            "{}: {}",
+            path.display(),
+            problem.todo
+        );
+    }
+}

@@ -5,7 +5,14 @@ use chiffon_arbiter::{Said, Wants, Words};
 use chiffon_common::{ErrorCode, HostName, Parameters, Problem};
 use serde_json::Value;
 
-use super::{Planner, explicit, text::fold, value};
+use super::{
+    Planner,
+    clause::Clause,
+    explicit, read, slots,
+    text::fold,
+    value,
+    words::{self, Kind},
+};
 use crate::{catalogue::Entry, inventory::Inventory};
 
 /// What stands in place of a secret value.
@@ -22,7 +29,7 @@ pub(super) fn understood(
         Wants::Sentence => None,
         Wants::Hosts => hosts(planner, text, inventory)?,
         Wants::Parameters { entry, missing } => match planner.catalogue.get(entry.as_str()) {
-            Some(entry) => values(entry, missing, text, inventory)?,
+            Some(entry) => values(planner, (entry, missing), text, inventory)?,
             // The catalogue has changed since; the sentence is looked at anew.
             None => None,
         },
@@ -73,10 +80,31 @@ fn hosts(planner: &Planner, text: &str, inventory: &Inventory) -> Result<Option<
     }
 }
 
+/// A value in some words more, "the cron service, please"; nothing where an action makes a sentence of them.
+fn said(
+    planner: &Planner,
+    entry: &Entry,
+    name: &str,
+    text: &str,
+    inventory: &Inventory,
+) -> Option<Value> {
+    let read = read::read(text, &planner.index, inventory)?;
+    let indexed = planner.index.of(entry.id.as_str())?;
+    let acts = (0..read.tokens.len()).any(|at| {
+        matches!(read.kind(at), Some(Kind::Verb | Kind::Weak)) || read.is_mark(at, "not")
+    });
+    if acts || read.tokens.is_empty() {
+        return None;
+    }
+    let clause = Clause::whole(&read);
+    let filled = slots::fill(entry, indexed, &read, &clause, &Parameters::new());
+    filled.parameters.get(name).cloned()
+}
+
 /// `name=htop`, or the bare value where only one is missing; nothing where it is a sentence.
 fn values(
-    entry: &Entry,
-    missing: &[String],
+    planner: &Planner,
+    (entry, missing): (&Entry, &[String]),
     text: &str,
     inventory: &Inventory,
 ) -> Result<Option<Words>, Problem> {
@@ -91,11 +119,24 @@ fn values(
             (read.parameters, hosts)
         }
         (None, [only]) => {
-            let (Some(piece), Some(parameter)) = (explicit::single(text), entry.parameter(only))
-            else {
+            let Some(parameter) = entry.parameter(only) else {
                 return Ok(None);
             };
-            let value = value::of(parameter, &piece).unwrap_or(Value::String(piece));
+            let value = match explicit::single(text) {
+                // Whoever does not want it names nothing.
+                Some(piece) if words::is_in("refusals", &fold(text)) => {
+                    let detail = format!("{piece:?} looks like no {only}");
+                    let todo = format!(
+                        "say {only}=\"{piece}\" if it is one; `chiffon cancel` with the id of the request ends it"
+                    );
+                    return Err(Problem::new(ErrorCode::ParameterInvalid, detail, todo));
+                }
+                Some(piece) => value::of(parameter, &piece).unwrap_or(Value::String(piece)),
+                None => match said(planner, entry, only, text, inventory) {
+                    Some(value) => value,
+                    None => return Ok(None),
+                },
+            };
             let parameters = Parameters::from_iter([(only.clone(), value)]);
             (parameters, Vec::new())
         }

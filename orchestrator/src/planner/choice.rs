@@ -9,18 +9,18 @@ use super::{
     hosts,
     propose::{Asked, Refusal, ask},
     read::{Read, Sense},
-    scope::is_one_of,
+    scope::{is_any_of_several, is_one_of},
     stance::Stance,
-    step::{Known, OR},
-    suggest,
+    step::Known,
+    suggest, words,
 };
 
 const UNSURE: &str =
     "I do not know what to do with that; nothing in the catalogue fits it well enough";
 /// From here on a report is what was asked for.
-const SURE_OF_REPORT: f32 = 0.42;
+pub(super) const SURE_OF_REPORT: f32 = 0.42;
 /// From here on a change is what was asked for.
-const SURE_OF_CHANGE: f32 = 0.55;
+pub(super) const SURE_OF_CHANGE: f32 = 0.55;
 /// From here on an entry is near enough to be asked about.
 const NEAR: f32 = 0.5;
 /// From here on an entry is near enough to be asked for what it lacks.
@@ -84,16 +84,55 @@ impl Known<'_> {
         let is_or = |at: usize| {
             read.is_mark(at, "or")
                 || is_one_of(read, at)
+                || is_any_of_several(read, at)
                 || matches!(read.senses[at], Sense::Host(_))
-                    && OR.contains(&read.tokens[at].folded.as_str())
+                    && words::is_in("or words", &read.tokens[at].folded)
         };
         if (clause.from..clause.to).any(|at| is_or(at) && !clause.is_aside(at)) {
             return Err(self.which_of_two(read, clause, ranked));
+        }
+        if self.is_host_or_program(read, clause, best) {
+            return Err(self.which(
+                ranked,
+                "that could be the machine, or something that runs on it; which is meant?",
+            ));
         }
         match best.lacks_all() {
             true => Err(self.not_understood(read, best, ranked)),
             false => Ok(()),
         }
+    }
+
+    /// "Restart jellyfin", where a host is called so: the machine, or what runs on it?
+    fn is_host_or_program(&self, read: &Read<'_>, clause: &Clause, best: &Fit<'_>) -> bool {
+        let takes_machine = self
+            .planner
+            .index
+            .of(best.entry.id.as_str())
+            .is_some_and(|indexed| indexed.takes_machine);
+        let is_object = |at: usize| {
+            matches!(read.senses[at], Sense::Host(n)
+                if !read.mentions[n].is_place && !read.mentions[n].is_excluded && read.mentions[n].is_word)
+                && words::is_software(&read.tokens[at].folded)
+        };
+        // "Restart everything on nas", "restart both on nas".
+        let is_all_there =
+            |at: usize| matches!(read.senses[at], Sense::Host(n) if read.mentions[n].is_all_there);
+        let restarts = |at: &usize| read.canonical[*at] == "restart";
+        if takes_machine
+            && clause.verbs.iter().any(restarts)
+            && (clause.from..clause.to).any(is_all_there)
+        {
+            return true;
+        }
+        let is_plain = clause
+            .verbs
+            .iter()
+            .any(|at| read.canonical[*at] == "reboot");
+        takes_machine
+            && best.filled.parameters.is_empty()
+            && !is_plain
+            && (clause.from..clause.to).any(is_object)
     }
 
     /// "Restart everything": the machine, or what runs on it?
@@ -150,19 +189,8 @@ impl Known<'_> {
             return Err(self.not_understood(read, best, ranked));
         }
         // What nobody has accepted yet takes no sentence from what is. One that leaves a word over does not fit it.
-        let is_other = |other: &&Fit<'_>| {
-            let enough = match other.entry.tier {
-                Tier::Zero => SURE_OF_REPORT,
-                _ => SURE_OF_CHANGE,
-            };
-            other.entry.accepted
-                && other.score >= enough
-                && !other.lacks_all()
-                && other.unexplained.is_empty()
-                && other.filled.missing.is_empty()
-        };
         if !best.entry.accepted
-            && let Some(other) = ranked.iter().find(is_other)
+            && let Some(other) = ranked.iter().find(|other| other.is_at_home())
         {
             let detail = format!(
                 "that could be {} or {}; which one?",
@@ -172,6 +200,7 @@ impl Known<'_> {
         }
         let rival = ranked.get(1).filter(|second| {
             best.score - second.score < MARGIN
+                && !(best.is_at_home() && second.is_half_a_newcomer())
                 && !second.lacks_all()
                 && second.unexplained.len() <= best.unexplained.len()
                 && second.filled.missing.len() <= best.filled.missing.len()

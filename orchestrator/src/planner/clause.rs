@@ -5,8 +5,8 @@ use super::{
     index::Index,
     read::{Read, Sense},
     stance::{Stance, stance},
-    statement::{WISHES, begins_reason, is_remark, leads_to_value, states, tells_what_happens},
-    words::Kind,
+    statement::{begins_reason, is_remark, leads_to_value, states, tells_what_happens},
+    words::{self, Kind},
 };
 
 /// A part of a sentence that asks for one thing.
@@ -27,6 +27,11 @@ pub(super) struct Clause {
 }
 
 impl Clause {
+    /// All of what was said, as one request without an action.
+    pub(super) fn whole(read: &Read<'_>) -> Self {
+        without_action(read, 0, Vec::new())
+    }
+
     pub(super) fn is_aside(&self, at: usize) -> bool {
         self.asides
             .iter()
@@ -53,7 +58,7 @@ struct Segment {
 }
 
 /// Actions that the list knows so that they are not taken for something else.
-const FOREIGN: [&str; 9] = [
+const FOREIGN: [&str; 11] = [
     "downgrade",
     "open",
     "create",
@@ -63,6 +68,8 @@ const FOREIGN: [&str; 9] = [
     "wipe",
     "configure",
     "downloadit",
+    "refresh",
+    "pruneone",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,8 +109,14 @@ pub(super) fn clauses(read: &Read<'_>, index: &Index) -> Vec<Clause> {
         let tells =
             is_beside || (segment.is_told || is_new) && is_remark(read, segment.from, segment.to);
         match clauses.last_mut() {
-            Some((last, _)) if begins == Begins::Nothing => {
+            Some((last, lead)) if begins == Begins::Nothing => {
                 last.to = segment.to;
+                // "Reboot it, but update it before": what follows nothing comes first.
+                if (segment.from..segment.to).all(|at| orders_only(read, at))
+                    && matches!(segment.lead, Lead::Before | Lead::Beforehand)
+                {
+                    *lead = Lead::Beforehand;
+                }
                 let is_reason =
                     begins_reason(read, segment.from) && read.tokens[segment.from - 1].ends_part();
                 if segment.states && is_reason && !gives_value(read, &segment) || tells {
@@ -222,7 +235,14 @@ fn cut(read: &Read<'_>) -> Vec<(usize, usize)> {
         let leads_to_host = next.is_some_and(|at| matches!(read.senses[at], Sense::Host(_)));
         let then =
             is_mark("then") && (after_joint || leads_to_host || leads_to_action(read, at + 1));
-        if read.tokens[at - 1].ends_part() || (orders || then) && !read.is_mark(at - 1, "and") {
+        let begun = cuts.last().copied().unwrap_or_default();
+        // "Before that, back up /etc": a word of order belongs to what it orders.
+        let only_orders = begun > 0
+            && (begun..at).all(|at| orders_only(read, at))
+            && (begun..at).any(|at| !read.is_mark(at, "and") && !read.is_mark(at, "but"));
+        if !only_orders
+            && (read.tokens[at - 1].ends_part() || (orders || then) && !read.is_mark(at - 1, "and"))
+        {
             cuts.push(at);
         }
     }
@@ -231,6 +251,13 @@ fn cut(read: &Read<'_>) -> Vec<(usize, usize)> {
         .map(|pair| (pair[0], pair[1]))
         .filter(|(from, to)| from < to)
         .collect()
+}
+
+/// Whether a word says nothing but in which order.
+fn orders_only(read: &Read<'_>, at: usize) -> bool {
+    let head = read.heads[at];
+    let marks = ["and", "but", "before", "beforehand", "first", "then"];
+    marks.iter().any(|name| read.is_mark(head, name))
 }
 
 /// Whether the next word that is no grammar is an action.
@@ -274,7 +301,7 @@ fn segment(read: &Read<'_>, index: &Index, from: usize, to: usize) -> Segment {
     }
     let is_story = first_content.is_some_and(|at| read.is_mark(at, "story")) && {
         let until = verbs.first().copied().unwrap_or(to);
-        !(from..to.min(until + 1)).any(|at| WISHES.contains(&read.tokens[at].folded.as_str()))
+        !(from..to.min(until + 1)).any(|at| words::is_in("own wishes", &read.tokens[at].folded))
     };
     let is_story =
         is_story || !has("after") && !has("before") && tells_what_happens(read, from, to, &verbs);
@@ -294,6 +321,8 @@ fn segment(read: &Read<'_>, index: &Index, from: usize, to: usize) -> Segment {
         && verbs
             .iter()
             .all(|at| FOREIGN.contains(&read.canonical[*at].as_str()));
+    let is_first =
+        from > 0 && first_word(read, from, to).is_some_and(|at| read.is_mark(at, "first"));
     let lead = [
         ("beforehand", Lead::Beforehand),
         ("before", Lead::Before),
@@ -303,6 +332,10 @@ fn segment(read: &Read<'_>, index: &Index, from: usize, to: usize) -> Segment {
     .into_iter()
     .find(|(name, _)| has(name))
     .map(|(_, lead)| lead);
+    let lead = match is_first {
+        true => Some(Lead::Beforehand),
+        false => lead,
+    };
     let is_joined = read.is_mark(from, "and") || from > 0 && read.tokens[from - 1].ends_part();
     Segment {
         from,
@@ -317,6 +350,11 @@ fn segment(read: &Read<'_>, index: &Index, from: usize, to: usize) -> Segment {
         asks: first_content.is_some_and(|at| read.is_mark(at, "ask") || read.is_mark(at, "show"))
             && (from..to).any(|at| matches!(read.kind(at), Some(Kind::Noun))),
     }
+}
+
+/// The first word that is no "and" and no "but".
+fn first_word(read: &Read<'_>, from: usize, to: usize) -> Option<usize> {
+    (from..to).find(|at| !read.is_mark(*at, "and") && !read.is_mark(*at, "but"))
 }
 
 /// The actions of a clause; without one, a light verb that stands for it: "htop goes on the pi, ncdu on nas".

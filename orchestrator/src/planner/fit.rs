@@ -8,6 +8,7 @@ use super::{
     clause::Clause,
     hosts,
     index::{Indexed, Pattern},
+    newcomers,
     place::is_the_machine,
     read::{Read, Sense},
     slots::{self, Filled},
@@ -123,6 +124,7 @@ pub(super) fn rank<'p>(
             .then_with(|| b.score.total_cmp(&a.score))
             .then_with(|| a.entry.id.as_str().cmp(b.entry.id.as_str()))
     });
+    newcomers::give_way(&mut ranked);
     ranked
 }
 
@@ -149,7 +151,10 @@ fn said(read: &Read<'_>, clause: &Clause, (it_is_host, has_hosts): (bool, bool))
         }
     }
     let names_host = own.clone().any(|at| match read.senses[at] {
-        Sense::Host(n) => !read.mentions[n].is_place && !read.mentions[n].is_excluded,
+        Sense::Host(n) => {
+            let mention = &read.mentions[n];
+            !mention.is_place && (!mention.is_excluded || mention.is_out_of_all)
+        }
         _ => {
             read.canonical[at] == "machine"
                 && at > 0

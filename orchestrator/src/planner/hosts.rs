@@ -11,15 +11,6 @@ use super::{
 };
 use crate::inventory::Inventory;
 
-/// Words between a host and what happens to it.
-const PREPOSITIONS: &str = " on auf sur at to onto of von from vom in im dans for fur pour du de des d' chez aus unter zu zum aufs within inside ";
-const ARTICLES: &str = " the der die das dem den le la les l' my mein meinem meinen meine mon ma mes our unser unserem just only nur \
-    ce cette diesem both deux seulement ";
-const JOINERS: &str = " and und et or oder ou plus sowie & ";
-/// Whoever comes after is left out.
-const EXCEPT: &str = " except excluding ausser ausgenommen sauf excepte but not nicht pas minus without ohne sans leave spare skip skipping hormis save bar barring ";
-const SMALL: &str = " for but aber mais sondern et und and jedoch nur everything anything ";
-
 /// Hosts that a sentence names in one place.
 #[derive(Debug, Clone)]
 pub(super) struct Mention {
@@ -35,35 +26,30 @@ pub(super) struct Mention {
     pub(super) is_excluded: bool,
     /// Whether it goes on with the one before it: "nas, tower and pi".
     pub(super) is_joined: bool,
+    /// Whether everything there is meant: "everything on nas".
+    pub(super) is_all_there: bool,
+    /// Whether it is left out of all hosts: "all but nas".
+    pub(super) is_out_of_all: bool,
     /// Whether it names exactly one host, in one word, by itself.
     pub(super) is_word: bool,
 }
 
-fn is_in(list: &str, word: &str) -> bool {
-    let mut words = list.split(' ');
-    !word.is_empty() && words.any(|known| known == word)
-}
-
 pub(super) fn is_preposition(word: &str) -> bool {
-    is_in(" on auf sur at onto from von vom to of ", word)
+    words::is_in("prepositions of hosts", word)
 }
 
 /// Whether whoever comes after the word is left out.
 pub(super) fn is_except(word: &str) -> bool {
-    is_in(EXCEPT, word)
+    words::is_in("excepting", word)
 }
 
 pub(super) fn is_article(word: &str) -> bool {
-    is_in(ARTICLES, word)
+    words::is_in("articles", word)
 }
 
 /// Whether the word before a word for a machine says that it is a machine of this fleet.
 pub(super) fn leads_to_machine(word: &str) -> bool {
-    is_article(word)
-        || is_in(
-            " whole entire ganze ganzen komplette gesamte gesamten ",
-            word,
-        )
+    is_article(word) || words::is_in("whole", word)
 }
 
 /// Where a sentence names hosts, in its order.
@@ -91,6 +77,8 @@ pub(super) fn mentions(
             is_place: false,
             is_excluded: false,
             is_joined: false,
+            is_all_there: false,
+            is_out_of_all: false,
         };
         reach_out(&mut mention, tokens, least, language);
         at = mention.to;
@@ -104,7 +92,11 @@ pub(super) fn mentions(
                 last.to = mention.to;
                 continue;
             }
-            if !mention.is_excluded && joins(tokens, last.to, mention.from) {
+            let is_behind = mention.is_excluded && mention.from == mention.name.0;
+            if is_behind && joins(tokens, last.to, mention.from) {
+                // "..., web1 and web2 excluded".
+                exclude_list(&mut found, tokens, &mention);
+            } else if !mention.is_excluded && joins(tokens, last.to, mention.from) {
                 mention.is_joined = true;
                 mention.is_excluded = last.is_excluded;
                 mention.is_place |= last.is_place;
@@ -114,6 +106,24 @@ pub(super) fn mentions(
         found.push(mention);
     }
     found
+}
+
+/// Leaves out as well what is joined to what is left out behind it, up to that of which it is a part.
+fn exclude_list(found: &mut [Mention], tokens: &[Token<'_>], left: &Mention) {
+    let mut next = left.from;
+    for mention in found.iter_mut().rev() {
+        let is_base =
+            mention.hosts.len() > left.hosts.len() && left.hosts.is_subset(&mention.hosts);
+        if is_base || mention.to != next && !joins(tokens, mention.to, next) {
+            return;
+        }
+        mention.is_excluded = true;
+        let is_listed = std::mem::replace(&mut mention.is_joined, false);
+        next = mention.from;
+        if !is_listed {
+            return;
+        }
+    }
 }
 
 fn is_everything(mention: &Mention, inventory: &Inventory) -> bool {
@@ -142,8 +152,12 @@ fn longest(
         .collect();
     // "Here is a file" and the French word for yesterday name no machine.
     let is_elsewhere = match words.first() {
-        Some(&"here") => matches!(words.get(1), Some(&"is" | &"are")),
-        Some(&"hier") => language == Some(Language::French) || words.get(1) == Some(&"steht"),
+        Some(first) if words::is_in("here", first) => {
+            let is_told = words
+                .get(1)
+                .is_some_and(|next| words::is_in("is here", next));
+            is_told || words::is_in("french yesterday", first) && language == Some(Language::French)
+        }
         _ => false,
     };
     if is_elsewhere {
@@ -164,7 +178,9 @@ fn longest(
             return Some((len, hosts.to_vec(), false));
         }
     }
-    everything(&words).map(|len| {
+    // A group that is called "servers" is meant by "all servers".
+    let is_named = |len: &usize| inventory.meant(words[len - 1]).is_some();
+    everything(&words).filter(|len| !is_named(len)).map(|len| {
         let all = inventory.hosts().map(|host| host.name.clone()).collect();
         (len, all, false)
     })
@@ -179,10 +195,11 @@ fn mistyped(
 ) -> Option<(usize, Vec<HostName>, bool)> {
     let token = &tokens[at];
     let before = at.checked_sub(1).map(|before| &tokens[before])?;
-    let is_led = is_in(" on auf sur onto from von vom ", &before.folded)
+    let is_led = words::is_in("leads to a slip", &before.folded)
         || is_article(&before.folded)
-        || before.folded == "teh";
+        || words::is_in("slips of articles", &before.folded);
     let is_plain = token.shape == Shape::Word
+        && token.folded.len() <= 253
         && !before.ends_part()
         && words::meaning(&token.folded, None).is_none()
         && !words::is_software(&token.folded);
@@ -205,8 +222,10 @@ fn mistyped(
 /// "every single host", "everywhere", "alle meine Server".
 fn everything(words: &[&str]) -> Option<usize> {
     let is_everywhere = |word: &&str| {
-        let mut all = ["everywhere", "uberall", "partout"].iter();
-        all.any(|all| all == word || word.len() >= 7 && strsim::osa_distance(all, word) == 1)
+        let mut all = words::all_of("everywhere");
+        all.any(|all| {
+            all == *word || (7..20).contains(&word.len()) && strsim::osa_distance(all, word) == 1
+        })
     };
     if words.first().is_some_and(is_everywhere) {
         return Some(1);
@@ -214,36 +233,20 @@ fn everything(words: &[&str]) -> Option<usize> {
     // "The whole fleet", "la flotte".
     let begins = words
         .iter()
-        .take_while(|word| leads_to_machine(word) || **word == "toute")
+        .take_while(|word| leads_to_machine(word) || words::is_in("whole", word))
         .count();
     if begins > 0
-        && matches!(
-            words.get(begins),
-            Some(&("fleet" | "flotte" | "park" | "parc"))
-        )
+        && words
+            .get(begins)
+            .is_some_and(|word| words::is_in("fleet", word))
     {
         return Some(begins + 1);
     }
-    let is_all = |word: &str| {
-        matches!(
-            word,
-            "all"
-                | "every"
-                | "each"
-                | "alle"
-                | "allen"
-                | "tous"
-                | "toutes"
-                | "jedem"
-                | "jeder"
-                | "jeden"
-                | "aller"
-        )
-    };
+    let is_all = |word: &str| words::is_in("every", word);
     words.first().filter(|word| is_all(word))?;
     let between = words[1..]
         .iter()
-        .take_while(|word| is_article(word) || matches!(**word, "of" | "single"))
+        .take_while(|word| is_article(word) || words::is_in("between all and machine", word))
         .count();
     let noun = words.get(1 + between)?;
     let is_slip = || words::slip(noun).is_some_and(|meaning| meaning.name == "machine");
@@ -252,18 +255,12 @@ fn everything(words: &[&str]) -> Option<usize> {
 
 /// Whether the word means all there is.
 pub(super) fn is_everything_word(word: &str) -> bool {
-    is_in(
-        " everything everywhere everybody everyone alles uberall tout partout ",
-        word,
-    )
+    words::is_in("everything", word)
 }
 
 /// Whether the word asks which of all hosts.
 pub(super) fn asks_who(word: &str) -> bool {
-    is_in(
-        " who who's whos anyone anybody everyone everybody wer qui ",
-        word,
-    )
+    words::is_in("who", word)
 }
 
 pub(crate) fn is_machine(word: &str) -> bool {
@@ -280,7 +277,7 @@ fn reach_out(
     if let Some(next) = tokens.get(mention.to)
         && !tokens[mention.to - 1].ends_part()
         && next.shape == Shape::Word
-        && (is_machine(&next.folded) || matches!(next.folded.as_str(), "group" | "gruppe"))
+        && (is_machine(&next.folded) || words::is_in("group of hosts", &next.folded))
     {
         mention.to += 1;
         mention.is_word = false;
@@ -291,20 +288,21 @@ fn reach_out(
     };
     let is_all =
         |word: &str| words::meaning(word, language).is_some_and(|meaning| meaning.name == "all");
+    // "Restart everything on nas" is not said of the machine, "... in the homelab" is.
+    let is_several = mention.hosts.len() > 1;
     let mut from = mention.from;
     let mut taken = mention.from;
     let mut has_preposition = false;
     while from > least {
         let before = word(from - 1);
         // "Bevor du nas neu startest" speaks to somebody.
-        let is_you = before == "du" && language == Some(Language::German);
-        if is_in(PREPOSITIONS, before) && !is_you && !has_preposition {
+        let is_you = words::is_in("german you", before) && language == Some(Language::German);
+        if words::is_in("place prepositions", before) && !is_you && !has_preposition {
             has_preposition = true;
             mention.is_place = true;
             taken = from - 1;
-        } else if is_all(before)
-            || has_preposition && is_in(" everything anything alles tout ", before)
-        {
+        } else if is_all(before) || has_preposition && words::is_in("everything there", before) {
+            mention.is_all_there |= !is_several && !words::is_in("whole", before);
             taken = from - 1;
             // "Reboot everything in the homelab" is said of the machines.
             mention.is_place &= !has_preposition;
@@ -328,6 +326,37 @@ fn reach_out(
     if let Some(start) = excluded(&word, from, least) {
         mention.is_excluded = true;
         mention.from = start;
+        take_all(mention, &word, least);
+    } else if let Some(next) = tokens.get(mention.to)
+        && !tokens[mention.to - 1].ends_part()
+        && words::is_in("excepted", &next.folded)
+        && (next.ends_part() || mention.to + 1 == tokens.len())
+    {
+        // "..., web2 ausgenommen".
+        mention.to += 1;
+        mention.is_excluded = true;
+    }
+}
+
+/// "All but nas", "on everyone except nas": of which it is left out stands before it.
+fn take_all<'t>(mention: &mut Mention, word: &impl Fn(usize) -> &'t str, least: usize) {
+    let before = |at: usize| at.checked_sub(1).filter(|at| *at >= least);
+    let Some(all) = before(mention.from) else {
+        return;
+    };
+    // "All, but not on nas" may be all of something else.
+    let lead = mention.name.0.checked_sub(1).map_or("", |at| word(at));
+    let is_all =
+        is_everything_word(word(all)) || is_machine_all(word(all)) && !words::is_in("on", lead);
+    let leaves = !words::is_in("not", word(mention.from));
+    if !is_all || !leaves {
+        return;
+    }
+    mention.is_out_of_all = true;
+    mention.from = all;
+    if let Some(lead) = before(all).filter(|at| words::is_in("prepositions of hosts", word(*at))) {
+        mention.from = lead;
+        mention.is_place = true;
     }
 }
 
@@ -340,49 +369,39 @@ fn excluded<'t>(word: &impl Fn(usize) -> &'t str, from: usize, least: usize) -> 
             ""
         }
     };
-    let phrase = (before(2), before(1));
-    let two = matches!(
-        phrase,
-        ("apart", "from")
-            | ("other", "than")
-            | ("bis", "auf")
-            | ("a", "part")
-            | ("except", "for")
-            | ("but", "not")
-            | ("but", "for")
-            | ("aber", "nicht")
-            | ("mais", "pas")
-            | ("nur", "nicht")
-    ) || (before(1) == "apart" || before(1) == "bis" || before(1) == "part");
-    let one = is_in(EXCEPT, before(1));
+    let two = words::is_in("leaving out", &format!("{} {}", before(2), before(1)))
+        || words::is_in("leaving out", before(1));
+    let is_exception = words::is_in("exception", before(1));
+    let two = two || is_exception;
+    let one = words::is_in("excepting", before(1));
     if !two && !one {
         return None;
     }
     // "Upgrade not everything on pi" leaves out something else.
     if !two
-        && matches!(before(1), "not" | "nicht" | "pas")
+        && words::is_in("not", before(1))
         && (is_everything_word(word(from)) || is_machine_all(word(from)))
     {
         return None;
     }
     // "not web1 but web2" does not leave out web2; "everything but web2" and "every server but web2" do. What stands before
     // may be the end of the mention before.
-    if before(1) == "but" {
+    if words::is_in("but", before(1)) {
         let whom = from.checked_sub(2).map_or("", |at| word(at));
-        let is_several = is_everything_word(whom)
-            || is_machine(whom)
-            || matches!(whom, "all" | "anything" | "group" | "ones");
+        let is_several =
+            is_everything_word(whom) || is_machine(whom) || words::is_in("several", whom);
         if !is_several {
             return None;
         }
     }
     let mut start = from - 1;
     while start > least
-        && (is_in(EXCEPT, word(start - 1))
-            || is_in(SMALL, word(start - 1))
-            || matches!(
-                (word(start - 1), word(start)),
-                ("apart", "from") | ("other", "than") | ("a", "part")
+        && (is_exception && words::is_in("before exception", word(start - 1))
+            || words::is_in("excepting", word(start - 1))
+            || words::is_in("before excepting", word(start - 1))
+            || words::is_in(
+                "leaving apart",
+                &format!("{} {}", word(start - 1), word(start)),
             ))
     {
         start -= 1;
@@ -398,11 +417,17 @@ fn is_machine_all(word: &str) -> bool {
 fn joins(tokens: &[Token<'_>], from: usize, to: usize) -> bool {
     let between = &tokens[from..to];
     let after_comma = from > 0 && tokens[from - 1].after == Some(',');
-    let joined = between.iter().any(|token| is_in(JOINERS, &token.folded));
+    let joined = between
+        .iter()
+        .any(|token| words::is_in("joiners", &token.folded));
+    // "On web, only web1" is no longer list.
     (after_comma || joined)
+        && !between
+            .iter()
+            .any(|token| words::is_in("just", &token.folded))
         && between
             .iter()
-            .all(|token| is_in(JOINERS, &token.folded) || is_article(&token.folded))
+            .all(|token| words::is_in("joiners", &token.folded) || is_article(&token.folded))
         && between.len() <= 3
 }
 

@@ -21,25 +21,10 @@ use super::{
     words::{self, Kind, Language, Meaning},
 };
 
-/// Prepositions and possessives: they belong to what follows them, so they are accounted for with it.
-const LEADS: &str = " on onto of in into at to from for by with as via using under in auf aufs in ins im von vom aus mit fur zu zum zur als bei beim \
-    nach an am um per ans sur dans de du des d' a au aux avec pour par en vers sous depuis comme nomme its their ihr ihre \
-    ihren seine seinen son sa ses leur leurs latest newest neueste neuesten neusten dernieres described decrit decrite beschrieben beschriebenen ";
-/// What makes a wish of the action beside it.
-const WISHES: &str = " should must needs need want wants soll sollen sollte sollten muss mussen doit doivent devrait devraient faut faudrait ";
-/// What may stand between such a word and its action.
-const BETWEEN: &str =
-    " be been being get to have has is are werden wird sein etre que soit sich konnen able can ";
 /// Marks that keep their sense wherever they stand.
 const FREE_MARKS: [&str; 5] = ["and", "there", "polite", "also", "inturn"];
 /// Marks that put requests in order: they count where there are several.
 const ORDER_MARKS: [&str; 5] = ["then", "before", "after", "first", "beforehand"];
-/// Forms of actions that tell instead of asking.
-const TELLING: &str = " needed wanted does brauchte brauchten wollte wollten ";
-/// Those who may wish for something.
-const SPEAKERS: &str = " i we ich wir je j' nous on ";
-/// Articles that make a known thing of what follows: "the upgrade of nas" is one that somebody has begun.
-const DEFINITE: &str = " the der die das den dem la le l' ";
 
 /// What is left over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +44,12 @@ pub(super) struct Entered<'p> {
     pub(super) clause: Clause,
     /// Words of the entry and values.
     own: HashSet<usize>,
+    /// Values of parameters that may be left out.
+    optional: HashSet<usize>,
+    /// A word that bears on a flag without asking for it.
+    open: Option<usize>,
+    /// The values: all that a remark gives to the request beside it.
+    values: HashSet<usize>,
     /// The words of the example that fits, and of the values, grammar included.
     example: Vec<String>,
     /// Words that are names only because of where they stand.
@@ -87,6 +78,11 @@ impl<'p> Entered<'p> {
         Self {
             clause: clause.clone(),
             own,
+            values: fit.map(|fit| fit.filled.used.clone()).unwrap_or_default(),
+            optional: fit
+                .map(|fit| fit.filled.optional.clone())
+                .unwrap_or_default(),
+            open: fit.and_then(|fit| fit.filled.open),
             example,
             plain: fit.map(|fit| fit.filled.plain.clone()).unwrap_or_default(),
             indexed,
@@ -128,29 +124,15 @@ pub(super) fn left_over(
                 ledger
                     .negation(entry)
                     .or_else(|| ledger.known_action(entry))
+                    .or_else(|| ledger.objection(entry))
             })
         })
         .or_else(|| stray::left_over(read, entered, is_answered))
 }
 
-pub(super) fn is_in(list: &str, word: &str) -> bool {
-    !word.is_empty() && list.split(' ').any(|known| known == word)
-}
-
-/// "... and whatever else is not used".
-fn is_in_phrases(said: &str) -> bool {
-    [
-        "whatever else",
-        "everything else that",
-        "alles andere was",
-        "tout ce qui",
-    ]
-    .contains(&said)
-}
-
 /// Prepositions.
 pub(super) fn is_lead(word: &str) -> bool {
-    is_in(LEADS, word)
+    words::is_in("prepositions", word)
 }
 
 struct Ledger<'l, 't> {
@@ -170,14 +152,23 @@ impl Ledger<'_, '_> {
 
     fn counts(&self, entry: &Entered<'_>, at: usize) -> bool {
         let head = self.read.heads[at];
-        if entry.own.contains(&at) || entry.own.contains(&head) {
+        let is_told = !entry.is_report() || entry.clause.is_aside(at);
+        let remark = match is_told {
+            true => Remark::around(self.read, &entry.clause, at),
+            false => None,
+        };
+        // A word of the entry asks for nothing where it is only told, unless it gives a value: "it should watch https://...".
+        let own = match &remark {
+            Some(remark) if !entry.values.iter().any(|at| remark.holds(*at)) => &entry.values,
+            _ => &entry.own,
+        };
+        if own.contains(&at) || own.contains(&head) {
             return true;
         }
         if self.read.senses[head] == Sense::When {
             return entry.takes_time || entry.is_report();
         }
-        let is_told = !entry.is_report() || entry.clause.is_aside(at);
-        if is_told && let Some(remark) = Remark::around(self.read, &entry.clause, at) {
+        if let Some(remark) = remark {
             return remark.counts(at) || self.is_grammar(entry, head);
         }
         match self.read.senses[head] {
@@ -199,7 +190,7 @@ impl Ledger<'_, '_> {
     /// "Not just the service": a thing, and nothing else.
     fn is_put_aside(&self, at: usize) -> bool {
         let word = self.word(at);
-        let is_part = is_in(" just only nur bloss seulement ", word);
+        let is_part = words::is_in("just", word);
         let kind = words::meaning(word, self.read.language).map(|meaning| meaning.kind);
         is_part || words::is_neutral(word) || kind == Some(Kind::Noun)
     }
@@ -209,11 +200,11 @@ impl Ledger<'_, '_> {
             Kind::Mark => self.mark(entry, head, meaning.name),
             // A report may be asked for in many words.
             _ if entry.is_report() => {
-                is_in(" ob whether ", self.word(head)) || !words::is_hedge(&self.read.said(head))
+                words::is_in("whether", self.word(head)) || !words::is_hedge(&self.read.said(head))
             }
             Kind::Weak => {
                 matches!(meaning.name, "want" | "run" | "put" | "unwant")
-                    && !is_in(TELLING, self.word(head))
+                    && !words::is_in("telling forms", self.word(head))
             }
             // "Get nginx up and running".
             Kind::Noun => {
@@ -232,13 +223,15 @@ impl Ledger<'_, '_> {
         let clause = &entry.clause;
         match name {
             _ if FREE_MARKS.contains(&name) => true,
-            "it" => self.word(head) != "one",
+            "it" => !words::is_in("one", self.word(head)),
             "first" => self.entered.len() > 1 && self.entered[0].clause.from == clause.from,
             _ if ORDER_MARKS.contains(&name) => {
                 self.entered.len() > 1
                     && (self.begins(clause, head) || name != "before" || self.ends(head, clause))
             }
-            "but" => self.begins(clause, head) || self.restricts(entry, head),
+            "but" => {
+                self.begins(clause, head) || self.restricts(entry, head) || self.contrasts(head)
+            }
             "not" => entry.is_negated(),
             // "A file" where the entry knows of files.
             // "On everything except nas".
@@ -255,12 +248,12 @@ impl Ledger<'_, '_> {
                     })
             }
             // "I need", "ich brauche", and not "he wants".
-            "story" if is_in(SPEAKERS, self.word(head)) && !entry.is_report() => {
+            "story" if words::is_in("speakers", self.word(head)) && !entry.is_report() => {
                 let next = (head + 1..clause.to)
                     .find(|at| self.read.heads[*at] == *at && !words::is_neutral(self.word(*at)));
                 next.is_some_and(|at| {
                     matches!(self.read.canonical[at].as_str(), "want" | "unwant")
-                        || is_in(WISHES, self.word(at))
+                        || words::is_in("wishes", self.word(at))
                 })
             }
             // "Not just the service".
@@ -292,13 +285,20 @@ impl Ledger<'_, '_> {
     fn restricts(&self, entry: &Entered<'_>, head: usize) -> bool {
         let next = (head + 1..entry.clause.to).find(|at| !words::is_neutral(self.word(*at)));
         next.is_some_and(|next| {
-            let is_only = self.word(head) == "only";
+            let is_only = words::is_in("only", self.word(head));
             let is_kept = self.read.is_mark(next, "keep")
                 || self.read.is_mark(next, "except")
                 || self.read.is_mark(next, "not");
-            entry.own.contains(&next) && (is_only || is_kept)
+            entry.own.contains(&next) && is_kept
+                || is_only && entry.values.contains(&next)
                 || is_only && matches!(self.read.senses[next], Sense::Host(_))
         })
+    }
+
+    /// "Not web1 but web2".
+    fn contrasts(&self, head: usize) -> bool {
+        let before = head.checked_sub(1);
+        before.is_some_and(|at| self.is_left_out(at)) && self.is_host(head + 1)
     }
 
     /// Whether a part of a clause ends behind the word: "after that", "zuerst".
@@ -313,7 +313,7 @@ impl Ledger<'_, '_> {
         matches!(self.read.senses[head], Sense::Known(meaning) if meaning.kind == Kind::Mark
             && (ORDER_MARKS.contains(&meaning.name) || matches!(meaning.name, "and" | "but" | "polite" | "also")))
             || words::is_neutral(&self.read.said(head))
-            || self.word(head) == "so"
+            || words::is_in("so", self.word(head))
     }
 
     /// Neutral words, prepositions before what is accounted for, words that make a wish of an action, and what the example
@@ -326,7 +326,7 @@ impl Ledger<'_, '_> {
             return true;
         }
         if said.contains(' ') {
-            if is_in_phrases(&said) {
+            if words::is_in("whatever else", &said) {
                 return self.leads(entry, head);
             }
             let mut words = said.split(' ');
@@ -336,8 +336,8 @@ impl Ledger<'_, '_> {
         let clause = &entry.clause;
         let wishes = || {
             (clause.from..clause.to).any(|at| {
-                is_in(WISHES, self.word(at))
-                    || matches!(self.word(at), "sure" | "ensure" | "sorg")
+                words::is_in("wishes", self.word(at))
+                    || words::is_in("making sure", self.word(at))
                     || self.read.canonical[at] == "want"
                     || self.read.is_mark(at, "polite")
             })
@@ -349,15 +349,29 @@ impl Ledger<'_, '_> {
         };
         let is_mark = self.read.kind(head) == Some(Kind::Mark) && !self.read.is_mark(head, "ask");
         is_lead(word) && self.leads(entry, head)
-            || is_in(WISHES, word)
-            || is_in(BETWEEN, word) && wishes()
-            || word == "so" && self.begins(clause, head)
-            || is_in(" alone out untouched ", word) && head > 0 && self.is_left_out(head - 1)
-            || word == "over" && self.is_host(head + 1)
-            || word == "neu" && is_again()
+            || words::is_in("wishes", word)
+            || words::is_in("wish forms", word) && wishes()
+            || words::is_in("so", word) && self.begins(clause, head)
+            || words::is_in("left alone", word) && head > 0 && self.is_left_out(head - 1)
+            || words::is_in("over", word) && self.is_host(head + 1)
+            || words::is_in("anew", word) && is_again()
+            || words::is_in("replacing", &said) && self.ends(head, clause) && self.replaces(entry)
             || self.read.senses[head] != Sense::Part
                 && !is_mark
                 && entry.example.iter().any(|known| known == word)
+    }
+
+    /// "Remove apache2 from web1 and put nginx there instead": what was taken away right before is what it replaces.
+    fn replaces(&self, entry: &Entered<'_>) -> bool {
+        let here = self
+            .entered
+            .iter()
+            .position(|other| other.clause.from == entry.clause.from);
+        let before = here
+            .and_then(|at| at.checked_sub(1))
+            .map(|at| &self.entered[at]);
+        let takes = |at: &usize| matches!(self.read.canonical[*at].as_str(), "remove" | "stop");
+        before.is_some_and(|before| before.changes && before.clause.verbs.iter().any(takes))
     }
 
     fn is_host(&self, at: usize) -> bool {
@@ -394,7 +408,7 @@ impl Ledger<'_, '_> {
             .filter(|at| self.read.is_mark(*at, "not"))
             .collect();
         let first = *nots.first().filter(|_| entry.is_negated())?;
-        let is_french = is_in(" ne n' ", self.word(first));
+        let is_french = words::is_in("french ne", self.word(first));
         let orders = |other: &Entered<'_>| {
             (other.clause.from..other.clause.to)
                 .any(|at| ORDER_MARKS.iter().any(|name| self.read.is_mark(at, name)))
@@ -403,6 +417,23 @@ impl Ledger<'_, '_> {
             && (self.begins(clause, first) || self.read.language == Some(Language::German))
             && !self.entered.iter().any(orders);
         (!is_plain).then_some(Left::Word(first))
+    }
+
+    /// What is told and speaks against the request, or would set what nobody asked for: "stop nginx, we need it", "update nas,
+    /// nginx stays".
+    fn objection(&self, entry: &Entered<'_>) -> Option<Left> {
+        let clause = &entry.clause;
+        if !entry.changes {
+            return None;
+        }
+        let objects = |at: &usize| {
+            Remark::around(self.read, clause, *at).is_some_and(|remark| {
+                entry.optional.contains(at) && !remark.gives(clause, &entry.own)
+                    || remark.objects(*at, &entry.own)
+            })
+        };
+        let told = (clause.from..clause.to).find(objects);
+        entry.open.or(told).map(Left::Word)
     }
 
     /// "The upgrade of nas" by itself asks for nothing.
@@ -416,10 +447,11 @@ impl Ledger<'_, '_> {
             .filter(|before| *before >= clause.from)?;
         let asks = (clause.from..clause.to).any(|at| {
             self.read.kind(at) == Some(Kind::Weak)
-                || is_in(WISHES, self.word(at))
+                || words::is_in("wishes", self.word(at))
                 || self.read.is_mark(at, "polite")
         });
-        let is_known = is_in(DEFINITE, self.word(before)) && !asks && entry.changes;
+        let is_known =
+            words::is_in("definite articles", self.word(before)) && !asks && entry.changes;
         is_known.then_some(Left::Word(verb))
     }
 }

@@ -15,11 +15,13 @@ mod hosts;
 mod index;
 mod ledger;
 mod naming;
+mod newcomers;
 mod place;
 mod plan;
 mod propose;
 mod read;
 mod remark;
+mod resumed;
 mod scope;
 mod sentence;
 mod slots;
@@ -28,6 +30,7 @@ mod statement;
 mod step;
 mod stray;
 mod suggest;
+mod taken_back;
 pub(crate) mod text;
 mod tried;
 mod value;
@@ -132,7 +135,7 @@ impl Planner {
 
     /// What a sentence asks for, with what was said to the questions about it.
     pub fn plan_with(&self, sentence: &str, given: &Given, inventory: &Inventory) -> Proposal {
-        let proposed = propose::propose(self, sentence, given, inventory);
+        let proposed = resumed::propose(self, sentence, given, inventory);
         proposed.map_or_else(|refusal| Proposal::from(*refusal), Proposal::Plan)
     }
 
@@ -153,5 +156,10 @@ impl Planner {
         inventory: &Inventory,
     ) -> Result<Words, Problem> {
         answer::understood(self, text, wants, inventory)
+    }
+
+    /// Whether an answer takes the whole request back: "forget it".
+    pub fn takes_back(&self, text: &str, inventory: &Inventory) -> bool {
+        taken_back::is_all(self, text, inventory)
     }
 }

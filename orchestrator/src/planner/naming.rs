@@ -15,13 +15,6 @@ use super::{
 };
 use crate::catalogue::{Kind as Type, Parameter};
 
-/// What follows one of these is not what is acted on.
-const LEADS_AWAY: [&str; 28] = [
-    "to", "into", "for", "with", "from", "in", "at", "of", "by", "as", "about", "mit", "fur", "zu",
-    "zum", "zur", "von", "vom", "bei", "als", "avec", "pour", "dans", "par", "comme", "vers", "um",
-    "using",
-];
-
 /// "Bob's account" is that of bob.
 fn owner(written: &str) -> &str {
     let bare = written.strip_suffix("'s");
@@ -100,7 +93,7 @@ impl Filler<'_, '_> {
             is_cue(*at)
                 || self.read.is_small(*at)
                     && !matches!(self.read.senses[*at], Sense::Part)
-                    && !LEADS_AWAY.contains(&word)
+                    && !words::is_in("leads away", word)
         };
         let is_action = |at: usize| {
             self.clause.verbs.contains(&at)
@@ -116,8 +109,7 @@ impl Filler<'_, '_> {
         };
         // "Bob refuse de redémarrer", "vergiss den Neustart".
         let is_led_on = |mut range: std::ops::Range<usize>| {
-            let leads = ["de", "d'", "du", "zu", "to"];
-            range.any(|at| leads.contains(&tokens[at].folded.as_str()))
+            range.any(|at| words::is_in("leads on", &tokens[at].folded))
         };
         let is_label = tokens[last].after == Some(':');
         if self.clause.is_shared || is_label {
@@ -161,13 +153,7 @@ impl Filler<'_, '_> {
         let before = at
             .checked_sub(1)
             .filter(|before| self.read.tokens[*before].is_word());
-        let is_article = |before: usize| {
-            [
-                "a", "an", "any", "some", "ein", "eine", "einen", "einem", "einer", "un", "une",
-            ]
-            .contains(&self.read.tokens[before].folded.as_str())
-        };
-        before.is_some_and(is_article)
+        before.is_some_and(|at| words::is_in("indefinite articles", &self.read.tokens[at].folded))
     }
 
     /// "Security updates": a word that says which of a thing is no name, where something would be changed.
@@ -241,6 +227,9 @@ impl Filler<'_, '_> {
                     .filter_map(|at| self.named(parameter, *at))
                     .collect();
                 self.filled.used.extend(group.iter().copied());
+                if !parameter.required {
+                    self.filled.optional.extend(group.iter().copied());
+                }
                 let is_doubtful = group
                     .iter()
                     .any(|at| self.read.kind(*at) == Some(Kind::Noun) && !self.read.slipped[*at]);
@@ -254,8 +243,7 @@ impl Filler<'_, '_> {
                 continue;
             }
             let says_it = self.range().any(|at| {
-                self.read.is_mark(at, "it")
-                    || ["again", "it's"].contains(&self.read.tokens[at].folded.as_str())
+                self.read.is_mark(at, "it") || words::is_in("again", &self.read.tokens[at].folded)
             });
             if !says_it {
                 continue;

@@ -119,48 +119,6 @@ enum Lead {
     For,
 }
 
-/// Words for machines in general; the others ("the laptop", "the vm") say which of several.
-const ANY_MACHINE: [&str; 35] = [
-    "machine",
-    "machines",
-    "server",
-    "servers",
-    "computer",
-    "computers",
-    "host",
-    "hosts",
-    "box",
-    "boxes",
-    "system",
-    "systems",
-    "pc",
-    "rechner",
-    "rechnern",
-    "rechners",
-    "maschine",
-    "maschinen",
-    "kiste",
-    "kisten",
-    "gerat",
-    "gerate",
-    "ordinateur",
-    "ordinateurs",
-    "ordi",
-    "serveur",
-    "serveurs",
-    "hote",
-    "hotes",
-    "systeme",
-    "poste",
-    "becane",
-    "fleet",
-    "flotte",
-    "whole system",
-];
-/// Words of grammar after which no place stands: what follows is for something else.
-const OTHER_LEADS: &str = " with as than per via using until mit als per ohne bis nach avec comme par sans en so \
-    and or und oder et ou if ";
-
 /// What a clause was understood as.
 pub(super) struct Meant<'m> {
     pub(super) indexed: &'m Indexed,
@@ -248,17 +206,18 @@ fn lead_of(read: &Read<'_>, at: usize) -> Option<Lead> {
     if !is_grammar {
         return None;
     }
-    match token.folded.as_str() {
-        "on" | "onto" | "upon" | "auf" | "aufs" | "sur" => Some(Lead::Place),
-        "at" | "from" | "von" | "vom" | "chez" | "depuis" => Some(Lead::Source),
-        "to" | "of" | "in" | "inside" | "within" | "zu" | "zum" | "zur" | "bei" | "beim"
-        | "aus" | "im" | "ins" | "am" | "vers" | "dans" | "du" | "au" | "de" | "d'" => {
-            Some(Lead::Perhaps)
-        }
-        "for" | "fur" | "pour" => Some(Lead::For),
-        "a" if token.written.eq_ignore_ascii_case("\u{e0}") => Some(Lead::Perhaps),
-        _ => None,
-    }
+    let leads = [
+        ("surely places", Lead::Place),
+        ("sources", Lead::Source),
+        ("perhaps places", Lead::Perhaps),
+        ("for", Lead::For),
+    ];
+    let lead = leads
+        .iter()
+        .find(|(list, _)| words::is_in(list, &token.folded));
+    let is_french_at = || token.written.eq_ignore_ascii_case("\u{e0}");
+    let lead = lead.map(|(_, lead)| *lead);
+    lead.or_else(|| is_french_at().then_some(Lead::Perhaps))
 }
 
 /// What a word of grammar leads to, in the same part of the sentence; nothing where it is a host, a time or a value of a form
@@ -270,7 +229,7 @@ fn head(read: &Read<'_>, clause: &Clause, lead: usize) -> Option<usize> {
             Sense::Host(_) | Sense::When | Sense::Data | Sense::Part => return None,
             Sense::Known(meaning) => match meaning.kind {
                 Kind::Stop if lead_of(read, at).is_some() => return None,
-                Kind::Stop if OTHER_LEADS.split(' ').any(|other| other == word) => return None,
+                Kind::Stop if words::is_in("other leads", word) => return None,
                 Kind::Mark if !matches!(meaning.name, "all" | "but" | "show" | "log") => {
                     return None;
                 }
@@ -291,7 +250,7 @@ fn head(read: &Read<'_>, clause: &Clause, lead: usize) -> Option<usize> {
 
 /// "On his laptop": whose it is, is not the name.
 fn is_owner(word: &str) -> bool {
-    matches!(word, "his" | "her" | "their" | "ihr" | "ihrem" | "leur")
+    words::is_in("owners", word)
 }
 
 /// Whether the word in the place of a host is something else: a value, what the entry itself speaks of, the one machine there
@@ -327,7 +286,7 @@ fn is_explained(
             let gives = next.is_some_and(|next| meant.filled.used.contains(&next));
             // "To free memory", "of pending updates", and not "from disk".
             let goes_on = next.is_some_and(|next| read.kind(next) == Some(Kind::Noun));
-            let is_of = ["of", "de", "du", "d'"].contains(&read.tokens[before].folded.as_str());
+            let is_of = words::is_in("of", &read.tokens[before].folded);
             let is_thing = match lead {
                 Lead::Place => gives || is_known && !meaning.is_name && !meant.changes,
                 Lead::Source => {
@@ -344,7 +303,7 @@ fn is_explained(
                 matches!(meaning.name, "spoken" | "light") || words::is_software(&token.folded);
             let mut rest = at + 1..clause.to.min(at + 3);
             !is_thing
-                || read.tokens[before].folded == "to"
+                || words::is_in("to", &read.tokens[before].folded)
                     && rest.any(|at| matches!(read.kind(at), Some(Kind::Verb | Kind::Weak)))
         }
         _ => false,
@@ -367,15 +326,13 @@ fn is_any_machine(read: &Read<'_>, at: usize, next: Option<usize>) -> bool {
     };
     // "Le serveur de sauvegarde", "the box under the desk".
     let is_of = |next: usize| {
-        let leads = " de du des for fur of in im at under behind near beside unter hinter neben bei beim sous dans ";
-        let word = read.tokens[next].folded.as_str();
-        let is_lead = !word.is_empty() && leads.contains(&format!(" {word} "));
+        let is_lead = words::is_in("which machine", &read.tokens[next].folded);
         let head =
             (next + 1..read.tokens.len()).find(|at| !hosts::is_article(&read.tokens[*at].folded));
         is_lead && !read.tokens[next].ends_part() && head.is_some_and(is_name)
     };
     let goes_on = next.is_some_and(|next| is_name(next) || is_of(next));
-    ANY_MACHINE.contains(&read.tokens[at].folded.as_str()) && !goes_on
+    words::is_in("any machine", &read.tokens[at].folded) && !goes_on
 }
 
 /// "Reboot web", "update the kitchen": what stands where an entry takes a machine, and is none.

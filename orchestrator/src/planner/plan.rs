@@ -2,6 +2,7 @@
 //! `step`.
 
 use chiffon_common::{EntryId, ErrorCode, HostName, Parameters, Tier, visible};
+use serde_json::Value;
 
 use super::{
     Planned, Proposed,
@@ -47,14 +48,17 @@ pub(super) fn planned<'p>(
         if clause.stance == Stance::Negated {
             made.leave_out(known, read, clause);
             made.refused.get_or_insert_with(|| {
-                known.nothing(
-                    &ranked,
-                    "that says what is not to be done, so nothing is done",
-                )
+                // What is forbidden is not offered.
+                known.nothing(&[], "that says what is not to be done, so nothing is done")
             });
             continue;
         }
         let best = known.choose(read, clause, &ranked)?;
+        if made.says_again(read, clause, best) {
+            let detail =
+                "what is told of it could be a request of its own; what exactly should be done?";
+            return Err(known.which(&ranked, detail));
+        }
         let steps = known.steps(read, clause, best, &ranked, &mut made.context, &sole)?;
         made.add(known, read, (clause, best), steps);
     }
@@ -101,6 +105,23 @@ impl<'p> Made<'p> {
             self.context.parameters.extend(values.clone());
             self.left_out.push((best.entry.id.clone(), hosts, values));
         }
+    }
+
+    /// "Restart nginx and apache2, we need apache2": that a thing is needed asks for nothing where something else is done to it.
+    fn says_again(&self, read: &Read<'_>, clause: &Clause, best: &Fit<'_>) -> bool {
+        let is_wish = !clause.is_shared
+            && !clause
+                .verbs
+                .iter()
+                .any(|at| read.kind(*at) == Some(Kind::Verb));
+        let mut values = best.filled.parameters.values();
+        let before = |value: &Value| {
+            let mut steps = self.steps.iter();
+            steps.any(|step| {
+                step.entry != best.entry.id && step.parameters.values().any(|known| known == value)
+            })
+        };
+        best.entry.tier > Tier::Zero && is_wish && values.any(before)
     }
 
     /// The steps of one clause, with what they wait for.

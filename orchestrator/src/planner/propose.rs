@@ -229,13 +229,17 @@ pub(super) fn question(code: ErrorCode, detail: &str, todo: &str, nearest: &[Nea
     }
 }
 
-/// Three entries: those that come near, and then the first of the catalogue.
+/// Three entries: those that come near, and then the first of the catalogue, what was accepted before what was not.
 pub(super) fn filled_up(
     mut near: Vec<Nearest>,
     planner: &Planner,
     inventory: &Inventory,
 ) -> Vec<Nearest> {
-    for entry in planner.catalogue.entries().filter(|entry| entry.listed) {
+    let of = |accepted: bool| {
+        let entries = planner.catalogue.entries();
+        entries.filter(move |entry| entry.listed && entry.accepted == accepted)
+    };
+    for entry in of(true).chain(of(false)) {
         if near.len() >= suggest::SHOWN {
             break;
         }

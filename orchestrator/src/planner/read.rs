@@ -221,7 +221,7 @@ fn slips(
             continue;
         }
         let is_near_lead = || {
-            let mut leads = ["on", "in", "at", "to", "of", "auf", "sur", "an", "de"].iter();
+            let mut leads = words::all_of("short leads");
             leads.any(|lead| strsim::osa_distance(&token.folded, lead) == 1)
         };
         let before_host = token.folded.len() == 2 && stands_before_name(at) && is_near_lead();
@@ -275,7 +275,7 @@ fn name_machines(tokens: &[Token<'_>], senses: &mut [Sense]) {
             && hosts::is_machine(word(at + 1))
             && (hosts::is_article(word(at - 1)) || hosts::is_preposition(word(at - 1)));
         let is_behind = at > 1
-            && matches!(word(at - 1), "de" | "du" | "for" | "fur" | "zum" | "zur")
+            && words::is_in("for a purpose", word(at - 1))
             && hosts::is_machine(word(at - 2))
             && !tokens[at - 1].ends_part()
             && !tokens[at - 2].ends_part();
@@ -371,7 +371,7 @@ fn stands(part: &[String], at: usize, tokens: &[Token<'_>], senses: &[Sense]) ->
 /// Whether a word that may belong to an action leads to a place instead: something comes after it in the same part.
 fn is_preposition_here(at: usize, tokens: &[Token<'_>]) -> bool {
     let token = &tokens[at];
-    let leads = matches!(token.folded.as_str(), "auf" | "on") && !token.ends_part();
+    let leads = words::is_in("ends of actions", &token.folded) && !token.ends_part();
     leads
         && tokens
             .get(at + 1)

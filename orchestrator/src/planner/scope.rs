@@ -15,7 +15,8 @@ use super::{
     propose::{self, Asked, Refusal, ask},
     read::{Read, Sense},
     remark::Remark,
-    step::{Known, OR},
+    step::Known,
+    words,
 };
 
 impl Known<'_> {
@@ -53,45 +54,8 @@ impl Known<'_> {
         if !own.is_empty() {
             return Ok(own);
         }
-        let excludes = (clause.from..clause.to)
-            .any(|at| matches!(read.senses[at], Sense::Host(n) if read.mentions[n].is_excluded));
-        let says_all = (clause.from..clause.to).any(|at| {
-            read.is_mark(at, "all") || hosts::is_everything_word(&read.tokens[at].folded)
-        });
-        if excludes && best.entry.tier > Tier::Zero && says_all && !leaves_out_of_all(read, clause)
-        {
-            return Err(ask(
-                ErrorCode::UnknownHost,
-                "that says where not, and not where; on which hosts?",
-                "say it with the hosts",
-                &[],
-            ));
-        }
-        if excludes {
-            let base: Vec<HostName> = match says_all {
-                true => self
-                    .inventory
-                    .hosts()
-                    .map(|host| host.name.clone())
-                    .collect(),
-                false => context.hosts.clone(),
-            };
-            let left_out = |host: &HostName| {
-                read.mentions
-                    .iter()
-                    .any(|mention| mention.is_excluded && mention.hosts.contains(host))
-            };
-            let left: Vec<HostName> = base.into_iter().filter(|host| !left_out(host)).collect();
-            // That nobody is left is no reason to take the only one there is.
-            return match left.is_empty() {
-                false => Ok(left),
-                true => Err(ask(
-                    ErrorCode::UnknownHost,
-                    "that leaves out every host that it names; where is it to be done?",
-                    "say it with the host",
-                    &[],
-                )),
-            };
+        if let Some(left) = self.but_those_left_out(read, clause, best, context) {
+            return left;
         }
         let asks_who = best.entry.tier == Tier::Zero
             && (clause.from..clause.to).any(|at| hosts::asks_who(&read.tokens[at].folded));
@@ -108,6 +72,58 @@ impl Known<'_> {
             false => Ok(context.hosts.clone()),
             true => Ok(sole.to_vec()),
         }
+    }
+
+    /// All hosts but those that a clause leaves out; nothing where it leaves out none.
+    fn but_those_left_out(
+        &self,
+        read: &Read<'_>,
+        clause: &Clause,
+        best: &Fit<'_>,
+        context: &Context,
+    ) -> Option<Asked<Vec<HostName>>> {
+        let excludes = (clause.from..clause.to)
+            .any(|at| matches!(read.senses[at], Sense::Host(n) if read.mentions[n].is_excluded));
+        if !excludes {
+            return None;
+        }
+        let says_all = (clause.from..clause.to).any(|at| {
+            matches!(read.senses[at], Sense::Host(n) if read.mentions[n].is_out_of_all)
+                || read.is_mark(at, "all")
+                || hosts::is_everything_word(&read.tokens[at].folded)
+        });
+        if best.entry.tier > Tier::Zero && says_all && !leaves_out_of_all(read, clause) {
+            return Some(Err(ask(
+                ErrorCode::UnknownHost,
+                "that says where not, and not where; on which hosts?",
+                "say it with the hosts",
+                &[],
+            )));
+        }
+        let base: Vec<HostName> = match says_all {
+            true => self
+                .inventory
+                .hosts()
+                .map(|host| host.name.clone())
+                .collect(),
+            false => context.hosts.clone(),
+        };
+        let left_out = |host: &HostName| {
+            read.mentions
+                .iter()
+                .any(|mention| mention.is_excluded && mention.hosts.contains(host))
+        };
+        let left: Vec<HostName> = base.into_iter().filter(|host| !left_out(host)).collect();
+        // That nobody is left is no reason to take the only one there is.
+        Some(match left.is_empty() {
+            false => Ok(left),
+            true => Err(ask(
+                ErrorCode::UnknownHost,
+                "that leaves out every host that it names; where is it to be done?",
+                "say it with the host",
+                &[],
+            )),
+        })
     }
 
     /// A word where a host would stand, that is none.
@@ -158,9 +174,10 @@ impl Known<'_> {
         let of_hosts = (clause.from..clause.to)
             .filter(|at| read.is_mark(*at, "or"))
             .any(|at| is_host(at + 1) || at > 0 && is_host(at - 1))
-            || (clause.from..clause.to).any(|at| is_one_of(read, at))
             || (clause.from..clause.to)
-                .any(|at| is_host(at) && OR.contains(&read.tokens[at].folded.as_str()));
+                .any(|at| is_one_of(read, at) || is_any_of_several(read, at))
+            || (clause.from..clause.to)
+                .any(|at| is_host(at) && words::is_in("or words", &read.tokens[at].folded));
         if !of_hosts {
             return self.which(ranked, detail);
         }
@@ -183,7 +200,7 @@ fn leaves_out_of_all(read: &Read<'_>, clause: &Clause) -> bool {
         let is_all = before.is_some_and(|at| {
             hosts::is_everything_word(word(at)) || read.canonical[at] == "machine"
         });
-        is_all && !matches!(word(mention.from), "not" | "nicht" | "pas" | "avoid")
+        mention.is_out_of_all || is_all && !words::is_in("not", word(mention.from))
     })
 }
 
@@ -192,11 +209,27 @@ pub(super) fn is_one_of(read: &Read<'_>, at: usize) -> bool {
     let word = read.tokens[at].folded.as_str();
     let next = read.tokens.get(at + 1).map(|next| next.folded.as_str());
     let is_host = matches!(read.senses.get(at + 1), Some(Sense::Host(_)));
-    matches!(
-        word,
-        "one" | "either" | "einer" | "eine" | "eines" | "einen" | "einem" | "un" | "une"
-    ) && is_host
-        && matches!(next, Some("of" | "der" | "des" | "von" | "de"))
+    words::is_in("one of", word)
+        && is_host
+        && next.is_some_and(|next| words::is_in("of several", next))
+}
+
+/// "A web server", where there are several: which, a person has to say.
+pub(super) fn is_any_of_several(read: &Read<'_>, at: usize) -> bool {
+    let Sense::Host(n) = read.senses[at] else {
+        return false;
+    };
+    let mention = &read.mentions[n];
+    // "Un serveur web".
+    let mut before = (0..mention.name.0).rev();
+    let before = before.find(|at| !hosts::is_machine(&read.tokens[*at].folded));
+    let is_any = |at: usize| {
+        let token = &read.tokens[at];
+        words::is_in("indefinite articles", &token.folded)
+            && !token.ends_part()
+            && token.written != "\u{e0}"
+    };
+    at == mention.name.0 && mention.hosts.len() > 1 && before.is_some_and(is_any)
 }
 
 /// "One after the other": a step for each host.

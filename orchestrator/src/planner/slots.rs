@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use chiffon_common::Parameters;
+use chiffon_common::{Parameters, Tier};
 use serde_json::Value;
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
     read::{Read, Sense},
     sentence::Shape,
     value,
-    words::Kind,
+    words::{self, Kind},
 };
 use crate::catalogue::{Entry, Kind as Type, Parameter};
 
@@ -30,6 +30,10 @@ pub(super) struct Filled {
     pub(super) plain: Vec<usize>,
     /// The position of a parameter whose value is a word that means something else as well.
     pub(super) doubtful: Option<usize>,
+    /// Tokens that are values of parameters that may be left out.
+    pub(super) optional: HashSet<usize>,
+    /// A token that bears on a flag of a dangerous entry, without saying that it is wanted.
+    pub(super) open: Option<usize>,
     /// A parameter that a word announces, and the token behind it, which is no value of it.
     pub(super) unfit: Option<(String, usize)>,
 }
@@ -103,9 +107,14 @@ impl Filler<'_, '_> {
     }
 
     fn set(&mut self, n: usize, value: Value, at: usize) {
-        let name = self.entry.parameters[n].name.to_string();
-        self.filled.parameters.insert(name, value);
+        let parameter = &self.entry.parameters[n];
+        self.filled
+            .parameters
+            .insert(parameter.name.to_string(), value);
         self.filled.used.insert(at);
+        if !parameter.required {
+            self.filled.optional.insert(at);
+        }
     }
 
     /// Times, keys, addresses and paths.
@@ -180,7 +189,14 @@ impl Filler<'_, '_> {
             items.push(url);
         }
         self.filled.used.insert(at);
+        if !parameter.required {
+            self.filled.optional.insert(at);
+        }
         true
+    }
+
+    fn word(&self, at: usize) -> &str {
+        &self.read.tokens[at].folded
     }
 
     /// The nearest word before that says something, within three.
@@ -251,6 +267,16 @@ impl Filler<'_, '_> {
             let denied = (from..at).any(|at| says(at, "keep") || says(at, "not"))
                 || (from..at).any(|at| says(at, "except"))
                 || (at..to).any(|at| says(at, "keep"));
+            let is_joined = |at: usize| {
+                says(at, "also") || says(at, "and") || words::is_in("including", self.word(at))
+            };
+            let is_wanted = (from..at).any(is_joined) || (at..to).any(|at| says(at, "also"));
+            // "Prune the volumes of docker", "docker is full, the volumes are needed": what is taken away for good is asked for.
+            if self.entry.tier > Tier::One && !denied && !is_wanted {
+                self.filled.open = Some(at);
+                continue;
+            }
+            self.filled.optional.extend(&named);
             self.filled.used.extend(named);
             let said = (from..to).filter(|at| {
                 says(*at, "keep") || says(*at, "except") || denied && says(*at, "not")
@@ -319,8 +345,7 @@ impl Filler<'_, '_> {
         for at in cue + 1..self.clause.to.min(cue + 4) {
             let sense = self.read.senses[at];
             // "The packages on the nas": a place, no value.
-            if ["on", "onto", "auf", "aufs", "sur"].contains(&self.read.tokens[at].folded.as_str())
-            {
+            if words::is_in("surely places", &self.read.tokens[at].folded) {
                 return None;
             }
             if matches!(sense, Sense::Part) || self.read.kind(at) == Some(Kind::Stop) {
@@ -345,6 +370,8 @@ impl Filler<'_, '_> {
             {
                 continue;
             }
+            // A path beside a path is a file to read, not a text: "save /etc/hosts to /tmp/hosts".
+            let takes_path = self.entry.parameters.iter().any(value::is_path);
             let quoted = self.range().find(|at| {
                 self.read.tokens[*at].shape == Shape::Quoted
                     && !self.read.tokens[*at].written.starts_with('{')
@@ -353,7 +380,7 @@ impl Filler<'_, '_> {
             let span = quoted
                 .map(|at| (at, at + 1))
                 .or_else(|| self.template())
-                .or_else(|| self.path_with_options())
+                .or_else(|| self.path_with_options().filter(|_| !takes_path))
                 .or_else(|| self.plain_text())
                 .or_else(|| self.announced_text(n));
             let Some((from, to)) = span else {
@@ -448,8 +475,9 @@ impl Filler<'_, '_> {
             .find(|at| is_end(*at))
             .unwrap_or(self.clause.to);
         let says = (from..to).any(|at| self.is_name(at));
-        // What is only spoken of in general has still to be said.
-        let is_general = (from..to).any(|at| self.read.is_mark(at, "thing"));
+        // What is only spoken of in general, or described, has still to be said: "write the date to /tmp/x".
+        let is_general = (from..to).any(|at| self.read.is_mark(at, "thing"))
+            || from < to && words::is_in("describing", self.word(from));
         (says && !is_general && to < self.clause.to).then_some((from, to))
     }
 }
@@ -461,7 +489,7 @@ pub(super) fn stands_for_host(read: &Read<'_>, at: usize) -> bool {
     lead.is_some_and(|lead| {
         read.tokens[lead].is_word()
             && !read.tokens[lead].ends_part()
-            && ["on", "auf", "sur", "onto"].contains(&read.tokens[lead].folded.as_str())
+            && words::is_in("surely places", &read.tokens[lead].folded)
             && matches!(read.kind(lead), Some(Kind::Stop) | Some(Kind::Mark))
     })
 }

@@ -3,8 +3,9 @@
 
 use super::{
     clause::Clause,
+    hosts,
     read::{Read, Sense},
-    words::Kind,
+    words::{self, Kind},
 };
 
 /// Why a clause starts no change.
@@ -47,11 +48,10 @@ pub(super) fn stance(read: &Read<'_>, clause: &Clause) -> Stance {
         let is_subject = at > clause.from
             && !read.tokens[at - 1].ends_part()
             && matches!(read.senses[at - 1], Sense::Host(n) if !read.mentions[n].is_place);
-        is_subject
-            && ["is", "are", "ist", "sind", "est", "sont"]
-                .contains(&read.tokens[at].folded.as_str())
+        is_subject && words::is_in("being", &read.tokens[at].folded)
     };
     let asks = first.is_some_and(|at| read.is_mark(at, "ask") && !tells_of_host(at));
+    let asks = asks || is_asked_of_thing(read, clause);
     let ends_asking = read.tokens[clause.to - 1].after == Some('?');
     if has("log") || has("doubt") {
         return Stance::Story;
@@ -65,6 +65,21 @@ pub(super) fn stance(read: &Read<'_>, clause: &Clause) -> Stance {
     Stance::Request
 }
 
+/// "Soll nginx neu gestartet werden": a verb that comes first, and speaks of a thing, asks.
+fn is_asked_of_thing(read: &Read<'_>, clause: &Clause) -> bool {
+    let first = (clause.from..clause.to).find(|at| !clause.is_aside(*at));
+    let Some(first) = first.filter(|at| words::is_in("asking verbs", &read.tokens[*at].folded))
+    else {
+        return false;
+    };
+    let next = (first + 1..clause.to).find(|at| !hosts::is_article(&read.tokens[*at].folded));
+    next.is_some_and(|at| {
+        matches!(read.senses[at], Sense::Host(_) | Sense::Unknown)
+            || matches!(read.senses[at], Sense::Known(meaning) if meaning.is_name || meaning.kind == Kind::Noun)
+            || words::is_in("asking subjects", &read.tokens[at].folded)
+    })
+}
+
 /// "Could we have ...?" is no question.
 fn begins_politely(read: &Read<'_>, clause: &Clause) -> bool {
     let words = read.tokens[clause.from..clause.to].windows(3);
@@ -76,11 +91,9 @@ fn begins_politely(read: &Read<'_>, clause: &Clause) -> bool {
         )
     });
     words.any(|(modal, who, what)| {
-        matches!(
-            modal,
-            "could" | "can" | "may" | "might" | "konnten" | "konnen"
-        ) && matches!(who, "we" | "i" | "wir" | "ich")
-            && matches!(what, "have" | "get" | "haben" | "bekommen" | "kriegen")
+        words::is_in("polite verbs", modal)
+            && words::is_in("polite speakers", who)
+            && words::is_in("having", what)
     })
 }
 

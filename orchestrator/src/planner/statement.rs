@@ -2,88 +2,8 @@
 
 use super::{
     read::{Read, Sense},
-    words::{Kind, Language},
+    words::{self, Kind, Language},
 };
-
-/// What turns a statement about oneself into a wish.
-pub(super) const WISHES: [&str; 26] = [
-    "need",
-    "needs",
-    "want",
-    "wants",
-    "like",
-    "would",
-    "must",
-    "should",
-    "brauche",
-    "brauchen",
-    "mochte",
-    "mochten",
-    "will",
-    "wollen",
-    "muss",
-    "mussen",
-    "soll",
-    "sollten",
-    "veux",
-    "voudrais",
-    "voudrions",
-    "aimerais",
-    "faut",
-    "dois",
-    "hatte",
-    "i'd",
-];
-
-const AUXILIARIES: [&str; 40] = [
-    "is",
-    "are",
-    "has",
-    "have",
-    "was",
-    "were",
-    "am",
-    "isn't",
-    "aren't",
-    "it's",
-    "i'm",
-    "he's",
-    "there's",
-    "does",
-    "doesn't",
-    "don't",
-    "didn't",
-    "hasn't",
-    "uses",
-    "needs",
-    "ist",
-    "sind",
-    "hat",
-    "haben",
-    "habe",
-    "war",
-    "bin",
-    "wird",
-    "braucht",
-    "brauche",
-    "est",
-    "sont",
-    "a",
-    "ai",
-    "ont",
-    "etait",
-    "suis",
-    "repond",
-    "antwortet",
-    "responds",
-];
-/// With what a reason begins that is told after the request.
-const REASONS: [&str; 41] = [
-    "it", "it's", "i", "i'm", "we", "we're", "he", "he's", "she", "they", "nobody", "there",
-    "there's", "that", "this", "because", "since", "der", "die", "das", "es", "er", "sie", "ich",
-    "wir", "niemand", "weil", "denn", "da", "il", "elle", "ca", "c'", "je", "j'", "on", "personne",
-    "car", "parce", "its", "nous",
-];
 
 /// Endings of actions that are over.
 const OVER: [&str; 9] = [
@@ -97,12 +17,6 @@ const OVER: [&str; 9] = [
     "gebootet",
     "hergestellt",
 ];
-/// Words with which such a form asks for something all the same: "it should be restarted".
-const ASKED: [&str; 27] = [
-    "be", "get", "gets", "please", "bitte", "werden", "sollen", "soll", "sollte", "have", "having",
-    "to", "mind", "kannst", "gehort", "doit", "devrait", "etre", "peux", "faire", "faudrait",
-    "merci", "i'd", "needs", "sure", "ensure", "sorg",
-];
 
 /// "nginx restarted", "tower is rebooting", "nginx redémarre sur web1": what happens is told, not asked for.
 pub(super) fn tells_what_happens(read: &Read<'_>, from: usize, to: usize, verbs: &[usize]) -> bool {
@@ -111,8 +25,8 @@ pub(super) fn tells_what_happens(read: &Read<'_>, from: usize, to: usize, verbs:
     };
     let asks = (from..to).any(|at| {
         let word = read.tokens[at].folded.as_str();
-        WISHES.contains(&word)
-            || ASKED.contains(&word)
+        words::is_in("own wishes", word)
+            || words::is_in("asking forms", word)
             || read.canonical[at] == "want"
             || read.is_mark(at, "polite")
     });
@@ -122,10 +36,7 @@ pub(super) fn tells_what_happens(read: &Read<'_>, from: usize, to: usize, verbs:
             .iter()
             .any(|end| read.tokens[verb].written.ends_with(end));
     let goes_on = word.ends_with("ing")
-        && (from..verb).any(|at| {
-            ["is", "are", "keeps", "it's", "he's", "am", "i'm", "we're"]
-                .contains(&read.tokens[at].folded.as_str())
-        });
+        && (from..verb).any(|at| words::is_in("going on", &read.tokens[at].folded));
     // In French the same form orders and tells; who does it stands before it.
     let subject = verb
         .checked_sub(1)
@@ -135,14 +46,23 @@ pub(super) fn tells_what_happens(read: &Read<'_>, from: usize, to: usize, verbs:
         sense => sense == Sense::Unknown && read.tokens[before].is_word(),
     });
     // "Nas reboots", "nas startet neu": who does it comes first; "has rebooted".
-    let third = word.ends_with('s') && verb > from && read.tokens[verb - 1].folded != "the"
-        || word.ends_with('t')
-            && read.language == Some(Language::German)
-            && read.tokens[verb].folded.len() > 4;
-    let has_auxiliary = verb.checked_sub(1).is_some_and(|before| {
-        ["have", "has", "had", "having"].contains(&read.tokens[before].folded.as_str())
-    });
-    if is_over && has_auxiliary || third && has_subject {
+    let third =
+        word.ends_with('s') && verb > from && !words::is_in("the", &read.tokens[verb - 1].folded)
+            || word.ends_with('t')
+                && read.language == Some(Language::German)
+                && read.tokens[verb].folded.len() > 4;
+    let has_auxiliary = verb
+        .checked_sub(1)
+        .is_some_and(|before| words::is_in("having done", &read.tokens[before].folded));
+    // "Nginx auf nas startet neu": what it is about comes first, with its place.
+    let is_place =
+        |at: usize| matches!(read.senses[at], Sense::Host(n) if read.mentions[n].is_place);
+    let begins = (from + 1 < verb)
+        && (read.senses[from] == Sense::Unknown
+            || matches!(read.senses[from], Sense::Known(meaning) if meaning.is_name))
+        && (from + 1..verb).all(is_place);
+    let is_third = third && !word.ends_with('t') || word.ends_with("et");
+    if is_over && has_auxiliary || third && has_subject || is_third && begins {
         return true;
     }
     let is_form = word.starts_with("redemarr") || word.starts_with("relanc");
@@ -154,7 +74,7 @@ pub(super) fn tells_what_happens(read: &Read<'_>, from: usize, to: usize, verbs:
 /// Whether a segment says how something is.
 pub(super) fn states(read: &Read<'_>, from: usize, to: usize) -> bool {
     let is_state = |at: usize| {
-        AUXILIARIES.contains(&read.tokens[at].folded.as_str()) && read.tokens[at].is_word()
+        words::is_in("auxiliaries", &read.tokens[at].folded) && read.tokens[at].is_word()
             || read.is_mark(at, "aux")
             || matches!(read.kind(at), Some(Kind::Filler))
                 && read.senses.get(at).is_some_and(
@@ -177,17 +97,13 @@ pub(super) fn states(read: &Read<'_>, from: usize, to: usize) -> bool {
         ]
         .iter()
         .any(|name| (from..to).any(|at| read.is_mark(at, name)))
-        && ![
-            "with", "as", "on", "in", "at", "for", "mit", "als", "auf", "um", "fur", "avec", "en",
-            "sur", "pour", "from", "by", "only",
-        ]
-        .contains(&read.tokens[from].folded.as_str());
+        && !words::is_in("no statement begins", &read.tokens[from].folded);
     begins && (from + 1..to).any(is_state)
         || begins && to > from + 1 && is_state(from) && begins_reason(read, from)
 }
 
 pub(super) fn begins_reason(read: &Read<'_>, at: usize) -> bool {
-    REASONS.contains(&read.tokens[at].folded.as_str())
+    words::is_in("reason beginnings", &read.tokens[at].folded)
 }
 
 /// Nouns that lead to a value: what names one is no mere remark.
@@ -231,14 +147,14 @@ pub(super) fn leads_to_value(read: &Read<'_>, from: usize, to: usize) -> bool {
 }
 
 fn is_saying(word: &str) -> bool {
-    ["say", "says", "sagt", "dit", "message", "line"].contains(&word)
+    words::is_in("saying", word)
 }
 
 /// Whether a part without an action only tells something beside the request: "nobody prints here", "it's movie night". What
 /// restricts, names a place or gives a value is none.
 pub(super) fn is_remark(read: &Read<'_>, from: usize, to: usize) -> bool {
     let is_wish = (from..to).any(|at| {
-        read.canonical[at] == "want" || WISHES.contains(&read.tokens[at].folded.as_str())
+        read.canonical[at] == "want" || words::is_in("own wishes", &read.tokens[at].folded)
     });
     if is_wish
         && (from..to)
@@ -271,15 +187,9 @@ pub(super) fn is_remark(read: &Read<'_>, from: usize, to: usize) -> bool {
             },
         }
     }
-    let restricts = [
-        "only",
-        "nur",
-        "seulement",
-        "uniquement",
-        "just",
-        "bloss",
-        "lediglich",
-    ];
     let first = read.tokens[from].folded.as_str();
-    known > 0 && known + words > 1 && !restricts.contains(&first) && (first != "with" || states)
+    known > 0
+        && known + words > 1
+        && !words::is_in("restricting", first)
+        && (!words::is_in("with", first) || states)
 }

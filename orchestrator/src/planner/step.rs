@@ -20,8 +20,6 @@ use crate::{
     inventory::Inventory,
 };
 
-pub(super) const OR: [&str; 3] = ["or", "oder", "ou"];
-
 /// What a plan is made from.
 pub(super) struct Known<'k> {
     pub(super) planner: &'k Planner,

@@ -2,8 +2,9 @@
 //! something else, signs that are no punctuation, and ordinary words that would be names. Words are left to `ledger`.
 
 use super::{
+    clause::Clause,
     hosts::{self, Mention},
-    ledger::{Entered, Left, is_in, is_lead},
+    ledger::{Entered, Left, is_lead},
     read::{Read, Sense},
     remark::Remark,
     words::{self, Kind},
@@ -40,12 +41,15 @@ fn host(read: &Read<'_>, entry: &Entered<'_>) -> Option<Left> {
             continue;
         };
         let list = match Remark::around(read, clause, at) {
-            None => &mut asked,
-            Some(_) => &mut told,
+            Some(remark) if !remark.is_only(n) => &mut told,
+            _ => &mut asked,
         };
         if !list.contains(&n) {
             list.push(n);
         }
+    }
+    if let Some(other) = told_of_another(read, clause, &asked, &told) {
+        return Some(Left::Host(read.mentions[other].name.0));
     }
     // "Nas hangs, reboot it".
     let named = if asked.is_empty() { told } else { asked };
@@ -74,8 +78,38 @@ fn host(read: &Read<'_>, entry: &Entered<'_>) -> Option<Left> {
     led.or_else(|| aimed.find(apart)).map(left)
 }
 
+/// A host that is only told of, and is not exactly where it is to be done: "reboot all hosts, nas stays up", "reboot nas, tower
+/// too". What was told before of a host elsewhere is nothing to the request: "nas works again, reboot tower".
+fn told_of_another(
+    read: &Read<'_>,
+    clause: &Clause,
+    asked: &[usize],
+    told: &[usize],
+) -> Option<usize> {
+    let first = *asked.first()?;
+    let is_asked = |n: usize| {
+        let hosts = &read.mentions[n].hosts;
+        !read.mentions[n].is_excluded && asked.iter().any(|m| read.mentions[*m].hosts == *hosts)
+    };
+    let points = (clause.from..clause.to).any(|at| {
+        let is_pointer = ["it", "also", "there"]
+            .iter()
+            .any(|name| read.is_mark(at, name));
+        is_pointer && Remark::around(read, clause, at).is_none()
+    });
+    let is_elsewhere = |n: usize| {
+        let hosts = &read.mentions[n].hosts;
+        let mut targets = asked.iter().flat_map(|m| &read.mentions[*m].hosts);
+        read.mentions[n].from < read.mentions[first].from
+            && !points
+            && !targets.any(|host| hosts.contains(host))
+    };
+    let mut told = told.iter().copied();
+    told.find(|n| !asked.contains(n) && !is_asked(*n) && !is_elsewhere(*n))
+}
+
 /// "..., nas needs it": behind a comma, what goes on with a statement is no list.
-fn goes_on(read: &Read<'_>, mention: &Mention, to: usize) -> bool {
+pub(super) fn goes_on(read: &Read<'_>, mention: &Mention, to: usize) -> bool {
     let is_comma = mention.from > 0 && read.tokens[mention.from - 1].after == Some(',');
     let next = mention.to;
     if !is_comma || next >= to || read.tokens[next - 1].ends_part() {
@@ -99,7 +133,7 @@ fn is_left_out_twice(read: &Read<'_>, mention: &Mention) -> bool {
         .iter()
         .map(|token| token.folded.as_str());
     let count = words
-        .filter(|word| hosts::is_except(word) && !is_in(" but for ", word))
+        .filter(|word| hosts::is_except(word) && !words::is_in("but for", word))
         .count();
     count > 1
 }

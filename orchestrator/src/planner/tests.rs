@@ -7,7 +7,9 @@ mod edges;
 mod evaluation;
 mod others;
 mod places;
+mod resumed;
 mod suggestions;
+mod told;
 
 use std::{fs, sync::Arc};
 

@@ -1,10 +1,15 @@
 //! What a sentence would come to, as a document: for `chiffon plan try` and for measuring.
 
-use chiffon_common::{EntryId, ErrorCode, HostName, Parameters, api::Nearest, visible};
+use chiffon_common::{
+    EntryId, ErrorCode, EventError, HostName, MAX_TEXT_CHARS, Parameters, api::Nearest, visible,
+};
 use serde::Serialize;
 
 use super::{Planner, Proposal, Question};
 use crate::inventory::Inventory;
+
+/// Characters that are shown of a sentence that is too long.
+const SHOWN: usize = 200;
 
 /// What would be planned. Nothing is stored and nothing starts.
 #[derive(Debug, Clone, Serialize)]
@@ -67,8 +72,12 @@ impl Question {
 }
 
 impl Planner {
-    /// What a sentence would come to.
+    /// What a sentence would come to. What no request may be long is not planned.
     pub fn tried(&self, sentence: &str, inventory: &Inventory) -> Tried {
+        let found = sentence.chars().count();
+        if found > MAX_TEXT_CHARS {
+            return too_long(sentence, found);
+        }
         let tried = |kind| Tried {
             sentence: visible(sentence),
             kind,
@@ -116,6 +125,26 @@ impl Planner {
             parameters,
             after: step.after,
         }
+    }
+}
+
+fn too_long(sentence: &str, found: usize) -> Tried {
+    let error = EventError::TooLong { found };
+    let begin: String = sentence.chars().take(SHOWN).collect();
+    Tried {
+        sentence: format!("{}…", visible(&begin)),
+        kind: "none",
+        steps: Vec::new(),
+        confidence: 0,
+        reasons: Vec::new(),
+        question: Some(TriedQuestion {
+            code: error.code(),
+            about: "entry".to_owned(),
+            detail: error.to_string(),
+            todo: error.todo().to_owned(),
+            missing: Vec::new(),
+            nearest: Vec::new(),
+        }),
     }
 }
 

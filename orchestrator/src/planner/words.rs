@@ -14,6 +14,8 @@ const SOURCE: &str = include_str!("../../../playbooks/words/words.txt");
 const SHORTEST_SLIP: usize = 5;
 /// From here on a wrong letter makes no other word.
 const LONG: usize = 7;
+/// Longer words are data, and compared with nothing: what that takes grows with the square of the length.
+const LONGEST_SLIP: usize = 64;
 
 /// What part a word has in a sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,15 +69,18 @@ struct Lists {
     languages: HashMap<String, Vec<Language>>,
     /// Words by what is left of them without one letter.
     near: HashMap<String, Vec<String>>,
-    /// What programs and their services are called.
-    software: HashSet<String>,
-    /// What stands where a place would stand and is none: "on demand".
-    no_places: HashSet<String>,
-    /// Words and phrases that change nothing of what a request asks for.
-    neutral: HashSet<String>,
-    /// Words and phrases that make a remark something else than a plain statement.
-    hedges: HashSet<String>,
+    /// Words and phrases that the planner looks for by the name of their list, beside what they mean.
+    sets: HashMap<&'static str, HashSet<String>>,
 }
+
+/// What programs and their services are called.
+const SOFTWARE: &str = "software names";
+/// What stands where a place would stand and is none: "on demand".
+const NO_PLACES: &str = "no places";
+/// Words and phrases that change nothing of what a request asks for.
+const NEUTRAL: &str = "neutral words";
+/// Words and phrases that make a remark something else than a plain statement.
+const HEDGES: &str = "hedge words";
 
 static LISTS: LazyLock<Lists> = LazyLock::new(|| Lists::read(source()));
 
@@ -94,41 +99,29 @@ fn source() -> &'static str {
 impl Lists {
     fn read(source: &'static str) -> Self {
         let mut lists = Self::default();
-        let mut meaning = None;
+        let mut section = None;
         for line in source.lines().filter(|line| !line.starts_with('#')) {
-            let all = |names: &str| -> HashSet<String> {
-                names.split(',').map(|name| fold(name.trim())).collect()
-            };
-            if let Some(names) = line.strip_prefix("software names:") {
-                lists.software = all(names);
-                continue;
-            }
-            if let Some(names) = line.strip_prefix("neutral words:") {
-                lists.neutral.extend(all(names));
-                continue;
-            }
-            if let Some(names) = line.strip_prefix("hedge words:") {
-                lists.hedges.extend(all(names));
-                continue;
-            }
-            if let Some(names) = line.strip_prefix("no places:") {
-                lists.no_places = all(names);
-                continue;
-            }
             let phrases = match line.starts_with(' ') {
                 true => line,
                 false => {
                     let Some((head, rest)) = line.split_once(':') else {
                         continue;
                     };
-                    meaning = read_head(head);
+                    section = Section::read(head.trim());
                     rest
                 }
             };
-            if let Some((meaning, language)) = meaning {
-                for phrase in phrases.split(',') {
-                    lists.add(phrase.trim(), meaning, language);
+            let phrases = phrases.split(',').map(str::trim);
+            match section {
+                Some(Section::Meaning(meaning, language)) => {
+                    phrases.for_each(|phrase| lists.add(phrase, meaning, language));
                 }
+                Some(Section::Set(name)) => {
+                    let phrases = phrases.filter(|phrase| !phrase.is_empty());
+                    let set = lists.sets.entry(name).or_default();
+                    set.extend(phrases.map(fold));
+                }
+                None => {}
             }
         }
         // What the list has no other meaning for is grammar.
@@ -137,7 +130,8 @@ impl Lists {
             kind: Kind::Stop,
             is_name: false,
         };
-        let neutral: Vec<String> = lists.neutral.iter().chain(&lists.hedges).cloned().collect();
+        let of = |name| lists.sets.get(name).into_iter().flatten().cloned();
+        let neutral: Vec<String> = of(NEUTRAL).chain(of(HEDGES)).collect();
         for phrase in neutral {
             lists.add(&phrase, small, None);
         }
@@ -189,6 +183,26 @@ impl Lists {
                     phrases.push(Phrase { parts, meaning });
                 }
             }
+        }
+    }
+}
+
+/// What a line of the list holds.
+#[derive(Clone, Copy)]
+enum Section {
+    Meaning(Meaning, Option<Language>),
+    Set(&'static str),
+}
+
+impl Section {
+    /// `name.lang kind`, or `name list`, or the name of one of the lists that have their own.
+    fn read(head: &'static str) -> Option<Self> {
+        if [SOFTWARE, NO_PLACES, NEUTRAL, HEDGES].contains(&head) {
+            return Some(Self::Set(head));
+        }
+        match head.strip_suffix(" list") {
+            Some(name) => Some(Self::Set(name)),
+            None => read_head(head).map(|(meaning, language)| Self::Meaning(meaning, language)),
         }
     }
 }
@@ -258,38 +272,49 @@ pub(super) fn meaning(folded: &str, language: Option<Language>) -> Option<Meanin
         .copied()
 }
 
+/// Whether a folded word or phrase is in the list of this name.
+pub(super) fn is_in(list: &str, folded: &str) -> bool {
+    let set = LISTS.sets.get(list);
+    debug_assert!(set.is_some(), "no list {list:?}");
+    set.is_some_and(|set| set.contains(folded))
+}
+
+/// The words and phrases of a list.
+pub(super) fn all_of(list: &str) -> impl Iterator<Item = &'static String> {
+    LISTS.sets.get(list).into_iter().flatten()
+}
+
 /// Whether programs or their services are known by this folded name: `jellyfin`, `postgresql-16`, `nginx.service`.
 pub(super) fn is_software(folded: &str) -> bool {
     let name = folded.strip_suffix(".service").unwrap_or(folded);
     let versioned = name.trim_end_matches(|c: char| c.is_ascii_digit() || "-.@".contains(c));
-    [name, versioned]
-        .iter()
-        .any(|name| LISTS.software.contains(*name))
+    [name, versioned].iter().any(|name| is_in(SOFTWARE, name))
 }
 
 /// Whether a folded word that stands where a place would stand is none: "on demand".
 pub(super) fn is_no_place(folded: &str) -> bool {
-    LISTS.no_places.contains(folded)
+    is_in(NO_PLACES, folded)
 }
 
 /// Whether a folded word or phrase changes nothing of what a request asks for: "please", "now", "the".
 pub(super) fn is_neutral(folded: &str) -> bool {
-    LISTS.neutral.contains(folded)
+    is_in(NEUTRAL, folded)
 }
 
 /// Whether two letters of such a word changed places: "teh".
 pub(super) fn is_nearly_neutral(folded: &str) -> bool {
-    folded.len() >= 3 && LISTS.neutral.iter().any(|known| is_swapped(folded, known))
+    folded.len() >= 3 && all_of(NEUTRAL).any(|known| is_swapped(folded, known))
 }
 
 /// Whether a folded word or phrase makes a remark something else than a plain statement: "I think", "almost".
 pub(super) fn is_hedge(folded: &str) -> bool {
-    LISTS.hedges.contains(folded)
+    is_in(HEDGES, folded)
 }
 
 /// The one program that two letters which changed places make of a word, or a letter too many or too few.
 pub(super) fn mended(folded: &str) -> Option<&'static str> {
-    let is_plain = folded.len() >= SHORTEST_SLIP && folded.bytes().all(|b| b.is_ascii_lowercase());
+    let is_plain = (SHORTEST_SLIP..=LONGEST_SLIP).contains(&folded.len())
+        && folded.bytes().all(|b| b.is_ascii_lowercase());
     if !is_plain || is_software(folded) {
         return None;
     }
@@ -299,7 +324,7 @@ pub(super) fn mended(folded: &str) -> Option<&'static str> {
             && (is_swapped(known, folded) || longer == shorter + 1 && shorter > SHORTEST_SLIP)
             && strsim::osa_distance(known, folded) == 1
     };
-    let mut near = LISTS.software.iter().filter(is_near);
+    let mut near = all_of(SOFTWARE).filter(is_near);
     match (near.next(), near.next()) {
         (Some(one), None) => Some(one),
         _ => None,
@@ -327,7 +352,9 @@ pub(super) fn language<'w>(words: impl Iterator<Item = &'w str>) -> Option<Langu
 /// The known word that one slip made of this one: a letter too many, too few, wrong, or two that changed places. Nothing
 /// where two different meanings are as near.
 pub(super) fn slip(folded: &str) -> Option<Meaning> {
-    if folded.len() < 3 || !folded.bytes().all(|byte| byte.is_ascii_lowercase()) {
+    if !(3..=LONGEST_SLIP).contains(&folded.len())
+        || !folded.bytes().all(|byte| byte.is_ascii_lowercase())
+    {
         return None;
     }
     let mut found: Vec<Meaning> = Vec::new();
@@ -409,10 +436,10 @@ pub(super) fn for_tests() -> Vec<&'static str> {
     let singles = LISTS.singles.iter().filter(|(word, meaning)| {
         let is_name = meaning.name == "spoken"
             || meaning.kind == Kind::Noun && !matches!(meaning.name, "machine" | "group");
-        is_name && !LISTS.no_places.contains(*word)
+        is_name && !is_no_place(word)
     });
     let mut words: Vec<&str> = singles.map(|(word, _)| word.as_str()).collect();
-    words.extend(LISTS.software.iter().map(String::as_str));
+    words.extend(all_of(SOFTWARE).map(String::as_str));
     words.sort_unstable();
     words.dedup();
     words

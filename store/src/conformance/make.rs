@@ -178,6 +178,7 @@ pub fn entry(stream: &str) -> AuditEntry {
         data: json!({"load": 0.1 + 0.2, "big": 1e23, "text": "Grüße\n"}),
         slice: None,
         slice_before: None,
+        endings: None,
     }
 }
 

@@ -2,7 +2,7 @@
 //! none runs, one without agents is started for the look.
 
 use chiffon_common::api::{BrokenFile, CatalogueView};
-use chiffon_orchestrator::ledger::{MOVED, OLDER};
+use chiffon_orchestrator::ledger::{MOVED, Parting};
 
 use super::{Context, Finding};
 use crate::{
@@ -77,11 +77,11 @@ fn todo_of(component: &str, word: &str) -> &'static str {
         "ledger" if word.contains("explain 5511") => {
             "Put the old keys/ledger.key back from a backup and start again; if it is lost for good: chiffon audit accept-key FINGERPRINT --because WORDS"
         }
-        "ledger" if word.contains(OLDER) => {
-            "Put back the newer database, or a backup of the whole data folder; nothing is written to the ledger until the two belong together: chiffon explain 5507"
+        "ledger" if Parting::ALL.iter().any(|how| word.contains(how.words())) => {
+            "Put back the database and the ledger that belong together; or, to go on with this database, stop Chiffon and move the folder `ledger` of the data folder away. Until then no change is started: chiffon explain 5507"
         }
         "ledger" if word.contains(MOVED) => {
-            "Only Chiffon moves refs/heads/main of the ledger, and somebody else did. Find out who, keep what you want of it, then put it back with `git update-ref`: chiffon explain 5507"
+            "Only Chiffon moves refs/heads/main of the ledger, and somebody else did. Find out who, keep what you want of it, then put it back with `git update-ref`, or move the folder `ledger` away, and it is made anew: chiffon explain 5507"
         }
         "ledger" => {
             "Make the folder `ledger` of the data folder writable and see that there is room; nothing is lost, and what is missing is written then."

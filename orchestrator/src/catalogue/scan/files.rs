@@ -48,6 +48,16 @@ impl Place<'_> {
         found
     }
 
+    /// Whether a name may lead out of the catalogue's folder from one of the places where Ansible looks.
+    pub(super) fn leads_out(self, name: &str) -> bool {
+        let beside = [Some(self.file), Some(self.playbook)];
+        let folders = beside.into_iter().flatten().map(parent).chain(self.role);
+        name.starts_with(['/', '~'])
+            || folders
+                .into_iter()
+                .any(|folder| joined(folder, name).is_none())
+    }
+
     /// Whether a folder of that name is there.
     pub(super) fn has_folder(self, files: &BTreeSet<String>, kind: &str, name: &str) -> bool {
         let role = self.role.into_iter();

@@ -5,7 +5,7 @@ use std::{
     fmt::{self, Display},
 };
 
-use chiffon_common::{Fidelity, Tier};
+use chiffon_common::{Fidelity, Tier, api::BrokenFile};
 
 /// Findings gathered before they are sorted and cut; a playbook with more has none that is news.
 const MAX_GATHERED: usize = 2_000;
@@ -44,6 +44,17 @@ impl Finding {
     pub(super) fn within(self, variable: &str) -> Self {
         let what = format!("`{variable}`: {}", self.what);
         Self { what, ..self }
+    }
+}
+
+impl Finding {
+    /// As a fault of the file it was found in.
+    pub(super) fn into_broken(self) -> BrokenFile {
+        BrokenFile {
+            file: self.file,
+            line: Some(self.line).filter(|line| *line > 0),
+            reason: self.what,
+        }
     }
 }
 

@@ -34,7 +34,7 @@ impl Walk<'_, '_> {
     /// A task or a block.
     pub(super) fn task(&mut self, here: Here<'_>, task: &Node, scope: &Scope) {
         if task.map().is_none_or(<[_]>::is_empty) {
-            return self.blind(here, task.line, "is no task");
+            return self.unseen(here, task.line, "is no task");
         }
         let scope = scope.within(here.file, task, &mut self.findings);
         if let Some(name) = task
@@ -49,7 +49,7 @@ impl Walk<'_, '_> {
             return self.block(here, task, &scope);
         }
         let Some(call) = Call::of(task) else {
-            return self.blind(here, task.line, "names no module, or more than one");
+            return self.unseen(here, task.line, "names no module, or more than one");
         };
         if task
             .get("async")
@@ -91,12 +91,15 @@ impl Walk<'_, '_> {
         let name = name.filter(|name| !is_template(name) && !name.contains('='));
         let Some(name) = name else {
             let what = "which tasks it includes cannot be read before it runs";
-            return self.blind(here, call.line, what);
+            return self.unseen(here, call.line, what);
         };
         let found = self.place(here).named(self.files, "tasks", name);
+        if found.is_empty() && self.place(here).leads_out(name) {
+            return self.outside(here, call.line, name);
+        }
         if found.is_empty() {
             let what = format!("the tasks in `{name}` are not in the catalogue folder");
-            return self.blind(here, call.line, &what);
+            return self.unseen(here, call.line, &what);
         }
         for file in found {
             self.task_file(here, &file, &scope);
@@ -114,8 +117,13 @@ impl Walk<'_, '_> {
         match name.filter(|name| is_known(name) && parts.values().all(|part| is_known(part))) {
             Some(name) => self.role(here, call.line, name, &parts, &scope),
             None => {
+                let elsewhere =
+                    name.filter(|name| !is_template(name) && self.place(here).leads_out(name));
+                if let Some(name) = elsewhere {
+                    return self.outside(here, call.line, name);
+                }
                 let what = "which role it means cannot be read before it runs";
-                self.blind(here, call.line, what);
+                self.unseen(here, call.line, what);
             }
         }
     }
@@ -167,7 +175,11 @@ impl Walk<'_, '_> {
         match kind {
             Kind::Reads | Kind::Flow => self.reading(here, call, scope, (kind, worth)),
             Kind::Runs | Kind::Changes => {
-                let says_so = task.get("changed_when").and_then(truth) == Some(false);
+                // Nobody vouches for a program that only the run names.
+                let says_so = task.get("changed_when").and_then(truth) == Some(false)
+                    && !call
+                        .program()
+                        .is_some_and(|program| program.starts_with("{{"));
                 // A command that reads is the host's to bear; where Ansible runs nobody has asked for one.
                 let only_reads = kind == Kind::Runs && says_so && !scope.elsewhere;
                 if !only_reads {

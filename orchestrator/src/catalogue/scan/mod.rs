@@ -26,7 +26,7 @@ use std::{
     sync::Arc,
 };
 
-use chiffon_common::{Fidelity, Tier};
+use chiffon_common::{Fidelity, Tier, api::BrokenFile};
 
 use self::{findings::Finding, walk::Walk};
 use super::{tree::Tree, yaml::Node};
@@ -43,6 +43,8 @@ pub(super) struct Scan {
     pub(super) tier: Tier,
     /// The gravest first.
     findings: Vec<Finding>,
+    /// Code that lies elsewhere, which nobody can approve.
+    pub(super) outside: Option<BrokenFile>,
 }
 
 impl Scan {
@@ -108,6 +110,7 @@ impl<'t> Scanner<'t> {
         let mut walk = Walk::new(self, playbook, files);
         walk.playbook(playbook);
         walk.surroundings(mentioned);
+        let outside = walk.outside.map(Finding::into_broken);
         let mut findings = walk.findings.into_sorted();
         let fidelity = findings.first().map_or(Fidelity::Exact, |f| f.fidelity);
         let tier = findings.iter().map(|f| f.tier).max().unwrap_or(Tier::Zero);
@@ -121,6 +124,7 @@ impl<'t> Scanner<'t> {
             fidelity,
             tier,
             findings,
+            outside,
         }
     }
 

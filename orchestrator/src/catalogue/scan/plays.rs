@@ -31,12 +31,15 @@ impl Walk<'_, '_> {
         let scope = scope.within(here.file, play, &mut self.findings);
         let Some(text) = name.text().filter(|text| !is_template(text)) else {
             let what = "which playbook it imports cannot be read before it runs";
-            return self.blind(here, name.line, what);
+            return self.unseen(here, name.line, what);
         };
         let found = self.place(here).named(self.files, "playbooks", text.trim());
+        if found.is_empty() && self.place(here).leads_out(text.trim()) {
+            return self.outside(here, name.line, text.trim());
+        }
         if found.is_empty() {
             let what = format!("the playbook `{text}` is not in the catalogue folder");
-            return self.blind(here, name.line, &what);
+            return self.unseen(here, name.line, &what);
         }
         for file in found {
             let there = Here {
@@ -116,10 +119,11 @@ impl Walk<'_, '_> {
             let what = format!("the variables in `{name}` are not in the catalogue folder");
             let what = super::text::shortened(what);
             let found = Finding::new(Fidelity::Blind, here.file, line, what);
+            // Variables hold templates, which are code.
             let tier = if is_within(name) {
                 Tier::Zero
             } else {
-                Tier::One
+                Tier::Two
             };
             self.findings.add(found.raising(tier));
         }
@@ -139,8 +143,13 @@ impl Walk<'_, '_> {
             match name.filter(|name| !is_template(name) && is_within(name)) {
                 Some(name) => self.role(here, item.line, name, &BTreeMap::new(), &scope),
                 None => {
+                    let elsewhere =
+                        name.filter(|name| !is_template(name) && self.place(here).leads_out(name));
+                    if let Some(name) = elsewhere {
+                        return self.outside(here, item.line, name);
+                    }
                     let what = "which role it means cannot be read before it runs";
-                    self.blind(here, item.line, what);
+                    self.unseen(here, item.line, what);
                 }
             }
         }

@@ -115,6 +115,11 @@ impl Scope {
                         key.text
                     ),
                 ),
+                "environment" => {
+                    if let Some((fidelity, what)) = environment(value) {
+                        say(fidelity, Tier::One, what);
+                    }
+                }
                 "vars" => scope.know(value),
                 _ => {}
             }
@@ -200,6 +205,34 @@ fn check(value: &Node) -> Check {
         Some(true) => Check::Always,
         Some(false) | None => Check::Never,
     }
+}
+
+/// Variables by which every program loads code of their choice.
+const LOADED: [&str; 4] = ["LD_", "PYTHON", "BASH_ENV", "PERL5"];
+
+/// What an environment makes of the modules that run in it, which are programs too.
+fn environment(value: &Node) -> Option<(Fidelity, &'static str)> {
+    let nodes = match &value.value {
+        Value::List(items) => items.iter().collect(),
+        _ => vec![value],
+    };
+    let is_loaded = |name: &str| LOADED.iter().any(|begin| name.starts_with(begin));
+    let names = || {
+        let maps = nodes.iter().filter_map(|node| node.map());
+        maps.flatten().map(|(name, _)| name.text.as_str())
+    };
+    let is_open = nodes
+        .iter()
+        .any(|node| node.text().is_some_and(is_template));
+    if names().any(is_loaded) {
+        let what = "its `environment` makes programs load code that nobody can read beforehand";
+        return Some((Fidelity::Blind, what));
+    }
+    if is_open || names().any(|name| name == "PATH" || is_template(name)) {
+        let what = "its `environment` may say which programs run";
+        return Some((Fidelity::Simulated, what));
+    }
+    None
 }
 
 /// `when: not ansible_check_mode` and all else that looks at it.

@@ -111,6 +111,16 @@ impl<'n> Call<'n> {
         self.free.map(str::trim).filter(|text| !text.is_empty())
     }
 
+    /// What a command begins with: the program, as far as that can be told.
+    pub(super) fn program(&self) -> Option<&'n str> {
+        let first = self.node("argv").and_then(|argv| argv.list()?.first());
+        let listed = first.and_then(Node::text).or_else(|| self.free());
+        listed
+            .or_else(|| self.text("cmd"))
+            .or_else(|| self.text("command"))
+            .map(str::trim_start)
+    }
+
     /// An argument that is there.
     pub(super) fn has(&self, name: &str) -> bool {
         self.node(name).is_some() || self.short(name).is_some()

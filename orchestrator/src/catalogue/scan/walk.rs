@@ -51,6 +51,8 @@ pub(super) struct Walk<'s, 't> {
     roles: BTreeSet<String>,
     read: BTreeSet<String>,
     tasks: usize,
+    /// The first code that lies elsewhere.
+    pub(super) outside: Option<Finding>,
     /// Tasks seen that change something.
     pub(super) changing: usize,
 }
@@ -70,6 +72,7 @@ impl<'s, 't> Walk<'s, 't> {
             roles: BTreeSet::new(),
             read: BTreeSet::new(),
             tasks: 0,
+            outside: None,
             changing: 0,
         }
     }
@@ -104,6 +107,24 @@ impl<'s, 't> Walk<'s, 't> {
         );
     }
 
+    /// Code that cannot be seen could be anything, so it counts as dangerous.
+    pub(super) fn unseen(&mut self, here: Here<'_>, line: u32, what: &str) {
+        let what = super::text::shortened(what.to_owned());
+        let found = Finding::new(Fidelity::Blind, here.file, line, what);
+        self.findings.add(found.raising(Tier::Two));
+    }
+
+    /// Code under a name that leads out of the folder is in no digest, so the entry cannot be approved at all.
+    pub(super) fn outside(&mut self, here: Here<'_>, line: u32, name: &str) {
+        let what = format!(
+            "`{name}` leads out of the folder: what lies there is not in what is approved, so keep the file beside the playbook"
+        );
+        let what = super::text::shortened(what);
+        self.unseen(here, line, &what);
+        let found = Finding::new(Fidelity::Blind, here.file, line, what);
+        self.outside.get_or_insert(found);
+    }
+
     /// A file to be walked now, unless it was with these words. What is too much or no YAML is said.
     pub(super) fn enter(&mut self, here: Here<'_>, scope: &Scope) -> Option<Arc<Node>> {
         let role = here.role.map(str::to_owned);
@@ -114,13 +135,13 @@ impl<'s, 't> Walk<'s, 't> {
             return None;
         }
         if self.walked.len() > MAX_WALKED || here.depth > MAX_DEPTH {
-            self.blind(here, 0, "leads to more files than the scan reads");
+            self.unseen(here, 0, "leads to more files than the scan reads");
             return None;
         }
         self.read.insert(here.file.to_owned());
         let node = self.scanner.node(here.file);
         if node.is_none() {
-            self.blind(here, 0, "cannot be read as YAML");
+            self.unseen(here, 0, "cannot be read as YAML");
         }
         node
     }
@@ -139,17 +160,17 @@ impl<'s, 't> Walk<'s, 't> {
     pub(super) fn tasks(&mut self, here: Here<'_>, list: &Node, scope: &Scope) {
         let Some(items) = list.list() else {
             if list.map() != Some(&[]) {
-                self.blind(here, list.line, "is no list of tasks");
+                self.unseen(here, list.line, "is no list of tasks");
             }
             return;
         };
         if here.depth > MAX_DEPTH {
-            return self.blind(here, list.line, "lies deeper than the scan reads");
+            return self.unseen(here, list.line, "lies deeper than the scan reads");
         }
         for item in items {
             self.tasks += 1;
             if self.tasks > MAX_TASKS {
-                return self.blind(here, item.line, "leads to more tasks than the scan reads");
+                return self.unseen(here, item.line, "leads to more tasks than the scan reads");
             }
             self.task(here, item, scope);
         }
@@ -182,7 +203,7 @@ impl<'s, 't> Walk<'s, 't> {
             below.next().is_some_and(|file| file.starts_with(&prefix))
         });
         let Some(folder) = folder else {
-            return self.blind(from, line, &format!("the role `{name}` cannot be read"));
+            return self.unseen(from, line, &format!("the role `{name}` cannot be read"));
         };
         let here = Here {
             role: Some(&folder),
@@ -198,7 +219,7 @@ impl<'s, 't> Walk<'s, 't> {
             match endings.iter().find(|path| self.files.contains(*path)) {
                 Some(path) => self.task_file(here, path, scope),
                 None if wanted.is_some() => {
-                    self.blind(
+                    self.unseen(
                         from,
                         line,
                         &format!("the role `{name}` has no {kind} of that name"),
@@ -220,7 +241,7 @@ impl<'s, 't> Walk<'s, 't> {
             ..here
         };
         let Some(node) = self.scanner.node(here.file) else {
-            self.blind(here, 0, "cannot be read as YAML");
+            self.unseen(here, 0, "cannot be read as YAML");
             return scope.clone();
         };
         let said = scope.within(here.file, &node, &mut self.findings);

@@ -6,10 +6,7 @@ use chiffon_store::{Check, Commit, Error, Expected, ScheduleRow, Write};
 use serde_json::json;
 
 use super::Schedule;
-use crate::{
-    engine::{AdvanceError, Advanced, Cause, Shared, scribe::Ground},
-    ledger::OLDER,
-};
+use crate::engine::{AdvanceError, Advanced, Cause, Shared, scribe::Ground};
 
 /// How the words begin of a request whose schedule has a standing approval that is not for it.
 const WITHHELD: &str = "waits for a person: the standing approval of schedule";
@@ -102,8 +99,8 @@ impl Shared {
             Ground::Firm => {}
             // Looked at again with the next round.
             Ground::Unlooked => return Ok(()),
-            Ground::Older => {
-                let fault = format!("{OLDER}, and may not know that it was withdrawn");
+            Ground::Parted(how) => {
+                let fault = format!("{}, and it may have been withdrawn since", how.words());
                 let todo = "`chiffon audit verify` says what to do";
                 return self.withhold(row, run, &fault, todo).await;
             }

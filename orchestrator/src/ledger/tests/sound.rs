@@ -113,7 +113,7 @@ fn a_pipe_in_place_of_a_file_is_damage_and_nothing_that_is_waited_for() {
         let _not_there = fs::remove_file(&file);
         let made = Command::new("mkfifo").arg(&file).status().unwrap();
         assert!(made.success());
-        let (told, hears) = std::sync::mpsc::channel();
+        let (told, hears) = std::sync::mpsc::sync_channel(1);
         let path = folder.to_owned();
         std::thread::spawn(move || {
             let _head = claimed_head(&path);

@@ -169,3 +169,25 @@ fn a_question_knows_which_entry_it_is_about() {
         (None, ErrorCode::NothingMatches)
     );
 }
+
+#[test]
+fn an_answer_in_some_words_gives_the_value_and_a_refusal_gives_none() {
+    all(
+        &wants_values("service_restart", &["name"]),
+        &[
+            ("the cron service, please", r#"given {"name":"cron"} @"#),
+            ("no", "refused 5105"),
+            ("cancel", "refused 5105"),
+            ("nein", "refused 5105"),
+            ("\"no\"", r#"given {"name":"no"} @"#),
+            ("restart cron on nas", "sentence"),
+        ],
+    );
+    all(
+        &wants_values("write_file", &["content"]),
+        &[
+            ("don't", "refused 5105"),
+            ("hello", r#"given {"content":"hello"} @"#),
+        ],
+    );
+}

@@ -7,6 +7,15 @@ use crate::catalogue::{Root, Trust};
 
 /// The shipped catalogue beside entries of this id, title and examples, which take nothing and change nothing.
 fn beside(entries: &[(&str, &str, &[&str])]) -> Planner {
+    Planner::new(Arc::new(catalogue_beside(entries, 1, false)))
+}
+
+/// The same of this tier, accepted or not. An example with `{name}` makes it a parameter.
+pub(super) fn catalogue_beside(
+    entries: &[(&str, &str, &[&str])],
+    tier: u8,
+    accepted: bool,
+) -> crate::catalogue::Catalogue {
     let folder = tempfile::tempdir().unwrap();
     let write = |path: String, text: String| {
         let path = folder.path().join(path);
@@ -21,8 +30,12 @@ fn beside(entries: &[(&str, &str, &[&str])]) -> Planner {
             .iter()
             .map(|example| format!("  - \"{example}\"\n"))
             .collect();
+        let options = match examples.contains("{name}") {
+            true => "{name: {type: str, required: true}}",
+            false => "{}",
+        };
         let metadata = format!(
-            "title: {title}\ndescription: A test.\nexamples:\n{examples}tier: 1\npreview: exact\nresources:\n  memory_gb: 0.1\n  \
+            "title: {title}\ndescription: A test.\nexamples:\n{examples}tier: {tier}\npreview: exact\nresources:\n  memory_gb: 0.1\n  \
              gpu: false\ntimeout_seconds: 60\non_interrupt: retry\nundo:\n  none: Nothing to take back.\nrequires_become: false\n"
         );
         write(format!("playbooks/{id}.yml"), play);
@@ -33,7 +46,9 @@ fn beside(entries: &[(&str, &str, &[&str])]) -> Planner {
         );
         write(
             format!("roles/{id}/meta/argument_specs.yml"),
-            "argument_specs:\n  main:\n    short_description: A test\n    options: {}\n".to_owned(),
+            format!(
+                "argument_specs:\n  main:\n    short_description: A test\n    options: {options}\n"
+            ),
         );
     }
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../playbooks");
@@ -42,12 +57,16 @@ fn beside(entries: &[(&str, &str, &[&str])]) -> Planner {
         path: path.into(),
         trust,
     };
-    let catalogue = crate::catalogue::Catalogue::load(&[
+    let roots = [
         root("shipped", &shipped, Trust::Shipped),
         root("own", folder.path(), Trust::Added),
-    ]);
+    ];
+    let catalogue = match accepted {
+        true => crate::catalogue::Catalogue::load_as_accepted(&roots),
+        false => crate::catalogue::Catalogue::load(&roots),
+    };
     assert_eq!(catalogue.broken(), []);
-    Planner::new(Arc::new(catalogue))
+    catalogue
 }
 
 #[test]
@@ -163,6 +182,51 @@ fn names_of_hosts_with_what_cannot_be_seen_are_the_names_or_nothing() {
         assert!(
             found == expected || found.starts_with("ask"),
             "{sentence:?}: {found}"
+        );
+    }
+}
+
+/// What nobody has accepted takes no sentence that one which was accepted understands whole, and only such a one.
+#[test]
+fn an_entry_that_nobody_accepted_asks_only_where_an_accepted_one_leaves_no_word_over() {
+    let shipped = planner();
+    let added = beside(&[(
+        "warm_up",
+        "Warm up the proxy",
+        &["Restart nginx", "Restart nginx for the brewery"],
+    )]);
+    let entry = added.catalogue().get("warm_up").unwrap();
+    assert!(!entry.accepted);
+    for (sentence, before, beside_it) in [
+        (
+            "restart nginx on nas",
+            r#"service_restart {"name":"nginx"} @nas"#,
+            "ask 5101",
+        ),
+        // The brewery says nothing to any other entry.
+        (
+            "restart nginx for the brewery on nas",
+            "ask 5101",
+            "warm_up {} @nas",
+        ),
+        // It takes nothing that it does not fit.
+        (
+            "restart smbd on nas",
+            r#"service_restart {"name":"smbd"} @nas"#,
+            r#"service_restart {"name":"smbd"} @nas"#,
+        ),
+    ] {
+        assert_eq!(outcome(&shipped, sentence, &fleet()), before, "{sentence}");
+        assert_eq!(outcome(&added, sentence, &fleet()), beside_it, "{sentence}");
+    }
+    let Proposal::Ask(question) = added.plan("restart nginx on nas", &fleet()) else {
+        panic!("it plans");
+    };
+    for id in ["service_restart", "warm_up"] {
+        assert!(
+            question.problem.detail.contains(id),
+            "{}",
+            question.problem.detail
         );
     }
 }

@@ -125,6 +125,25 @@ fn writing_is_said_with_in_and_with_nach() {
     );
 }
 
+/// Whoever asks in English, German or French finds an example of each entry in that language.
+#[test]
+fn every_entry_has_examples_in_three_languages() {
+    use crate::planner::{read, sentence, words::Language};
+    let all = [Language::English, Language::German, Language::French];
+    let mut lacking = Vec::new();
+    for entry in planner().catalogue().entries().filter(|entry| entry.listed) {
+        let spoken = entry.examples.iter().filter_map(|example| {
+            // A value says nothing of the language.
+            let plain = example.replace(['{', '}', '"'], "");
+            read::language(&sentence::tokens(&plain)?)
+        });
+        let spoken: Vec<Language> = spoken.collect();
+        let lacks = all.into_iter().filter(|one| !spoken.contains(one));
+        lacking.extend(lacks.map(|one| format!("{}: {one:?}", entry.id)));
+    }
+    assert!(lacking.is_empty(), "{}", lacking.join("\n"));
+}
+
 /// Every suggestion, typed as it stands, reaches the entry that it stands for.
 #[test]
 fn every_suggestion_can_be_typed() {

@@ -40,7 +40,7 @@ fn circles_depth_and_floods_are_bounded() {
     let deep = scanned(&files);
     assert_eq!(deep.fidelity, Blind);
     let flood = tasks(&"- shell: x\n".repeat(30_000));
-    assert_eq!((flood.fidelity, flood.tier), (Blind, One));
+    assert_eq!((flood.fidelity, flood.tier), (Blind, Two));
     assert!(flood.lowered_by().len() <= MAX_FINDINGS && !flood.raised_by().is_empty());
 }
 

@@ -45,33 +45,33 @@ fn what_is_skipped_or_cannot_be_followed_is_blind() {
         ),
         (
             "- include_tasks: '{{ x }}.yml'\n",
-            Zero,
+            Two,
             "which tasks it includes",
         ),
         (
             "- import_tasks: ../../../x.yml\n",
-            Zero,
-            "not in the catalogue",
+            Two,
+            "leads out of the folder",
         ),
         (
             "- include_tasks: {file: x.yml, apply: {check_mode: false}}\n",
-            Zero,
+            Two,
             "not in the catalogue",
         ),
         (
             "- include_tasks: /etc/x.yml\n",
-            Zero,
-            "not in the catalogue",
+            Two,
+            "leads out of the folder",
         ),
         (
             "- include_role: {name: '{{ x }}'}\n",
-            Zero,
+            Two,
             "which role it means",
         ),
-        ("- include_role: {name: nowhere}\n", Zero, "cannot be read"),
+        ("- include_role: {name: nowhere}\n", Two, "cannot be read"),
         (
             "- import_role: {name: r, tasks_from: '{{ x }}'}\n",
-            Zero,
+            Two,
             "which role it means",
         ),
         (
@@ -106,12 +106,12 @@ fn what_is_skipped_or_cannot_be_followed_is_blind() {
         ),
         (
             "- template: {src: '{{ x }}', dest: /y, variable_start_string: '[['}\n",
-            One,
+            Two,
             "template cannot be read",
         ),
         (
             "- template: {src: ../x, dest: /y}\n",
-            One,
+            Two,
             "template cannot be read",
         ),
         (
@@ -172,13 +172,13 @@ fn what_is_skipped_or_cannot_be_followed_is_blind() {
         ("- ping:\n  become_exe: /x\n", Zero, "`become_exe` changes"),
         (
             "- ping:\n  copy: {dest: /x}\n",
-            Zero,
+            Two,
             "no module, or more than one",
         ),
-        ("- name: nothing\n", Zero, "names no module"),
-        ("- 7\n", Zero, "is no task"),
-        ("tasks: {}\n", Zero, "is no list of tasks"),
-        ("- copy: [\n", Zero, "cannot be read as YAML"),
+        ("- name: nothing\n", Two, "names no module"),
+        ("- 7\n", Two, "is no task"),
+        ("tasks: {}\n", Two, "is no list of tasks"),
+        ("- copy: [\n", Two, "cannot be read as YAML"),
     ] {
         check(text, Blind, tier, reason);
     }

@@ -197,7 +197,7 @@ fn plays_and_code_of_the_catalogues_own_are_judged() {
         (
             "vars_files: [/etc/x.yml]",
             Blind,
-            One,
+            Two,
             "are not in the catalogue",
         ),
         ("vars_prompt: [{name: x}]", Blind, One, "asks a person"),
@@ -214,7 +214,7 @@ fn plays_and_code_of_the_catalogues_own_are_judged() {
         (
             "tasks: [{include_tasks: '{{ a }}'}]",
             Blind,
-            One,
+            Two,
             "which tasks",
         ),
     ] {
@@ -238,14 +238,14 @@ fn plays_and_code_of_the_catalogues_own_are_judged() {
         &with("- import_playbook: '{{ x }}.yml'\n", &[]),
         "import",
         Blind,
-        Zero,
+        Two,
         "which playbook",
     );
     said(
         &with("- import_playbook: nowhere.yml\n", &[]),
         "import",
         Blind,
-        Zero,
+        Two,
         "is not in the catalogue",
     );
     for (path, text) in [
@@ -301,4 +301,40 @@ fn specifications_of_arguments_are_read() {
         ("roles/r/meta/argument_specs.yml", &harmless),
     ]);
     said(&scan, &harmless, Exact, Zero, "");
+}
+
+/// An environment can have every module load or call what its author likes.
+#[test]
+fn an_environment_that_says_what_runs_is_no_report() {
+    for (value, fidelity, tier) in [
+        ("{LC_ALL: C, RESTIC_REPOSITORY: /mnt/b}", Exact, Zero),
+        ("{LD_PRELOAD: /tmp/x.so}", Blind, One),
+        ("[{LC_ALL: C}, {PYTHONPATH: /tmp}]", Blind, One),
+        ("{PATH: /tmp}", Simulated, One),
+        ("\"{{ proxy }}\"", Simulated, One),
+    ] {
+        let text = format!("- ping:\n  environment: {value}\n");
+        check(&text, fidelity, tier, "`environment`");
+    }
+    let play = "- hosts: all\n  environment: {LD_PRELOAD: /x}\n  tasks: [{ping: {}}]\n";
+    let scan = scanned(&[("playbooks/p.yml", play)]);
+    assert_eq!((scan.fidelity, scan.tier), (Blind, One));
+}
+
+/// That a command only reads is believed of one that stands there.
+#[test]
+fn nobody_vouches_for_a_program_that_only_the_run_names() {
+    for (call, tier) in [
+        ("command: id", Zero),
+        ("command: systemctl show {{ name }}", Zero),
+        ("command: {argv: [systemctl, show, \"{{ name }}\"]}", Zero),
+        ("command: \"{{ what }}\"", One),
+        ("command: {argv: [\"{{ what }}\", x]}", One),
+        ("command: {cmd: \"{{ what }} x\"}", One),
+        ("shell: \"{{ what }}\"", One),
+        ("raw: \"{{ what }}\"", One),
+    ] {
+        let scan = tasks(&format!("- {call}\n  changed_when: false\n"));
+        assert_eq!(scan.tier, tier, "{call}");
+    }
 }
