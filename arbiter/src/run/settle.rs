@@ -183,8 +183,8 @@ enum Ground {
 
 /// What the run's deadline has cut short: steps that had begun, or steps that had not.
 fn past_deadline(tasks: &[Task]) -> Problem {
-    let is_cut = |task: &&Task| task.state != TaskState::Completed && task.started_at.is_some();
-    match tasks.iter().any(|task| is_cut(&task)) {
+    let is_cut = |task: &Task| task.state != TaskState::Completed && task.started_at.is_some();
+    match tasks.iter().any(is_cut) {
         true => Problem::new(
             ErrorCode::TimedOut,
             "the run's deadline passed before every step had ended; what was still at work was stopped",

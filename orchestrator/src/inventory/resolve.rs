@@ -256,7 +256,7 @@ fn is_short_ipv4(name: &str) -> bool {
         Some(hex) => hex.bytes().all(|digit| digit.is_ascii_hexdigit()),
         None => !last.is_empty() && last.bytes().all(|digit| digit.is_ascii_digit()),
     };
-    is_number && name.parse::<Ipv4Addr>().is_err()
+    is_number && !name.contains(':') && name.parse::<Ipv4Addr>().is_err()
 }
 
 fn literal(node: &Node) -> Option<String> {

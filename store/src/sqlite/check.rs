@@ -78,7 +78,7 @@ pub(super) fn faults(conn: &Connection) -> Result<Vec<String>, Error> {
 
 /// What is wrong with the pages alone: every page is read, and nothing is held against anything.
 pub(super) fn pages(conn: &Connection) -> Result<Vec<String>, Error> {
-    let sql = "SELECT quick_check FROM pragma_quick_check(1) WHERE quick_check <> 'ok'";
+    let sql = "SELECT quick_check FROM pragma_quick_check WHERE quick_check <> 'ok' LIMIT 1";
     let mut statement = conn.prepare(sql)?;
     let rows = statement.query_map([], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
