@@ -131,7 +131,7 @@ fn values(
                     );
                     return Err(Problem::new(ErrorCode::ParameterInvalid, detail, todo));
                 }
-                Some(piece) => value::of(parameter, &piece).unwrap_or_else(|| Value::String(piece)),
+                Some(piece) => value::of(parameter, &piece).unwrap_or(Value::String(piece)),
                 None => match said(planner, entry, only, text, inventory) {
                     Some(value) => value,
                     None => return Ok(None),

@@ -7,6 +7,7 @@ use super::{
     clause::Clause,
     read::{Read, Sense},
     statement::{begins_reason, states},
+    stray::goes_on,
     words::{self, Kind},
 };
 
@@ -260,7 +261,12 @@ fn has_subject(read: &Read<'_>, from: usize, to: usize) -> bool {
     let first = (from..to).find(|at| !matches!(read.kind(*at), Some(Kind::Stop)));
     to > from + 1
         && first.is_some_and(|at| match read.senses[at] {
-            Sense::Host(n) => !read.mentions[n].is_place && !read.mentions[n].is_excluded,
+            // "..., hermes and zeus" goes on with a list.
+            Sense::Host(n) => {
+                let mention = &read.mentions[n];
+                let is_listed = mention.is_joined && !goes_on(read, mention, to);
+                !mention.is_place && !mention.is_excluded && !is_listed
+            }
             Sense::Known(meaning) => {
                 meaning.is_name
                     || meaning.kind == Kind::Noun

@@ -109,7 +109,7 @@ fn told_of_another(
 }
 
 /// "..., nas needs it": behind a comma, what goes on with a statement is no list.
-fn goes_on(read: &Read<'_>, mention: &Mention, to: usize) -> bool {
+pub(super) fn goes_on(read: &Read<'_>, mention: &Mention, to: usize) -> bool {
     let is_comma = mention.from > 0 && read.tokens[mention.from - 1].after == Some(',');
     let next = mention.to;
     if !is_comma || next >= to || read.tokens[next - 1].ends_part() {

@@ -81,7 +81,6 @@ fn a_host_that_corrects_or_joins_another_is_asked_about() {
          reboot atlas, hermes too
          reboot atlas, hermes also
          reboot atlas. Hermes as well.
-         reboot atlas. And hermes.
          reboot atlas. Hermes needs it too.
          hermes is slow. Reboot it and atlas.
          redémarre atlas, hermes aussi
@@ -90,6 +89,16 @@ fn a_host_that_corrects_or_joins_another_is_asked_about() {
          restart nginx on web, only web-a
          restart nginx on web, just web-a
          redémarre atlas après hermes",
+    );
+    assert_all(
+        &six(),
+        &[
+            ("reboot atlas. And hermes.", "reboot_host {} @atlas,hermes"),
+            (
+                "update atlas, hermes and zeus, but don't reboot zeus",
+                "package_upgrade {} @atlas,hermes,zeus",
+            ),
+        ],
     );
 }
 
@@ -315,4 +324,31 @@ fn one_long_word_costs_no_more_than_many_short_ones() {
     }
     // It took a minute.
     assert!(begun.elapsed().as_secs() < 10, "{:?}", begun.elapsed());
+}
+
+/// A list that is misspelt would be an empty one.
+#[test]
+fn every_list_that_a_rule_names_is_in_the_word_list() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("../playbooks/words/words.txt")).unwrap();
+    let lists: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.split_once(" list:").map(|(name, _)| name))
+        .collect();
+    let mut named = 0;
+    for file in fs::read_dir(root.join("src/planner")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|end| end != "rs") {
+            continue;
+        }
+        let code = fs::read_to_string(&path).unwrap();
+        for call in ["words::is_in(\"", "words::all_of(\"", ".says(\""] {
+            for rest in code.split(call).skip(1) {
+                let name = rest.split('"').next().unwrap();
+                assert!(lists.contains(&name), "{}: {name:?}", path.display());
+                named += 1;
+            }
+        }
+    }
+    assert!(named > 60, "{named}");
 }

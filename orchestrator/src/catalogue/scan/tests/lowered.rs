@@ -51,14 +51,18 @@ fn what_is_skipped_or_cannot_be_followed_is_blind() {
         (
             "- import_tasks: ../../../x.yml\n",
             Two,
-            "not in the catalogue",
+            "leads out of the folder",
         ),
         (
             "- include_tasks: {file: x.yml, apply: {check_mode: false}}\n",
             Two,
             "not in the catalogue",
         ),
-        ("- include_tasks: /etc/x.yml\n", Two, "not in the catalogue"),
+        (
+            "- include_tasks: /etc/x.yml\n",
+            Two,
+            "leads out of the folder",
+        ),
         (
             "- include_role: {name: '{{ x }}'}\n",
             Two,

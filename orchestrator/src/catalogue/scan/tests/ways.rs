@@ -238,14 +238,14 @@ fn plays_and_code_of_the_catalogues_own_are_judged() {
         &with("- import_playbook: '{{ x }}.yml'\n", &[]),
         "import",
         Blind,
-        Zero,
+        Two,
         "which playbook",
     );
     said(
         &with("- import_playbook: nowhere.yml\n", &[]),
         "import",
         Blind,
-        Zero,
+        Two,
         "is not in the catalogue",
     );
     for (path, text) in [
