@@ -8,7 +8,7 @@ use std::{
 };
 
 use chiffon_common::{
-    Digest, EntryId, ErrorCode, Fidelity, OnInterrupt, Problem, Tier,
+    Digest, EntryId, Fidelity, OnInterrupt, Problem, Tier,
     api::{BrokenFile, CatalogueView},
 };
 use serde::{Deserialize, Serialize};
