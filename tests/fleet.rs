@@ -33,14 +33,20 @@ mod ledger_keys;
 mod line;
 #[path = "fleet/looks.rs"]
 mod looks;
+#[path = "fleet/parted.rs"]
+mod parted;
 #[path = "fleet/proof.rs"]
 mod proof;
 #[path = "fleet/proposals.rs"]
 mod proposals;
+#[path = "fleet/remote.rs"]
+mod remote;
 #[path = "fleet/requests.rs"]
 mod requests;
 #[path = "fleet/restored.rs"]
 mod restored;
+#[path = "fleet/retold.rs"]
+mod retold;
 #[path = "fleet/schedules.rs"]
 mod schedules;
 #[path = "fleet/spoiled.rs"]

@@ -5,7 +5,11 @@
 mod alone;
 #[path = "e2e/ansible.rs"]
 mod ansible;
+#[path = "programs/bad.rs"]
+mod bad;
 #[path = "programs/together.rs"]
 mod together;
+#[path = "programs/two.rs"]
+mod two;
 #[path = "programs/yard.rs"]
 mod yard;

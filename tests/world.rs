@@ -242,6 +242,7 @@ impl World {
 
     pub async fn start_orchestrator(&mut self) {
         let config = Config {
+            name: "local".to_owned(),
             home: self.home.path().to_owned(),
             listen: "127.0.0.1:0".parse().unwrap(),
             hosts: Vec::new(),

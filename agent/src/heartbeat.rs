@@ -60,24 +60,21 @@ impl Pulse {
             let mut timer = interval(self.every);
             timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut was_well = true;
-            let mut was_draining = false;
+            let mut told = Vitals::default();
             let mut vitals = self.vitals.clone();
             loop {
                 tokio::select! {
                     _ = timer.tick() => {}
                     Ok(()) = capabilities.changed() => {}
                     Ok(()) = vitals.changed() => {
-                        // Only the word that it drains is news; what runs is told with the next pulse.
-                        let is_draining = vitals.borrow_and_update().draining;
-                        if is_draining == was_draining {
+                        if !is_news(&vitals.borrow_and_update(), &told) {
                             continue;
                         }
-                        was_draining = is_draining;
                     }
                     () = self.stop.cancelled() => {}
                 }
                 let known = capabilities.borrow_and_update().clone();
-                was_well = self.beat(known, was_well).await;
+                (was_well, told) = self.beat(known, was_well).await;
                 if self.stop.is_cancelled() {
                     return;
                 }
@@ -89,8 +86,8 @@ impl Pulse {
         }
     }
 
-    /// One pulse; whether the bus took it.
-    async fn beat(&self, capabilities: Capabilities, was_well: bool) -> bool {
+    /// One pulse; whether the bus took it, and what it told.
+    async fn beat(&self, capabilities: Capabilities, was_well: bool) -> (bool, Vitals) {
         let resources = timeout(MEASURE, self.worker.resources())
             .await
             .unwrap_or_default();
@@ -105,7 +102,7 @@ impl Pulse {
             boot: self.boot,
             capabilities,
             slots: self.slots,
-            running: vitals.running,
+            running: vitals.running.clone(),
             resources,
             interval_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
             draining: vitals.draining,
@@ -116,7 +113,7 @@ impl Pulse {
             Ok(()) if !was_well => tracing::info!("heartbeats go out again"),
             _ => {}
         }
-        sent.is_ok()
+        (sent.is_ok(), vitals)
     }
 
     async fn send(&self, heartbeat: Heartbeat) -> Result<(), String> {
@@ -138,6 +135,13 @@ impl Pulse {
     }
 }
 
+/// Whether it cannot wait for the next pulse: that it drains, and that it has nothing in hand any more where the last one
+/// said that it had. So there is one pulse more than the regular ones for each of these at most.
+fn is_news(now: &Vitals, told: &Vitals) -> bool {
+    let is_idle = now.running.is_empty() && !told.running.is_empty();
+    now.draining != told.draining || is_idle
+}
+
 /// Asks the worker what it can do, now and again. Never ends.
 async fn look(worker: Arc<dyn Worker>, found: watch::Sender<Capabilities>) {
     loop {
@@ -148,5 +152,34 @@ async fn look(worker: Arc<dyn Worker>, found: watch::Sender<Capabilities>) {
             is_news
         });
         tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_word_of_draining_and_the_end_of_all_work_come_before_their_time() {
+        let of = |running: u32, draining| Vitals {
+            running: (1..=running)
+                .map(|attempt| AttemptRef {
+                    task_id: chiffon_common::TaskId::from_uuid(Uuid::nil()),
+                    attempt,
+                })
+                .collect(),
+            draining,
+        };
+        let idle = of(0, false);
+        assert!(is_news(&idle, &of(2, false)));
+        for (now, told) in [
+            (of(1, false), of(2, false)),
+            (of(1, false), idle.clone()),
+            (idle.clone(), idle.clone()),
+        ] {
+            assert!(!is_news(&now, &told), "{now:?} {told:?}");
+        }
+        assert!(is_news(&of(0, true), &idle));
+        assert!(!is_news(&of(0, true), &of(0, true)));
     }
 }

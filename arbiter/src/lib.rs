@@ -23,7 +23,8 @@ pub use run::{
     Answered, Approval, Cancelling, Context, Decision, DecisionKind, DecisionState, Effect, Gate,
     Ids, MAX_ROUNDS, Moved, NewRun, Outcome, Proof, ProofError, Refusal, Replied, Reported,
     Request, RequestState, Resolved, Round, Run, RunEvent, RunPolicy, Said, Sent, SliceDocs,
-    StandingApproved, Task, TaskState, TimerKind, TimerName, TimerSubject, WaitingOn, Wants, Words,
-    apply, bead_state, changes, may_start, needs_look, secrets_of, turned_away, uncounted,
+    StandingApproved, Task, TaskState, TimerKind, TimerName, TimerSubject, UNKNOWN_CHANGES,
+    WaitingOn, Wants, Words, apply, bead_state, changes, may_start, needs_look, secrets_of,
+    turned_away, uncounted,
 };
 pub use schedule::{Cron, CronError, Look, MOST_MISSED, Passed, Times, Verdict};

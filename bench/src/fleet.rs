@@ -222,6 +222,7 @@ impl Fleet {
 fn config(home: &Path) -> anyhow::Result<Config> {
     let plenty = NonZeroU32::new(1_000_000).context("a limit")?;
     Ok(Config {
+        name: "local".to_owned(),
         home: home.to_owned(),
         listen: "127.0.0.1:0".parse()?,
         hosts: Vec::new(),

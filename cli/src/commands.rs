@@ -174,7 +174,11 @@ fn tell_more<T>(terminal: &Terminal, page: &Page<T>) {
 
 /// How the fleet is. Whether it can write is tried here: what has nothing to write has not found out.
 async fn health(context: &Context<'_>, session: &Session) -> Result<Health, Failure> {
-    let mut health = session.client.health().await?;
+    let health = session.client.health().await?;
+    Ok(with_what_lies_here(context, health))
+}
+
+fn with_what_lies_here(context: &Context<'_>, mut health: Health) -> Health {
     for (part, fault) in faults(&context.home) {
         let is_told = health
             .components
@@ -186,7 +190,7 @@ async fn health(context: &Context<'_>, session: &Session) -> Result<Health, Fail
         }
     }
     health.notices.extend(damaged_journals(&context.home));
-    Ok(health)
+    health
 }
 
 /// One question to the API within a session of its own.
@@ -197,11 +201,24 @@ async fn read<T, F>(
 where
     F: Future<Output = Result<T, Failure>>,
 {
+    let (answer, _) = read_from(context, question).await?;
+    Ok(answer)
+}
+
+/// The same, and whether it was a fleet that stays that answered.
+async fn read_from<T, F>(
+    context: &mut Context<'_>,
+    question: impl FnOnce(crate::client::Client) -> F,
+) -> Result<(T, bool), Failure>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
     let session = Session::open(context, Need::Records).await?;
     let answer = tokio::select! {
         answer = question(session.client.clone()) => answer,
         () = context.interrupt.wait() => Err(interrupted()),
     };
+    let stays = session.stays();
     session.close().await;
-    answer
+    Ok((answer?, stays))
 }

@@ -153,6 +153,7 @@ pub(crate) fn config(home: &Home, settings: &Settings) -> Result<Config, Problem
             id: format!("local:{}", user::name()),
             kind: "person".to_owned(),
         },
+        name: "local".to_owned(),
         hostname: hostname(),
         user_home: user::home().unwrap_or_else(|| PathBuf::from("/")),
         catalogue_roots: roots(home.shipped_catalogue(), settings),

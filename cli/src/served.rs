@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, path::PathBuf, sync::Arc, time::Duration}
 
 use chiffon_bus::Bus;
 use chiffon_common::{ErrorCode, Problem};
-use chiffon_orchestrator::{Orchestrator, Parts, SystemClock};
+use chiffon_orchestrator::{Config, Orchestrator, Parts, SystemClock};
 use chiffon_program::{
     Env,
     settings::{Broker, Flag, LogFormat, LogLevel, Sources, log_of_program},
@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use crate::{
     failure::Failure,
     fleet::{config, open_database},
-    home::{Held, Home, Kind, Lock, Running, signer},
+    home::{Held, Home, Kind, Lock, Running, hostname, signer},
     session::in_use,
     settings::Settings,
 };
@@ -127,7 +127,14 @@ impl Taken {
             clock: Arc::new(SystemClock),
             signer: signer(&self.home)?,
         };
-        let config = config(&self.home, &self.settings)?;
+        let config = Config {
+            name: self
+                .settings
+                .orchestrator_name
+                .clone()
+                .unwrap_or_else(hostname),
+            ..config(&self.home, &self.settings)?
+        };
         let orchestrator = Box::pin(chiffon_orchestrator::start(config, parts)).await?;
         let served = Served {
             orchestrator,

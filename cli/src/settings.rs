@@ -59,6 +59,8 @@ pub struct Settings {
     pub database: Option<Database>,
     /// `bus.*`: the broker, where the agents are programs of their own.
     pub broker: Option<Broker>,
+    /// `orchestrator.name`: what the orchestrator is called among others.
+    pub orchestrator_name: Option<String>,
     /// `agents.orchestrators`: the orchestrators that agents of other programs obey; heeded by them.
     pub orchestrators: Option<PathBuf>,
     /// `ledger.remote`: where the ledger is pushed to, if anywhere.
@@ -123,6 +125,7 @@ impl Settings {
             catalogue_folders: sources.folders("catalogue.folders")?,
             database: database(sources)?,
             broker: Broker::of(sources)?,
+            orchestrator_name: sources.parsed("orchestrator.name", name)?,
             orchestrators: sources.parsed("agents.orchestrators", path)?,
             ledger_remote: sources.parsed("ledger.remote", remote)?,
             log_level: settings::log_level(sources)?,
@@ -147,6 +150,12 @@ fn database(sources: &Sources) -> Result<Option<Database>, Problem> {
             "Set store.url to the address of a Postgres database, or take store.ca_file away.",
         )),
     }
+}
+
+fn name(text: &str) -> Option<Option<String>> {
+    let is_permitted = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    let is_fit = text.len() <= 64 && text.chars().all(is_permitted);
+    is_fit.then(|| (!text.is_empty()).then(|| text.to_owned()))
 }
 
 /// Without TLS the token would cross the network in the clear, so only this machine may connect.

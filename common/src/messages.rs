@@ -208,6 +208,10 @@ pub struct WorkResult {
     /// Which isolation was in force, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub isolation: String,
+    /// When it had ended, by the agent's clock, where the attempt was given once more after that: the result is told again,
+    /// and nothing was run for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_before: Option<Timestamp>,
 }
 
 /// What a run used.

@@ -1,11 +1,6 @@
 //! Starting and stopping: parts in, a running orchestrator out.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use chiffon_arbiter::{Authz, Grant, Pattern, Policy, RunPolicy, rules_digest};
 use chiffon_authorizer::{Asking, Authorizer};
@@ -41,6 +36,8 @@ pub struct Config {
     pub token: String,
     /// Who the token stands for.
     pub principal: Principal,
+    /// What this orchestrator is called among others, in audit streams and claims.
+    pub name: String,
     /// Name of this machine.
     pub hostname: String,
     /// The user's home folder, for `~` in the inventory.
@@ -106,17 +103,7 @@ impl Board {
 
     /// Says what is wrong with a part, in words; nothing, once it is well.
     pub fn part_is(&self, part: &str, fault: Option<String>) {
-        let mut faults = self
-            .0
-            .part_faults
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match fault {
-            Some(fault) => drop(faults.insert(part.to_owned(), fault)),
-            None => drop(faults.remove(part)),
-        }
-        drop(faults);
-        self.0.nudges.dispatch.notify_one();
+        self.0.part_is(part, fault);
     }
 }
 
@@ -142,7 +129,7 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
     let settings = Settings {
         limits,
         tenant: TenantId::default(),
-        replica: "local".to_owned(),
+        replica: config.name,
         policy,
         policy_digest,
         rules,
@@ -257,6 +244,7 @@ impl Orchestrator {
             tokio::time::timeout(grace.min(LAST_WORDS), settled).await;
         self.server.stop(grace).await;
         self.jobs.stop().await;
+        self.shared.leave_posts().await;
     }
 }
 

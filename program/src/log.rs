@@ -21,8 +21,10 @@ pub fn begin(level: LogLevel, format: LogFormat) {
         LogLevel::Debug => Level::DEBUG,
     };
     let ours = FilterFn::new(move |about| {
-        let is_silent = |target: &&str| about.target().starts_with(*target);
-        *about.level() <= level && !SILENT.iter().any(|target| is_silent(&target))
+        let is_silent = SILENT
+            .iter()
+            .any(|silent| about.target().starts_with(silent));
+        *about.level() <= level && !is_silent
     })
     .with_max_level_hint(LevelFilter::from_level(level));
     let lines = fmt::layer().with_writer(io::stderr).with_ansi(false);

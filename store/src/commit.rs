@@ -8,10 +8,13 @@ use chiffon_common::{AuditEntry, Digest, MessageId, RequestId, ScheduleId, TaskI
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::rows::{
-    AgentRow, DecisionRow, EventRow, FreezeRow, HostRow, LedgerBatchRow, LedgerEntryRow, MetricRow,
-    NewLogLine, OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow, ScheduleRow,
-    TaskRow, TimerRow,
+use crate::{
+    StoredAnswer,
+    rows::{
+        AgentRow, DecisionRow, EventRow, FreezeRow, HostRow, LedgerBatchRow, LedgerEntryRow,
+        MetricRow, NewLogLine, OutboxRow, PlanRow, ProjectRow, RequestRow, RoomRow, RunEventRow,
+        ScheduleRow, TaskRow, TimerRow,
+    },
 };
 
 /// What becomes true at once, or not at all.
@@ -139,6 +142,13 @@ pub enum Write {
     /// Forgets a request with all its rows but its audit records and ledger entries. Refused with
     /// [`crate::Error::Conflict`] where it has not ended, or where an entry of it has no ledger commit yet.
     ForgetRequest(RequestId),
+    /// Forgets an idempotency key with this answer, so that it may be used anew; harmless if it has another by now.
+    ForgetKey {
+        /// The key, as it was claimed.
+        key: String,
+        /// What is kept of it.
+        kept: StoredAnswer,
+    },
     /// The plan of a request; replaces an earlier one.
     Plan(PlanRow),
     /// An event; must not exist.

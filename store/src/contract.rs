@@ -392,6 +392,19 @@ pub trait Store: Send + Sync {
     /// Holds the database against itself (integrity check, schema, triggers); what is wrong, in words.
     async fn check(&self) -> Result<Vec<String>, Error>;
 
+    /// Reads every page of the file, where the backend is one and nobody else looks after it.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where one is damaged.
+    async fn look_at_pages(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// What is known of damage to the file, in words: whatever operation has met it.
+    fn damage(&self) -> Option<String> {
+        None
+    }
+
     /// Rises when another process on the same database may have committed something; nothing where no other can have. A
     /// hint, which may come late, too often or not at all: whoever waits looks by itself too.
     fn wakes(&self) -> Option<watch::Receiver<u64>> {

@@ -186,7 +186,8 @@ struct Walk<'a> {
     sealed_up_to: u64,
     /// Seals whose records are not all read yet, with the hashes read so far.
     open: VecDeque<(AuditSeal, Vec<String>)>,
-    anchors: BTreeMap<u64, &'a AuditSeal>,
+    /// All that were noted of each seal: whoever notes a foreign one beside the true one takes nothing away.
+    anchors: BTreeMap<u64, Vec<&'a AuditSeal>>,
     last_seal: Option<AuditSeal>,
     /// What the records of each request say that it, its tasks and its decisions are.
     told: BTreeMap<String, Told>,
@@ -196,14 +197,18 @@ struct Walk<'a> {
 type Told = BTreeMap<(String, String), String>;
 
 impl<'a> Walk<'a> {
-    fn new(anchors: &'a [AuditSeal]) -> Self {
+    fn new(noted: &'a [AuditSeal]) -> Self {
+        let mut anchors: BTreeMap<u64, Vec<_>> = BTreeMap::new();
+        for seal in noted {
+            anchors.entry(seal.seal_no).or_default().push(seal);
+        }
         Self {
             report: Report::default(),
             after: 0,
             heads: BTreeMap::new(),
             sealed_up_to: 0,
             open: VecDeque::new(),
-            anchors: anchors.iter().map(|seal| (seal.seal_no, seal)).collect(),
+            anchors,
             last_seal: None,
             told: BTreeMap::new(),
         }
@@ -365,9 +370,8 @@ impl<'a> Walk<'a> {
             );
             self.fault(first.min(self.sealed_up_to + 1), text);
         }
-        if let Some(anchor) = self.anchors.remove(&number)
-            && *anchor != seal
-        {
+        let anchored = self.anchors.remove(&number).unwrap_or_default();
+        if anchored.iter().any(|anchor| **anchor != seal) {
             self.fault(
                 first,
                 format!("seal {number} is not the one that was anchored"),
@@ -401,12 +405,10 @@ impl<'a> Walk<'a> {
         while !self.open.is_empty() {
             self.close_first();
         }
-        let gone: Vec<u64> = self.anchors.keys().copied().collect();
-        for number in gone {
-            if let Some(anchor) = self.anchors.remove(&number) {
-                let text = format!("anchored seal {number} is missing");
-                self.fault(anchor.first_seq, text);
-            }
+        for (number, anchors) in std::mem::take(&mut self.anchors) {
+            let first = anchors.iter().map(|anchor| anchor.first_seq).min();
+            let text = format!("anchored seal {number} is missing");
+            self.fault(first.unwrap_or_default(), text);
         }
         self.report.streams = self.heads.len() as u64;
         self.report.head = self.last_seal;

@@ -7,9 +7,10 @@
 
 use std::path::Path;
 
-use chiffon_common::{AuditEntry, AuditRecord};
+use chiffon_common::{AuditEntry, AuditRecord, GENESIS};
 use chiffon_store::{
-    Commit, Options, Report, Sqlite, Store, conformance::entry, verify_audit, verify_audit_against,
+    AuditSeal, Commit, Options, Report, Sqlite, Store, conformance::entry, verify_audit,
+    verify_audit_against,
 };
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
@@ -184,6 +185,27 @@ async fn an_end_cut_off_with_all_its_traces_is_found_by_an_anchor() {
     assert_eq!(heads.count(), 2, "{faults:?}");
     let report = verify_audit_against(&store, &[anchor]).await.unwrap();
     assert_found(&report, 11, "anchored seal 6 is missing");
+}
+
+#[tokio::test]
+async fn every_anchor_of_one_seal_is_held_whatever_was_noted_beside_it() {
+    let (_folder, store) = database().await;
+    let good = verify_audit(&store).await.unwrap().head.unwrap();
+    let forged = AuditSeal {
+        root: GENESIS.to_owned(),
+        ..good.clone()
+    };
+    for anchors in [
+        vec![forged.clone(), good.clone()],
+        vec![good.clone(), forged.clone()],
+        vec![good.clone(), forged, good.clone()],
+    ] {
+        let report = verify_audit_against(&store, &anchors).await.unwrap();
+        assert_found(&report, 11, "seal 6 is not the one that was anchored");
+    }
+    let twice = [good.clone(), good];
+    let report = verify_audit_against(&store, &twice).await.unwrap();
+    assert_eq!(report.faults, []);
 }
 
 #[tokio::test]

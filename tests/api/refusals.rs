@@ -290,7 +290,9 @@ async fn a_yes_that_is_said_where_work_is_asked_for_is_no_work() {
     let (_, all) = world.get("/api/v1/requests").await;
     assert_eq!(all["items"].as_array().unwrap().len(), 1, "{all}");
     assert_eq!(world.show(&id).await["state"], "awaiting_approval");
-    world.ask("yes, ping nas").await;
+    // With anything beside it, it is a sentence.
+    let more = world.ask("yes, ping nas").await;
+    world.until(&more, &["completed", "needs_input"]).await;
     world.holds_together().await;
 }
 
@@ -321,6 +323,7 @@ async fn nothing_in_a_question_hides_or_turns_round_what_stands_beside_it() {
     let text = asked["action"]["text"].as_str().unwrap();
     assert!(text.is_ascii(), "{text}");
     assert!(text.contains("content = \"\\u{202e}txt.evil"), "{text}");
+    assert!(text.contains("tier 1") && text.contains(" UTC;"), "{text}");
     // What asks for more than a yes ends its sentence before it says how.
     plan(&world, &event("2", "lobby", "write_file", true)).await;
     let asked = told(&world, "lobby", 0).await.remove(0);

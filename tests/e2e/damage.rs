@@ -1,7 +1,12 @@
 //! What disks, strangers and other programs do to the ledger and the database: the damage is named, and what can be
 //! mended by itself is mended. An agent's journal is left to `journals`.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    io::{Seek as _, SeekFrom, Write as _},
+    path::PathBuf,
+    process::Command,
+};
 
 use chiffon_tests::{Chiffon, not_run, rot, wait_for};
 
@@ -384,4 +389,27 @@ c=sqlite3.connect(sys.argv[1],isolation_level=None); c.execute('BEGIN IMMEDIATE'
             refused.stderr
         );
     }
+}
+
+/// Nothing but `forget` reads that index, so no command meets the damage: whoever asks how it is hears of it all the same.
+#[test]
+fn damage_that_nothing_has_met_yet_is_found_by_doctor() {
+    let fresh = Fresh::new();
+    fresh.run(&["status"]).expect_code(0);
+    let path = fresh.home.path().join("chiffon.db");
+    let root: u64 = {
+        let conn = rusqlite::Connection::open(&path).unwrap();
+        let sql = "SELECT rootpage FROM sqlite_schema WHERE name = 'resource_metrics_by_age'";
+        conn.query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    let mut file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.seek(SeekFrom::Start((root - 1) * 4096)).unwrap();
+    file.write_all(&[0xa5; 4096]).unwrap();
+    drop(file);
+    let doctor = fresh.run(&["doctor"]).expect_code(1);
+    assert!(
+        doctor.stdout.contains("is damaged") && doctor.stdout.contains("explain 5505"),
+        "{}",
+        doctor.stdout
+    );
 }

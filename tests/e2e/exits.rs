@@ -96,7 +96,16 @@ fn too_late_by_the_time_limit_of_the_entry_and_by_that_of_the_command() {
         .run(&[&STAY[..], &["--timeout", "4"]].concat())
         .expect_code(8);
     assert!(late.stderr.contains("within 4 s"), "{}", late.stderr);
-    assert!(late.stdout.contains("cancelled"), "{}", late.stdout);
+    let why = "cancelled by the command of ";
+    assert!(late.stdout.contains(why), "{}", late.stdout);
+    let limit = ", whose time limit of 4 s was over";
+    assert!(late.stdout.contains(limit), "{}", late.stdout);
+    let log = chiffon_tests::git(
+        &fresh.home.path().join("ledger"),
+        &["log", "-1", "--format=%B", "main"],
+    );
+    let log = String::from_utf8(log.stdout).unwrap();
+    assert!(log.contains("\nTime-Limit: 4 s\n"), "{log}");
     let _was_begun = fs::remove_file(&marker);
 
     // With a running one it goes on there.

@@ -212,3 +212,30 @@ fn an_agent_folder_that_is_read_only_is_told_and_nothing_begins() {
     fresh.run(&["run", "ping localhost"]).expect_code(0);
     fresh.run(&["status"]).expect_code(0);
 }
+
+/// A command that ends gives nobody who would go on: it says so. What is open is warned of also where only a plan is wanted.
+#[test]
+fn a_word_without_a_fleet_says_that_nothing_goes_on_yet_and_a_dry_run_warns_of_what_is_open() {
+    let cut_off = CutOff::new();
+    let fresh = &cut_off.fresh;
+    // A fleet that ends with the command reads the journal, and leaves the question open.
+    let _asks = fresh.run(&["watch", &cut_off.request, "--no-input"]);
+    let asked = cut_off.shown();
+    assert_eq!(asked["decisions"][1]["kind"], "interrupted", "{asked:#}");
+    let change = "write_file path=/tmp/never content=x on localhost";
+    let planned = fresh.run(&["run", change, "--dry-run"]).expect_code(0);
+    let warning = planned.stdout.contains("localhost needs a look since");
+    assert!(warning, "{}", planned.stdout);
+    let said = fresh.run(&["request", "resolve", &cut_off.request, "retry"]);
+    let said = said.expect_code(0);
+    assert!(!said.stdout.contains("goes on"), "{}", said.stdout);
+    let todo = format!("chiffon watch {}", cut_off.request);
+    assert!(
+        said.stderr.contains("No `chiffon up` runs"),
+        "{}",
+        said.stderr
+    );
+    assert!(said.stderr.contains(&todo), "{}", said.stderr);
+    let starts = fs::read_to_string(&cut_off.starts).unwrap();
+    assert_eq!(starts.lines().count(), 1, "it began");
+}

@@ -165,6 +165,8 @@ fn what_cannot_be_is_refused_with_its_reason_and_stores_nothing() {
             "has passed",
         ),
         (&["ping localhost"], 2, "--cron"),
+        (&["--cron", "@daily"], 2, "Neither a sentence nor --entry"),
+        (&[], 2, "Neither a sentence nor --entry"),
         (&["make me a sandwich", "--cron", "@daily"], 2, ""),
         (
             &["--entry", "ping", "--on", "mars", "--cron", "@daily"],
@@ -206,17 +208,21 @@ fn what_cannot_be_is_refused_with_its_reason_and_stores_nothing() {
     fresh
         .run(&["schedule", "next", "--cron", "30 3 * *"])
         .expect_code(2);
+    let neither = fresh.run(&["schedule", "next"]).expect_code(2);
+    assert!(neither.stderr.contains("nor --cron"), "{}", neither.stderr);
     fresh.run(&["schedule", "pause", "abc"]).expect_code(2);
     fresh
         .run(&["schedule", "pause", "abcdef123"])
         .expect_code(3);
+    let folder = tempfile::tempdir().unwrap();
+    let path = format!("path={}", folder.path().join("x").display());
     let change = [
         "--entry",
         "write_file",
         "--on",
         "localhost",
         "--parameter",
-        "path=/tmp/x",
+        &path,
         "--parameter",
         "content=y",
         "--cron",
@@ -236,6 +242,17 @@ fn what_cannot_be_is_refused_with_its_reason_and_stores_nothing() {
         .run(&["schedule", "approve", &id, "--digest", &wrong])
         .expect_code(5);
     assert_eq!(schedule(&fresh, &id).get("standing"), None);
+    // The right one holds, also for a run by hand: it is seen through, and nobody is asked.
+    let digest = unread.stderr.split("--digest ").nth(1).unwrap();
+    let digest = digest.split_whitespace().next().unwrap();
+    let digest = digest.trim_end_matches(|c: char| !c.is_ascii_hexdigit());
+    fresh
+        .run(&["schedule", "approve", &id, "--digest", digest])
+        .expect_code(0);
+    let ran = fresh
+        .run(&["schedule", "run", &id, "--no-input", "--timeout", "170"])
+        .expect_code(0);
+    assert!(!ran.stderr.contains("waits for approval"), "{}", ran.stderr);
 }
 
 /// A schedule for a time that comes in so many seconds, unless they were too few.

@@ -116,3 +116,53 @@ fn every_shipped_entry_has_a_way_back_or_says_why_not() {
         );
     }
 }
+
+/// An undo that breaks off at any step is asked for again when what was in its way is gone: what it had taken back already
+/// is taken back twice then, and nothing is left over (R51).
+#[test]
+fn an_undo_that_broke_off_at_any_step_is_done_by_the_next_and_takes_nothing_back_wrongly() {
+    let fresh = Fresh::new();
+    let paths = ["a", "b", "c"].map(|name| fresh.home.scratch().join(name));
+    // Two that were there, one with odd permissions, and one that was not.
+    fs::write(&paths[0], b"old\0bytes\xff").unwrap();
+    fs::set_permissions(&paths[0], fs::Permissions::from_mode(0o604)).unwrap();
+    fs::write(&paths[1], b"another").unwrap();
+    let before = [0, 1, 2].map(|at| state(&paths[at]));
+    let writes =
+        [0, 1, 2].map(|at| format!("write \"new{at}\" to {} on localhost", paths[at].display()));
+    for broken in [2, 1, 0] {
+        fresh
+            .run(&["run", &writes.join(", then "), "--yes"])
+            .expect_code(0);
+        let id = id_of(&newest(&fresh));
+        let written = [0, 1, 2].map(|at| state(&paths[at]));
+        // Somebody else's file is in the way of one step.
+        fs::write(&paths[broken], b"by hand").unwrap();
+        fresh.run(&["undo", &id, "--yes"]).expect_code(1);
+        let failed = newest(&fresh);
+        assert_eq!(failed["state"], "failed", "{failed:#}");
+        for at in 0..paths.len() {
+            match at.cmp(&broken) {
+                std::cmp::Ordering::Less => assert_eq!(state(&paths[at]), written[at]),
+                std::cmp::Ordering::Equal => {
+                    assert_eq!(fs::read(&paths[at]).unwrap(), b"by hand");
+                }
+                std::cmp::Ordering::Greater => assert_eq!(state(&paths[at]), before[at]),
+            }
+        }
+        // It is out of the way, and the undo is asked for once more.
+        fs::write(&paths[broken], format!("new{broken}")).unwrap();
+        undo(&fresh, &id);
+        assert_eq!([0, 1, 2].map(|at| state(&paths[at])), before, "{broken}");
+        let again = fresh.run(&["undo", &id, "--yes"]).expect_code(5);
+        assert!(again.stderr.contains("5311"), "{}", again.stderr);
+        let names = fs::read_dir(fresh.home.scratch()).unwrap();
+        let ours = names.filter(|name| {
+            let name = name.as_ref().unwrap().file_name();
+            name.to_string_lossy().starts_with(['a', 'b', 'c'])
+        });
+        let there = before.iter().flatten().count();
+        assert_eq!(ours.count(), there, "something is left over");
+    }
+    fresh.run(&["audit", "verify"]).expect_code(0);
+}

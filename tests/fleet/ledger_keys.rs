@@ -112,6 +112,13 @@ async fn what_a_lost_key_signed_and_nobody_has_any_more_is_said() {
     world.start_orchestrator().await;
     let (status, _) = accept(&world, &fingerprint(9)).await;
     assert_eq!(status, 200);
+    world.start_agent().await;
+    let id = world.ask("How full are the disks on this machine?").await;
+    let recorded = |request: &Value| request["ledger_commit"].is_string();
+    world
+        .until_it(&id, "a commit by the new key", recorded)
+        .await;
+    let main = git(&world, &["rev-parse", "main"]);
     world.crash_orchestrator().await;
     let kept = world.home.path().join("kept");
     let ledger = world.home.path().join("ledger");
@@ -120,6 +127,14 @@ async fn what_a_lost_key_signed_and_nobody_has_any_more_is_said() {
     told(&world, "put it back from a clone").await;
     let found = faults(&world, &[]).await;
     assert!(!found.is_empty());
+    // Each key signs its own again, the old one for one start.
+    for (secret, words) in [(7, "put it back from a clone"), (9, "ok")] {
+        world.crash_orchestrator().await;
+        world.ledger_secret = [secret; 32];
+        world.start_orchestrator().await;
+        told(&world, words).await;
+    }
+    assert_eq!(git(&world, &["rev-parse", "main"]), main);
     // From a clone it goes on.
     world.crash_orchestrator().await;
     if ledger.exists() {

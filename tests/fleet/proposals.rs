@@ -241,6 +241,7 @@ async fn whatever_else_is_pushed_is_recorded_and_told_and_never_becomes_a_reques
         ("foreign", "stands on nothing"),
         ("huge", "removes no record"),
         ("deep", "nested too deeply"),
+        ("odd-author", "name of its author holds control characters"),
         ("a-tag", "is a tag, not a commit"),
     ] {
         clone.afresh();
@@ -297,6 +298,11 @@ async fn whatever_else_is_pushed_is_recorded_and_told_and_never_becomes_a_reques
                 }
                 clone.write("large", &vec![7; 32 << 20]);
                 clone.commit("a lot");
+            }
+            "odd-author" => {
+                clone.git(&["revert", "--no-commit", &one]);
+                let author = "Eve\tx <eve@example.org>";
+                clone.git(&["commit", "-q", "--author", author, "-m", "a right revert"]);
             }
             "deep" => {
                 clone.write(&format!("{}x", "d/".repeat(40)), b"x");

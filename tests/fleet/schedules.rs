@@ -382,7 +382,18 @@ async fn a_standing_approval_is_good_for_exactly_the_plan_that_was_read() {
     // It answers what waits, and from now on nobody is asked.
     world.until(&first, &["completed"]).await;
     let second = run(&world, &id).await;
-    let done = world.until(&second, &["completed", "failed"]).await;
+    // Nor is anybody told meanwhile that it waited for a person.
+    let done = async {
+        loop {
+            let now = world.show(&second).await;
+            assert_eq!(now["waits_for_person"], false, "{now:#}");
+            if now["ended"] == true {
+                break now;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let done = tokio::time::timeout(PATIENCE, done).await.unwrap();
     assert_eq!(done["state"], "completed", "{done:#}");
     let answered = &done["decisions"][0];
     assert_eq!(answered["resolved_by"], "local:anna");
@@ -404,6 +415,7 @@ async fn a_standing_approval_is_good_for_exactly_the_plan_that_was_read() {
     };
     let asks = world.until_it(&third, "why a person is asked", told).await;
     assert_eq!(asks["state"], "awaiting_approval");
+    assert_eq!(asks["waits_for_person"], true, "{asks:#}");
     // As it was, it is the plan that was read again.
     world.post(&format!("/cancel/{third}"), json!({})).await;
     std::fs::write(&tasks, text).unwrap();
@@ -431,9 +443,14 @@ async fn requests_that_ended_long_ago_are_forgotten_with_a_record() {
     world.clock = hands.clone();
     world.history_days = 10;
     let mut world = world.start().await;
-    let old = world.ask("ping nas").await;
+    let keyed = json!({ "text": "ping nas", "idempotency_key": "k1" });
+    let (status, taken) = world.post("/request", keyed.clone()).await;
+    assert_eq!(status, 202, "{taken}");
+    let old = taken["request_id"].as_str().unwrap().to_owned();
     let recorded = |request: &Value| request["ledger_commit"].is_string();
     world.until_it(&old, "its ledger commit", recorded).await;
+    let (_, again) = world.post("/request", keyed.clone()).await;
+    assert_eq!(again["request_id"], json!(old), "{again}");
     let waits = world
         .ask("write_file path=/tmp/x content=hello on nas")
         .await;
@@ -474,6 +491,13 @@ async fn requests_that_ended_long_ago_are_forgotten_with_a_record() {
     let stranger = "0199e2f4-77a1-7c40-8000-000000000009";
     let (status, told) = world.get(&format!("/request/{stranger}")).await;
     assert_eq!((status, &told["code"]), (404, &json!(5004)), "{told}");
+    // Its key went with it, also for another question.
+    let other = json!({ "text": "ping tower", "idempotency_key": "k1" });
+    let (status, anew) = world.post("/request", other).await;
+    assert_eq!(status, 202, "{anew}");
+    assert_ne!(anew["request_id"], json!(old), "{anew}");
+    let (status, used) = world.post("/request", keyed).await;
+    assert_eq!((status, &used["code"]), (422, &json!(5010)), "{used}");
     let entry: AuditEntry = serde_json::from_value(record[0]["record"]["entry"].clone()).unwrap();
     let named: Vec<_> = entry
         .forgotten_requests()

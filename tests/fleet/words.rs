@@ -243,6 +243,7 @@ async fn only_the_attempt_in_hand_is_heard() {
             diff: None,
             error: None,
             isolation: String::new(),
+            done_before: None,
         };
         let message_id = MessageId::from_uuid(SystemClock.fresh_id());
         let trace = TraceId::from_uuid(SystemClock.fresh_id());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chiffon_tests::{Chiffon, wait_for};
 
-use crate::yard::{LONG, Yard, chiffon, ends, infra, key_of, wait_for_agents};
+use crate::yard::{LONG, Yard, chiffon, ends, infra, key_of, private, wait_for_agents};
 
 /// Lines of a log that say this.
 fn lines(log: &str, what: &str) -> usize {
@@ -92,12 +92,6 @@ fn what_is_not_there_yet_is_waited_for_and_a_wrong_password_is_told_once() {
         (well.code() == Some(0)).then_some(())
     });
     ends(agent);
-}
-
-fn private(path: &std::path::Path) {
-    use std::os::unix::fs::PermissionsExt;
-    let private = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(path, private).expect("it is ours");
 }
 
 #[test]

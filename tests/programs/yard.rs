@@ -1,7 +1,13 @@
 //! A broker, a database, and data folders for the programs.
 
-use std::{fs, os::unix::fs::symlink, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chiffon_tests::{Chiffon, Home, Login, Postgres, Rabbit, Running, wait_for};
 use serde_json::Value;
 
@@ -75,6 +81,25 @@ impl Yard {
         home
     }
 
+    /// The same, of one that is called so.
+    pub fn orchestrator_called(&self, name: &str) -> Home {
+        let home = self.orchestrator();
+        self.configure(
+            &home,
+            "orchestrator",
+            &format!("orchestrator:\n  name: {name}\n"),
+        );
+        home
+    }
+
+    /// Gives orchestrators one key before they are started: it signs the ledger of all.
+    pub fn share_ledger_key(&self, homes: &[Home]) {
+        let key = BASE64_STANDARD.encode([7; 32]);
+        for home in homes {
+            private(&home.write("keys/ledger.key", &format!("{key}\n")));
+        }
+    }
+
     /// Writes the configuration of an orchestrator, with these lines after it.
     pub fn configure(&self, home: &Home, user: &str, more: &str) {
         home.write_config(&format!(
@@ -135,6 +160,12 @@ impl Yard {
             fs::write(path, text).expect("a file");
         }
     }
+}
+
+/// Leaves a file to its owner alone.
+pub fn private(path: &Path) {
+    let private = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(path, private).expect("it is ours");
 }
 
 /// The public key of an orchestrator, drawn before it was ever started.

@@ -152,7 +152,8 @@ impl Core {
         plan: &mut Plan,
     ) {
         let attempt = request.attempt;
-        if self.attempts.contains_key(&attempt) {
+        if let Some(known) = self.attempts.get_mut(&attempt) {
+            known.given_again(request.not_after);
             return self.tell(attempt, plan);
         }
         let reading = self.clocks.read(key, at, self.me.max_clock_skew);

@@ -15,6 +15,18 @@ pub(super) enum Attempt {
     Ended(Closed),
 }
 
+impl Attempt {
+    /// The attempt has come once more. Where that is no resend of the same work but work that was given anew, by an
+    /// orchestrator whose database was put back to before, its result says that it was there already.
+    pub(super) fn given_again(&mut self, not_after: Timestamp) {
+        if let Self::Ended(closed) = self
+            && closed.not_after.is_some_and(|first| first != not_after)
+        {
+            closed.result.done_before = Some(closed.at);
+        }
+    }
+}
+
 /// It will run, runs, or is being cleaned up after.
 #[derive(Debug)]
 pub(super) struct Open {
@@ -34,6 +46,8 @@ pub(super) struct Closed {
     pub(super) meta: Meta,
     pub(super) at: Timestamp,
     pub(super) confirmed: bool,
+    /// Until when the work that it is the result of might have begun; it tells one giving of an attempt from another.
+    pub(super) not_after: Option<Timestamp>,
     pub(super) result: Box<WorkResult>,
 }
 

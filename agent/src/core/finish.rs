@@ -30,6 +30,7 @@ impl Core {
             diff: None,
             error,
             isolation: String::new(),
+            done_before: None,
         }
     }
 
@@ -67,16 +68,21 @@ impl Core {
     /// The end: into the journal, then out until it is confirmed.
     pub(super) fn finish(&mut self, meta: Meta, result: WorkResult, at: Moment, plan: &mut Plan) {
         let result = Box::new(fit::fit(result));
+        let not_after = match self.attempts.get(&result.attempt) {
+            Some(Attempt::Open(open)) => Some(open.request.not_after),
+            Some(Attempt::Ended(_)) | None => None,
+        };
         plan.record(Record::Ended {
             meta,
             at: at.now,
+            not_after,
             result: result.clone(),
         });
         plan.effect(Effect::PublishResult {
             meta,
             result: result.clone(),
         });
-        self.remember_ended(meta, at.now, result);
+        self.remember_ended(meta, at.now, not_after, result);
     }
 
     /// The state after `Record::Ended`; used by the recovery too.
@@ -84,11 +90,13 @@ impl Core {
         &mut self,
         meta: Meta,
         at: jiff::Timestamp,
+        not_after: Option<jiff::Timestamp>,
         result: Box<WorkResult>,
     ) {
         let closed = Closed {
             meta,
             at,
+            not_after,
             confirmed: false,
             result,
         };

@@ -44,6 +44,9 @@ pub(crate) enum Record {
     Ended {
         meta: Meta,
         at: Timestamp,
+        /// That of the work, whose own record a compaction drops.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_after: Option<Timestamp>,
         result: Box<WorkResult>,
     },
     /// The bus has the result.

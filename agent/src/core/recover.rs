@@ -84,7 +84,12 @@ impl Core {
                     open.stage = Stage::Sweeping(SweepCause::Restarted);
                 }
             }
-            Record::Ended { meta, at, result } => self.remember_ended(meta, at, result),
+            Record::Ended {
+                meta,
+                at,
+                not_after,
+                result,
+            } => self.remember_ended(meta, at, not_after, result),
             Record::Confirmed { attempt } => {
                 self.remember_confirmed(attempt);
             }
@@ -175,8 +180,12 @@ impl Core {
                     }
                 }
                 Attempt::Ended(closed) => {
-                    let (meta, at, result) = (closed.meta, closed.at, closed.result.clone());
-                    records.push(Record::Ended { meta, at, result });
+                    records.push(Record::Ended {
+                        meta: closed.meta,
+                        at: closed.at,
+                        not_after: closed.not_after,
+                        result: closed.result.clone(),
+                    });
                     if closed.confirmed {
                         records.push(Record::Confirmed { attempt: *key });
                     }

@@ -93,6 +93,7 @@ impl Core {
             diff: ended.diff,
             error,
             isolation: ended.isolation,
+            done_before: None,
         };
         self.finish(meta, result, at, plan);
     }

@@ -428,6 +428,15 @@ fn a_configuration_that_is_not_there_is_not_in_order() {
         said.contains("store.url") && !said.contains("hidden") && !said.contains("report"),
         "{said}"
     );
+    // Nobody has sent anything yet that could be sent again.
+    place.configure("store: {type: postgres, url: \"postgres://u:hidden@127.0.0.1:1/db\"}");
+    let said = place.refused(&["serve", "--listen", "127.0.0.1:0"]);
+    let words = ["5501", "store.url", "start the database"];
+    assert!(words.iter().all(|word| said.contains(word)), "{said}");
+    assert!(
+        !said.contains("hidden") && !said.contains("again"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub fn apply<'a>(run: &'a Run, event: RunEvent, context: Context<'a>) -> Result<
         RunEvent::Replied(reply) => desk.replied(reply)?,
         RunEvent::StandingApproved(standing) => desk.standing_approved(&standing)?,
         RunEvent::StandingWithheld { because } => desk.standing_withheld(because)?,
-        RunEvent::CancelAsked { by } => desk.cancel_asked(&by)?,
+        RunEvent::CancelAsked { by, limit_seconds } => desk.cancel_asked(&by, limit_seconds)?,
         RunEvent::TaskHeld { task, on } => desk.task_held(task, on)?,
         RunEvent::TaskDispatched { task, sent, leases } => {
             desk.task_dispatched(task, sent, leases)?

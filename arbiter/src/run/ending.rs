@@ -1,7 +1,7 @@
 //! How an attempt ends: what its result, its interruption or its refusal makes of the task.
 
 use chiffon_common::{
-    ErrorCode, Incarnation, Mode, OnInterrupt, Problem, ResultStatus, TaskId, Undo,
+    ErrorCode, Incarnation, Mode, OnInterrupt, Problem, ResultStatus, TaskId, Undo, clock_words,
 };
 
 use super::{DecisionKind, Outcome, Refusal, TaskState, desk::Desk};
@@ -40,14 +40,16 @@ impl Desk<'_> {
                 if let Some(task) = self.run.tasks.get_mut(&id) {
                     task.progress = 100;
                 }
-                self.move_task(
-                    id,
-                    TaskState::Completed,
-                    "the agent reports that it is done",
-                );
+                let before = self.done_before_words(id);
+                let because = format!("the agent reports that it is done{before}");
+                self.move_task(id, TaskState::Completed, because);
             }
             ResultStatus::Failed => {
                 let problem = problem.unwrap_or_else(|| unexplained("the run failed"));
+                let problem = Problem {
+                    detail: problem.detail + &self.done_before_words(id),
+                    ..problem
+                };
                 let problem = if self.is_probe(id) {
                     problem
                 } else {
@@ -73,6 +75,20 @@ impl Desk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whoever asked for another try hears that there was one already, and that nothing was run now.
+    fn done_before_words(&self, id: TaskId) -> String {
+        let outcome = self
+            .run
+            .tasks
+            .get(&id)
+            .and_then(|task| task.outcome.as_ref());
+        let Some(at) = outcome.and_then(|outcome| outcome.done_before) else {
+            return String::new();
+        };
+        let at = clock_words(at, self.now, "%H:%M:%S");
+        format!("; it had done this attempt before, at {at}, and has run nothing now")
     }
 
     /// A run that failed before its last count on some host says so.

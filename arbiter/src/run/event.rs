@@ -58,6 +58,9 @@ pub enum RunEvent {
     CancelAsked {
         /// Who.
         by: Principal,
+        /// How long the command was to take that asked for it, where it asks because that time is over.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        limit_seconds: Option<u64>,
     },
     /// A task could not be given to an agent yet.
     TaskHeld {
@@ -214,6 +217,9 @@ pub struct Outcome {
     pub usage: ResourceUsage,
     /// Which isolation was in force.
     pub isolation: String,
+    /// When the agent had done this attempt, where it was given to it once more after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_before: Option<Timestamp>,
 }
 
 /// What follows for the world outside. Imperative; stored with the moves, done afterwards.

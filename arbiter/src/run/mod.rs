@@ -40,7 +40,7 @@ pub use event::{
     Answered, Effect, Outcome, Refusal, Replied, Reported, Resolved, RunEvent, StandingApproved,
 };
 pub use gate::{Gate, may_start, turned_away};
-pub use open::{needs_look, uncounted};
+pub use open::{UNKNOWN_CHANGES, needs_look, uncounted};
 pub use proof::{Proof, ProofError, SliceDocs};
 pub use question::{MAX_ROUNDS, Round, Said, Wants, Words};
 pub use request::secrets_of;

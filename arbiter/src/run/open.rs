@@ -140,11 +140,14 @@ impl Desk<'_> {
     }
 }
 
+/// How words begin that say what nobody has counted.
+pub const UNKNOWN_CHANGES: &str = "what was changed on";
+
 /// `; what was changed on nas is not known`: the rest of a sentence.
 pub(super) fn words_of(hosts: &BTreeSet<HostName>) -> String {
     if hosts.is_empty() {
         return String::new();
     }
     let hosts = first_of(hosts.iter().map(HostName::as_str), ", ", "hosts");
-    format!("; what was changed on {hosts} is not known")
+    format!("; {UNKNOWN_CHANGES} {hosts} is not known")
 }

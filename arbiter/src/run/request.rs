@@ -197,7 +197,11 @@ impl Desk<'_> {
         self.push(Effect::Wake);
     }
 
-    pub(super) fn cancel_asked(&mut self, by: &Principal) -> Result<(), Refusal> {
+    pub(super) fn cancel_asked(
+        &mut self,
+        by: &Principal,
+        limit_seconds: Option<u64>,
+    ) -> Result<(), Refusal> {
         let request = &mut self.run.request;
         // Asked for twice is asked for once, also where the first time has come to its end.
         if matches!(request.state, RequestState::Cancelled { .. }) {
@@ -209,18 +213,19 @@ impl Desk<'_> {
         if request.cancelling.is_some() {
             return Err(Refusal::Nothing);
         }
-        request.cancelling = Some(Cancelling {
+        let cancelling = Cancelling {
             by: by.id.clone(),
             at: self.now,
-        });
+            limit_seconds,
+        };
+        let (words, because) = (cancelling.words(), cancelling.because());
+        request.cancelling = Some(cancelling);
         self.close_questions(&by.id, "cancelled");
         match self.run.request.state {
-            RequestState::Previewing | RequestState::Running { .. } => {
-                self.stop_tasks("a person cancelled the request")
-            }
+            RequestState::Previewing | RequestState::Running { .. } => self.stop_tasks(because),
             _ => {
                 let to = RequestState::Cancelled { by: by.id.clone() };
-                self.move_request(to, format!("cancelled by {}", by.id));
+                self.move_request(to, words);
             }
         }
         Ok(())

@@ -120,7 +120,7 @@ impl Desk<'_> {
             return;
         }
         if let Some(cancelling) = self.run.request.cancelling.clone() {
-            let because = format!("cancelled by {}", cancelling.by);
+            let because = cancelling.words();
             self.move_request(RequestState::Cancelled { by: cancelling.by }, because);
         } else {
             self.push(Effect::SealPreview);
@@ -164,18 +164,12 @@ impl Desk<'_> {
         } else if let Some(cancelling) = self.run.request.cancelling.clone() {
             let open = tasks.iter().flat_map(|task| needs_look(&self.run, task));
             let open = words_of(&open.collect());
-            let because = format!("cancelled by {}{open}", cancelling.by);
+            let because = cancelling.words() + &open;
             self.move_request(RequestState::Cancelled { by: cancelling.by }, because);
         } else {
-            let problem = Problem::new(
-                ErrorCode::NotStartedInTime,
-                "not every step was started before the run's deadline",
-                "ask again for what was left out",
-            );
-            self.move_request(
-                RequestState::Failed { problem },
-                "not every step was started before the run's deadline",
-            );
+            let problem = past_deadline(&tasks);
+            let because = problem.detail.clone();
+            self.move_request(RequestState::Failed { problem }, because);
         }
         self.close_questions("chiffon", "no longer needed");
     }
@@ -185,6 +179,23 @@ enum Ground {
     Firm,
     Open,
     Gone,
+}
+
+/// What the run's deadline has cut short: steps that had begun, or steps that had not.
+fn past_deadline(tasks: &[Task]) -> Problem {
+    let is_cut = |task: &&Task| task.state != TaskState::Completed && task.started_at.is_some();
+    match tasks.iter().any(|task| is_cut(&task)) {
+        true => Problem::new(
+            ErrorCode::TimedOut,
+            "the run's deadline passed before every step had ended; what was still at work was stopped",
+            "look at what its steps did, then ask again for what was left out",
+        ),
+        false => Problem::new(
+            ErrorCode::NotStartedInTime,
+            "not every step was started before the run's deadline",
+            "ask again for what was left out",
+        ),
+    }
 }
 
 /// `nas failed, tower ok`: every host of every task in words.

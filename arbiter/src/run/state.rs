@@ -185,13 +185,37 @@ impl RequestState {
     }
 }
 
-/// A person wants the request to end.
+/// A person wants the request to end, or had set a time for it that is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cancelling {
     /// Who.
     pub by: String,
     /// Since when.
     pub at: Timestamp,
+    /// How long the command was to take, where it is that time that is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_seconds: Option<u64>,
+}
+
+impl Cancelling {
+    /// Why its tasks are stopped.
+    pub(super) fn because(&self) -> &'static str {
+        match self.limit_seconds {
+            None => "a person cancelled the request",
+            Some(_) => "the time limit of the command was over",
+        }
+    }
+
+    /// By whom, and why where that is known: `cancelled by ...`.
+    pub fn words(&self) -> String {
+        let by = &self.by;
+        match self.limit_seconds {
+            None => format!("cancelled by {by}"),
+            Some(limit) => {
+                format!("cancelled by the command of {by}, whose time limit of {limit} s was over")
+            }
+        }
+    }
 }
 
 /// An approval: one run of one plan.

@@ -118,7 +118,6 @@ pub struct ScheduleWords {
   chiffon schedule add \"Restart cron on nas\" --at 2030-05-01T03:00 --zone Europe/Berlin")]
 pub struct AddSchedule {
     /// The sentence
-    #[arg(required_unless_present = "entry")]
     pub text: Option<String>,
     #[command(flatten)]
     pub words: ScheduleWords,
@@ -159,7 +158,7 @@ pub struct ListSchedules {
   chiffon schedule next --cron \"30 3 * * MON-FRI\" --zone Europe/Berlin -n 10")]
 pub struct NextOfSchedule {
     /// Its id, or the first 6 characters or more
-    #[arg(required_unless_present = "cron", conflicts_with = "cron")]
+    #[arg(conflicts_with = "cron")]
     pub schedule: Option<String>,
     /// An expression to try; nothing is stored
     #[arg(long, value_name = "EXPRESSION")]

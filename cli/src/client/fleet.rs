@@ -15,6 +15,12 @@ impl Client {
         self.get("/health", &[]).await
     }
 
+    /// The same after every page of the database was read.
+    pub async fn close_health(&self) -> Result<Health, Failure> {
+        let close = [("read_database", "true".to_owned())];
+        self.get("/health", &close).await
+    }
+
     /// `GET /api/v1/agents`.
     pub async fn agents(&self) -> Result<Page<AgentView>, Failure> {
         self.get("/api/v1/agents", &[]).await

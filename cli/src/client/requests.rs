@@ -1,10 +1,12 @@
 //! Requests, their plans and their questions.
 
+use std::time::Duration;
+
 use chiffon_common::{
     DecisionId, Plan, RequestId, TaskId,
     api::{
-        Answer, DecisionView, Follow, NewRequest, Page, RequestAccepted, RequestView, Resolve,
-        ResolveTask, UndoRequest,
+        Answer, CancelRequest, DecisionView, Follow, NewRequest, Page, RequestAccepted,
+        RequestView, Resolve, ResolveTask, UndoRequest,
     },
 };
 
@@ -86,6 +88,19 @@ impl Client {
     pub async fn cancel(&self, id: RequestId) -> Result<RequestView, Failure> {
         self.post_nothing(&format!("/api/v1/requests/{id}/cancel"))
             .await
+    }
+
+    /// The same, because the command was to take no longer than this.
+    pub async fn cancel_late(
+        &self,
+        id: RequestId,
+        limit: Duration,
+    ) -> Result<RequestView, Failure> {
+        let why = CancelRequest {
+            limit_seconds: Some(limit.as_secs()),
+        };
+        let path = format!("/api/v1/requests/{id}/cancel");
+        self.post(&path, &why).await
     }
 
     /// `POST /api/v1/requests/{id}/retry`.

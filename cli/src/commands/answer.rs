@@ -95,7 +95,13 @@ pub async fn approve(
             ..Said::default()
         };
         let refusal = answer(question, "reject", None, &closing);
-        let request = client.answer(&refusal).await?;
+        let refused = client.answer(&refusal).await?;
+        // One that has ended is warned of nothing any more.
+        let warnings = request.warnings.clone();
+        let request = RequestView {
+            warnings,
+            ..refused
+        };
         return Ok(Verdict::OnlyPlanned(Box::new(request)));
     }
     let tier = question.tier.unwrap_or(Tier::Two);

@@ -1,8 +1,11 @@
 //! `chiffon inventory show|check|clear`.
 
+use std::collections::BTreeSet;
+
 use chiffon_common::{
     ErrorCode, HostName, Problem,
     api::{HostView, InventoryView},
+    visible,
 };
 use serde::Serialize;
 
@@ -39,6 +42,9 @@ struct Checked {
     hosts: usize,
     valid: bool,
     faults: Vec<Fault>,
+    /// What stands in the way of nothing, and should be known.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,6 +75,7 @@ fn checked(inventory: InventoryView) -> Checked {
         host: None,
         problem,
     });
+    let warnings = one_key(&inventory.hosts);
     let faults: Vec<Fault> = whole
         .into_iter()
         .chain(inventory.hosts.into_iter().filter_map(fault_of))
@@ -77,7 +84,31 @@ fn checked(inventory: InventoryView) -> Checked {
         hosts,
         valid: faults.is_empty(),
         faults,
+        warnings,
     }
+}
+
+/// Hosts with one key, each group of them once.
+fn one_key(hosts: &[HostView]) -> Vec<String> {
+    let mut told: BTreeSet<&HostName> = BTreeSet::new();
+    let mut warnings = Vec::new();
+    for host in hosts.iter().filter(|host| !host.shares_key_with.is_empty()) {
+        let all: Vec<&HostName> = std::iter::once(&host.name)
+            .chain(&host.shares_key_with)
+            .collect();
+        if all.iter().all(|name| told.contains(name)) {
+            continue;
+        }
+        let names: Vec<&str> = all.iter().map(|name| name.as_str()).collect();
+        warnings.push(format!(
+            "{} have one SSH host key and different addresses. If they are one machine, give them one address (ansible_host and \
+             ansible_port): until then changes may run there at the same time. If they are copies of one machine, let each \
+             make a key of its own.",
+            names.join(", ")
+        ));
+        told.extend(all);
+    }
+    warnings
 }
 
 fn fault_of(host: HostView) -> Option<Fault> {
@@ -101,13 +132,16 @@ fn not_pinned(host: &HostName) -> Problem {
 }
 
 fn text(paint: Paint, checked: &Checked) -> String {
+    let told = checked.warnings.iter();
+    let told = told.map(|warning| format!("\n{} {}", paint.warn("Warning:"), visible(warning)));
+    let told: String = told.collect();
     if checked.valid {
         let hosts = match checked.hosts {
             1 => "its one host".to_owned(),
             count => format!("its {count} hosts"),
         };
         let good = paint.good("Nothing is wrong");
-        return format!("{good} with the inventory and {hosts}.");
+        return format!("{good} with the inventory and {hosts}.{told}");
     }
     let shown = |fault: &Fault| render::failure(paint, &fault.problem.clone().into());
     let mut lines: Vec<String> = checked.faults.iter().map(shown).collect();
@@ -115,7 +149,7 @@ fn text(paint: Paint, checked: &Checked) -> String {
         1 => "1 fault.".to_owned(),
         several => format!("{several} faults."),
     });
-    lines.join("\n")
+    lines.join("\n") + &told
 }
 
 #[cfg(test)]
@@ -147,6 +181,19 @@ mod tests {
         let shown = text(Paint::PLAIN, &found);
         assert!(shown.contains("chiffon inventory trust b"), "{shown}");
         assert!(shown.ends_with("2 faults."), "{shown}");
+
+        let mut twins = hosts[..1].to_vec();
+        twins.push(twins[0].clone());
+        (twins[0]["shares_key_with"], twins[1]["name"]) = (json!(["d"]), json!("d"));
+        twins[1]["shares_key_with"] = json!(["a"]);
+        let twins = checked(serde_json::from_value(json!({ "hosts": twins })).unwrap());
+        assert!(twins.valid, "it stands in the way of nothing");
+        assert_eq!(twins.warnings.len(), 1, "{:?}", twins.warnings);
+        let shown = text(Paint::PLAIN, &twins);
+        assert!(
+            shown.contains("\nWarning: a, d have one SSH host key"),
+            "{shown}"
+        );
 
         let broken = json!({"hosts": [], "problem": {"code": 5802, "detail": "x", "todo": "y"}});
         let broken = checked(serde_json::from_value(broken).unwrap());

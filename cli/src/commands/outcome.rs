@@ -6,33 +6,34 @@ use chiffon_common::{
 };
 use clap::ValueEnum;
 
-use super::{Context, read, request::stands};
+use super::{Context, read_from, request::stands};
 use crate::{
     args::{Ending, Resolve, RetryNow},
     exit::Exit,
     failure::Failure,
-    render::one_line,
+    output,
+    render::{self, one_line},
 };
 
 /// Tasks that are named where another was meant.
 const NAMED: usize = 5;
 
 pub async fn resolve(context: &mut Context<'_>, args: &Resolve) -> Result<Exit, Failure> {
-    let said = ResolveTask {
-        choice: word(args.ending),
+    let word = ResolveTask {
+        choice: word_of(args.ending),
         comment: args.comment.clone(),
     };
-    let request = read(context, async |client| {
+    let said = read_from(context, async |client| {
         let request = client.request(client.resolve(&args.request).await?).await?;
         let task = one_open(&request, args.task)?;
-        client.resolve_task(task, &said).await
+        client.resolve_task(task, &word).await
     });
-    let request = request.await?;
-    Ok(stands(context, &request))
+    let (request, stays) = said.await?;
+    Ok(told(context, &request, stays))
 }
 
 pub async fn retry_now(context: &mut Context<'_>, args: &RetryNow) -> Result<Exit, Failure> {
-    let request = read(context, async |client| {
+    let said = read_from(context, async |client| {
         let request = client.request(client.resolve(&args.request).await?).await?;
         let mut last = None;
         for task in to_try(&request, args.task)? {
@@ -40,11 +41,27 @@ pub async fn retry_now(context: &mut Context<'_>, args: &RetryNow) -> Result<Exi
         }
         Ok(last.unwrap_or(request))
     });
-    let request = request.await?;
-    Ok(stands(context, &request))
+    let (request, stays) = said.await?;
+    Ok(told(context, &request, stays))
 }
 
-fn word(ending: Ending) -> String {
+/// How the request stands after a person's word. Where no fleet stays nothing of it goes on yet, and nobody may think so.
+fn told(context: &Context<'_>, request: &RequestView, stays: bool) -> Exit {
+    if stays || request.ended || request.waits_for_person {
+        return stands(context, request);
+    }
+    let (terminal, id) = (context.terminal, request.request_id);
+    output::one(terminal, request, || {
+        let state = render::state(terminal.out, &request.state);
+        format!("Request {id} is {state}: what is left of it waits for a fleet")
+    });
+    terminal.say(&format!(
+        "No `chiffon up` runs: your word is kept, and the request goes on with the next one or with `chiffon watch {id}`."
+    ));
+    Exit::Ok
+}
+
+fn word_of(ending: Ending) -> String {
     let value = ending.to_possible_value();
     value.map_or_else(String::new, |value| value.get_name().to_owned())
 }

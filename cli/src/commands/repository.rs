@@ -15,8 +15,9 @@ use chiffon_common::{
     visible,
 };
 use chiffon_orchestrator::{
-    catalogue::repository::{
-        self, Change, InventorySource, Staged, Survey, Wanted, fetch, source_of,
+    catalogue::{
+        Root,
+        repository::{self, Change, InventorySource, Staged, Survey, Wanted, fetch, source_of},
     },
     inventory::{Inventory, give_back},
 };
@@ -31,6 +32,7 @@ use crate::{
     args::{AddRepository, UpdateRepository},
     exit::Exit,
     failure::Failure,
+    fleet::roots,
     output, render,
     session::interrupted,
     terminal::{Answered, Paint, ask},
@@ -133,7 +135,7 @@ pub async fn add(context: &mut Context<'_>, args: &AddRepository) -> Result<Exit
     let staged = staged(context, wanted, args.name.clone()).await?;
     // Also where it would only be looked at: what is promised can be had.
     staged.fits()?;
-    let mut told = told(&staged);
+    let mut told = told(&staged, &others(context)?);
     told.hosts = hosts_of(context, &staged).await?;
     if !args.dry_run {
         staged.add()?;
@@ -193,8 +195,14 @@ impl Drop for Scratch {
     }
 }
 
-fn told(staged: &Staged) -> Told {
-    let CatalogueView { entries, broken } = staged.catalogue().view();
+/// The roots whose entries those of a repository may name as their checks and undos.
+fn others(context: &mut Context<'_>) -> Result<Vec<Root>, Failure> {
+    let settings = context.settings(&[])?;
+    Ok(roots(context.home.shipped_catalogue(), &settings))
+}
+
+fn told(staged: &Staged, others: &[Root]) -> Told {
+    let CatalogueView { entries, broken } = staged.catalogue(others).view();
     let survey: &Survey = staged.survey();
     let source = staged.source();
     let left = survey.left.iter().map(|left| BrokenFile {
@@ -365,9 +373,10 @@ pub async fn update(context: &mut Context<'_>, args: &UpdateRepository) -> Resul
         wanted.reference.clone_from(&args.reference);
     }
     let staged = staged(context, wanted, Some(args.name.clone())).await?;
-    let difference = staged.difference();
+    let others = others(context)?;
+    let difference = staged.difference(&others);
     let new = staged.source();
-    let told = told(&staged);
+    let told = told(&staged, &others);
     let mut update = Update {
         name: args.name.clone(),
         commit: new.commit.clone(),

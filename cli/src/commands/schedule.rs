@@ -68,6 +68,13 @@ fn show(context: &Context<'_>, schedule: &ScheduleView, before: &str) {
 
 async fn add(context: &mut Context<'_>, args: &AddSchedule) -> Result<Exit, Failure> {
     let words = &args.words;
+    if args.text.is_none() && words.entry.is_none() {
+        let todo = "Say what: a sentence, as in chiffon schedule add \"How full are the disks on nas?\", or --entry with --on.";
+        return Err(Failure::usage(
+            "Neither a sentence nor --entry was given.",
+            todo,
+        ));
+    }
     if words.cron.is_none() && words.at.is_none() {
         let todo =
             "Say when: --cron \"0 7 * * *\" for times that come again, or --at 2030-05-01T03:00.";
@@ -241,6 +248,13 @@ async fn remove(context: &mut Context<'_>, schedule: &str) -> Result<Exit, Failu
 }
 
 async fn next(context: &mut Context<'_>, args: &NextOfSchedule) -> Result<Exit, Failure> {
+    if args.schedule.is_none() && args.cron.is_none() {
+        let todo = "Name a schedule (`chiffon schedule list` shows them), or try an expression: --cron \"0 7 * * *\".";
+        return Err(Failure::usage(
+            "Neither a schedule nor --cron was given.",
+            todo,
+        ));
+    }
     let times: NextTimes = read(context, async |client| match (&args.schedule, &args.cron) {
         (Some(schedule), _) => {
             let id = client.resolve_schedule(schedule).await?;

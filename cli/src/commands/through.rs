@@ -146,7 +146,15 @@ async fn only_planned(
     request: RequestView,
 ) -> Exit {
     // Where the record cannot be waited for it is filled in later, as everywhere.
-    let request = follower.recorded(request.clone()).await.unwrap_or(request);
+    let recorded = follower.recorded(request.clone()).await;
+    let request = match recorded {
+        // Of one that has ended nothing is warned any more, but it is this plan that is shown.
+        Ok(recorded) => RequestView {
+            warnings: request.warnings,
+            ..recorded
+        },
+        Err(_) => request,
+    };
     let terminal = context.terminal;
     output::one(terminal, &request, || {
         render::plan(terminal.out, &request, render::Extent::Screen).unwrap_or_default()
@@ -187,7 +195,8 @@ async fn stop(
             if is_late {
                 context.terminal.say(&too_late(id, said));
             }
-            let request = cancel(context, session, follower, id).await?;
+            let limit = said.timeout.filter(|_| is_late);
+            let request = cancel(context, session, follower, id, limit).await?;
             Ok(match (is_late, request.state.as_str()) {
                 (false, _) => Exit::Interrupted,
                 // It was faster than the cancellation.
@@ -212,11 +221,15 @@ async fn cancel(
     session: &Session,
     mut follower: Follower<'_>,
     id: RequestId,
+    limit: Option<Duration>,
 ) -> Result<RequestView, Failure> {
     context
         .terminal
         .say("\nCancelling, and waiting for its end. Ctrl-C once more ends at once.");
-    let cancelled = session.client.cancel(id).await;
+    let cancelled = match limit {
+        Some(limit) => session.client.cancel_late(id, limit).await,
+        None => session.client.cancel(id).await,
+    };
     let request = match cancelled {
         Ok(request) if request.ended => request,
         // Its end could not be recorded either, so there is nothing to wait for.

@@ -172,6 +172,12 @@ pub fn task_ended(paint: Paint, task: &TaskView, title: Option<&str>) -> String 
             "\n  This was attempt {attempt}: one before it was cut off, and what that changed is not counted here."
         );
     }
+    if let Some(at) = task.done_before {
+        text += &format!(
+            "\n  The agent had done this attempt before, at {}: this is how that ended, and nothing was run now.",
+            words::time(at)
+        );
+    }
     for (host, summary) in &task.hosts {
         text += &format!("\n  {}", host_line(paint, host, summary));
     }

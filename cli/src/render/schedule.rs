@@ -18,6 +18,9 @@ pub fn schedules(paint: Paint, schedules: &[ScheduleView], now: Timestamp) -> St
     let row = |schedule: &ScheduleView| {
         let next = match (due_since(schedule, now), schedule.next_at) {
             (Some(at), _) => format!("due since {}", words::time(at)),
+            (None, Some(at)) if waits_for_last(schedule, now) => {
+                format!("{}, after the open one", words::time(at))
+            }
             (None, Some(at)) => words::time(at),
             (None, None) => "-".to_owned(),
         };
@@ -54,6 +57,11 @@ fn due_since(schedule: &ScheduleView, now: Timestamp) -> Option<Timestamp> {
     (is_late && schedule.state == "active" && !schedule.last_is_open).then_some(next)
 }
 
+/// Whether its next time has passed, and is looked at once the run that is open has ended.
+fn waits_for_last(schedule: &ScheduleView, now: Timestamp) -> bool {
+    schedule.last_is_open && schedule.next_at.is_some_and(|next| next < now)
+}
+
 /// One in full.
 pub fn schedule(paint: Paint, schedule: &ScheduleView, now: Timestamp) -> String {
     let id = schedule.schedule_id.to_string();
@@ -75,6 +83,10 @@ pub fn schedule(paint: Paint, schedule: &ScheduleView, now: Timestamp) -> String
     if let Some(next) = schedule.next_at {
         let late = match due_since(schedule, now) {
             Some(_) => format!(", which has passed: it {WHEN_DUE}"),
+            None if waits_for_last(schedule, now) => {
+                ", which has passed: it is asked, or passed over, when the open run has ended"
+                    .to_owned()
+            }
             None => String::new(),
         };
         line("next", words::time(next) + &late);
@@ -141,6 +153,9 @@ pub fn standing_plan(paint: Paint, read: &SchedulePlan) -> String {
         }
     }
     text += &format!("\n  risk    {}", words::tier(read.plan.tier));
+    for warning in &read.warnings {
+        text += &format!("\n  {}", paint.warn(&one_line(warning, 400)));
+    }
     text += &format!("\n  digest  {}", read.standing_digest);
     text
 }
@@ -228,5 +243,14 @@ mod tests {
             let told = schedules(Paint::PLAIN, &[schedule(state)], now);
             assert!(!told.contains("due since"), "{state} {told}");
         }
+        // As long as one is open no other is asked, and that is no fault of a fleet that is not there.
+        let open = ScheduleView {
+            last_is_open: true,
+            ..schedule("active")
+        };
+        let told = schedules(Paint::PLAIN, std::slice::from_ref(&open), late);
+        assert!(told.contains("07:00:00 UTC, after the open one"), "{told}");
+        let told = super::schedule(Paint::PLAIN, &open, late);
+        assert!(told.contains("when the open run has ended"), "{told}");
     }
 }

@@ -33,6 +33,9 @@ pub struct HostView {
     /// Why nothing can run there as it is written, such as an address that is a template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+    /// Other hosts for which the same key is pinned, though by their addresses they are other machines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares_key_with: Vec<HostName>,
     /// Why a person should look at it before anything else is asked of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs_look: Option<NeedsLook>,

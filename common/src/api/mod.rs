@@ -31,8 +31,8 @@ pub use page::{Page, UnreadableRow};
 pub use problem::ProblemBody;
 pub use project::{ProjectEdit, ProjectView};
 pub use request::{
-    EntryRun, Follow, LogLine, Nearest, NewRequest, REQUEST_STATES, RequestAccepted, RequestView,
-    UndoRequest, Undone,
+    CancelRequest, EntryRun, Follow, LogLine, Nearest, NewRequest, REQUEST_STATES, RequestAccepted,
+    RequestView, UndoRequest, Undone,
 };
 pub use schedule::{
     MissedRuns, NextTimes, NextTry, SCHEDULE_STATES, ScheduleEdit, SchedulePlan, ScheduleView,

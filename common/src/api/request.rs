@@ -143,6 +143,17 @@ pub struct UndoRequest {
     pub what_can_be: bool,
 }
 
+/// Why a request is to be cancelled; may be left out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CancelRequest {
+    /// How many seconds the command was to take that asks for this, where it does because they are over. It is recorded so,
+    /// and not as a person's wish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_seconds: Option<u64>,
+}
+
 /// An entry that comes near to what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

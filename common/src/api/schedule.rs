@@ -165,6 +165,9 @@ pub struct SchedulePlan {
     pub plan: Plan,
     /// What a standing approval of it names.
     pub standing_digest: Digest,
+    /// What a person should know before it runs: hosts on which the outcome of another change is open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// `PUT /api/v1/schedules/{id}/standing`.

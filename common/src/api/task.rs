@@ -65,4 +65,7 @@ pub struct TaskView {
     /// Which isolation was in force.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub isolation: String,
+    /// When the agent had done this attempt, where it was given to it once more after that: nothing was run again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_before: Option<Timestamp>,
 }

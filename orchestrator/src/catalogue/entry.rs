@@ -359,7 +359,7 @@ fn short(value: &Value) -> String {
     let cut: String = line.chars().take(60).collect();
     let rest = if cut.len() < text.len() { "..." } else { "" };
     let is_name = |c: char| c.is_alphanumeric() || "._-/:@+~%=".contains(c);
-    match is_text && !(cut.chars().all(is_name) && !cut.is_empty()) {
+    match is_text && (cut.is_empty() || !cut.chars().all(is_name)) {
         true => format!("{cut:?}{rest}"),
         false => format!("{}{rest}", chiffon_common::visible(&cut)),
     }

@@ -90,6 +90,25 @@ impl Catalogue {
         Self::load_with(roots, None)
     }
 
+    /// Only what `root` holds, read beside others whose entries it may name. Nothing of it is accepted.
+    pub fn load_beside(others: &[Root], root: Root) -> Self {
+        Self::part_of(others, root, Some(&Acceptances::new()))
+    }
+
+    /// The same as if all of it was accepted.
+    pub fn load_as_accepted_beside(others: &[Root], root: Root) -> Self {
+        Self::part_of(others, root, None)
+    }
+
+    fn part_of(others: &[Root], root: Root, accepted: Option<&Acceptances>) -> Self {
+        let known = Self::load_with(others, accepted);
+        let roots: Vec<Root> = others.iter().cloned().chain([root]).collect();
+        let mut all = Self::load_with(&roots, accepted);
+        all.entries.retain(|id, _| !known.entries.contains_key(id));
+        all.broken.retain(|file| !known.broken.contains(file));
+        all
+    }
+
     fn load_with(roots: &[Root], accepted: Option<&Acceptances>) -> Self {
         let mut catalogue = Self::default();
         for root in roots {

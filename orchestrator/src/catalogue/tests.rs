@@ -469,6 +469,27 @@ fn a_secret_value_is_in_no_problem_and_no_title() {
 }
 
 #[test]
+fn a_number_that_is_not_exact_is_refused() {
+    let catalogue = greet();
+    let entry = catalogue.get("greet").unwrap();
+    let most: u64 = 1 << 53;
+    for (value, fits) in [
+        (json!(most), true),
+        (json!(most + 1), false),
+        (json!((most + 1).to_string()), false),
+        (json!(u64::MAX), false),
+    ] {
+        let given = parameters(json!({"name": "x", "times": value}));
+        let told = entry.check(&given).err().unwrap_or_default();
+        assert_eq!(told.is_empty(), fits, "{value}: {told:?}");
+        assert!(
+            told.iter().all(|one| one.detail.contains("not exact")),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
 fn a_value_cannot_look_like_what_stands_around_it() {
     let catalogue = greet();
     let entry = catalogue.get("greet").unwrap();

@@ -19,6 +19,8 @@ use super::{AdvanceError, Cause, Shared};
 
 /// How often a heartbeat that moves nothing is written, and its figures with it.
 const WRITE_EVERY: SignedDuration = SignedDuration::from_secs(60);
+/// Where the last heartbeat stands in an agent's document, for other orchestrators.
+const LAST: &str = "heard";
 /// Name of the one timer of an agent's slice.
 const TIMER: &str = "due";
 
@@ -28,6 +30,21 @@ pub(crate) struct Heard {
     pub(crate) beat: Heartbeat,
     pub(crate) at: Timestamp,
     written: Option<Timestamp>,
+    /// How often another program under its name was heard of in a row, and when last.
+    rival: (u32, Timestamp),
+}
+
+impl Heard {
+    /// How long it may be silent.
+    fn patience(&self) -> SignedDuration {
+        SignedDuration::from_secs(i64::from(self.beat.interval_seconds.max(1)) * 3)
+    }
+
+    /// Whether two programs call themselves by its name. One beat may be the late word of one that was started again.
+    fn has_rival(&self, now: Timestamp) -> bool {
+        let (count, at) = self.rival;
+        count > 1 && now.duration_since(at) <= self.patience()
+    }
 }
 
 /// Everything that was heard, by agent.
@@ -63,15 +80,58 @@ impl Registry {
         })
     }
 
+    /// Whether a beat is of another program under the same name: of an earlier start than the one that is heard of still.
+    /// Which of the two the bus gives work to is not known, so that neither gets any until a person has ended one.
+    fn is_of_rival(&self, beat: &Heartbeat, now: Timestamp) -> bool {
+        self.with(|map| {
+            let Some(heard) = map.get_mut(&beat.agent) else {
+                return false;
+            };
+            let lives = now.duration_since(heard.at) <= heard.patience();
+            if beat.boot >= heard.beat.boot || !lives {
+                return false;
+            }
+            let (count, at) = heard.rival;
+            let again = now.duration_since(at) <= heard.patience();
+            heard.rival = (if again { count + 1 } else { 1 }, now);
+            true
+        })
+    }
+
+    /// Whether two programs call themselves by this name.
+    pub(crate) fn has_rival(&self, agent: &AgentId, now: Timestamp) -> bool {
+        self.with(|map| map.get(agent).is_some_and(|heard| heard.has_rival(now)))
+    }
+
+    /// What another orchestrator has heard, where it is newer.
+    fn hear_of(&self, beat: Heartbeat, at: Timestamp) {
+        self.with(|map| match map.get_mut(&beat.agent) {
+            Some(heard) if heard.at >= at => {}
+            Some(heard) => (heard.beat, heard.at) = (beat, at),
+            None => drop(map.insert(
+                beat.agent.clone(),
+                Heard {
+                    beat,
+                    at,
+                    written: None,
+                    rival: (0, Timestamp::MIN),
+                },
+            )),
+        });
+    }
+
     fn hear(&self, beat: &Heartbeat, at: Timestamp) -> Option<Timestamp> {
         self.with(|map| {
-            let written = map.get(&beat.agent).and_then(|heard| heard.written);
+            let before = map.get(&beat.agent);
+            let written = before.and_then(|heard| heard.written);
+            let rival = before.map_or((0, Timestamp::MIN), |heard| heard.rival);
             map.insert(
                 beat.agent.clone(),
                 Heard {
                     beat: beat.clone(),
                     at,
                     written,
+                    rival,
                 },
             );
             written
@@ -97,6 +157,14 @@ impl Shared {
     /// Takes a heartbeat.
     pub(crate) async fn heard(&self, beat: Heartbeat) -> Result<(), AdvanceError> {
         let now = self.clock.now();
+        if self.registry.is_of_rival(&beat, now) {
+            let agent = &beat.agent;
+            let fault = two_of(agent);
+            if !self.registry.has_rival(agent, now) {
+                tracing::warn!(%agent, "{fault}");
+            }
+            return Ok(());
+        }
         let first_time = self.registry.last_heard(&beat.agent).is_none();
         let written = self.registry.hear(&beat, now);
         if first_time {
@@ -104,6 +172,8 @@ impl Shared {
             self.nudges.dispatch.notify_one();
         }
         let due = written.is_none_or(|written| now.duration_since(written) >= WRITE_EVERY);
+        // Each beat is heard by one orchestrator, and by the others from the database.
+        let is_shared = self.is_shared();
         let stored = self.stored_agent(&beat.agent).await?;
         let event = AgentEvent::Heard(Box::new(beat.clone()));
         let Some(moved) = advance_agent(stored.as_ref().map(|(agent, _)| agent), event, now) else {
@@ -117,16 +187,19 @@ impl Shared {
                 AgentEffect::Wake => self.nudges.dispatch.notify_one(),
             }
         }
-        if due || !moved.moves.is_empty() || !moved.effects.is_empty() {
+        if due || is_shared || !moved.moves.is_empty() || !moved.effects.is_empty() {
             let metric = beat
                 .resources
                 .as_ref()
                 .filter(|_| due)
                 .map(serde_json::to_value)
                 .transpose()?;
-            self.store_agent(stored.map(|(_, row)| row), &moved, None, metric)
+            let last = is_shared.then_some(&beat);
+            self.store_agent(stored.map(|(_, row)| row), &moved, last, None, metric)
                 .await?;
-            self.registry.wrote(&beat.agent, now);
+            if due {
+                self.registry.wrote(&beat.agent, now);
+            }
         }
         if beat.running.is_empty()
             || usize::try_from(beat.slots).is_ok_and(|slots| beat.running.len() < slots)
@@ -153,7 +226,7 @@ impl Shared {
         });
         match moved {
             Some(moved) => {
-                self.store_agent(stored.map(|(_, row)| row), &moved, Some(timer), None)
+                self.store_agent(stored.map(|(_, row)| row), &moved, None, Some(timer), None)
                     .await
             }
             None => {
@@ -171,6 +244,20 @@ impl Shared {
         }
     }
 
+    /// Reads what agents have told other orchestrators.
+    pub(super) async fn read_agents(&self) {
+        let rows = match self.store.agents(&self.settings.tenant).await {
+            Ok(rows) => rows,
+            Err(error) => return tracing::debug!(%error, "agents cannot be read now"),
+        };
+        for row in rows {
+            let last = row.doc.get(LAST).map(Heartbeat::deserialize);
+            if let Some(Ok(beat)) = last {
+                self.registry.hear_of(beat, row.last_seen);
+            }
+        }
+    }
+
     async fn stored_agent(&self, id: &AgentId) -> Result<Option<(Agent, AgentRow)>, AdvanceError> {
         let rows = self.store.agents(&self.settings.tenant).await?;
         let row = rows.into_iter().find(|row| row.agent_id == *id);
@@ -183,11 +270,18 @@ impl Shared {
         &self,
         was: Option<AgentRow>,
         moved: &AgentMoved,
+        last: Option<&Heartbeat>,
         taken: Option<TimerRow>,
         metric: Option<Value>,
     ) -> Result<(), AdvanceError> {
         let agent = &moved.agent;
         let tenant_id = self.settings.tenant.clone();
+        let kept = was.as_ref().and_then(|was| was.doc.get(LAST)).cloned();
+        let mut doc = serde_json::to_value(agent)?;
+        let last = last.map(serde_json::to_value).transpose()?.or(kept);
+        if let (Some(doc), Some(last)) = (doc.as_object_mut(), last) {
+            doc.insert(LAST.to_owned(), last);
+        }
         let row = AgentRow {
             tenant_id: tenant_id.clone(),
             agent_id: agent.agent_id.clone(),
@@ -200,7 +294,7 @@ impl Shared {
             ),
             version: was.as_ref().map_or(1, |was| was.version + 1),
             last_seen: agent.last_seen,
-            doc: serde_json::to_value(agent)?,
+            doc,
         };
         let slice = format!("agent:{}", agent.agent_id);
         let mut writes: Vec<_> = taken.map(Write::TakeTimer).into_iter().collect();
@@ -305,6 +399,13 @@ impl Shared {
             .filter(|row| row.agent_id.as_ref() == Some(agent));
         Ok(held.map(|row| (row.request_id, row.task_id)).collect())
     }
+}
+
+/// Words for two programs under one name.
+pub(crate) fn two_of(agent: &AgentId) -> String {
+    format!(
+        "two programs log in as {agent}, and it is not known which of them the broker gives work to: end one of them, or give it a name and a user of its own"
+    )
 }
 
 fn kind_name(agent: &Agent) -> Result<String, serde_json::Error> {

@@ -29,7 +29,7 @@ use super::{
     shared::nudged,
     turns::{IN_HAND, is_unknown},
 };
-use crate::ledger::OLDER;
+use crate::ledger::Parting;
 
 /// Tasks looked at in one round: more than can wait for leases while agents are free.
 const BATCH: u32 = 5_000;
@@ -174,7 +174,7 @@ impl Shared {
             match ground {
                 Ground::Firm => {}
                 Ground::Unlooked => return Ok(()),
-                Ground::Older => return self.hold(&run, task, older_words()).await,
+                Ground::Parted(how) => return self.hold(&run, task, parted_words(*how)).await,
             }
         }
         let waiting = self.waiting(&run, task, step, *moment).await;
@@ -340,9 +340,10 @@ fn frozen_words(frozen: &Frozen) -> WaitingOn {
 }
 
 /// What stands in such a database of freezes, approvals and schedules may have been taken back.
-fn older_words() -> WaitingOn {
+fn parted_words(how: Parting) -> WaitingOn {
     let words = format!(
-        "{OLDER}, and what was taken back since is not in it: chiffon audit verify says what to do"
+        "{}, and what was taken back since may not be in the database: chiffon audit verify says what to do",
+        how.words()
     );
     WaitingOn::Ledger { words }
 }

@@ -16,7 +16,7 @@ use super::{
     scribe::{PAGE, ScribeError},
 };
 use crate::ledger::{
-    Batch, CommitId, Ledger, LedgerError, Rebuild, claimed_head, remove_unfinished,
+    Batch, CommitId, Ledger, LedgerError, Parting, Rebuild, claimed_head, remove_unfinished,
 };
 
 /// So many of the newest batches are looked at when the scribe begins: more than a loss of power can have
@@ -31,7 +31,8 @@ impl Shared {
             .await?;
         let head = self.on_ledger(|place| place.open()?.head()).await?;
         let Some(last) = self.store.last_ledger_batch(&self.settings.tenant).await? else {
-            return Ok(());
+            drop(turn);
+            return self.look_at_main(None).await;
         };
         let written = self.last_written(&last).await?;
         let to = written.as_ref().and_then(|row| row.commit.clone());
@@ -41,7 +42,10 @@ impl Shared {
             // A head that no row knows is left to the write of the next batch, which names it as foreign.
             Some(head) => self.batch_of(head, &last).await?.unwrap_or(written),
         };
-        if begin < written {
+        if begin < written && self.is_shared() {
+            // Another orchestrator wrote what is missing here.
+            self.fill_in(begin).await?;
+        } else if begin < written {
             let because = "main was behind the database";
             self.restores(&mut turn, head, to, because, None).await?;
             self.fill_in(begin).await?;
@@ -58,26 +62,29 @@ impl Shared {
         &self,
         last: Option<LedgerBatchRow>,
     ) -> Result<(), ScribeError> {
-        let Some(last) = last else {
-            return Ok(());
-        };
         let place = self.settings.ledger.path.clone();
         let is_gone = tokio::task::spawn_blocking(move || !place.exists()).await?;
-        if is_gone {
-            return self.catch_up().await;
+        match last {
+            Some(_) if is_gone => return Box::pin(self.catch_up()).await,
+            None if is_gone => return Ok(()),
+            _ => {}
         }
         self.on_ledger(move |place| {
             let ledger = place.read()?;
             ledger.shape()?;
-            ledger.is_at(last.commit.as_deref())
+            ledger.is_at(last.and_then(|last| last.commit).as_deref())
         })
         .await
     }
 
-    async fn fill_in(&self, mut after: u64) -> Result<(), ScribeError> {
+    pub(super) async fn fill_in(&self, mut after: u64) -> Result<(), ScribeError> {
         while let Some(page) = self.written_after(&mut after).await? {
-            self.on_ledger(move |place| place.open()?.write_all(&page))
-                .await?;
+            // Of several keys only one is here: what it can sign is written, and the next start goes on with another.
+            let of_one_key = page.chunk_by(|one, next| one.0.signer == next.0.signer);
+            for part in of_one_key.map(<[Batch]>::to_vec) {
+                self.on_ledger(move |place| place.open()?.write_all(&part))
+                    .await?;
+            }
         }
         Ok(())
     }
@@ -94,7 +101,7 @@ impl Shared {
     }
 
     /// The batch whose stored commit this is.
-    async fn batch_of(
+    pub(super) async fn batch_of(
         &self,
         commit: CommitId,
         last: &LedgerBatchRow,
@@ -156,7 +163,9 @@ impl Shared {
         self.take_damage();
         match rebuilt {
             Ok(()) => Ok(()),
-            Err(ScribeError::Ledger(foreign @ LedgerError::Foreign(_))) => Err(foreign.into()),
+            Err(ScribeError::Ledger(
+                foreign @ (LedgerError::Foreign(_) | LedgerError::Parted { .. }),
+            )) => Err(foreign.into()),
             Err(because) => Err(ScribeError::Unhealed {
                 damage,
                 because: Box::new(because),
@@ -179,8 +188,15 @@ impl Shared {
         let foreign = |head: CommitId| {
             LedgerError::Foreign(format!("it is at {head}, which is not ours; and {damage}"))
         };
-        if let Some(head) = claimed.filter(|_| !known && !pending) {
-            return Err(foreign(head).into());
+        if let Some(head) = claimed.filter(|_| !known) {
+            match self.parted().await {
+                // What is decided may be what lies there.
+                Ok(Some(parted)) if !pending || parted.how == Parting::Apart => {
+                    return Err(LedgerError::from(parted).into());
+                }
+                _ if !pending => return Err(foreign(head).into()),
+                _ => {}
+            }
         }
         let mut rebuild = self.on_ledger(Rebuild::begin).await?;
         let (mut after, mut to) = (0, None);
@@ -196,7 +212,7 @@ impl Shared {
             if rebuild.head_of(next)? != Some(head) {
                 self.on_ledger(|place| remove_unfinished(&place.path))
                     .await?;
-                return Err(foreign(head).into());
+                return Err(self.or_parted(foreign(head)).await.into());
             }
         }
         let because = damage.to_string();

@@ -2,10 +2,13 @@
 //! took an anchor away or forged one is named. Pushing is left to `remote`; whether the seals and commits that it knows are
 //! still ours is left to `verify` and `anchor`.
 //!
+//! It is fetched whole into an empty repository, which is thrown away: what our own repository has says nothing of what the
+//! remote still has.
+//!
 //! What was pushed is remembered in references of our own repository, for each remote by itself. Where they are gone,
 //! as after the repository was made anew, the anchors that lie there still say how far its `main` must be.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use chiffon_common::{Digest, ErrorCode, Problem, api::AuditAnchor, visible};
 
@@ -23,6 +26,8 @@ pub(super) struct Held {
     /// By day.
     pub(super) anchors: BTreeMap<String, AuditAnchor>,
     main: Option<String>,
+    /// In words why the history behind its `main` cannot be had.
+    lost: Option<String>,
     /// In words why what lies there is no anchor of that day.
     forged: BTreeMap<String, String>,
     pushed_anchors: BTreeMap<String, AuditAnchor>,
@@ -107,17 +112,28 @@ impl Shared {
         there.retain(|name, _| name.starts_with(ANCHORS));
         held.anchors.clear();
         held.forged.clear();
-        if there.is_empty() {
-            return Ok(false);
+        held.lost = None;
+        let apart = tempfile::Builder::new().prefix("chiffon-remote-").tempdir();
+        let apart = apart.map_err(|error| format!("no folder for what it holds: {error}"))?;
+        let apart = apart.path();
+        self.git_apart(apart, &["init", "--quiet", "--bare"])
+            .await?;
+        if let Some(main) = &held.main {
+            match self.fetch_apart(apart, remote, MAIN, main).await {
+                Ok(true) => {}
+                Ok(false) | Err(_) if !is_last => return Ok(true),
+                Ok(false) => held.lost = Some(format!("{main} is not what came of it")),
+                Err(why) => held.lost = Some(why),
+            }
         }
-        let mut fetch = vec!["fetch", "--quiet", "--no-tags", "--no-write-fetch-head"];
-        fetch.extend(["--", remote]);
-        fetch.extend(there.keys().map(String::as_str));
-        self.git(&fetch, b"").await?;
         for (name, object) in &there {
             let day = name.strip_prefix(ANCHORS).unwrap_or(name);
             let day = day.trim_start_matches('/').to_owned();
-            let text = match self.git(&["cat-file", "blob", object], b"").await {
+            let text = match self.fetch_apart(apart, remote, name, object).await {
+                Ok(_) => self.git_apart(apart, &["cat-file", "blob", object]).await,
+                Err(why) => Err(why),
+            };
+            let text = match text {
                 Ok(text) => text,
                 Err(_) if !is_last => return Ok(true),
                 Err(why) => {
@@ -137,6 +153,29 @@ impl Shared {
         }
         Ok(false)
     }
+
+    /// Fetches what a reference there leads to, whole; whether that is what was listed.
+    async fn fetch_apart(
+        &self,
+        apart: &Path,
+        remote: &str,
+        name: &str,
+        object: &str,
+    ) -> Result<bool, String> {
+        let both = format!("+{name}:{name}");
+        let fetch = [
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-write-fetch-head",
+            "--",
+            remote,
+            &both,
+        ];
+        self.git_apart(apart, &fetch).await?;
+        let got = self.git_apart(apart, &["rev-parse", name]).await?;
+        Ok(got.trim() == object)
+    }
 }
 
 impl Held {
@@ -155,6 +194,12 @@ impl Held {
     /// What is missing there, moved back or forged, in words; by the number of each commit in our line.
     pub(super) fn faults(&self, places: &BTreeMap<String, u64>) -> Vec<String> {
         let mut faults: Vec<String> = self.forged.values().cloned().collect();
+        faults.extend(self.lost.as_ref().map(|why| {
+            visible(&format!(
+                "the history of its main cannot be had from it ({why}): it has lost what was pushed there; keep it for inspection, \
+                 and push to another, empty one (ledger.remote)"
+            ))
+        }));
         faults.extend(self.fault_of_main(places));
         for (day, pushed) in &self.pushed_anchors {
             let name = format!("{ANCHORS}/{day}");
@@ -166,6 +211,9 @@ impl Held {
                 Some(there) if there.seal_no < pushed.seal_no => faults.push(format!(
                     "the anchor {name} is at seal {}, and seal {} was pushed there: {RESTORE}",
                     there.seal_no, pushed.seal_no
+                )),
+                Some(there) if is_taken_back(there, pushed, places) => faults.push(format!(
+                    "the anchor {name} is not the one that was pushed there, and tells of less: {RESTORE}"
                 )),
                 Some(_) => {}
             }
@@ -196,6 +244,17 @@ impl Held {
             (Some(_), _) => None,
         }
     }
+}
+
+/// Whether the one that lies there is of the same seal and yet of an earlier moment. A later one may have been pushed right
+/// before a crash.
+fn is_taken_back(
+    there: &AuditAnchor,
+    pushed: &AuditAnchor,
+    places: &BTreeMap<String, u64>,
+) -> bool {
+    let place = |anchor: &AuditAnchor| places.get(anchor.ledger_commit.as_ref()?).copied();
+    there.seal_no == pushed.seal_no && (there.at < pushed.at || place(there) < place(pushed))
 }
 
 const RESTORE: &str = "somebody took it back; keep the remote as it is for inspection, and let it refuse deletions and forced pushes";

@@ -4,11 +4,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use chiffon_common::{AuditEntry, ErrorCode, Problem, RequestId, Subject};
-use chiffon_store::{Commit, Error, Write};
+use chiffon_store::{Commit, Error, StoredAnswer, Write};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Shared, rows::slice_name};
+use super::{Shared, posts::Post, rows::slice_name};
 
 /// How often old rows are forgotten.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -40,6 +40,10 @@ impl Shared {
         // Up to where metrics are thinned, by each of the two rules; after a start it is gone over again.
         let mut thinned = [None; THINNED.len()];
         loop {
+            if !self.has_post(Post::Retention).await.unwrap_or_default() {
+                tokio::time::sleep(EVERY).await;
+                continue;
+            }
             self.forget_old().await;
             let rules = THINNED.iter().filter(|_| self.settings.stays);
             for (rule, done) in rules.zip(&mut thinned) {
@@ -169,6 +173,36 @@ impl Shared {
             detail,
             todo,
         )))
+    }
+
+    /// What is kept of an idempotency key, unless the request that it tells of was forgotten: then the key goes with it.
+    pub(crate) async fn still_answered(
+        &self,
+        key: &str,
+        stored: Option<StoredAnswer>,
+    ) -> Result<Option<StoredAnswer>, Error> {
+        let request = stored.as_ref().and_then(|stored| {
+            let id = stored.answer.pointer("/body/request_id")?;
+            id.as_str()?.parse::<RequestId>().ok()
+        });
+        let (Some(kept), Some(request)) = (&stored, request) else {
+            return Ok(stored);
+        };
+        let tenant = &self.settings.tenant;
+        let is_there = self.store.run(tenant, request).await?.is_some();
+        if is_there || self.forgotten(request).await?.is_none() {
+            return Ok(stored);
+        }
+        let commit = Commit {
+            tenant_id: tenant.clone(),
+            writes: vec![Write::ForgetKey {
+                key: key.to_owned(),
+                kept: kept.clone(),
+            }],
+            ..Commit::default()
+        };
+        self.commit(commit).await?;
+        Ok(None)
     }
 
     /// Thins what has come of age since the last time.

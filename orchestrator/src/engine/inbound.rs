@@ -17,7 +17,7 @@ use chiffon_common::{
     Envelope, Heartbeat, MessageId, Payload, Principal, RequestId, TaskId, WorkResult, WorkStatus,
 };
 use chiffon_store::{InboxKey, NewLogLine};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::JoinSet};
 
 use super::{AdvanceError, Advanced, Cause, Shared};
 
@@ -69,16 +69,44 @@ impl Word {
 
 type Lane = mpsc::Sender<(Word, MessageId, Box<dyn Delivery>)>;
 
+/// The lanes, which end with the job that fills them.
+struct Lanes {
+    ways_in: Vec<Lane>,
+    tasks: JoinSet<()>,
+}
+
+impl Lanes {
+    fn of(shared: &Arc<Shared>) -> Self {
+        let mut tasks = JoinSet::new();
+        let ways_in = (0..LANES).map(|_| shared.clone().lane(&mut tasks));
+        Self {
+            ways_in: ways_in.collect(),
+            tasks,
+        }
+    }
+
+    /// A lane is gone: its panic is that of the job, so that all of them are begun again.
+    async fn fall(&mut self) {
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended
+                && error.is_panic()
+            {
+                std::panic::resume_unwind(error.into_panic());
+            }
+        }
+    }
+}
+
 impl Shared {
     /// Hears results and statuses for ever.
     pub(crate) async fn hear_results(self: Arc<Self>) {
-        let lanes: Vec<Lane> = (0..LANES).map(|_| self.clone().lane()).collect();
+        let mut lanes = Lanes::of(&self);
         loop {
             let subscribed = self.bus.subscribe(&QueueName::results(), PREFETCH).await;
             match subscribed {
                 Ok(mut subscription) => {
                     while let Some(delivery) = subscription.next().await {
-                        self.sort(delivery, &lanes).await;
+                        self.sort(delivery, &mut lanes).await;
                     }
                     tracing::warn!("subscription to results has ended; subscribing again");
                 }
@@ -105,9 +133,9 @@ impl Shared {
         }
     }
 
-    fn lane(self: Arc<Self>) -> Lane {
+    fn lane(self: Arc<Self>, tasks: &mut JoinSet<()>) -> Lane {
         let (lane, mut waiting) = mpsc::channel::<(Word, MessageId, Box<dyn Delivery>)>(LANE_DEPTH);
-        tokio::spawn(async move {
+        tasks.spawn(async move {
             while let Some((word, id, delivery)) = waiting.recv().await {
                 chiffon_failpoint::hit!("inbound.commit.before");
                 if chiffon_failpoint::mutant!("ack-before-commit") {
@@ -131,15 +159,18 @@ impl Shared {
         lane
     }
 
-    async fn sort(&self, delivery: Box<dyn Delivery>, lanes: &[Lane]) {
+    async fn sort(&self, delivery: Box<dyn Delivery>, lanes: &mut Lanes) {
         match open_word(&*delivery) {
             Ok((word, id)) => {
                 let mut hash = DefaultHasher::new();
                 word.task().hash(&mut hash);
                 let lane = usize::try_from(hash.finish() % LANES as u64).unwrap_or_default();
-                if let Some(lane) = lanes.get(lane) {
-                    // Fails only when the lane is gone, at the end; the delivery then goes back by itself.
-                    let _gone = lane.send((word, id, delivery)).await;
+                let Some(lane) = lanes.ways_in.get(lane) else {
+                    return;
+                };
+                // What a lane that is gone has not taken goes back by itself.
+                if lane.send((word, id, delivery)).await.is_err() {
+                    lanes.fall().await;
                 }
             }
             Err(unfit) => {
@@ -322,6 +353,7 @@ fn ended(result: &WorkResult) -> RunEvent {
         duration_seconds: result.duration_seconds,
         usage: result.resource_usage,
         isolation: result.isolation.clone(),
+        done_before: result.done_before,
     };
     RunEvent::Ended {
         task: result.attempt.task_id,

@@ -151,7 +151,7 @@ impl Shared {
     }
 
     /// The key that may sign the next batch; nothing where none has signed yet.
-    async fn key_in_force(&self) -> Result<Option<String>, Error> {
+    pub(super) async fn key_in_force(&self) -> Result<Option<String>, Error> {
         let tenant = &self.settings.tenant;
         let last = self.store.last_of_stream(&stream_of(tenant)).await?;
         let named = last

@@ -208,7 +208,7 @@ impl Library {
     pub(crate) fn machines(&self, hosts: &BTreeSet<HostName>) -> Option<BTreeSet<String>> {
         let loaded = self.read();
         let inventory = loaded.inventory().ok()?;
-        let machine = |host| machine_claim(inventory.host(host)?);
+        let machine = |host| machine_claim(inventory, host);
         hosts.iter().map(machine).collect()
     }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use chiffon_arbiter::Run;
-use chiffon_common::{ErrorCode, HostName, Problem, RequestId, TaskId, api::NeedsLook};
+use chiffon_common::{ErrorCode, HostName, Plan, Problem, RequestId, TaskId, api::NeedsLook};
 use chiffon_store::{Commit, Error, HostRow, Write};
 use serde_json::json;
 
@@ -59,10 +59,19 @@ impl Shared {
 
     /// What a person should know before this plan runs: hosts on which another change is unresolved.
     pub(crate) async fn warnings(&self, run: &Run) -> Result<Vec<String>, Error> {
+        match run.plan.as_ref().filter(|_| !run.request.state.ended()) {
+            Some(plan) => self.warnings_of(plan, Some(run.request.request_id)).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The same of a plan; what its own request has left open does not count.
+    pub(crate) async fn warnings_of(
+        &self,
+        plan: &Plan,
+        own: Option<RequestId>,
+    ) -> Result<Vec<String>, Error> {
         let mut warnings = Vec::new();
-        let Some(plan) = run.plan.as_ref().filter(|_| !run.request.state.ended()) else {
-            return Ok(warnings);
-        };
         let loaded = self.library.current().await.ok();
         let inventory = loaded.as_ref().and_then(|loaded| loaded.inventory().ok());
         let mut hosts: Vec<_> = plan.steps.iter().flat_map(|step| &step.hosts).collect();
@@ -70,7 +79,7 @@ impl Shared {
         hosts.dedup();
         for host in hosts {
             let mut open = self.open_on(host, inventory).await?;
-            open.retain(|mark| mark.request_id != run.request.request_id);
+            open.retain(|mark| Some(mark.request_id) != own);
             warnings.extend(look_of(&open).map(|look| look.words(host)));
         }
         Ok(warnings)
@@ -140,12 +149,14 @@ fn places_of(host: &HostName, inventory: Option<&Inventory>) -> Vec<String> {
     let Some(inventory) = inventory else {
         return places;
     };
-    let known = inventory.host(host);
-    if let Some((known, machine)) = known.and_then(|known| Some((known, known.machine()?))) {
+    let machine = inventory
+        .host(host)
+        .and_then(|known| inventory.machine(known));
+    if let Some(machine) = machine {
         let names = inventory.names_of_machine(&machine).iter();
         let same = names.filter(|name| *name != host);
         places.extend(same.map(host_claim));
-        places.extend(machine_claim(known));
+        places.extend(machine_claim(inventory, host));
     }
     places
 }

@@ -16,6 +16,7 @@ mod claim;
 mod closing;
 mod dispatch;
 mod edits;
+mod follow;
 mod foresight;
 mod freeze;
 mod heal;
@@ -30,8 +31,10 @@ mod library;
 mod line;
 mod looks;
 mod outgoing;
+mod parting;
 mod places;
 mod planning;
+mod posts;
 mod preview;
 mod proposals;
 mod reasons;
@@ -73,7 +76,7 @@ pub(crate) use schedules::{
     Draft, Edit, EditError, Fate, FireError, Fired, Schedule, Toggle, local, moment, schedule_view,
     times, zone, zone_at,
 };
-pub(crate) use shared::{Settings, Shared, nudged};
+pub(crate) use shared::{Changed, Settings, Shared, nudged};
 pub(crate) use told::{plan_of, told};
 pub(crate) use turned_away::TurnedAway;
 pub(crate) use undo::undo_words;

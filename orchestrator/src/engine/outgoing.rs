@@ -150,11 +150,11 @@ impl Shared {
 
     fn cancel(&self, run: &Run, id: TaskId) -> Result<OutboxRow, OutgoingError> {
         let (task, _, sent) = parts(run, id)?;
-        let by = run
-            .request
-            .cancelling
-            .as_ref()
-            .map_or("the run's deadline", |cancelling| cancelling.by.as_str());
+        let cancelling = run.request.cancelling.as_ref();
+        let reason = cancelling.map_or_else(
+            || "cancelled by the run's deadline".to_owned(),
+            chiffon_arbiter::Cancelling::words,
+        );
         let not_after = sent.not_after.max(self.later(SignedDuration::from_mins(5)));
         let cancel = WorkCancel {
             attempt: AttemptRef {
@@ -163,7 +163,7 @@ impl Shared {
             },
             agent: sent.agent.clone(),
             not_after,
-            reason: format!("cancelled by {by}"),
+            reason,
         };
         self.outbox_row(
             run,

@@ -9,8 +9,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chiffon_common::{
-    Actor, Content, ErrorCode, Event, EventId, MessageId, Principal, Problem, RequestId, RoomId,
-    Subject, TraceId, Undoing,
+    Actor, Content, ErrorCode, Event, EventError, EventId, MessageId, Principal, Problem,
+    RequestId, RoomId, Subject, TraceId, Undoing,
 };
 use chiffon_store::{Commit, InboxKey};
 use serde_json::json;
@@ -257,8 +257,19 @@ impl Shared {
             schedule: None,
         };
         let taken = match self.intake(incoming).await {
-            Err(error @ IntakeError::NoWork) => return Ok(Err(error.to_string())),
-            taken => taken?,
+            Ok(taken) => taken,
+            // Another look finds the same.
+            Err(IntakeError::Malformed(EventError::Field("actor.id"))) => {
+                return Ok(Err(
+                    "the name of its author holds control characters or is too long to be that of who asks".to_owned(),
+                ));
+            }
+            Err(
+                error @ (IntakeError::Malformed(_) | IntakeError::Conflict | IntakeError::NoWork),
+            ) => {
+                return Ok(Err(error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
         };
         Ok(taken
             .request
@@ -291,6 +302,8 @@ impl Shared {
         );
         audit.result = "refused".to_owned();
         audit.delegated = author.map(|author| {
+            // A record is of one line.
+            let author = author.replace(char::is_control, "?");
             let Actor { id, kind } = requester(&author);
             Principal { id, kind }
         });

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chiffon_arbiter::{
-    Decision, DecisionKind, DecisionState, Outcome, RequestState, Run, Task, TaskState, uncounted,
+    Decision, DecisionKind, DecisionState, Outcome, RequestState, Run, Task, TaskState,
+    UNKNOWN_CHANGES, uncounted,
 };
 use chiffon_common::{ErrorCode, HostName, HostOutcome, Redactor, Step, TaskId, Tier};
 use chiffon_store::LedgerEntryRow;
@@ -35,6 +36,12 @@ pub(crate) fn entry(
         .iter()
         .filter_map(|step| step_doc(run, step))
         .collect();
+    let problem = problem_of(&run.request.state);
+    let says_what_is_open = |problem: &ProblemDoc| problem.detail.contains(UNKNOWN_CHANGES);
+    let tells_changes = steps.iter().any(|step| step.changes_unknown)
+        && problem
+            .as_ref()
+            .is_some_and(|problem| !says_what_is_open(problem));
     let titles: Vec<_> = plan.steps.iter().map(|step| step.title.as_str()).collect();
     let doc = LedgerDoc {
         form: FORM,
@@ -54,8 +61,13 @@ pub(crate) fn entry(
         started_at: run.request.created_at,
         ended_at: now,
         outcome,
+        limit_seconds: match (outcome, &run.request.cancelling) {
+            (RequestOutcome::Cancelled, Some(cancelling)) => cancelling.limit_seconds,
+            _ => None,
+        },
         steps,
-        problem: problem_of(&run.request.state),
+        problem,
+        tells_changes,
     };
     Ok(Some(LedgerEntryRow {
         tenant_id: run.request.tenant_id.clone(),
@@ -142,6 +154,10 @@ fn step_doc(run: &Run, step: &Step) -> Option<StepDoc> {
             .outcome
             .as_ref()
             .map_or(0.0, |outcome| outcome.duration_seconds),
+        done_before: task
+            .outcome
+            .as_ref()
+            .and_then(|outcome| outcome.done_before),
         evidence: step.verifies.map(|_| evidence(task)),
     })
 }

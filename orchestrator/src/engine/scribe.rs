@@ -7,12 +7,12 @@ use std::{
 };
 
 use chiffon_common::{AuditEntry, ErrorCode, SshSigner, Subject};
-use chiffon_store::{Commit, LedgerBatchRow, Write};
+use chiffon_store::{Commit, Error, LedgerBatchRow, Write};
 
 use serde_json::{Value, json};
 
-use super::{Shared, shared::nudged};
-use crate::ledger::{Batch, CommitId, LedgerError, OLDER, Place};
+use super::{Shared, posts::Post, shared::nudged};
+use crate::ledger::{Batch, CommitId, LedgerError, Parting, Place};
 
 /// Rows read at once.
 pub(super) const PAGE: u32 = 500;
@@ -30,14 +30,34 @@ const APART: Duration = Duration::from_millis(100);
 /// Floor below the nudges.
 const PERIOD: Duration = Duration::from_secs(5);
 
-/// What changes stand on: a database that is older than its ledger, as a restored backup is, knows nothing of what came
-/// after it, be it a freeze or an approval that was taken back.
+/// What changes stand on: a database that lacks what its ledger tells, as a restored backup does, knows nothing of what came
+/// with it, be it a freeze or an approval that was taken back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ground {
     /// This process has not looked at the ledger yet.
     Unlooked,
     Firm,
-    Older,
+    Parted(Parting),
+}
+
+/// What is wrong with the ledger, as the scribe found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LedgerFault {
+    words: String,
+    parting: Option<Parting>,
+}
+
+impl LedgerFault {
+    fn of(error: &ScribeError) -> Self {
+        let parting = match error {
+            ScribeError::Ledger(LedgerError::Parted { how, .. }) => Some(*how),
+            _ => None,
+        };
+        Self {
+            words: error.to_string(),
+            parting,
+        }
+    }
 }
 
 /// Why the scribe could not write. Nothing is lost: the rows stay, and it tries again (R41).
@@ -75,11 +95,18 @@ impl Shared {
         let mut caught_up = false;
         loop {
             let found = self.take_damage();
-            let done = match (found, caught_up) {
+            let mine = match found {
+                Some(_) => Ok(true),
+                None => self.has_post(Post::Scribe).await,
+            };
+            let follows = matches!(mine, Ok(false));
+            let done = match (found, mine) {
                 (Some(damage), _) => Err(ScribeError::Ledger(damage)),
-                (None, true) => self.write_down().await,
+                (None, Err(error)) => Err(error.into()),
+                (None, Ok(false)) => self.follow_ledger().await,
+                (None, Ok(true)) if caught_up => self.write_down().await,
                 // One round, so that nobody hears that it is well before its end was looked at.
-                (None, false) => match self.catch_up().await {
+                (None, Ok(true)) => match self.catch_up().await {
                     Ok(()) => {
                         caught_up = true;
                         self.write_down().await
@@ -87,14 +114,25 @@ impl Shared {
                     Err(error) => Err(error),
                 },
             };
+            if let (Err(ScribeError::Store(Error::Conflict { .. })), true) =
+                (&done, self.is_shared())
+            {
+                // Another one took the job while this one was at work: what it decided counts.
+                self.lost_post(Post::Scribe);
+                caught_up = false;
+                tokio::time::sleep(APART).await;
+                continue;
+            }
             let done = match done {
                 Err(ScribeError::Ledger(damage)) if damage.is_damage() => {
                     self.heal(damage).await.map(|()| true)
                 }
+                Err(ScribeError::Ledger(fault)) => Err(self.or_parted(fault).await.into()),
                 done => done,
             };
-            caught_up |= done.is_ok();
-            let fault = done.as_ref().err().map(ToString::to_string);
+            // Whoever takes the job over looks at the repository first.
+            caught_up = (caught_up || done.is_ok()) && !follows;
+            let fault = done.as_ref().err().map(LedgerFault::of);
             self.ledger_is(fault).await;
             self.ledger_rounds.send_modify(|rounds| *rounds += 1);
             // Changes wait for the first of them.
@@ -112,7 +150,8 @@ impl Shared {
     pub(crate) async fn ledger_state(&self) -> Option<String> {
         let known = || {
             let fault = self.ledger_fault.lock();
-            fault.unwrap_or_else(PoisonError::into_inner).clone()
+            let fault = fault.unwrap_or_else(PoisonError::into_inner);
+            fault.as_ref().map(|fault| fault.words.clone())
         };
         let mut rounds = self.ledger_rounds.subscribe();
         let seen = *rounds.borrow_and_update();
@@ -139,10 +178,10 @@ impl Shared {
             .ledger_fault
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        match fault.as_ref() {
-            Some(fault) if fault.contains(OLDER) => Ground::Older,
-            _ if *self.ledger_rounds.borrow() == 0 => Ground::Unlooked,
-            _ => Ground::Firm,
+        match fault.as_ref().and_then(|fault| fault.parting) {
+            Some(how) => Ground::Parted(how),
+            None if *self.ledger_rounds.borrow() == 0 => Ground::Unlooked,
+            None => Ground::Firm,
         }
     }
 
@@ -166,7 +205,7 @@ impl Shared {
 
     /// Tells a change once, in the log, in the audit record and so in the event stream; `health` tells it as
     /// long as it lasts.
-    async fn ledger_is(&self, fault: Option<String>) {
+    async fn ledger_is(&self, fault: Option<LedgerFault>) {
         let before = {
             let mut known = self
                 .ledger_fault
@@ -175,8 +214,8 @@ impl Shared {
             std::mem::replace(&mut *known, fault.clone())
         };
         let (action, result) = match (&before, &fault) {
-            (None, Some(error)) => {
-                tracing::error!(%error, code = %ErrorCode::LedgerFault, "the ledger cannot be written; the database keeps everything, and it is filled in later");
+            (None, Some(fault)) => {
+                tracing::error!(error = fault.words, code = %ErrorCode::LedgerFault, "the ledger cannot be written; the database keeps everything, and it is filled in later");
                 ("ledger.fault", "failed")
             }
             (Some(_), None) => {
@@ -185,7 +224,7 @@ impl Shared {
             }
             _ => return,
         };
-        let data = json!({ "because": fault });
+        let data = json!({ "because": fault.map(|fault| fault.words) });
         self.record_of_ledger(action, result, data).await;
     }
 
@@ -389,6 +428,7 @@ impl Shared {
         let commit = Commit {
             tenant_id: self.settings.tenant.clone(),
             writes: rows.map(Write::LedgerBatch).collect(),
+            checks: self.fence(Post::Scribe),
             ..Commit::default()
         };
         self.commit(commit).await.map(drop)

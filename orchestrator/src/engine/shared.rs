@@ -14,15 +14,27 @@ use chiffon_store::{Commit, Receipt, Store};
 use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast, watch};
 
-use super::{Library, Limits, agents::Registry, heal::Turn};
+use super::{
+    Library, Limits,
+    agents::{Registry, two_of},
+    heal::Turn,
+    posts::Posts,
+    scribe::LedgerFault,
+};
 use crate::{
     Clock, Parts,
     events::Hub,
     ledger::{LedgerError, Place},
 };
 
-/// A request has changed; carries no data beyond that.
-pub(crate) type Changed = RequestId;
+/// What has changed; carries no data beyond that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Changed {
+    /// This request.
+    Request(RequestId),
+    /// Whatever another orchestrator has changed.
+    Elsewhere,
+}
 
 /// Followers that lag further behind than this read the stored state instead; nothing is lost by it.
 const CHANGES_KEPT: usize = 1024;
@@ -91,6 +103,9 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) nudges: Nudges,
     pub(crate) changes: broadcast::Sender<Changed>,
+    /// As whom this process holds leases.
+    pub(super) owner: String,
+    pub(super) posts: Posts,
     pub(crate) hub: Hub,
     /// When this orchestrator began to listen: nobody's silence is older.
     pub(crate) started_at: Timestamp,
@@ -99,15 +114,15 @@ pub(crate) struct Shared {
     /// What is wrong with the parts of the process that are not the orchestrator's own, by part.
     pub(crate) part_faults: Mutex<BTreeMap<String, String>>,
     /// Why the ledger cannot be written, while it cannot.
-    pub(crate) ledger_fault: Mutex<Option<String>>,
+    pub(crate) ledger_fault: Mutex<Option<LedgerFault>>,
     /// What a look at the ledger found damaged in it, until the scribe makes it anew.
     pub(crate) ledger_damage: Mutex<Option<LedgerError>>,
     /// Held while the ledger is put back.
     pub(crate) ledger_turn: tokio::sync::Mutex<Turn>,
     /// How often the scribe has looked at it, or written it.
     pub(crate) ledger_rounds: watch::Sender<u64>,
-    /// Why its remote cannot be reached, while it cannot.
-    pub(crate) remote_fault: Mutex<Option<String>>,
+    /// How the last try to push it to its remote went; nothing before the first one of this process.
+    pub(crate) remote_tried: Mutex<Option<Result<(), String>>>,
     /// What people should know and nothing suffers from; told by `health`.
     pub(crate) notices: Mutex<Vec<String>>,
     /// Whether a record of this process holds the policy: those after it name its digest only.
@@ -132,6 +147,7 @@ impl Shared {
         authorizer: Option<Asking>,
     ) -> Self {
         let started_at = clock.now();
+        let owner = format!("orchestrator:{}:{}", settings.replica, clock.fresh_id());
         Self {
             started_at,
             store_fault: Mutex::default(),
@@ -140,7 +156,7 @@ impl Shared {
             ledger_damage: Mutex::default(),
             ledger_turn: tokio::sync::Mutex::default(),
             ledger_rounds: watch::Sender::new(0),
-            remote_fault: Mutex::default(),
+            remote_tried: Mutex::default(),
             notices: Mutex::default(),
             policy_told: AtomicBool::new(false),
             gate_turn: tokio::sync::Mutex::default(),
@@ -154,6 +170,8 @@ impl Shared {
             library: Arc::new(library),
             registry: Registry::default(),
             nudges: Nudges::default(),
+            owner,
+            posts: Posts::default(),
             changes: broadcast::Sender::new(CHANGES_KEPT),
             hub: Hub::default(),
         }
@@ -200,13 +218,29 @@ impl Shared {
         done
     }
 
+    /// Remembers what is wrong with a part, in words, for `health`; nothing, once it is well.
+    pub(crate) fn part_is(&self, part: &str, fault: Option<String>) {
+        let mut faults = self
+            .part_faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match fault {
+            Some(fault) => drop(faults.insert(part.to_owned(), fault)),
+            None => drop(faults.remove(part)),
+        }
+        drop(faults);
+        self.nudges.dispatch.notify_one();
+    }
+
     /// What an agent of this process has said is wrong with it.
     pub(crate) fn agent_fault(&self, agent: &AgentId) -> Option<String> {
         let faults = self
             .part_faults
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        faults.get(&format!("agent {agent}")).cloned()
+        let said = faults.get(&format!("agent {agent}")).cloned();
+        let has_rival = self.registry.has_rival(agent, self.clock.now());
+        said.or_else(|| has_rival.then(|| two_of(agent)))
     }
 
     /// Whether a run's plan was made under the rules in force, without which nothing of it starts.
@@ -217,7 +251,7 @@ impl Shared {
 
     /// Tells followers. Nobody listening is no fault.
     pub(crate) fn changed(&self, request: RequestId) {
-        let _listeners = self.changes.send(request);
+        let _listeners = self.changes.send(Changed::Request(request));
     }
 }
 

@@ -9,7 +9,13 @@ use std::{
 
 use chiffon_store::{Commit, TimerRow, Write};
 
-use super::Shared;
+use super::{Changed, Shared};
+
+/// What others commit meanwhile is looked at together.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// How long nothing may be heard of others before one looks by oneself.
+const UNHEARD: Duration = Duration::from_secs(2);
 
 /// How often a database that cannot be written is tried.
 const RETRY: Duration = Duration::from_secs(3);
@@ -76,7 +82,22 @@ impl Shared {
         let Some(mut heard) = self.store.wakes() else {
             return;
         };
-        while heard.changed().await.is_ok() {
+        loop {
+            match tokio::time::timeout(UNHEARD, heard.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return,
+                // A word may be lost; what agents told another one is looked up all the same.
+                Err(_) => {
+                    self.read_agents().await;
+                    continue;
+                }
+            }
+            self.read_agents().await;
+            if let Err(error) = self.remember_acceptances().await {
+                tracing::debug!(%error, "acceptances cannot be read now");
+            }
+            // Nobody listening is no fault.
+            let _listeners = self.changes.send(Changed::Elsewhere);
             self.look_again();
             for nudge in [
                 &self.nudges.preview,
@@ -85,6 +106,7 @@ impl Shared {
             ] {
                 nudge.notify_one();
             }
+            tokio::time::sleep(BREATH).await;
         }
     }
 

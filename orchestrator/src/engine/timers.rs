@@ -49,6 +49,10 @@ impl Shared {
     async fn fire_due(&self) -> Result<usize, chiffon_store::Error> {
         let due = self.store.due_timers(self.clock.now(), BATCH).await?;
         let count = due.len();
+        if count > 0 && self.is_shared() {
+            // Whom another one heard has not been silent.
+            self.read_agents().await;
+        }
         for timer in due {
             self.fire(timer).await;
         }

@@ -36,7 +36,7 @@ pub(crate) fn told(run: &Run, asks: Option<DecisionId>) -> Option<Action> {
     Some(Action::RequestApproval {
         action_id,
         target: target.clone(),
-        text: visible(&approval(run, *tier)),
+        text: visible(&approval(run, asked, *tier)),
         decision_id,
     })
 }
@@ -69,8 +69,9 @@ fn bounded(text: &str) -> String {
     }
 }
 
-fn approval(run: &Run, tier: Tier) -> String {
+fn approval(run: &Run, asked: &Decision, tier: Tier) -> String {
     let id = run.request.request_id;
+    let until = asked.deadline.strftime("%Y-%m-%d %H:%M UTC");
     let step = |step: &Step| {
         let hosts: Vec<&str> = step.hosts.iter().map(HostName::as_str).collect();
         format!("{} ({})", step.title, hosts.join(", "))
@@ -79,9 +80,14 @@ fn approval(run: &Run, tier: Tier) -> String {
     let steps: Vec<String> = steps.map(step).collect();
     let how = match tier {
         Tier::Zero | Tier::One => {
-            format!("Reply yes or no to this message; `chiffon request show {id}` tells all of it.")
+            format!(
+                "It is a change of tier 1. Reply yes or no to this message until {until}; `chiffon request show {id}` tells all of it."
+            )
         }
-        Tier::Two => format!("A no may be said here. {}", by_command(run)),
+        Tier::Two => format!(
+            "A no may be said here until {until}, when it is taken for said. {}",
+            by_command(run)
+        ),
     };
     format!("May this be done? {}. {how}", bounded(&steps.join("; ")))
 }

@@ -18,7 +18,7 @@ use super::{
     line::{Ahead, Claim, Holder, Line, Turn, Waiting},
     rows::lease_owner,
 };
-use crate::inventory::Host;
+use crate::inventory::Inventory;
 
 /// The states in which an agent may have a task.
 pub(super) const IN_HAND: [&str; 4] = ["dispatched", "accepted", "running", "unknown"];
@@ -83,9 +83,7 @@ impl Shared {
         let inventory = loaded.as_ref().and_then(|loaded| loaded.inventory().ok());
         let mut claims: Vec<Claim> = Vec::new();
         for host in &step.hosts {
-            let machine = inventory
-                .and_then(|inventory| inventory.host(host))
-                .and_then(machine_claim);
+            let machine = inventory.and_then(|inventory| machine_claim(inventory, host));
             let leases = std::iter::once(host_claim(host)).chain(machine);
             for lease in leases {
                 if !claims.iter().any(|claim| claim.lease == lease) {
@@ -211,8 +209,9 @@ pub(super) fn host_claim(host: &HostName) -> String {
 }
 
 /// The name of the right to be alone on the machine behind a name, where that can be known.
-pub(super) fn machine_claim(host: &Host) -> Option<String> {
-    Some(format!("machine:{}", host.machine()?))
+pub(super) fn machine_claim(inventory: &Inventory, host: &HostName) -> Option<String> {
+    let machine = inventory.machine(inventory.host(host)?)?;
+    Some(format!("machine:{machine}"))
 }
 
 /// Whether contact with the task's agent is lost.

@@ -11,11 +11,12 @@ use super::{
     Editor, Shared,
     anchor::seal_of,
     ledger_keys::{Replacements, Signers},
+    parting::Parted,
     restorations::Restorations,
     scribe::ScribeError,
     verify_rows::or_named,
 };
-use crate::ledger::{Batch, Fault, LedgerError, Place, Verifier};
+use crate::ledger::{Batch, Fault, LedgerError, Parting, Place, Verifier};
 
 /// Batches read at once.
 const PAGE: u32 = 200;
@@ -40,11 +41,21 @@ struct LedgerLook {
 }
 
 impl LedgerLook {
-    /// Says what was found, and what becomes of it.
-    fn take(&mut self, found: Vec<Fault>) {
-        for fault in found {
+    /// Says what was found, and what becomes of it. Nothing is made anew while ledger and database have parted.
+    fn take(&mut self, found: Vec<Fault>, parted: Option<Parted>) {
+        let is_parted = parted.is_some();
+        let fork = parted.as_ref().map(|parted| parted.fork);
+        // What lies behind that does not fit, for the one reason.
+        let is_told = |fault: &Fault| match (fork, fault) {
+            (None, _) => true,
+            (_, Fault::Head(_)) => false,
+            (Some(fork), fault) => fault.batch_no().is_none_or(|batch| batch <= fork),
+        };
+        let parted = parted.map(|parted| Fault::Unreadable(parted.into()));
+        let found = found.into_iter().filter(is_told);
+        for fault in parted.into_iter().chain(found) {
             let mut words = format!("ledger: {fault}");
-            if let Some(damage) = fault.damage() {
+            if let Some(damage) = fault.damage().filter(|_| !is_parted) {
                 words +=
                     "; it is made anew from the database, and the damaged one is kept beside it";
                 self.damage.get_or_insert(damage);
@@ -239,7 +250,9 @@ impl Shared {
                 signers,
                 ..LedgerLook::default()
             };
-            look.take(found);
+            let parted = self.parted_behind(&found).await;
+            let parted = parted.map_err(|error| scribe_problem(&error))?;
+            look.take(found, parted);
             let strays = self.on_ledger(|place| match place.path.exists() {
                 // Why it cannot be read is told above.
                 true => Ok(place.read().map_or(Vec::new(), |ledger| ledger.strays())),
@@ -251,6 +264,23 @@ impl Shared {
             return Ok(look);
         }
         Err(busy())
+    }
+
+    /// Whether what does not fit comes from a database and a ledger that do not belong together.
+    async fn parted_behind(&self, found: &[Fault]) -> Result<Option<Parted>, ScribeError> {
+        let is_moved = found.iter().any(|fault| matches!(fault, Fault::Head(_)));
+        let is_damaged = found.iter().any(|fault| fault.clone().damage().is_some());
+        if !is_moved && !is_damaged {
+            return Ok(None);
+        }
+        let parted = match self.parted().await {
+            Ok(parted) => parted,
+            Err(ScribeError::Store(error)) => return Err(error.into()),
+            // A ledger that cannot be read tells nothing more.
+            Err(_) => return Ok(None),
+        };
+        // Where `main` was not held against what is decided, that may be what lies there.
+        Ok(parted.filter(|parted| is_moved || parted.how == Parting::Apart))
     }
 
     /// How many commits hold, and the first fault behind them. Page by page, and the scribe writes on meanwhile: a `main`

@@ -5,7 +5,7 @@ use chiffon_arbiter::{
     Wants, secrets_of,
 };
 use chiffon_common::{
-    HostName, Mode, Plan, Problem, Undo,
+    HostName, Mode, Plan, Problem, ResourceUsage, Undo,
     api::{DecisionView, RequestView, RoundView, TaskView},
 };
 use jiff::Timestamp;
@@ -81,7 +81,7 @@ pub(crate) fn request_line(run: &Run, updated_at: Timestamp) -> RequestView {
         stands_still: None,
         because: cancelling.map_or_else(
             || request.because.clone(),
-            |c| format!("being cancelled by {}", c.by),
+            |cancelling| format!("being {}", cancelling.words()),
         ),
         problem,
         created_at: request.created_at,
@@ -182,10 +182,14 @@ pub(crate) fn task_view(run: &Run, task: &Task) -> Option<TaskView> {
         diff: outcome.and_then(|outcome| outcome.diff.clone()),
         problem: task_problem(task),
         duration_seconds: measured.map(|outcome| outcome.duration_seconds),
-        resource_usage: measured.map(|outcome| outcome.usage),
+        // Nothing runs without memory: where the one that measures was killed, nothing is known.
+        resource_usage: measured
+            .map(|outcome| outcome.usage)
+            .filter(|usage| *usage != ResourceUsage::default()),
         isolation: outcome
             .map(|outcome| outcome.isolation.clone())
             .unwrap_or_default(),
+        done_before: outcome.and_then(|outcome| outcome.done_before),
     })
 }
 

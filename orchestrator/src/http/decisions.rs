@@ -313,7 +313,10 @@ async fn own_words(
         DecisionKind::Question { wants, .. } if !asked.state.ended() => {
             let loaded = state.shared.library.current().await?;
             if loaded.planner.takes_back(text, loaded.inventory()?) {
-                return Ok(RunEvent::CancelAsked { by });
+                return Ok(RunEvent::CancelAsked {
+                    by,
+                    limit_seconds: None,
+                });
             }
             loaded.planner.answer(text, wants, loaded.inventory()?)?
         }

@@ -16,6 +16,7 @@ use super::{
     problem::Refused,
     requests::view,
 };
+use crate::engine::Changed;
 
 /// How long a follower waits for something new. Below the idle limits of common proxies.
 const FOLLOW: Duration = Duration::from_secs(25);
@@ -65,7 +66,7 @@ pub(super) async fn follow(
                 () = &mut waited => break,
                 () = state.ending.cancelled() => break,
                 changed = changes.recv() => match changed {
-                    Ok(other) if other != id => {}
+                    Ok(Changed::Request(other)) if other != id => {}
                     // Lagging behind means that anything may have changed.
                     Ok(_) | Err(_) => break,
                 },

@@ -9,15 +9,41 @@ use chiffon_common::{
     api::{Alive, Health},
 };
 
-use super::{State, input::NoQuery, problem::Refused};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{
+    State,
+    input::{Asked, NoQuery},
+    problem::Refused,
+};
 
 /// Tells how the orchestrator and its parts are.
 #[utoipa::path(
     get, path = "/health", tag = "short", operation_id = "health",
+    params(HealthQuery),
     responses((status = 200, description = "How it is", body = Health))
 )]
-pub(super) async fn health(Extract(state): Extract<State>, _: NoQuery) -> Json<Health> {
+pub(super) async fn health(
+    Extract(state): Extract<State>,
+    Asked(asked): Asked<HealthQuery>,
+) -> Json<Health> {
+    if asked.read_database
+        && let Err(error) = state.shared.store.look_at_pages().await
+    {
+        tracing::warn!(%error, "the database could not be read to its end");
+    }
     Json(look(&state).await)
+}
+
+/// How closely to look.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct HealthQuery {
+    /// Whether every page of the database is read first, which takes a while where it is large.
+    #[serde(default)]
+    read_database: bool,
 }
 
 /// Tells that the process answers: for whoever would start it again otherwise.
@@ -68,7 +94,9 @@ async fn look(state: &State) -> Health {
     let mut agents = BTreeMap::new();
     match shared.store.agents(&shared.settings.tenant).await {
         Ok(rows) => {
-            let said = shared.store_fault().unwrap_or_else(|| "ok".to_owned());
+            let damage = shared.store.damage();
+            let said = damage.or_else(|| shared.store_fault());
+            let said = said.unwrap_or_else(|| "ok".to_owned());
             components.insert("store".to_owned(), said);
             for row in rows {
                 *agents.entry(row.state).or_insert(0) += 1;
@@ -99,12 +127,9 @@ async fn look(state: &State) -> Health {
     let said = ledger.unwrap_or_else(|| "ok".to_owned());
     components.insert("ledger".to_owned(), said);
     if shared.settings.ledger_remote.is_some() {
-        let remote = shared
-            .remote_fault
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let said = remote.clone().unwrap_or_else(|| "ok".to_owned());
-        components.insert("ledger_remote".to_owned(), said);
+        // What nobody has tried yet is neither well nor broken.
+        let known = shared.remote_state().await;
+        components.extend(known.map(|said| ("ledger_remote".to_owned(), said)));
     }
     let parts = shared
         .part_faults
@@ -112,6 +137,11 @@ async fn look(state: &State) -> Health {
         .unwrap_or_else(PoisonError::into_inner);
     components.extend(parts.clone());
     drop(parts);
+    for agent in shared.registry.all().keys() {
+        if let Some(fault) = shared.agent_fault(agent) {
+            components.insert(format!("agent {agent}"), fault);
+        }
+    }
     let well = components.values().all(|said| said == "ok");
     let status = if state.draining.is_cancelled() {
         "draining"

@@ -78,7 +78,8 @@ pub(super) async fn hold(state: &State, call: &Call<'_>) -> Result<Option<Held>,
     };
     let shared = &state.shared;
     let tenant = &shared.settings.tenant;
-    match shared.store.stored_answer(tenant, &held.claim.key).await? {
+    let stored = shared.store.stored_answer(tenant, &held.claim.key).await?;
+    match shared.still_answered(&held.claim.key, stored).await? {
         Some(stored) if stored.body == asked => Err(replay_of(stored.answer)),
         Some(_) => Err(key_reused()
             .at(FieldError::header(HEADER, "used before"))

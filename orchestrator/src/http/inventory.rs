@@ -99,5 +99,6 @@ async fn view(state: &State, inventory: &Inventory, host: &Host) -> Result<HostV
         local: host.is_local(),
         pinned: matches!(key, Ok(None)),
         problem: key.err(),
+        shares_key_with: inventory.sharing_key(host),
     })
 }

@@ -9,7 +9,9 @@ use axum::{
 use chiffon_arbiter::{Request, RequestState, Run, RunEvent, Said};
 use chiffon_common::{
     Content, EntryCall, ErrorCode, Problem, ProjectId, RequestId, RoomId, Undoing,
-    api::{NewRequest, Page, REQUEST_STATES, RequestAccepted, RequestView, UndoRequest},
+    api::{
+        CancelRequest, NewRequest, Page, REQUEST_STATES, RequestAccepted, RequestView, UndoRequest,
+    },
     visible,
 };
 use chiffon_store::{ListDecisions, ListRequests};
@@ -119,11 +121,13 @@ pub(super) async fn view(state: &State, id: RequestId) -> Result<(RequestView, u
         true => shared.undone_by(id).await?,
         false => None,
     };
+    let shown = request_view(&run, updated_at, commit);
     let view = RequestView {
         undone_by,
+        waits_for_person: shown.waits_for_person && !shared.will_answer(&run).await,
         warnings: shared.warnings(&run).await?,
         stands_still: shared.stands_still(&run),
-        ..request_view(&run, updated_at, commit)
+        ..shown
     };
     Ok((view, version))
 }
@@ -223,8 +227,8 @@ pub(super) async fn list(
         let mut line = request_line(&run, row.updated_at);
         line.stands_still = shared.stands_still(&run);
         // While a request runs, only its decisions know whether it asks something.
-        line.waits_for_person =
-            line.waits_for_person || (!row.ended && asks(&state, row.request_id).await?);
+        let asks = line.waits_for_person || (!row.ended && asks(&state, row.request_id).await?);
+        line.waits_for_person = asks && !shared.will_answer(&run).await;
         items.push(line);
     }
     Ok(Json(Page {
@@ -251,6 +255,7 @@ async fn asks(state: &State, request: RequestId) -> Result<bool, Refused> {
 #[utoipa::path(
     post, path = "/api/v1/requests/{id}/cancel", tag = "requests", operation_id = "cancel_request",
     params(("id" = RequestId, Path), ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255)),
+    request_body = Option<CancelRequest>,
     responses(
         (status = 200, description = "It is cancelled, or being cancelled", body = RequestView),
         (status = 409, description = "It has ended already")
@@ -262,7 +267,7 @@ pub(super) async fn cancel(
     trace: Trace,
     headers: HeaderMap,
     Id(id): Id<RequestId>,
-    _: Nothing,
+    Perhaps(Body { value: asked, .. }): Perhaps<CancelRequest>,
 ) -> Result<Response, Refused> {
     let operation = format!("cancel:{id}");
     let call = Call {
@@ -272,16 +277,11 @@ pub(super) async fn cancel(
         key: None,
     };
     let held = hold(&state, &call).await?;
-    let by = state.principal.clone();
-    bring(
-        &state,
-        id,
-        RunEvent::CancelAsked { by },
-        "cancel_asked",
-        trace,
-        held,
-    )
-    .await
+    let event = RunEvent::CancelAsked {
+        by: state.principal.clone(),
+        limit_seconds: asked.limit_seconds,
+    };
+    bring(&state, id, event, "cancel_asked", trace, held).await
 }
 
 /// Asks for the same again, as a new request with its own plan and approval.

@@ -30,7 +30,7 @@ impl Address {
 }
 
 /// One public key of a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HostKey {
     /// Such as `ssh-ed25519`.
     pub kind: String,
@@ -76,6 +76,14 @@ impl HostKeys {
         self.lines
             .iter()
             .any(|line| !line.revoked && line.names.contains(&token))
+    }
+
+    /// The usable keys of one address.
+    pub(super) fn of(&self, address: &Address) -> Vec<HostKey> {
+        let token = address.token();
+        let usable = |line: &&Line| !line.revoked && line.names.contains(&token);
+        let lines = self.lines.iter().filter(usable);
+        lines.map(|line| line.key.clone()).collect()
     }
 
     /// The lines of one address, without other names and without comments.

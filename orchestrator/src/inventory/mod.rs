@@ -17,7 +17,11 @@ mod weigh;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::OnceLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::OnceLock,
+};
 
 use chiffon_common::HostName;
 
@@ -57,8 +61,12 @@ pub struct Inventory {
     groups: BTreeMap<String, Vec<HostName>>,
     keys: HostKeys,
     spoken: spoken::Spoken,
+    /// The host name of this machine, folded; empty where nobody has said it.
+    own_name: String,
     /// Hosts by the machine behind them; made when first asked for.
     machines: OnceLock<BTreeMap<String, Vec<HostName>>>,
+    /// Hosts by each of their pinned keys; made when first asked for.
+    by_key: OnceLock<BTreeMap<HostKey, Vec<HostName>>>,
 }
 
 impl Inventory {
@@ -72,18 +80,46 @@ impl Inventory {
         self.hosts.get(name)
     }
 
-    /// The names of one machine, as [`Host::machine`] calls it.
+    /// The names of one machine, as [`Self::machine`] calls it.
     pub fn names_of_machine(&self, machine: &str) -> &[HostName] {
         let machines = self.machines.get_or_init(|| {
             let mut machines: BTreeMap<String, Vec<HostName>> = BTreeMap::new();
             for host in self.hosts() {
-                if let Some(machine) = host.machine() {
+                if let Some(machine) = self.machine(host) {
                     machines.entry(machine).or_default().push(host.name.clone());
                 }
             }
             machines
         });
         machines.get(machine).map_or(&[], Vec::as_slice)
+    }
+
+    /// Other names for which a key of this host is pinned, though by their addresses they are other machines: one machine,
+    /// or copies of one whose keys were never made anew. Nobody can tell which.
+    pub fn sharing_key(&self, host: &Host) -> Vec<HostName> {
+        let by_key = self.by_key.get_or_init(|| {
+            let mut by_key: BTreeMap<HostKey, Vec<HostName>> = BTreeMap::new();
+            for host in self.hosts() {
+                for key in self.keys_of(host) {
+                    by_key.entry(key).or_default().push(host.name.clone());
+                }
+            }
+            by_key
+        });
+        let machine = self.machine(host);
+        let is_other = |name: &&HostName| {
+            let other = self.hosts.get(*name).and_then(|other| self.machine(other));
+            **name != host.name && (machine.is_none() || other != machine)
+        };
+        let names = self.keys_of(host).into_iter();
+        let names = names.flat_map(|key| by_key.get(&key).into_iter().flatten());
+        let others: BTreeSet<&HostName> = names.filter(is_other).collect();
+        others.into_iter().cloned().collect()
+    }
+
+    fn keys_of(&self, host: &Host) -> Vec<HostKey> {
+        let address = host.address().ok().flatten();
+        address.map_or(Vec::new(), |address| self.keys.of(&address))
     }
 
     /// Groups with all their hosts, by name; `all` is not among them.

@@ -118,7 +118,9 @@ impl Inventory {
             groups: merged.groups,
             keys,
             spoken,
+            own_name: super::resolve::folded(&here.hostname),
             machines: OnceLock::new(),
+            by_key: OnceLock::new(),
         })
     }
 }

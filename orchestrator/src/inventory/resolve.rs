@@ -1,7 +1,10 @@
 //! Resolving a choice of hosts into the two files that travel with the work: exactly these hosts, with
 //! their merged variables and their pinned keys, and nothing of any other host (S3, S12).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+};
 
 use chiffon_common::{Bundle, BundleFile, ErrorCode, HostName, Problem};
 
@@ -10,6 +13,10 @@ use crate::catalogue::yaml::{Node, Value};
 
 pub(super) const HOSTS: &str = "inventory/hosts.yml";
 const KNOWN_HOSTS: &str = "inventory/known_hosts";
+/// What the machine is called on which Ansible runs.
+const LOCAL: &str = "local";
+/// How all its names are written where SSH is what reaches it.
+const LOOPBACK: &str = "localhost";
 
 /// A host that is reached over SSH and has no pinned key yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +100,43 @@ impl Inventory {
         Problem::new(ErrorCode::UnknownHost, detail, todo)
     }
 
+    /// The machine behind a name, so that two names of one machine count as one: this one for every local
+    /// host, else the address and port, else what the connection calls it. Nothing where the address cannot be
+    /// known, such as a template.
+    pub fn machine(&self, host: &Host) -> Option<String> {
+        if host.is_local() {
+            return Some(LOCAL.to_owned());
+        }
+        if let Some(address) = host.address().ok()? {
+            let name = folded(&address.name);
+            let name = name.trim_start_matches('[').trim_end_matches(']');
+            // One address has several spellings, and this machine has many.
+            let name = match name.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+                Ok(ip) if ip.is_loopback() => LOOPBACK.to_owned(),
+                Ok(ip) => ip.to_string(),
+                Err(_) if self.is_own_name(name) => LOOPBACK.to_owned(),
+                Err(_) => name.to_owned(),
+            };
+            // Behind another port a container or a tunnel may answer.
+            return Some(match (name.as_str(), address.port) {
+                (LOOPBACK, 22) => LOCAL.to_owned(),
+                (name, port) => format!("{name}:{port}"),
+            });
+        }
+        let connection = host.var("ansible_connection").unwrap_or("ssh");
+        let name = match host.vars.get("ansible_host") {
+            None => host.name.as_str().to_owned(),
+            Some(node) => literal(node)?,
+        };
+        Some(format!("{connection}:{name}"))
+    }
+
+    fn is_own_name(&self, name: &str) -> bool {
+        name == LOOPBACK
+            || name.ends_with(".localhost")
+            || (!name.is_empty() && name == self.own_name)
+    }
+
     /// Each once, by name.
     fn chosen(&self, hosts: &[HostName]) -> Result<Vec<&Host>, Problem> {
         let names: BTreeSet<&HostName> = hosts.iter().collect();
@@ -112,31 +156,6 @@ impl Host {
             Some(connection) => connection == "local",
             None => self.name.as_str() == "localhost" && !self.vars.contains_key("ansible_host"),
         }
-    }
-
-    /// The machine behind the name, so that two names of one machine count as one: this one for every local
-    /// host, else the address and port, else what the connection calls it. Nothing where the address cannot be
-    /// known, such as a template.
-    pub fn machine(&self) -> Option<String> {
-        if self.is_local() {
-            return Some("local".to_owned());
-        }
-        if let Some(address) = self.address().ok()? {
-            let name = address.name.trim_end_matches('.').to_ascii_lowercase();
-            let name = name.trim_start_matches('[').trim_end_matches(']');
-            // One address has several spellings.
-            let name = match name.parse::<std::net::IpAddr>() {
-                Ok(address) => address.to_canonical().to_string(),
-                Err(_) => name.to_owned(),
-            };
-            return Some(format!("{name}:{}", address.port));
-        }
-        let connection = self.var("ansible_connection").unwrap_or("ssh");
-        let name = match self.vars.get("ansible_host") {
-            None => self.name.as_str().to_owned(),
-            Some(node) => literal(node)?,
-        };
-        Some(format!("{connection}:{name}"))
     }
 
     /// Where SSH reaches it; nothing where it is not reached by SSH.
@@ -163,6 +182,10 @@ impl Host {
         };
         if name.starts_with('-') {
             let reason = "begins with \"-\", which ssh would take for an option";
+            return Err(self.unreachable("ansible_host", reason));
+        }
+        if is_short_ipv4(&name) {
+            let reason = "is a number that ssh would write out as another address, so its pinned key would never be found";
             return Err(self.unreachable("ansible_host", reason));
         }
         let port = match self
@@ -218,6 +241,22 @@ impl Host {
         }
         vars
     }
+}
+
+/// A name of a machine in its one form.
+pub(super) fn folded(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// `127.1`, `0x7f.1`, `2130706433`: what ends in a number is no name, and ssh writes it out in four parts.
+fn is_short_ipv4(name: &str) -> bool {
+    let last = name.rsplit('.').find(|part| !part.is_empty()).unwrap_or("");
+    let hex = last.strip_prefix("0x").or(last.strip_prefix("0X"));
+    let is_number = match hex {
+        Some(hex) => hex.bytes().all(|digit| digit.is_ascii_hexdigit()),
+        None => !last.is_empty() && last.bytes().all(|digit| digit.is_ascii_digit()),
+    };
+    is_number && name.parse::<Ipv4Addr>().is_err()
 }
 
 fn literal(node: &Node) -> Option<String> {

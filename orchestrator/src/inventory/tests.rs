@@ -323,6 +323,16 @@ all:
     dot: {ansible_host: PI.lan}
     localhost:
     here: {ansible_connection: local}
+    v4: {ansible_host: 127.0.0.1}
+    other4: {ansible_host: 127.0.0.2}
+    v6: {ansible_host: \"::1\"}
+    name: {ansible_host: LOCALHOST}
+    own: {ansible_host: tower.fritz.box}
+    v4b: {ansible_host: 127.0.0.1, ansible_port: 2222}
+    v6b: {ansible_host: \"::1\", ansible_port: 2222}
+    ownb: {ansible_host: Tower.fritz.box., ansible_port: 2222}
+    short: {ansible_host: \"127.1\"}
+    decimal: {ansible_host: 2130706433}
     box: {ansible_connection: community.docker.docker}
     same: {ansible_connection: community.docker.docker, ansible_host: box}
     open: {ansible_host: \"{{ somewhere }}\"}
@@ -330,13 +340,20 @@ all:
     let inventory = load(hosts, "").unwrap();
     let machine = |name: &str| {
         let host = inventory.hosts().find(|host| host.name.as_str() == name);
-        host.unwrap_or_else(|| panic!("no {name}")).machine()
+        inventory.machine(host.unwrap_or_else(|| panic!("no {name}")))
     };
     for (one, other) in [
         ("nas", "nas-b"),
         ("nas", "mapped"),
         ("pi", "dot"),
         ("localhost", "here"),
+        ("localhost", "v4"),
+        ("v4", "other4"),
+        ("v4", "v6"),
+        ("v4", "name"),
+        ("v4", "own"),
+        ("v4b", "v6b"),
+        ("v4b", "ownb"),
         ("box", "same"),
     ] {
         assert!(machine(one).is_some());
@@ -344,7 +361,44 @@ all:
     }
     assert_ne!(machine("nas"), machine("behind"));
     assert_ne!(machine("nas"), machine("here"));
-    assert_eq!(machine("open"), None);
+    assert_ne!(
+        machine("v4"),
+        machine("v4b"),
+        "a container may answer there"
+    );
+    for unknown in ["open", "short", "decimal"] {
+        assert_eq!(machine(unknown), None, "{unknown}");
+    }
+}
+
+#[test]
+fn names_of_two_machines_with_one_pinned_key_are_told() {
+    let hosts = "
+all:
+  hosts:
+    nas: {ansible_host: 192.168.1.5}
+    again: {ansible_host: 192.168.1.5}
+    dns: {ansible_host: nas.lan}
+    other: {ansible_host: other.lan}
+    gone: {ansible_host: gone.lan}
+";
+    let key = |of: &str| format!("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{of}");
+    let keys = format!(
+        "192.168.1.5 {0}\nnas.lan {0}\nother.lan {1}\n@revoked gone.lan {0}\n",
+        key("same"),
+        key("else")
+    );
+    let inventory = load(hosts, &keys).unwrap();
+    let shares = |name: &str| {
+        let host = inventory.hosts().find(|host| host.name.as_str() == name);
+        let shares = inventory.sharing_key(host.unwrap());
+        shares.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(shares("nas"), ["dns"]);
+    assert_eq!(shares("dns"), ["again", "nas"]);
+    for alone in ["other", "gone"] {
+        assert_eq!(shares(alone), Vec::<String>::new(), "{alone}");
+    }
 }
 
 #[test]

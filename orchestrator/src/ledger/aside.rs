@@ -19,6 +19,7 @@ const MOST: u32 = 9;
 /// Where `main` of the repository in this folder says it is, read without git, which may refuse a damaged
 /// repository; nothing if that cannot be told.
 pub fn claimed_head(path: &Path) -> Option<CommitId> {
+    super::sound::of_files(path).ok()?;
     let loose = fs::read_to_string(path.join(super::MAIN));
     if let Ok(text) = loose {
         return text.trim().parse().ok();

@@ -96,6 +96,9 @@ pub struct StepDoc {
     /// What persons said of how it ended, in order. Written only where there is something.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub said: Vec<SaidDoc>,
+    /// When the agent had done it, where it was given to it once more after that and not run again. Written only where it is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_before: Option<Timestamp>,
     /// What a check afterwards found on each host: the step is such a check then, and changes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<BTreeMap<HostName, Map<String, Value>>>,
@@ -143,11 +146,18 @@ pub struct LedgerDoc {
     pub ended_at: Timestamp,
     /// How it ended.
     pub outcome: RequestOutcome,
+    /// How long the command was to take, where the request was cancelled because that time was over. Written only then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_seconds: Option<u64>,
     /// In order.
     pub steps: Vec<StepDoc>,
     /// Why it did not complete.
     #[serde(default)]
     pub problem: Option<ProblemDoc>,
+    /// The message says beside the problem what was changed, which that does not tell. Written only where it is so: the messages
+    /// of before said the problem alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tells_changes: bool,
 }
 
 impl LedgerDoc {

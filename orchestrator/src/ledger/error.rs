@@ -4,11 +4,10 @@
 
 use std::io;
 
+use super::Parting;
+
 /// How the words begin where somebody else moved `main`.
 pub const MOVED: &str = "main is not where the last batch left it";
-
-/// How the words go on where the database lacks what the ledger's own key has signed.
-pub const OLDER: &str = "the database is older than the ledger";
 
 /// The errors of opening and writing. After any of them `main` is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +18,14 @@ pub enum LedgerError {
     /// `main` is not where the batch begins.
     #[error("{MOVED}: {0}")]
     Foreign(String),
+    /// What lies on `main` is the ledger's own, and the database does not know it.
+    #[error("{words}")]
+    Parted {
+        /// What of it is known to whom.
+        how: Parting,
+        /// In words, with the ways out.
+        words: String,
+    },
     /// The batch was written before as another commit: rows or program have changed since.
     #[error("batch {batch_no} was written as {stored} and gives {computed} now")]
     Differs {
@@ -70,7 +77,7 @@ pub enum LedgerError {
     /// A commit that a replaced key has signed is nowhere here, and nobody else can sign it.
     #[error(
         "commit {commit} was signed by {signer}, a key that is not here, and is not here itself: put it back from a clone or \
-         from the remote of the ledger (`git fetch`), or put that key back as keys/ledger.key for one start"
+         from the remote of the ledger (`git fetch`), or put that key back as keys/ledger.key for one start, and then this one again"
     )]
     Lost {
         /// The commit.

@@ -98,6 +98,10 @@ fn record_of(doc: &LedgerDoc) -> Pairs {
         pair("outcome", word(&doc.outcome)),
     ];
     pairs.extend(doc.undo_of.map(|id| pair("undo_of", Node::text(id))));
+    let limit = doc
+        .limit_seconds
+        .map(|limit| Node::Scalar(limit.to_string()));
+    pairs.extend(limit.map(|limit| pair("time_limit_seconds", limit)));
     pairs.extend(doc.problem.as_ref().map(|problem| {
         let code = Node::Scalar(problem.code.number().to_string());
         let detail = Node::text(&problem.detail);
@@ -157,6 +161,7 @@ fn step_of(step: &StepDoc) -> Node {
         });
         pairs.push(pair("said_of_its_end", Node::List(said.collect())));
     }
+    pairs.extend(step.done_before.map(|at| pair("done_before", time(at))));
     if let Some(evidence) = &step.evidence {
         let found = evidence
             .iter()
@@ -196,7 +201,12 @@ fn list<T: std::fmt::Display>(items: &[T]) -> Node {
 }
 
 fn time(at: Timestamp) -> Node {
-    Node::text(at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    Node::text(clock(at))
+}
+
+/// A time in whole seconds.
+pub(super) fn clock(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The wire's own word for it.

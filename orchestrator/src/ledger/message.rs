@@ -9,7 +9,7 @@ use chiffon_store::LedgerBatchRow;
 
 use super::{
     doc::{LedgerDoc, StepDoc},
-    files::{seconds, word_of},
+    files::{clock, seconds, word_of},
 };
 
 /// Longest subject text and trailer value in characters; git's own tools cut earlier still.
@@ -56,8 +56,18 @@ fn of_one(doc: &LedgerDoc) -> String {
         line(&doc.text)
     ));
     head.push_str(&format!("It ended as {}", word_of(&doc.outcome)));
+    if let Some(limit) = doc.limit_seconds {
+        head.push_str(&format!(
+            ", the time limit of the command, {limit} s, being over"
+        ));
+    }
     match &doc.problem {
-        Some(problem) => head.push_str(&format!(": {}\n", line(&problem.detail))),
+        Some(problem) => {
+            if doc.tells_changes {
+                head.push_str(&format!(", {}", changes(&doc.steps)));
+            }
+            head.push_str(&format!(": {}\n", line(&problem.detail)));
+        }
         None => head.push_str(&format!(", {}.\n", changes(&doc.steps))),
     }
     if doc.steps.len() > 1 {
@@ -121,9 +131,13 @@ fn trailers_of(doc: &LedgerDoc) -> Vec<(&'static str, String)> {
         let words = format!("{} said {}{comment}", line(&said.by), line(&said.choice));
         ("Resolved-By", words)
     }));
+    let done_before = doc.steps.iter().filter_map(|step| step.done_before);
+    trailers.extend(done_before.map(|at| ("Done-Before", clock(at))));
     trailers.push(("Tier", doc.tier.to_string()));
     trailers.push(("Hosts", hosts(&doc.steps)));
     trailers.push(("Outcome", word_of(&doc.outcome)));
+    let limit = doc.limit_seconds;
+    trailers.extend(limit.map(|limit| ("Time-Limit", format!("{limit} s"))));
     let code = doc
         .problem
         .as_ref()

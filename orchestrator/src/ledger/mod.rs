@@ -24,6 +24,7 @@ mod files;
 mod locks;
 mod message;
 mod pack;
+mod parting;
 mod proposals;
 mod signing;
 mod sound;
@@ -55,8 +56,9 @@ use gix::{
 pub use aside::{Rebuild, claimed_head, remove_unfinished};
 pub use burst::{Batch, Burst};
 pub use doc::{FORM, LedgerDoc, ProblemDoc, RequestOutcome, SaidDoc, StepDoc, StepOutcome};
-pub use error::{LedgerError, MOVED, OLDER};
+pub use error::{LedgerError, MOVED};
 pub use files::{host_folder, record_path};
+pub use parting::{Beyond, Parting, WayBack};
 pub use proposals::{Judged, Offered, Proposal, REFUSED, TAKEN, may_have_proposals, refused};
 use signing::Signing;
 pub use verify::{Fault, Verifier};
@@ -144,6 +146,9 @@ impl Ledger {
 
     /// Opens a ledger that is there, to look at it: makes and removes nothing, and may be used beside the writer.
     pub fn read(path: &Path) -> Result<Self, LedgerError> {
+        if path.is_dir() {
+            sound::of_files(path)?;
+        }
         let repository = gix::ThreadSafeRepository::open_opts(path, options());
         let repository =
             repository.map_err(|error| LedgerError::read("open the ledger", &error))?;

@@ -16,6 +16,8 @@ use gix::{
 
 use super::{Ledger, LedgerError, durable::paths_in, tidy::loose_in};
 
+/// Deeper than any folder of a repository that we or git make.
+const DEEPEST: usize = 16;
 /// Length of a checksum; whatever git hashes while it writes ends with one.
 const CHECKSUM: u64 = 20;
 /// A pack of nothing: header and checksum.
@@ -27,6 +29,60 @@ const HASHED: [&str; 6] = ["pack", "idx", "rev", "bitmap", "mtimes", "graph"];
 
 /// What does not fit, in words; nothing where it fits, or is gone meanwhile, as a pack that was merged.
 type Found = io::Result<Option<String>>;
+
+/// Whether all that is read of a repository is made of files and folders: whoever opened a pipe would wait for ever. Told by
+/// the kinds that stand in the folders, so that nothing is opened.
+pub(super) fn of_files(repository: &Path) -> Result<(), LedgerError> {
+    let failed = |error: io::Error| LedgerError::io("look at the ledger's files", &error);
+    for entry in fs::read_dir(repository).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let kind = entry.file_type().map_err(failed)?;
+        let is_read = ["objects", "refs", "info"]
+            .iter()
+            .any(|name| entry.file_name() == *name);
+        let found = match kind.is_dir() {
+            true if is_read => first_special(&entry.path(), DEEPEST),
+            true => Ok(None),
+            false => Ok(is_special(&entry.path()).then(|| entry.path())),
+        };
+        if let Some(path) = found.map_err(failed)? {
+            let file = path.strip_prefix(repository).unwrap_or(&path);
+            let file = file.display().to_string();
+            let why = "it is no file".to_owned();
+            return Err(LedgerError::File { file, why });
+        }
+    }
+    Ok(())
+}
+
+/// The first that is neither a file nor a folder, a folder's own first.
+fn first_special(folder: &Path, depth: usize) -> io::Result<Option<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        // A folder that was merged away meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let found = match kind.is_dir() {
+            true if depth == 0 => None,
+            true => first_special(&entry.path(), depth - 1)?,
+            false if kind.is_file() => None,
+            false => is_special(&entry.path()).then(|| entry.path()),
+        };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
+}
+
+/// Through links, as whoever opens it; what is gone is none.
+fn is_special(path: &Path) -> bool {
+    let kind = fs::metadata(path).map(|meta| meta.file_type());
+    kind.is_ok_and(|kind| !kind.is_file() && !kind.is_dir())
+}
 
 impl Ledger {
     /// Whether each pack begins and ends as its index says. Reads a few bytes of each.

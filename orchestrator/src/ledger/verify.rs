@@ -8,7 +8,7 @@ use chiffon_store::{LedgerBatchRow, LedgerEntryRow};
 use gix::{ObjectId, Repository};
 
 use super::{
-    CommitId, LedgerError, OLDER, Objects, build, docs_of, files,
+    CommitId, LedgerError, Objects, build, docs_of, files,
     signing::{Signing, signer_of},
 };
 
@@ -305,21 +305,15 @@ pub(super) fn foreign(
     };
     let expected = expected.map(|id| id.0);
     let ours = expected.and_then(|id| signer_of(repository, id));
-    let (mut one, mut count, mut stranger) = (head.0, 0_u64, None);
+    let (mut one, mut stranger) = (head.0, None);
     for _ in 0..FAR {
         let parent = parent_of(repository, one);
-        count += 1;
         if ours.is_none() || signer_of(repository, one) != ours {
             stranger = Some(one);
         }
         if parent == expected {
-            return match stranger {
-                Some(stranger) => {
-                    let stranger = described(repository, stranger);
-                    LedgerError::Foreign(format!("foreign commit {stranger}"))
-                }
-                None => older_database(repository, head.0, one, count),
-            };
+            let foreign = described(repository, stranger.unwrap_or(one));
+            return LedgerError::Foreign(format!("foreign commit {foreign}"));
         }
         match parent {
             Some(parent) => one = parent,
@@ -333,36 +327,7 @@ pub(super) fn foreign(
     ))
 }
 
-/// Where all that follows the last commit that the database knows was signed by the key that signed that one.
-fn older_database(
-    repository: &Repository,
-    head: ObjectId,
-    first: ObjectId,
-    count: u64,
-) -> LedgerError {
-    let time = |commit: ObjectId| {
-        let found = repository.find_commit(commit).ok()?;
-        jiff::Timestamp::from_second(found.time().ok()?.seconds).ok()
-    };
-    let when = match (time(first), time(head)) {
-        (Some(from), Some(to)) if from != to => format!(" from {from} to {to}"),
-        (_, Some(at)) => format!(" of {at}"),
-        _ => String::new(),
-    };
-    let commits = match count {
-        1 => "one commit".to_owned(),
-        count => format!("{count} commits"),
-    };
-    LedgerError::Foreign(format!(
-        "{OLDER}, as a restored backup is: {commits}{when}, signed by the ledger's own key, \
-         lie in the ledger and not in the database; the last is {}. Put back the database that belongs to this ledger, or \
-         a backup of both; to go on without what those commits tell, move the folder ledger away: it is made anew from the \
-         database",
-        described(repository, head)
-    ))
-}
-
-fn described(repository: &Repository, commit: ObjectId) -> String {
+pub(super) fn described(repository: &Repository, commit: ObjectId) -> String {
     let words = || -> Result<String, gix::Error> {
         let found = repository.find_commit(commit)?;
         let author = found.author()?.name.to_string();

@@ -353,6 +353,13 @@ pub const KEYS: &[Key] = &[
         secret: false,
     },
     Key {
+        name: "orchestrator.name",
+        default: "\"\"",
+        permitted: "up to 64 letters, digits and . _ -, or nothing",
+        meaning: "What `chiffon-orchestrator` is called among others, in audit streams and leases; without it, as its machine.",
+        secret: false,
+    },
+    Key {
         name: "ledger.remote",
         default: "\"\"",
         permitted: "an absolute folder, https://..., ssh://... or user@host:path; empty for none",

@@ -74,6 +74,37 @@ pub(super) async fn a_stored_answer_is_read_back(store: Arc<dyn Store>) {
     assert_eq!(done(store.stored_answer(&mine, key).await), None);
 }
 
+pub(super) async fn a_key_is_forgotten_with_the_answer_that_was_read(store: Arc<dyn Store>) {
+    let (mine, key) = (super::make::name("default"), "local:ann/42");
+    done(store.commit(claiming(b"a", 1)).await);
+    let Some(kept) = done(store.stored_answer(&mine, key).await) else {
+        panic!("the claim is gone");
+    };
+    let forget = |kept: &StoredAnswer| {
+        let (key, kept) = (key.to_owned(), kept.clone());
+        commit([Write::ForgetKey { key, kept }])
+    };
+    let other = StoredAnswer {
+        answer: json!({"answer": 2}),
+        ..kept.clone()
+    };
+    done(store.commit(forget(&other)).await);
+    assert_eq!(
+        done(store.stored_answer(&mine, key).await),
+        Some(kept.clone())
+    );
+    let mut of_another = forget(&kept);
+    of_another.tenant_id = super::make::name("other");
+    done(store.commit(of_another).await);
+    assert_eq!(
+        done(store.stored_answer(&mine, key).await),
+        Some(kept.clone())
+    );
+    done(store.commit(forget(&kept)).await);
+    assert_eq!(done(store.stored_answer(&mine, key).await), None);
+    done(store.commit(claiming(b"b", 3)).await);
+}
+
 pub(super) async fn of_many_claims_of_one_key_one_wins(store: Arc<dyn Store>) {
     let claims = (0..20).map(|number| {
         let store = store.clone();

@@ -95,6 +95,7 @@ cases! {
         a_plan_that_is_written_again_keeps_its_time,
         hosts_and_agents_are_read_back;
     keys: a_message_is_handled_once,
+        a_key_is_forgotten_with_the_answer_that_was_read,
         a_stored_answer_is_read_back,
         an_idempotency_key_gives_the_same_answer_to_the_same_body,
         of_many_claims_of_one_key_one_wins;

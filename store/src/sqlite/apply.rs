@@ -258,6 +258,7 @@ fn apply_write(
         } => schedules::remove(conn, tenant, *schedule_id, *version)?,
         Write::ForgetRequest(request) => history::forget(conn, tenant, *request)?,
         Write::MarkHost(row) => hosts::mark(conn, tenant, row)?,
+        Write::ForgetKey { key, kept } => keys::forget(conn, tenant, key, kept)?,
         Write::UnmarkHosts { task_id, places } => {
             hosts::unmark(conn, tenant, *task_id, places.as_deref())?;
         }

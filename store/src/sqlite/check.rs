@@ -76,6 +76,14 @@ pub(super) fn faults(conn: &Connection) -> Result<Vec<String>, Error> {
     Ok(faults)
 }
 
+/// What is wrong with the pages alone: every page is read, and nothing is held against anything.
+pub(super) fn pages(conn: &Connection) -> Result<Vec<String>, Error> {
+    let sql = "SELECT quick_check FROM pragma_quick_check(1) WHERE quick_check <> 'ok'";
+    let mut statement = conn.prepare(sql)?;
+    let rows = statement.query_map([], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// What differs from a database made anew: a dropped trigger, a changed table.
 fn schema_faults(conn: &Connection) -> Result<Vec<String>, Error> {
     let (found, meant) = (objects(conn)?, objects(&open::reference()?)?);

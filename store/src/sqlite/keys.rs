@@ -52,6 +52,20 @@ pub(super) fn claim(
     Ok(())
 }
 
+/// Forgets a key that has this answer.
+pub(super) fn forget(
+    conn: &Connection,
+    tenant: &TenantId,
+    key: &str,
+    kept: &StoredAnswer,
+) -> Result<(), Error> {
+    if answer(conn, tenant, key)?.as_ref() == Some(kept) {
+        let sql = "DELETE FROM idempotency_keys WHERE tenant_id = ?1 AND key = ?2";
+        conn.prepare_cached(sql)?.execute([tenant.as_str(), key])?;
+    }
+    Ok(())
+}
+
 /// What is kept of an idempotency key.
 pub(super) fn answer(
     conn: &Connection,

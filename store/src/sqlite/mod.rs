@@ -6,6 +6,7 @@ mod audit;
 mod check;
 mod columns;
 mod control;
+mod damage;
 mod decisions;
 mod error;
 mod fleet;
@@ -39,7 +40,7 @@ use std::{path::Path, sync::Arc};
 use tempfile::TempDir;
 
 pub use self::control::SqliteControl;
-use self::{apply::Fleet, open::Durability, readers::Readers, writer::Writer};
+use self::{apply::Fleet, damage::Damage, open::Durability, readers::Readers, writer::Writer};
 use crate::Error;
 
 /// How a database is opened.
@@ -69,6 +70,8 @@ pub struct Sqlite {
     // everything in it and no log beside it; then the folder of a temporary file.
     readers: Arc<Readers>,
     writer: Writer<Fleet>,
+    /// Why the file is damaged, once somebody has met it.
+    damage: Damage,
     _temporary: Option<TempDir>,
 }
 
@@ -103,6 +106,7 @@ impl Sqlite {
         Ok(Self {
             writer: Writer::start(conn)?,
             readers,
+            damage: Damage::default(),
             _temporary: temporary,
         })
     }

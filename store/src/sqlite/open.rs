@@ -193,8 +193,28 @@ fn applied(conn: &Connection) -> Result<u32, Error> {
     if conn.query_row(sql, [], |row| row.get::<_, i64>(0))? == 0 {
         return Ok(0);
     }
-    let sql = "SELECT max(version) FROM refinery_schema_history";
-    Ok(version(conn.query_row(sql, [], |row| row.get(0))?))
+    let sql = "SELECT version, name, applied_on, checksum FROM refinery_schema_history";
+    let mut statement = conn.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut newest = None;
+    while let Some(row) = rows.next()? {
+        let number: i32 = row.get(0)?;
+        let _name: String = row.get(1)?;
+        let (applied_on, checksum): (String, String) = (row.get(2)?, row.get(3)?);
+        if !is_time(&applied_on) || checksum.parse::<u64>().is_err() {
+            let text = format!("migration {number} of its list cannot be read");
+            return Err(Error::Corrupt(text));
+        }
+        newest = newest.max(Some(number));
+    }
+    Ok(version(newest))
+}
+
+/// As RFC 3339 writes it, and nothing shorter.
+fn is_time(text: &str) -> bool {
+    let stands = |at: usize, one: u8| text.as_bytes().get(at) == Some(&one);
+    let is_whole = stands(10, b'T') && stands(13, b':') && stands(16, b':');
+    is_whole && !text.ends_with(']') && text.parse::<jiff::Timestamp>().is_ok()
 }
 
 fn version(number: Option<i32>) -> u32 {
@@ -271,6 +291,11 @@ mod tests {
             "DELETE FROM refinery_schema_history WHERE version = (SELECT max(version) FROM refinery_schema_history)",
             "UPDATE refinery_schema_history SET checksum = '1' WHERE version = 1",
             "UPDATE refinery_schema_history SET name = 'other' WHERE version = 1",
+            "UPDATE refinery_schema_history SET applied_on = 'yesterday' WHERE version = 1",
+            "UPDATE refinery_schema_history SET applied_on = '2026-01-01' WHERE version = 1",
+            "UPDATE refinery_schema_history SET applied_on = NULL WHERE version = 1",
+            "UPDATE refinery_schema_history SET checksum = 'x' WHERE version = 1",
+            "UPDATE refinery_schema_history SET checksum = NULL WHERE version = 1",
             "DROP TABLE refinery_schema_history",
         ];
         for edit in edits {

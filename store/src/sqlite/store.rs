@@ -33,7 +33,11 @@ impl Sqlite {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, Error> + Send + 'static,
     {
-        self.readers.read(BOUND, read).await
+        self.damage.noted(self.readers.read(BOUND, read).await)
+    }
+
+    async fn submit(&self, command: Command) -> Result<Answer, Error> {
+        self.damage.noted(self.writer.submit(command).await)
     }
 }
 
@@ -44,11 +48,7 @@ fn unexpected<T>(answer: &Answer) -> Result<T, Error> {
 #[async_trait]
 impl Store for Sqlite {
     async fn commit(&self, commit: Commit) -> Result<Receipt, Error> {
-        match self
-            .writer
-            .submit(Command::Commit(Box::new(commit)))
-            .await?
-        {
+        match self.submit(Command::Commit(Box::new(commit))).await? {
             Answer::Receipt(receipt) => Ok(receipt),
             other => unexpected(&other),
         }
@@ -292,7 +292,7 @@ impl Store for Sqlite {
             until,
             limit,
         };
-        match self.writer.submit(claim).await? {
+        match self.submit(claim).await? {
             Answer::Rows(rows) => Ok(rows),
             other => unexpected(&other),
         }
@@ -303,7 +303,7 @@ impl Store for Sqlite {
             owner: owner.to_owned(),
             messages: messages.to_vec(),
         };
-        self.writer.submit(sent).await.map(drop)
+        self.submit(sent).await.map(drop)
     }
 
     async fn outbox_release(
@@ -317,7 +317,7 @@ impl Store for Sqlite {
             messages: messages.to_vec(),
             not_before,
         };
-        self.writer.submit(release).await.map(drop)
+        self.submit(release).await.map(drop)
     }
 
     async fn logs(&self, request: RequestId, after: u64, limit: u32) -> Result<Vec<LogRow>, Error> {
@@ -423,7 +423,7 @@ impl Store for Sqlite {
         let mut gone = 0;
         // In pieces, each a transaction of its own, so that commits get in between.
         loop {
-            match self.writer.submit(Command::Forget { before }).await? {
+            match self.submit(Command::Forget { before }).await? {
                 Answer::Count(some) => {
                     gone += some;
                     if some < forget::CHUNK {
@@ -457,13 +457,32 @@ impl Store for Sqlite {
             to,
             step_seconds,
         };
-        match self.writer.submit(thin).await? {
+        match self.submit(thin).await? {
             Answer::Count(gone) => Ok(gone),
             other => unexpected(&other),
         }
     }
 
     async fn check(&self) -> Result<Vec<String>, Error> {
-        self.readers.read(CHECK, check::faults).await
+        self.damage
+            .noted(self.readers.read(CHECK, check::faults).await)
+    }
+
+    async fn look_at_pages(&self) -> Result<(), Error> {
+        let faults = self
+            .damage
+            .noted(self.readers.read(CHECK, check::pages).await)?;
+        match faults.first() {
+            None => Ok(()),
+            Some(first) => {
+                let error = Error::Corrupt(first.clone());
+                self.damage.is(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn damage(&self) -> Option<String> {
+        self.damage.known()
     }
 }

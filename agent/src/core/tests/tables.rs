@@ -245,6 +245,7 @@ proptest! {
             diff: Some(unit.repeat(diff)),
             error: Some(Problem::new(ErrorCode::PlaybookFailed, unit.repeat(answer * 10), "")),
             isolation: String::new(),
+            done_before: None,
         });
         prop_assert!(result.output.len() <= fit::MAX_TEXT);
         let bytes = serde_json::to_vec(&result).unwrap();

@@ -155,7 +155,12 @@ fn a_person_may_try_at_once_or_end_what_waits_for_its_next_try() {
     assert_eq!(again, Err(Refusal::NoRetry));
 
     let (mut world, _) = waiting();
-    world.apply(RunEvent::CancelAsked { by }).unwrap();
+    world
+        .apply(RunEvent::CancelAsked {
+            by,
+            limit_seconds: None,
+        })
+        .unwrap();
     assert_eq!(world.run.request.state.name(), "cancelled");
 }
 
@@ -231,7 +236,12 @@ fn what_is_unknown_of_a_cancelled_request_is_not_run_again() {
             .apply(RunEvent::JournalLost { task, incarnation })
             .unwrap();
         let by = person("local:bob");
-        world.apply(RunEvent::CancelAsked { by }).unwrap();
+        world
+            .apply(RunEvent::CancelAsked {
+                by,
+                limit_seconds: None,
+            })
+            .unwrap();
         let refused = world.resolve(task, "retry").unwrap_err();
         let by = "local:bob".to_owned();
         assert_eq!(refused, Refusal::NothingStarts { by });

@@ -133,7 +133,12 @@ fn what_never_arrived_is_not_sent_again_once_it_is_cancelled() {
     let task = world.task(Mode::Apply, 0);
     world.dispatch(task).unwrap();
     let by = person("local:anna");
-    world.apply(RunEvent::CancelAsked { by }).unwrap();
+    world
+        .apply(RunEvent::CancelAsked {
+            by,
+            limit_seconds: None,
+        })
+        .unwrap();
     let effects = world.report(task, 1, 1, StatusKind::NeverSeen, 1).unwrap();
     assert_eq!(effects, [Effect::Record]);
     assert_eq!(world.run.request.state.name(), "cancelled");
@@ -203,7 +208,12 @@ fn a_check_run_that_nobody_can_account_for_asks_nobody_and_sends_nothing() {
         })
         .unwrap();
     let by = person("local:anna");
-    world.apply(RunEvent::CancelAsked { by }).unwrap();
+    world
+        .apply(RunEvent::CancelAsked {
+            by,
+            limit_seconds: None,
+        })
+        .unwrap();
     world.end(task, 1, 3, ResultStatus::Unknown).unwrap();
     assert_eq!(world.run.request.state.name(), "cancelled");
     assert!(world.run.decisions.is_empty());

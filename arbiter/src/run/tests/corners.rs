@@ -207,6 +207,7 @@ fn cancelling_stops_what_waits_at_once_and_what_runs_through_its_agent() {
     let effects = world
         .apply(RunEvent::CancelAsked {
             by: person("local:anna"),
+            limit_seconds: None,
         })
         .unwrap();
     assert_eq!(effects, [Effect::Cancel { task: first }]);
@@ -218,7 +219,10 @@ fn cancelling_stops_what_waits_at_once_and_what_runs_through_its_agent() {
     world.end(first, 1, 3, ResultStatus::Cancelled).unwrap();
     assert_eq!(world.run.request.state.name(), "cancelled");
     assert_eq!(
-        world.apply(RunEvent::CancelAsked { by: person("x") }),
+        world.apply(RunEvent::CancelAsked {
+            by: person("x"),
+            limit_seconds: None
+        }),
         Err(Refusal::Nothing),
         "asked for twice is asked for once"
     );

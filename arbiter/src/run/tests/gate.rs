@@ -345,7 +345,12 @@ fn an_approval_of_what_is_cancelled_is_told_so() {
     world.apply(RunEvent::Planned { plan }).unwrap();
     let decision = *world.run.decisions.keys().next().unwrap();
     let by = person("local:ada");
-    world.apply(RunEvent::CancelAsked { by }).unwrap();
+    world
+        .apply(RunEvent::CancelAsked {
+            by,
+            limit_seconds: None,
+        })
+        .unwrap();
     let answer = Answered {
         decision,
         choice: "approve".to_owned(),

@@ -10,7 +10,10 @@ const ASK: OnInterrupt = OnInterrupt::Ask;
 impl World {
     fn cancel(&mut self) -> Result<Vec<Effect>, Refusal> {
         let by = person("local:anna");
-        self.apply(RunEvent::CancelAsked { by })
+        self.apply(RunEvent::CancelAsked {
+            by,
+            limit_seconds: None,
+        })
     }
 
     fn end_on(

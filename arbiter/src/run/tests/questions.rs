@@ -209,6 +209,7 @@ fn cancelled_in_the_middle_the_question_is_closed() {
     world
         .apply(RunEvent::CancelAsked {
             by: person("local:bob"),
+            limit_seconds: None,
         })
         .unwrap();
     assert_eq!(world.run.request.state.name(), "cancelled");
@@ -247,6 +248,7 @@ fn a_secret_that_was_answered_is_forgotten_once_it_stands_in_the_plan_or_is_not_
     world
         .apply(RunEvent::CancelAsked {
             by: person("local:anna"),
+            limit_seconds: None,
         })
         .unwrap();
     assert!(!holds(&world), "{:?}", world.run.request);

@@ -227,6 +227,7 @@ fn blow(world: &mut World, gust: &Gust, steps: &[Step]) {
         Gust::Cancel => world
             .apply(RunEvent::CancelAsked {
                 by: person("local:anna"),
+                limit_seconds: None,
             })
             .map(drop),
         Gust::Timer { nth, heard } => {

@@ -90,8 +90,31 @@ fn a_run_as_a_whole_has_its_time_too() {
     until_the_end(&mut world, task);
     let because = &world.run.tasks[&task].because;
     assert!(because.contains("the run's deadline"), "{because}");
-    assert_ne!(world.run.request.state, RequestState::Completed);
+    assert_eq!(problem(&world).0, ErrorCode::NotStartedInTime);
     assert_eq!(world.starts, [], "it was started");
+    world.tells_the_same_again();
+}
+
+#[test]
+fn what_had_begun_before_the_deadline_of_its_run_is_not_said_to_have_never_been_started() {
+    let mut world = running(Tier::Zero, OnInterrupt::Retry);
+    let task = world.task(Mode::Apply, 0);
+    world.dispatch(task).unwrap();
+    world.report(task, 1, 1, StatusKind::Running, 1).unwrap();
+    let RequestState::Running { deadline } = world.run.request.state else {
+        panic!("it does not run");
+    };
+    world.now = deadline;
+    let timer = TimerName {
+        subject: TimerSubject::Request,
+        kind: TimerKind::Deadline,
+    };
+    let heard = Some(world.now);
+    world.apply(RunEvent::TimerFired { timer, heard }).unwrap();
+    world.end(task, 1, 2, ResultStatus::Cancelled).unwrap();
+    let (code, detail) = problem(&world);
+    assert_eq!(code, ErrorCode::TimedOut, "{detail}");
+    assert!(detail.contains("was stopped"), "{detail}");
     world.tells_the_same_again();
 }
 

@@ -2,11 +2,11 @@
 //! none runs, one without agents is started for the look.
 
 use chiffon_common::api::{BrokenFile, CatalogueView};
-use chiffon_orchestrator::ledger::{MOVED, OLDER};
+use chiffon_orchestrator::ledger::{MOVED, Parting};
 
 use super::{Context, Finding};
 use crate::{
-    commands::health,
+    commands::with_what_lies_here,
     failure::Failure,
     session::{Need, Session},
 };
@@ -35,7 +35,7 @@ fn section(what: &'static str, found: Result<Vec<Finding>, Failure>) -> Vec<Find
 }
 
 async fn components(context: &Context<'_>, session: &Session) -> Result<Vec<Finding>, Failure> {
-    let health = health(context, session).await?;
+    let health = with_what_lies_here(context, session.client.close_health().await?);
     let found = health.components.iter().map(|(name, word)| {
         let what = match name.as_str() {
             "store" => "database",
@@ -77,14 +77,17 @@ fn todo_of(component: &str, word: &str) -> &'static str {
         "ledger" if word.contains("explain 5511") => {
             "Put the old keys/ledger.key back from a backup and start again; if it is lost for good: chiffon audit accept-key FINGERPRINT --because WORDS"
         }
-        "ledger" if word.contains(OLDER) => {
-            "Put back the newer database, or a backup of the whole data folder; nothing is written to the ledger until the two belong together: chiffon explain 5507"
+        "ledger" if Parting::ALL.iter().any(|how| word.contains(how.words())) => {
+            "Put back the database and the ledger that belong together; or, to go on with this database, stop Chiffon and move the folder `ledger` of the data folder away. Until then no change is started: chiffon explain 5507"
         }
         "ledger" if word.contains(MOVED) => {
-            "Only Chiffon moves refs/heads/main of the ledger, and somebody else did. Find out who, keep what you want of it, then put it back with `git update-ref`: chiffon explain 5507"
+            "Only Chiffon moves refs/heads/main of the ledger, and somebody else did. Find out who, keep what you want of it, then put it back with `git update-ref`, or move the folder `ledger` away, and it is made anew: chiffon explain 5507"
         }
         "ledger" => {
             "Make the folder `ledger` of the data folder writable and see that there is room; nothing is lost, and what is missing is written then."
+        }
+        "database" if word.contains("damaged") => {
+            "Restore a backup of the data folder, and keep the damaged file for inspection: chiffon explain 5505"
         }
         "database" => {
             "Make room on the disk of the data folder, or make it writable; Chiffon goes on by itself, and nothing that was taken is lost."
@@ -161,5 +164,12 @@ mod tests {
         let moved = LedgerError::Foreign("history was rewritten".to_owned()).to_string();
         assert!(todo_of("ledger", &moved).contains("moves refs/heads/main"));
         assert!(todo_of("ledger", "no space left on device").contains("room"));
+    }
+
+    #[test]
+    fn a_damaged_database_needs_a_backup_and_no_room() {
+        let damaged = chiffon_store::Error::Corrupt("x".to_owned()).to_string();
+        assert!(todo_of("database", &damaged).contains("backup"));
+        assert!(todo_of("database", "the disk is full").contains("room"));
     }
 }

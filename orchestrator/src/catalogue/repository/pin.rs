@@ -100,9 +100,9 @@ impl Staged {
         self.folder.0.join(TREE)
     }
 
-    /// Its entries, as they would be listed. Nothing of it is accepted.
-    pub fn catalogue(&self) -> Catalogue {
-        Catalogue::load(&[self.root(&self.folder.0)])
+    /// Its entries, as they would be listed beside those of the other roots, which they may name. Nothing of it is accepted.
+    pub fn catalogue(&self, others: &[Root]) -> Catalogue {
+        Catalogue::load_beside(others, self.root(&self.folder.0))
     }
 
     fn root(&self, path: &Path) -> Root {
@@ -130,8 +130,8 @@ impl Staged {
     }
 
     /// What it would change of the one that is there.
-    pub fn difference(&self) -> Difference {
-        let read = |folder: &Path| Catalogue::load_as_accepted(&[self.root(folder)]);
+    pub fn difference(&self, others: &[Root]) -> Difference {
+        let read = |folder: &Path| Catalogue::load_as_accepted_beside(others, self.root(folder));
         let there = read(&self.added.join(&self.name));
         Difference::between(&there, &read(&self.folder.0))
     }

@@ -110,7 +110,7 @@ fn playbooks_are_found_in_the_shapes_that_repositories_have() {
             };
             case.write(file, text.as_bytes());
         }
-        let catalogue = case.stage().unwrap().catalogue();
+        let catalogue = case.stage().unwrap().catalogue(&[]);
         assert_eq!(ids(&catalogue), wanted, "{}", reasons(&catalogue));
         let entry = catalogue.entries().next().unwrap();
         assert_eq!(
@@ -152,7 +152,7 @@ fn what_is_added_is_what_was_listed_and_counts_once_accepted_until_it_changes() 
         "the copy stays"
     );
     let staged = case.stage().unwrap();
-    let changes = staged.difference().changes;
+    let changes = staged.difference(&[]).changes;
     let seen: Vec<_> = changes
         .iter()
         .map(|one| (one.entry.as_str(), one.kind))
@@ -194,7 +194,7 @@ fn a_commit_is_fetched_without_a_working_tree() {
         .stage_from(&format!("file://{}", case.at().display()))
         .unwrap();
     assert_eq!(staged.source().commit, Some(git(&["rev-parse", "HEAD"])));
-    assert_eq!(ids(&staged.catalogue()), ["repo_again", "repo_site"]);
+    assert_eq!(ids(&staged.catalogue(&[])), ["repo_again", "repo_site"]);
     let left = format!("{:?}", staged.survey().left);
     assert!(
         left.contains("leaves the repository") && left.contains("larger than 1 MiB"),
@@ -253,7 +253,7 @@ fn harmful_files_cost_only_what_needs_them() {
     fs::write(case.folder.path().join("secret.yml"), PLAY).unwrap();
     symlink("../secret.yml", case.at().join("out.yml")).unwrap();
     let staged = case.stage().unwrap();
-    let catalogue = staged.catalogue();
+    let catalogue = staged.catalogue(&[]);
     assert_eq!(ids(&catalogue), ["repo_good"]);
     let told = reasons(&catalogue);
     for wanted in [
@@ -289,7 +289,7 @@ fn two_of_one_title_and_two_thousand_playbooks_load() {
         case.write(&format!("playbooks/p{n}.yml"), PLAY.as_bytes());
     }
     let staged = case.stage().unwrap();
-    let catalogue = staged.catalogue();
+    let catalogue = staged.catalogue(&[]);
     assert_eq!(catalogue.entries().count(), 2_002);
     assert!(reasons(&catalogue).contains("which is that of a-b.yml"));
     staged.add().unwrap();
@@ -316,7 +316,7 @@ fn only_what_a_playbook_leads_to_asks_for_parameters() {
         ("example.hosts.ini", "[web]\nnode1 of_host=7\n"),
     ]);
     let staged = case.stage().unwrap();
-    let catalogue = staged.catalogue();
+    let catalogue = staged.catalogue(&[]);
     let asked = |id: &str| -> Vec<String> {
         let id = id.parse().unwrap();
         let entry = catalogue.entries().find(|entry| entry.id == id).unwrap();

@@ -326,7 +326,10 @@ fn next_of(schedule: &Schedule, now: Timestamp) -> Result<Timestamp, Problem> {
     let (times, zone) = schedule.times()?;
     times.next_after(now, &zone).ok_or_else(|| {
         let detail = match schedule.when {
-            When::At(at) => format!("{at} has passed: it is {now}"),
+            When::At(at) => {
+                let now = now.strftime("%Y-%m-%dT%H:%M:%SZ");
+                format!("{at} has passed: it is {now}")
+            }
             When::Cron(_) => "it never comes within the next ten years".to_owned(),
         };
         let todo = "name a time that comes; one without an offset is of the schedule's zone";

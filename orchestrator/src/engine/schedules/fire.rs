@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::{LastRun, Schedule, proof::of_edit};
 use crate::engine::{
     Editor, Incoming, Intake, IntakeError, KeyClaim, Shared, Way, audit::chiffon, nudged,
+    posts::Post,
 };
 
 /// Schedules looked at in one round.
@@ -126,6 +127,9 @@ impl Shared {
     }
 
     async fn schedules_round(&self) -> Result<Duration, Error> {
+        if !self.has_post(Post::Schedules).await? {
+            return Ok(LONGEST);
+        }
         self.watch_schedules().await?;
         if !self.settings.stays {
             return Ok(LONGEST);

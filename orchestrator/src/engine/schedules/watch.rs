@@ -6,11 +6,10 @@ use chiffon_store::{Check, Commit, Error, Expected, ScheduleRow, Write};
 use serde_json::json;
 
 use super::Schedule;
-use crate::{
-    engine::{AdvanceError, Advanced, Cause, Shared, scribe::Ground},
-    ledger::OLDER,
-};
+use crate::engine::{AdvanceError, Advanced, Cause, Shared, scribe::Ground};
 
+/// How the words begin of a request whose schedule has a standing approval that is not for it.
+const WITHHELD: &str = "waits for a person: the standing approval of schedule";
 /// Schedules looked at in one go.
 const PAGE: u32 = 100;
 
@@ -70,6 +69,27 @@ impl Shared {
         }
     }
 
+    /// Whether the standing approval of its schedule answers what a request asks, as soon as that is looked at, so that
+    /// nobody else is to be asked yet.
+    pub(crate) async fn will_answer(&self, run: &Run) -> bool {
+        let request = &run.request;
+        let asks = matches!(request.state, RequestState::AwaitingApproval { .. });
+        let Some(of) = request.schedule.as_ref().filter(|_| asks) else {
+            return false;
+        };
+        if request.because.starts_with(WITHHELD) {
+            return false;
+        }
+        let row = self
+            .store
+            .schedule(&request.tenant_id, of.schedule_id)
+            .await;
+        row.ok().flatten().is_some_and(|row| {
+            let stands = Schedule::read(&row).is_ok_and(|schedule| schedule.standing.is_some());
+            stands && row.open_request == Some(request.request_id)
+        })
+    }
+
     async fn answer_as_agreed(&self, row: &ScheduleRow, run: &Run) -> Result<(), AdvanceError> {
         let Some(standing) = Schedule::read(row)?.standing else {
             return Ok(());
@@ -79,8 +99,8 @@ impl Shared {
             Ground::Firm => {}
             // Looked at again with the next round.
             Ground::Unlooked => return Ok(()),
-            Ground::Older => {
-                let fault = format!("{OLDER}, and may not know that it was withdrawn");
+            Ground::Parted(how) => {
+                let fault = format!("{}, and it may have been withdrawn since", how.words());
                 let todo = "`chiffon audit verify` says what to do";
                 return self.withhold(row, run, &fault, todo).await;
             }
@@ -110,8 +130,8 @@ impl Shared {
                 self.withhold(row, run, fault, todo).await
             }
             Ok(Advanced::Refused(refusal)) => {
-                tracing::debug!(%refusal, request.id = %request, "a person decides");
-                Ok(())
+                let todo = "approve or reject it yourself";
+                self.withhold(row, run, &refusal.to_string(), todo).await
             }
             Ok(_) | Err(AdvanceError::Store(Error::Conflict { .. })) => Ok(()),
             Err(error) => Err(error),
@@ -129,9 +149,7 @@ impl Shared {
     ) -> Result<(), AdvanceError> {
         let id = row.schedule_id;
         let now = self.store.schedule(&row.tenant_id, id).await?;
-        let because = format!(
-            "waits for a person: the standing approval of schedule {id} is not used, because {fault}; {todo}"
-        );
+        let because = format!("{WITHHELD} {id} is not used, because {fault}; {todo}");
         // It may have been changed between the reads; then it is looked at again.
         let is_as_read = now.is_some_and(|now| now.version == row.version);
         if !is_as_read || run.request.because == because {

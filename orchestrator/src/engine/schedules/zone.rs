@@ -8,6 +8,9 @@ use jiff::{
     tz::{Offset, TimeZone},
 };
 
+/// What zones look like.
+const NAMES: &str = "use a name such as Europe/Berlin or UTC, or an offset such as +02:00";
+
 /// A zone of the IANA database by its name, or one offset for ever.
 pub(crate) fn zone(name: &str) -> Result<TimeZone, Problem> {
     if name.eq_ignore_ascii_case("UTC") {
@@ -17,7 +20,11 @@ pub(crate) fn zone(name: &str) -> Result<TimeZone, Problem> {
         return Ok(TimeZone::fixed(offset));
     }
     if is_of_this_machine(name) {
-        return Err(unknown(name));
+        let detail = format!(
+            "{:?} is another zone on each machine, or none",
+            visible(name)
+        );
+        return Err(Problem::new(ErrorCode::UnknownZone, detail, NAMES));
     }
     TimeZone::get(name).map_err(|_| unknown(name))
 }
@@ -82,7 +89,7 @@ fn unknown(name: &str) -> Problem {
     }
     let todo = match nearest {
         Some((_, nearest)) => format!("did you mean {nearest}?"),
-        None => "use a name such as Europe/Berlin or UTC, or an offset such as +02:00".to_owned(),
+        None => NAMES.to_owned(),
     };
     let detail = format!("there is no time zone {:?}", visible(name));
     Problem::new(ErrorCode::UnknownZone, detail, todo)
@@ -127,10 +134,25 @@ pub(crate) fn moment(text: &str, zone: &TimeZone) -> Result<Timestamp, Problem> 
     // To the second, which the database keeps exactly.
     let whole = meant.and_then(|at| Timestamp::from_second(at.as_second()).ok());
     whole.filter(|_| has_time).ok_or_else(|| {
+        if let Some(named) = other_offset(text) {
+            let detail = format!(
+                "{:?} names an offset that {named} does not have at that time",
+                visible(text)
+            );
+            let todo = "leave the offset out, or the zone";
+            return Problem::new(ErrorCode::BadSchedule, detail, todo);
+        }
         let detail = format!("{:?} is no date and time", visible(text));
         let todo = "write it like 2030-05-01T03:00, or with an offset like 2030-05-01T03:00+02:00";
         Problem::new(ErrorCode::BadSchedule, detail, todo)
     })
+}
+
+/// The zone that is written at a time whose offset is not one of it.
+fn other_offset(text: &str) -> Option<&str> {
+    let (at, named) = text.strip_suffix(']')?.split_once('[')?;
+    let is_both = at.parse::<Timestamp>().is_ok() && zone(named).is_ok();
+    is_both.then_some(named)
 }
 
 #[cfg(test)]
@@ -174,7 +196,8 @@ mod tests {
         }
         assert!(zone("xyz").unwrap_err().todo.contains("such as"));
         for not_one in ["localtime", "Factory", "right/Europe/Berlin"] {
-            assert!(zone(not_one).is_err(), "{not_one}");
+            let problem = zone(not_one).unwrap_err();
+            assert!(!problem.todo.contains("did you mean"), "{problem:?}");
         }
         for good in [
             "UTC",
@@ -214,5 +237,10 @@ mod tests {
         ] {
             assert!(moment(bad, &berlin).is_err(), "{bad}");
         }
+        let other = moment("2030-05-01T03:00+01:00[Asia/Tokyo]", &berlin).unwrap_err();
+        assert!(
+            other.detail.contains("an offset that Asia/Tokyo"),
+            "{other:?}"
+        );
     }
 }

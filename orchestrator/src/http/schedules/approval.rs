@@ -45,6 +45,7 @@ pub(in crate::http) async fn plan(
     let (run, plan) = planned(&state, &row, &schedule).await?;
     Ok(Json(SchedulePlan {
         standing_digest: digest(&state, &schedule, &plan)?,
+        warnings: state.shared.warnings_of(&plan, None).await?,
         plan: shown_plan(&run, &plan),
     }))
 }

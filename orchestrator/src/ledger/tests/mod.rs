@@ -96,11 +96,14 @@ fn change(n: u32) -> LedgerDoc {
             changes_unknown: false,
             changed_before: BTreeSet::new(),
             said: Vec::new(),
+            done_before: None,
             host_outcomes: BTreeMap::from([("nas".parse().unwrap(), HostOutcome::Changed)]),
             evidence: None,
             duration_seconds: 3.21,
         }],
         problem: None,
+        tells_changes: false,
+        limit_seconds: None,
     }
 }
 

@@ -94,6 +94,43 @@ fn a_damaged_pack_or_index_is_found_as_git_finds_it() {
     assert_eq!(found, 2 * DAMAGES.len(), "each of them is damage");
 }
 
+/// Whoever opened it would wait until somebody writes into it.
+#[test]
+fn a_pipe_in_place_of_a_file_is_damage_and_nothing_that_is_waited_for() {
+    let (folder, ..) = written();
+    let folder = folder.path();
+    let pack = files(&folder.join("objects/pack")).remove(0);
+    let stray = folder.join("objects/ab/0123");
+    fs::create_dir_all(stray.parent().unwrap()).unwrap();
+    for file in [
+        folder.join("HEAD"),
+        folder.join("config"),
+        folder.join("refs/heads/main"),
+        pack,
+        stray,
+    ] {
+        let before = fs::read(&file).ok();
+        let _not_there = fs::remove_file(&file);
+        let made = Command::new("mkfifo").arg(&file).status().unwrap();
+        assert!(made.success());
+        let (told, hears) = std::sync::mpsc::sync_channel(1);
+        let path = folder.to_owned();
+        std::thread::spawn(move || {
+            let _head = claimed_head(&path);
+            let found = Ledger::read(&path).map(drop);
+            let _nobody_hears = told.send(found);
+        });
+        let found = hears.recv_timeout(std::time::Duration::from_secs(20));
+        let error = found.expect("it waits").expect_err("a pipe is no file");
+        assert!(error.is_damage(), "{}: {error:?}", file.display());
+        fs::remove_file(&file).unwrap();
+        if let Some(before) = before {
+            fs::write(&file, before).unwrap();
+        }
+        Ledger::read(folder).unwrap();
+    }
+}
+
 #[test]
 fn a_damaged_loose_object_is_found_as_git_finds_it() {
     let (folder, ..) = written();

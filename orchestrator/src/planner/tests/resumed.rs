@@ -71,10 +71,30 @@ fn an_answered_host_leaves_no_other_question_out() {
 fn an_answer_in_words_belongs_to_the_request_that_asked() {
     let planner = planner();
     for (entry, missing, text, expected) in [
-        ("service_restart", "name", "the cron service", r#"{"name":"cron"}"#),
-        ("service_stop", "name", "the cron service, please", r#"{"name":"cron"}"#),
-        ("package_remove", "name", "the package htop", r#"{"name":"htop"}"#),
-        ("backup_directory", "path", "the folder /etc", r#"{"path":"/etc"}"#),
+        (
+            "service_restart",
+            "name",
+            "the cron service",
+            r#"{"name":"cron"}"#,
+        ),
+        (
+            "service_stop",
+            "name",
+            "the cron service, please",
+            r#"{"name":"cron"}"#,
+        ),
+        (
+            "package_remove",
+            "name",
+            "the package htop",
+            r#"{"name":"htop"}"#,
+        ),
+        (
+            "backup_directory",
+            "path",
+            "the folder /etc",
+            r#"{"path":"/etc"}"#,
+        ),
     ] {
         let wants = Wants::Parameters {
             entry: entry.parse().unwrap(),

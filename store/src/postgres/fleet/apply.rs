@@ -136,6 +136,7 @@ async fn apply(
         } => schedules::remove(tx, tenant, *schedule_id, *version).await?,
         Write::ForgetRequest(request) => history::forget_request(tx, tenant, *request).await?,
         Write::MarkHost(row) => world::mark(tx, tenant, row).await?,
+        Write::ForgetKey { key, kept } => keys::forget(tx, tenant, key, kept).await?,
         Write::UnmarkHosts { task_id, places } => {
             world::unmark(tx, tenant, *task_id, places.as_deref()).await?;
         }

@@ -54,6 +54,20 @@ pub(super) async fn claim(
     Ok(())
 }
 
+/// Forgets a key that has this answer.
+pub(super) async fn forget(
+    tx: &Transaction<'_>,
+    tenant: &TenantId,
+    key: &str,
+    kept: &StoredAnswer,
+) -> Result<(), Error> {
+    if answer(tx, tenant, key).await?.as_ref() == Some(kept) {
+        let sql = "DELETE FROM idempotency_keys WHERE tenant_id = $1 AND key = $2";
+        execute(tx, sql, &[&tenant.as_str(), &key]).await?;
+    }
+    Ok(())
+}
+
 /// What is kept of an idempotency key.
 pub(super) async fn answer<C: GenericClient>(
     client: &C,

@@ -1,6 +1,7 @@
 //! What of a repository could be passed over in silence: files that lead to no entry, and files that an entry reads.
 
 use super::*;
+use crate::catalogue::{Root, Trust, extract_shipped};
 
 #[test]
 fn no_playbook_and_no_metadata_vanishes_unnamed() {
@@ -18,7 +19,7 @@ fn no_playbook_and_no_metadata_vanishes_unnamed() {
         .flat_map(u16::to_le_bytes)
         .collect();
     case.write("wide.yml", &wide);
-    let catalogue = case.stage().unwrap().catalogue();
+    let catalogue = case.stage().unwrap().catalogue(&[]);
     assert_eq!(ids(&catalogue), ["repo_marked", "repo_plain"]);
     let told = reasons(&catalogue);
     for wanted in [
@@ -57,7 +58,7 @@ fn what_a_playbook_reads_from_its_own_folder_is_in_what_is_approved() {
     ]);
     case.write("big.bin", &vec![0; 2 << 20]);
     let staged = case.stage().unwrap();
-    let catalogue = staged.catalogue();
+    let catalogue = staged.catalogue(&[]);
     assert_eq!(
         ids(&catalogue),
         ["repo_by_host", "repo_named", "repo_other"]
@@ -88,5 +89,31 @@ fn what_a_playbook_reads_from_its_own_folder_is_in_what_is_approved() {
     let before = named.digest;
     case.write("conf/a.conf", b"y\n");
     let now = case.stage().unwrap();
-    assert_ne!(now.catalogue().get("repo_named").unwrap().digest, before);
+    assert_ne!(now.catalogue(&[]).get("repo_named").unwrap().digest, before);
+}
+
+/// A check of the shipped catalogue is no stranger to an entry that names it, and an update of that entry is shown.
+#[test]
+fn what_an_entry_names_beside_the_repository_is_known_and_not_listed() {
+    let case = Case::of(&[
+        ("plain.yml", PLAY),
+        ("plain.chiffon.yml", "tier: 1\nverify:\n  file: /tmp/a\n"),
+    ]);
+    let shipped = case.folder.path().join("shipped");
+    extract_shipped(&shipped).unwrap();
+    let others = [Root {
+        name: "shipped".to_owned(),
+        path: shipped,
+        trust: Trust::Shipped,
+    }];
+    let staged = case.stage().unwrap();
+    let catalogue = staged.catalogue(&others);
+    assert_eq!(ids(&catalogue), ["repo_plain"], "{}", reasons(&catalogue));
+    assert!(catalogue.broken().is_empty(), "{}", reasons(&catalogue));
+    assert!(reasons(&staged.catalogue(&[])).contains("check_file"));
+    staged.add().unwrap();
+    case.write("plain.yml", format!("{PLAY}# more\n").as_bytes());
+    let changes = case.stage().unwrap().difference(&others).changes;
+    let changed: Vec<_> = changes.iter().map(|one| one.entry.as_str()).collect();
+    assert_eq!(changed, ["repo_plain"]);
 }
