@@ -328,3 +328,30 @@ fn a_new_entry_loads_and_runs_as_it_was_written() {
     ];
     fresh.run(&run).expect_code(0);
 }
+
+/// Whoever asks for what is not there is told the nearest name, or why nothing of a repository is.
+#[test]
+fn what_cannot_be_shown_is_told_with_the_way_out() {
+    let fresh = Fresh::bare();
+    let repository = fresh.home.scratch().join("lab");
+    std::fs::create_dir_all(&repository).unwrap();
+    let play = "- name: One\n  hosts: all\n  tasks: []\n";
+    std::fs::write(repository.join("one.yml"), play).unwrap();
+    std::fs::write(repository.join("new\nline.yml"), play).unwrap();
+    let added = fresh
+        .run(&["catalogue", "add", repository.to_str().unwrap()])
+        .expect_code(0);
+    assert!(added.stdout.contains("new\\nline.yml"), "{}", added.stdout);
+    let near = fresh.run(&["catalogue", "show", "restart"]).expect_code(3);
+    assert!(near.stderr.contains("service_restart"), "{}", near.stderr);
+    fresh.run(&["catalogue", "show", "lab_one"]).expect_code(0);
+    let copy = fresh.home.path().join("catalogue/added/lab/tree/one.yml");
+    std::fs::write(&copy, format!("{play}# edited\n")).unwrap();
+    let lost = fresh.run(&["catalogue", "show", "lab_one"]).expect_code(3);
+    for wanted in [
+        "was changed since it was added",
+        "chiffon catalogue update lab",
+    ] {
+        assert!(lost.stderr.contains(wanted), "{}", lost.stderr);
+    }
+}

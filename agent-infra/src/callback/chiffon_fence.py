@@ -40,7 +40,7 @@ def keep(path):
     if any(real == root or real.startswith(root + os.sep) for root in APPROVED):
         return path
     raise AnsibleError(
-        f"{to_text(path)} lies outside of what was approved, so nothing is taken from it: "
+        f"{real} lies outside of what was approved, so nothing is taken from it: "
         "keep the file in the folder of the catalogue, and name it from there"
     )
 

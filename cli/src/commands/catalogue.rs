@@ -81,21 +81,43 @@ fn show(context: &Context<'_>, catalogue: &CatalogueView, id: &str) -> Result<Ex
 }
 
 pub(super) fn unknown(catalogue: &CatalogueView, id: &str) -> Failure {
-    let likeness = |entry: &&EntryView| strsim::jaro_winkler(entry.id.as_str(), id);
-    let near = catalogue
-        .entries
-        .iter()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-    let todo = match near.filter(|entry| likeness(entry) > 0.7) {
+    let shown = render::one_line(id, 80);
+    let detail = format!("The catalogue has no entry {shown:?}.");
+    if let Some((name, why)) = lost(catalogue, id) {
+        let detail = format!("{detail} Nothing of {name} is read: {why}.");
+        let todo = format!("`chiffon catalogue update {name}` makes the copy anew.");
+        return Problem::new(ErrorCode::UnknownEntry, detail, todo).into();
+    }
+    let todo = match near(catalogue, id) {
         Some(near) => format!(
             "Did you mean {}? `chiffon catalogue list` shows all.",
             near.id
         ),
         None => "`chiffon catalogue list` shows all entries.".to_owned(),
     };
-    let shown = render::one_line(id, 80);
-    let detail = format!("The catalogue has no entry {shown:?}.");
     Problem::new(ErrorCode::UnknownEntry, detail, todo).into()
+}
+
+/// The repository that an entry of this name would be of, where nothing of it is read, and why.
+fn lost<'c>(catalogue: &'c CatalogueView, id: &str) -> Option<(&'c str, &'c str)> {
+    catalogue.broken.iter().find_map(|broken| {
+        let (_, name) = broken.file.split_once("/catalogue/added/")?;
+        let name = name.trim_end_matches('/');
+        let is_of_it = id.strip_prefix(name)?.starts_with('_');
+        is_of_it.then_some((name, broken.reason.as_str()))
+    })
+}
+
+/// The entry that is written most like it; one that has the word in its name before all others.
+fn near<'c>(catalogue: &'c CatalogueView, id: &str) -> Option<&'c EntryView> {
+    let likeness = |entry: &&EntryView| strsim::jaro_winkler(entry.id.as_str(), id);
+    let has_word = |entry: &&EntryView| entry.id.as_str().split('_').any(|part| part == id);
+    let nearest = |only_with_word: bool| {
+        let all = catalogue.entries.iter();
+        let some = all.filter(|entry| !only_with_word || has_word(entry));
+        some.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+    };
+    nearest(true).or_else(|| nearest(false).filter(|entry| likeness(entry) > 0.7))
 }
 
 fn check(context: &Context<'_>, catalogue: &CatalogueView) -> Exit {

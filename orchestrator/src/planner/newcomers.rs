@@ -4,7 +4,7 @@
 use chiffon_common::Tier;
 
 use super::{
-    choice::{SURE_OF_CHANGE, SURE_OF_REPORT},
+    choice::{NEAR, SURE_OF_CHANGE, SURE_OF_REPORT},
     fit::Fit,
 };
 
@@ -22,6 +22,12 @@ impl Fit<'_> {
             && self.filled.missing.is_empty()
     }
 
+    /// Whether an accepted entry takes every word that was said, though something may be lacking: "reboot".
+    fn takes_all(&self) -> bool {
+        let is_near = self.has_action && self.said >= NEAR;
+        self.entry.accepted && is_near && self.unexplained.is_empty()
+    }
+
     /// Whether it is one that nobody accepted, and is not said as a whole.
     pub(super) fn is_half_a_newcomer(&self) -> bool {
         let lacks = self.lacks_thing || !self.filled.missing.is_empty();
@@ -29,9 +35,10 @@ impl Fit<'_> {
     }
 }
 
-/// Puts those that are half said behind the first accepted one that fits whole.
+/// Puts those that are half said behind the first accepted one that leaves no word over.
 pub(super) fn give_way(ranked: &mut [Fit<'_>]) {
-    if let Some(at) = ranked.iter().position(Fit::is_at_home)
+    let is_fit = |fit: &Fit<'_>| fit.is_at_home() || fit.takes_all();
+    if let Some(at) = ranked.iter().position(is_fit)
         && let Some(better) = ranked.get_mut(..=at)
     {
         better.sort_by_key(Fit::is_half_a_newcomer);

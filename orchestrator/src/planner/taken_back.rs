@@ -3,7 +3,7 @@
 use super::{
     Planner,
     read::{self, Read, Sense},
-    words::Kind,
+    words::{self, Kind},
 };
 use crate::inventory::Inventory;
 
@@ -20,5 +20,6 @@ pub(super) fn is_all(planner: &Planner, text: &str, inventory: &Inventory) -> bo
 fn is_part_or_polite(read: &Read<'_>, at: usize) -> bool {
     read.senses[at] == Sense::Part
         || !read.tokens[at].is_word()
+        || words::is_neutral(&read.tokens[at].folded)
         || matches!(read.kind(at), Some(Kind::Stop | Kind::Filler))
 }

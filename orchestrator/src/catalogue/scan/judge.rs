@@ -322,7 +322,7 @@ impl Walk<'_, '_> {
                 "comment_start_string",
             ];
             if marks.iter().any(|mark| call.has(mark)) || !src.is_some_and(is_within) {
-                self.blind(
+                self.unseen(
                     here,
                     call.line,
                     "the template cannot be read before it runs",

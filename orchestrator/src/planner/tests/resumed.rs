@@ -152,7 +152,7 @@ fn what_nobody_accepted_and_is_only_half_said_gives_way() {
     }
     // Its own sentence is its own.
     assert_eq!(
-        outcome(&added, "restart wifi named attic", &alone()),
+        outcome(&added, "restart wifi named \"attic\"", &alone()),
         r#"restart_wifi {"name":"attic"} @localhost"#
     );
     let (Proposal::Ask(question) | Proposal::Nothing(question)) =
