@@ -3,6 +3,7 @@
 
 mod line;
 mod open;
+mod ours;
 mod scan;
 mod seen;
 mod verify;
@@ -12,11 +13,11 @@ mod writer;
 mod tests;
 
 pub(crate) use line::Head;
-pub(crate) use open::{OpenError, Opened, Torn, open};
-pub(crate) use scan::{Lines, files, files_from, first_of, follow, record_at};
+pub(crate) use open::{OpenError, Opened, Torn, open, unused};
+pub(crate) use scan::{Line, Lines, files, files_from, first_of, follow, record_at};
 #[cfg(test)]
 pub(crate) use verify::Unverified;
 pub(crate) use verify::{Anchor, Beginning, Verified, verify};
 pub(crate) use writer::{
-    Audit, Durable, Needs, Newest, Place, Reached, Rotation, Unwritten, Writing, start,
+    Audit, Durable, Needs, Newest, Place, Reached, Rotation, Unwritten, Weak, Writing, start,
 };

@@ -14,13 +14,17 @@ use crate::{
     args::{AuditCommand, Cli, Command, ConfigCommand, Configured, Replay, Serve, Verify},
     audit::{self, Beginning},
     config::Config,
-    replay, serve,
+    replay::{self, Unproven},
+    serve,
 };
 
 /// It failed, or does not verify.
 const FAILED: u8 = 1;
 /// The command line or configuration is not permitted.
 const USAGE: u8 = 2;
+
+/// How often a replay is begun anew because a serving arbiter has removed a file (`audit.keep`) before it was read.
+const TRIES: u32 = 10;
 
 /// Where the configuration is looked for, unless one is named.
 const USUAL: &str = "config.yaml";
@@ -81,6 +85,14 @@ fn warn(config: &Config) {
     for warning in &config.warnings {
         say(&format!("warning: {warning}"));
     }
+    let authz = &config.policy.authz;
+    let permits = |role: &String| authz.roles.get(role).is_some_and(|may| !may.is_empty());
+    let is_closed = !authz.grants.iter().any(|grant| permits(&grant.role));
+    if config.authorizer.is_none() && is_closed {
+        say(
+            "warning: nobody is permitted anything: no grant in policy.grants names a role that permits something, and no authz.endpoint is set",
+        );
+    }
 }
 
 fn print(text: &str) -> Done {
@@ -117,12 +129,6 @@ fn serving(args: Serve, verbose: u8) -> Done {
     let _begun = log.with_max_level(level).with_ansi(false).try_init();
     let config = configured(&args.configured)?.listen_on(args.listen)?;
     warn(&config);
-    let is_closed = config.authorizer.is_none() && config.policy.authz.grants.is_empty();
-    if is_closed {
-        say(
-            "arbiter: nobody is permitted anything: policy.grants is empty and no authz.endpoint is set",
-        );
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_keep_alive(Duration::from_secs(1))
         .enable_all()
@@ -188,10 +194,24 @@ fn verify(args: &Verify) -> Done {
 fn replaying(args: &Replay) -> Done {
     let config = named(args.config.as_deref())?;
     let policy = config.as_ref().map(|config| &config.policy);
-    let replayed = replay::replay(&args.path, policy);
+    let mut replayed = replay::replay(&args.path, policy);
+    for _ in 0..TRIES {
+        match &replayed {
+            Err(Unproven::Unreadable { path, source })
+                if *path != args.path && source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                replayed = replay::replay(&args.path, policy);
+            }
+            _ => break,
+        }
+    }
     let replayed = replayed.map_err(|error| Failure::Unfit(error.to_string()))?;
+    let same = match replayed.aside {
+        0 => "every one came out identical",
+        _ => "every plan came out identical",
+    };
     print(&format!(
-        "{} decisions in {} files judged again: every one came out identical ({} other records)",
+        "{} decisions in {} files judged again: {same} ({} other records)",
         replayed.decisions, replayed.files, replayed.others
     ))?;
     if replayed.aside > 0 {

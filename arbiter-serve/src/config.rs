@@ -11,7 +11,10 @@ mod section;
 mod tests;
 
 use std::{
+    fs::File,
+    io::Read,
     net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -27,6 +30,8 @@ use crate::audit::Rotation;
 
 /// Shorter ones are guessed.
 const LEAST_TOKEN: usize = 16;
+/// Larger ones are no tokens.
+const MOST_SECRET: u64 = 64 * 1024;
 const MIB: u64 = 1 << 20;
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -122,6 +127,7 @@ fn taken(map: Map<String, Value>, folder: &Path) -> (Result<Config, Vec<Problem>
     let (authz, authorizer) = authz(&mut whole, folder, &mut faults);
     let policy = policy::read(&mut whole, authz, &mut faults);
     let limits = limits(&mut whole, &mut faults);
+    faults.warnings.extend(shares(authorizer.as_ref(), limits));
     whole.finish(&mut faults);
     faults.place_strange();
     let Faults {
@@ -167,14 +173,7 @@ fn secret(
             return None;
         }
         (Some(plain), None) => plain,
-        (None, Some(file)) => match std::fs::read_to_string(folder.join(&file)) {
-            Ok(text) => text.trim().to_owned(),
-            Err(error) => {
-                let found = format!("{file:?}, which cannot be read: {error}");
-                faults.invalid(&format!("{name}_file"), found, "a readable text file");
-                return None;
-            }
-        },
+        (None, Some(file)) => secret_in(name, &file, folder, faults)?,
         (None, None) => return None,
     };
     let is_plain = token.bytes().all(|byte| byte.is_ascii_graphic());
@@ -184,6 +183,39 @@ fn secret(
         return None;
     }
     Some(token)
+}
+
+/// What a file of its own holds.
+fn secret_in(name: &str, file: &str, folder: &Path, faults: &mut Faults) -> Option<String> {
+    let path = folder.join(file);
+    let read = File::open(&path).and_then(|open| {
+        let mode = open.metadata()?.permissions().mode();
+        let mut text = String::new();
+        // One that has no end is no token.
+        open.take(MOST_SECRET + 1).read_to_string(&mut text)?;
+        Ok((text, mode))
+    });
+    let (text, mode) = match read {
+        Ok(read) => read,
+        Err(error) => {
+            let found = format!("{file:?}, which cannot be read: {error}");
+            faults.invalid(&format!("{name}_file"), found, "a readable text file");
+            return None;
+        }
+    };
+    if text.len() as u64 > MOST_SECRET {
+        let found = format!("{file:?}, which has more than {MOST_SECRET} bytes");
+        let permitted = "a text file with the token and nothing else";
+        faults.invalid(&format!("{name}_file"), found, permitted);
+        return None;
+    }
+    if mode & 0o006 != 0 {
+        let path = path.display();
+        faults.warnings.push(format!(
+            "{name}_file: everybody on this machine may read or change {path}: chmod 600 {path}"
+        ));
+    }
+    Some(text.trim().to_owned())
 }
 
 fn store(whole: &mut Section, folder: &Path, faults: &mut Faults) -> Store {
@@ -286,6 +318,10 @@ fn count(number: u64) -> usize {
 fn audit(whole: &mut Section, folder: &Path, faults: &mut Faults) -> Audit {
     let mut section = whole.section("audit", faults);
     let path = section.text("path", faults);
+    if let Some(path) = path.as_deref().filter(|path| path.starts_with('~')) {
+        let todo = "a path that no shell has to expand";
+        faults.invalid("audit.path", path, todo);
+    }
     let bytes = section.number(
         "rotate_bytes",
         64 * 1024..=64 * 1024 * MIB,
@@ -420,4 +456,17 @@ fn limits(whole: &mut Section, faults: &mut Faults) -> Limits {
     Limits {
         connections: count(connections),
     }
+}
+
+/// That a tenant's places promise more than the connections that all share can hold.
+fn shares(authorizer: Option<&Authorizer>, limits: Limits) -> Option<String> {
+    let places = authorizer?.in_flight;
+    let wanted = chiffon_authorizer::waiting_of_one(places);
+    let connections = limits.connections;
+    let most = chiffon_authorizer::waiting(connections).div_ceil(2);
+    (wanted > most).then(|| {
+        format!(
+            "authz.max_in_flight is {places}, by which {wanted} events of one tenant may wait for the authoriser, but with limits.connections {connections} no tenant gets more than {most}, so that others find a place: raise limits.connections, or lower authz.max_in_flight"
+        )
+    })
 }

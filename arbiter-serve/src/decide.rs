@@ -26,7 +26,7 @@ use chiffon_store::{AuditWrite, ControlCommit, ControlStore, Decided, Loaded, Ou
 use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
-    sync::{Mutex, MutexGuard, mpsc},
+    sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,7 @@ pub(crate) struct Arbiter {
     pub(crate) authorizer: Option<Asking>,
     /// Where the store keeps audit lines until they are on file: who they belong to, and how that is confirmed.
     pub(crate) outbox: Option<(String, Confirm)>,
-    pub(crate) turns: Turns,
+    pub(crate) turns: Arc<Turns>,
     /// Whether the store can be written.
     pub(crate) watch: Arc<Watch>,
     /// Nobody waits for an authoriser any more.
@@ -67,24 +67,53 @@ pub(crate) struct Arbiter {
 }
 
 /// One turn at a time for each tenant.
-pub(crate) struct Turns(Box<[Mutex<()>]>);
+pub(crate) struct Turns {
+    each: Box<[Mutex<()>]>,
+    /// Why there are none for the moment. Whoever has a turn reads it, so that whoever writes it is alone.
+    shut: RwLock<Option<String>>,
+}
+
+/// Nobody else of the same tenant decides as long as this lives.
+struct TurnOf<'a> {
+    _one: MutexGuard<'a, ()>,
+    _open: RwLockReadGuard<'a, Option<String>>,
+}
 
 impl Turns {
     pub(crate) fn new() -> Self {
-        Self((0..TURNS).map(|_| Mutex::new(())).collect())
+        Self {
+            each: (0..TURNS).map(|_| Mutex::new(())).collect(),
+            shut: RwLock::default(),
+        }
     }
 
-    async fn of(&self, tenant: &TenantId) -> Result<MutexGuard<'_, ()>, Refused> {
+    /// Waits until all turns are over; there are no others as long as this lives, or it says why there are none.
+    pub(crate) async fn shut(&self) -> RwLockWriteGuard<'_, Option<String>> {
+        self.shut.write().await
+    }
+
+    async fn of(&self, tenant: &TenantId) -> Result<TurnOf<'_>, Refused> {
         let mut hasher = DefaultHasher::new();
         tenant.hash(&mut hasher);
         let at = usize::try_from(hasher.finish() % TURNS as u64).unwrap_or_default();
         let turn = self
-            .0
+            .each
             .get(at)
             .ok_or_else(|| internal("there is no such turn"))?;
-        timeout(SLOWEST, turn.lock()).await.map_err(|_| {
+        let taken = timeout(SLOWEST, async {
+            (self.shut.read().await, turn.lock().await)
+        });
+        let (open, one) = taken.await.map_err(|_| {
             let detail = "the events of this tenant before this one are not done yet";
-            Problem::new(ErrorCode::Overloaded, detail, "send it again").into()
+            Problem::new(ErrorCode::Overloaded, detail, "send it again")
+        })?;
+        if let Some(why) = open.as_ref() {
+            let todo = "send the same again once that is mended";
+            return Err(Problem::new(ErrorCode::StoreUnavailable, why.as_str(), todo).into());
+        }
+        Ok(TurnOf {
+            _one: one,
+            _open: open,
         })
     }
 }
@@ -396,8 +425,7 @@ impl From<Problem> for Refused {
 
 impl From<Unwritten> for Refused {
     fn from(error: Unwritten) -> Self {
-        let todo =
-            "make room on the disk of the audit folder, or make it writable; then send it again";
+        let todo = "do what it says, such as making room on the disk of the audit folder; then send it again";
         Problem::new(ErrorCode::AuditUnwritable, error.to_string(), todo).into()
     }
 }

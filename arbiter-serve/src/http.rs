@@ -3,7 +3,7 @@
 
 mod problem;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -14,12 +14,16 @@ use chiffon_common::{
     visible,
 };
 use chiffon_http::Arriving;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::decide::{Answer, Arbiter, Refused};
 
 /// What to do about a body that is too large.
 const SHORTEN: &str = "send less at once";
+
+/// How long who asks for health waits for a database that does not answer: probes give up soon.
+const PROBED: Duration = Duration::from_secs(2);
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -70,8 +74,13 @@ impl Route {
     fn allowed(self) -> HeaderValue {
         match self.method() {
             Method::POST => HeaderValue::from_static("POST"),
-            _ => HeaderValue::from_static("GET"),
+            _ => HeaderValue::from_static("GET, HEAD"),
         }
+    }
+
+    /// HEAD is wanted wherever GET is (RFC 9110, section 9.1); whoever answers it leaves the body out.
+    fn takes(self, method: &Method) -> bool {
+        *method == self.method() || self.method() == Method::GET && *method == Method::HEAD
     }
 }
 
@@ -123,7 +132,7 @@ impl Api {
         if !matches!(route, Route::Healthz | Route::Errors(_)) {
             self.admit(&parts.headers)?;
         }
-        if parts.method != route.method() {
+        if !route.takes(&parts.method) {
             let detail = format!(
                 "{} does not take {}",
                 visible(parts.uri.path()),
@@ -217,7 +226,13 @@ impl Api {
         let audit = audit.or_else(|| watch.audit());
         let store = match watch.store() {
             Some(fault) => Some(fault),
-            None => store.ready().await.err().map(|error| error.to_string()),
+            None => match timeout(PROBED, store.ready()).await {
+                Ok(ready) => ready.err().map(|error| error.to_string()),
+                Err(_) => Some(format!(
+                    "the database did not answer within {} s",
+                    PROBED.as_secs()
+                )),
+            },
         };
         let is_well = audit.is_none() && store.is_none();
         let said = |fault: Option<String>| fault.unwrap_or_else(|| "ok".to_owned());
@@ -241,7 +256,8 @@ fn is_loopback(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
-    matches!(name, "127.0.0.1" | "localhost" | "[::1]")
+    // Names of hosts have no case.
+    name.eq_ignore_ascii_case("localhost") || matches!(name, "127.0.0.1" | "[::1]")
 }
 
 fn trace_of(headers: &HeaderMap) -> Option<TraceId> {

@@ -4,6 +4,7 @@
 //! on each line that the database keeps for the files is confirmed once it is there, and how far they have come is noted.
 
 mod left;
+mod noting;
 
 use std::{
     fs, io,
@@ -16,17 +17,12 @@ use chiffon_arbiter::Gates;
 use chiffon_common::{Digest, ErrorCode, Problem, ReasonCode};
 use chiffon_store::{AuditMark, ControlStore, Marked};
 use jiff::{SignedDuration, Timestamp};
-use tokio::{
-    sync::mpsc,
-    task::JoinHandle,
-    time::{MissedTickBehavior, interval},
-};
 use uuid::Uuid;
 
 use crate::{
-    audit::{Audit, Head, Reached, record_at},
+    audit::{Audit, Head, record_at},
     config::{Config, Store},
-    decide::{Confirm, store_problem},
+    decide::{Confirm, Turns, store_problem},
     record::{self, Kind, Record},
     restore::{self, Range},
     watch::Watch,
@@ -34,12 +30,9 @@ use crate::{
 
 /// The file that names the folder.
 const NAME: &str = "replica";
-/// Confirmations that wait; each stands for a line that is on file, so that losing one would only cost a look at a start.
-const CONFIRMING: usize = 8_192;
-/// Confirmations of one commit.
-const BATCH: usize = 1_000;
-/// Between two notes of how far the files have come, where no line has to be confirmed.
-const NOTING: Duration = Duration::from_secs(1);
+
+pub(crate) use noting::Confirming;
+use noting::Notes;
 
 /// A database and the files beside it, held against each other.
 pub(crate) struct Outbox {
@@ -56,19 +49,9 @@ pub(crate) struct Outbox {
     noted: u64,
     /// Decisions that it lacked.
     brought: u64,
-}
-
-/// Confirms lines until nobody decides any more.
-pub(crate) struct Confirming(JoinHandle<Notes>);
-
-/// What is noted in the database.
-struct Notes {
-    store: Arc<dyn ControlStore>,
-    folder: String,
-    replica: String,
-    reached: Reached,
-    noted: Option<Head>,
-    watch: Arc<Watch>,
+    /// What a decision is brought back by.
+    gate: Gates,
+    keep: Duration,
 }
 
 fn broken(detail: String, todo: &str) -> Problem {
@@ -79,11 +62,12 @@ const BRING_BACK: &str = "bring the files back; to go on without what they held,
 
 impl Outbox {
     /// Holds the files, which end at `head`, against the database, and gives it what it lacks; nothing with the store in
-    /// memory, which has only the files. Blocks while it reads files.
+    /// memory, which has only the files. `now` is a time that it surely is. Blocks while it reads files.
     pub(crate) async fn hold(
         config: &Config,
         store: &Arc<dyn ControlStore>,
         head: Head,
+        now: Timestamp,
     ) -> Result<Option<Self>, Problem> {
         let keep = match &config.store {
             Store::Memory { .. } => return Ok(None),
@@ -121,24 +105,24 @@ impl Outbox {
             marks,
             noted,
             brought: 0,
+            gate: config.policy.gate.clone(),
+            keep,
         };
-        outbox
-            .bring_back(&config.policy.gate, keep, head.seq)
-            .await?;
+        let range = Range {
+            after: outbox.noted,
+            end: head.seq,
+        };
+        outbox.brought = outbox.bring_back(range, now).await?;
         Ok(Some(outbox))
     }
 
-    /// Gives the database what stands in the files and it lacks.
-    async fn bring_back(&mut self, gate: &Gates, keep: Duration, end: u64) -> Result<(), Problem> {
-        let now = Timestamp::now();
-        let keep = SignedDuration::try_from(keep).ok();
+    /// Gives the database what stands in the files and it lacks; how many decisions that were.
+    async fn bring_back(&self, range: Range, now: Timestamp) -> Result<u64, Problem> {
+        let keep = SignedDuration::try_from(self.keep).ok();
         let since = keep.and_then(|keep| now.checked_sub(keep).ok());
         let since = since.unwrap_or(Timestamp::MIN);
         let (store, folder) = (&self.store, &self.folder);
-        let after = self.noted;
-        let brought = restore::bring_back(store, folder, Range { after, end }, gate, since, now);
-        self.brought = brought.await?;
-        Ok(())
+        restore::bring_back(store, folder, range, &self.gate, since, now).await
     }
 
     /// Writes what the database had decided before a crash, tells what it lacked, and confirms lines from then on.
@@ -146,7 +130,7 @@ impl Outbox {
         self,
         audit: &Audit,
         rules: Digest,
-        watch: Arc<Watch>,
+        (watch, turns): (Arc<Watch>, Arc<Turns>),
     ) -> Result<((String, Confirm), Confirming), Problem> {
         if !self.is_named {
             named(&self.folder, &self.replica).map_err(|error| {
@@ -171,20 +155,9 @@ impl Outbox {
             left::told(detail, record::noted(rules, record::fresh_id(now), now))
         })
         .await?;
-        let mut notes = Notes {
-            store: self.store,
-            folder: self.folder.to_string_lossy().into_owned(),
-            replica: self.replica.clone(),
-            reached: audit.reached(),
-            noted: None,
-            watch,
-        };
-        // Before anything is answered: from here on the files are known.
-        let head = notes.reached.head();
-        notes.note(&mut Vec::new(), head).await;
-        let (confirm, confirmed) = mpsc::channel(CONFIRMING);
-        let task = tokio::spawn(notes.confirming(confirmed));
-        Ok(((self.replica, confirm), Confirming(task)))
+        let replica = self.replica.clone();
+        let (confirm, confirming) = Notes::new(self, audit, rules, watch, turns).start().await;
+        Ok(((replica, confirm), confirming))
     }
 
     /// That the database had lost something stands in the audit from now on.
@@ -194,15 +167,19 @@ impl Outbox {
             self.brought, self.noted
         );
         tracing::warn!("{detail}");
-        let now = Timestamp::now();
-        let record = Record {
-            kind: Kind::Repair,
-            action: "bring_back_decisions".into(),
-            reason_code: ReasonCode::Pass,
-            detail: Some(detail.into()),
-            ..record::noted(rules, record::fresh_id(now), now)
-        };
-        wrote(audit, &record).await
+        wrote(audit, &lacked(detail, rules)).await
+    }
+}
+
+/// The record that a database had lost something.
+fn lacked(detail: String, rules: Digest) -> Record<'static> {
+    let now = Timestamp::now();
+    Record {
+        kind: Kind::Repair,
+        action: "bring_back_decisions".into(),
+        reason_code: ReasonCode::Pass,
+        detail: Some(detail.into()),
+        ..record::noted(rules, record::fresh_id(now), now)
     }
 }
 
@@ -290,59 +267,6 @@ impl Found<'_> {
     }
 }
 
-impl Confirming {
-    /// Once nobody decides any more: notes where the chain ends. What fails is found at the next start.
-    pub(crate) async fn end(self, head: Head) {
-        let Ok(mut notes) = self.0.await else { return };
-        notes.note(&mut Vec::new(), head).await;
-    }
-}
-
-impl Notes {
-    async fn confirming(mut self, mut from: mpsc::Receiver<u64>) -> Self {
-        let mut seqs = Vec::new();
-        let mut noting = interval(NOTING);
-        noting.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                received = from.recv_many(&mut seqs, BATCH) => {
-                    if received == 0 {
-                        return self;
-                    }
-                }
-                _ = noting.tick() => {}
-            }
-            let head = self.reached.head();
-            self.note(&mut seqs, head).await;
-        }
-    }
-
-    async fn note(&mut self, seqs: &mut Vec<u64>, head: Head) {
-        // A store that could not be written is tried.
-        if seqs.is_empty() && self.noted == Some(head) && !self.watch.is_failing() {
-            return;
-        }
-        let mark = AuditMark {
-            seq: head.seq,
-            hash: head.hash,
-            folder: self.folder.clone(),
-        };
-        let done = self.store.audited(&self.replica, seqs, Some(mark)).await;
-        self.watch.note(&done);
-        match done {
-            Ok(()) => {
-                seqs.clear();
-                self.noted = Some(head);
-            }
-            // With the next ones. What is never confirmed is found on file at the next start.
-            Err(error) => {
-                tracing::warn!(%error, "audit lines could not be confirmed");
-                seqs.truncate(CONFIRMING);
-            }
-        }
-    }
-}
-
 /// Holds files that end at `head` against what the database has noted of them; the number of the record that it noted.
 fn holds(folder: &Path, mark: &AuditMark, head: Head) -> Result<u64, Problem> {
     let shown = folder.display();
@@ -353,7 +277,7 @@ fn holds(folder: &Path, mark: &AuditMark, head: Head) -> Result<u64, Problem> {
             end => format!("ends at record {end}"),
         };
         let detail = format!(
-            "the audit in {shown} {ends}, and the database has noted record {seq}: its end was cut off or removed"
+            "the audit in {shown} {ends}, and the database has noted record {seq}: its end was cut off or removed, or the folder is a copy of one that is in use"
         );
         return Err(broken(detail, BRING_BACK));
     }

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use self::tenants::TenantMoves;
 use crate::{
-    audit::{Audit, Head, Lines, Newest, files, files_from, follow},
+    audit::{Audit, Head, Line, Lines, Newest, files, files_from, follow},
     decide::store_problem,
     record::{self, Judged, Next, Record},
     states,
@@ -100,6 +100,9 @@ impl Records {
             let broken = |why: &dyn std::fmt::Display| {
                 unreadable(file, format_args!("line {number}: {why}"))
             };
+            // The last record may lack its line end, which it is given once nothing refuses the start.
+            let is_whole = true;
+            let line = Line { is_whole, ..line };
             let link = follow(self.head, &line).map_err(|why| broken(&why))?;
             let (seq, hash) = (link.seq, link.hash);
             self.head = Some(Head { seq, hash });

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     audit::{self, Audit, Head, Needs, OpenError, Torn, Writing},
-    clocks,
+    clocks::{self, Confirmed},
     config::{self, Config, Store},
     decide::{Arbiter, Turns, store_problem},
     http::Api,
@@ -29,6 +29,8 @@ use crate::{
 
 /// How long what is in hand may take at the end; whoever still waits for an authoriser then is told to come again.
 const GRACE: Duration = Duration::from_secs(5);
+/// How much of that is left for telling them.
+const TELLING: Duration = Duration::from_secs(1);
 /// Between two looks for what may be forgotten.
 const FORGETTING: Duration = Duration::from_secs(30);
 /// Rows of one look.
@@ -44,7 +46,9 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
     let mut ended = Signals::new()?;
     let bound = chiffon_http::bind(config.listen, "listen in the configuration").await?;
     let address = bound.address;
-    let authorizer = config.authorizer.clone().map(Asking::new).transpose();
+    let callers = config.limits.connections;
+    let authorizer = config.authorizer.clone();
+    let authorizer = authorizer.map(|it| Asking::new(it, callers)).transpose();
     let authorizer = authorizer.map_err(|error| {
         let todo = "name a file of authorities in authz.ca_file";
         fault(ErrorCode::InvalidValue, error.to_string(), todo)
@@ -54,8 +58,9 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
     beginning(&config.audit)?;
     let mut opened = audit::open(&config.audit.path).map_err(open_problem)?;
     let head = opened.head;
+    let confirmed = Confirmed::since(opened.last_at);
     let (store, needs) = store(&config, head).await?;
-    let outbox = Outbox::hold(&config, &store, head).await?;
+    let outbox = Outbox::hold(&config, &store, head, confirmed.time()).await?;
     // Nothing refuses the start from here on but a disk that cannot be written.
     let torn = opened.mend().map_err(open_problem)?;
     let (audit, writing) = start_audit(opened, &config, needs, rules)?;
@@ -64,16 +69,18 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
     }
     let watch = Arc::new(watch(&config));
     let looking = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&watch).looking()));
+    let turns = Arc::new(Turns::new());
     let (outbox, confirming) = match outbox {
         Some(outbox) => {
-            let started = outbox.start(&audit, rules, Arc::clone(&watch));
+            let known = (Arc::clone(&watch), Arc::clone(&turns));
+            let started = outbox.start(&audit, rules, known);
             let (outbox, confirming) = started.await?;
             (Some(outbox), Some(confirming))
         }
         None => (None, None),
     };
-    let forgetting =
-        AbortOnDropHandle::new(tokio::spawn(forget(Arc::clone(&store), keep(&config))));
+    let forgetting = forget(Arc::clone(&store), keep(&config), confirmed);
+    let forgetting = AbortOnDropHandle::new(tokio::spawn(forgetting));
     let token = config.token.clone();
     let arbiter = Arc::new(Arbiter {
         policy: config.policy,
@@ -82,7 +89,7 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
         audit,
         authorizer,
         outbox,
-        turns: Turns::new(),
+        turns,
         watch,
         ending: CancellationToken::new(),
     });
@@ -97,8 +104,15 @@ pub(crate) async fn serve(config: Config) -> Result<(), Problem> {
     promise(address);
     ended.wait().await;
     tracing::info!("ending: what is in hand is finished");
+    let ending = arbiter.ending.clone();
+    // While there are still connections to be told over.
+    let telling = AbortOnDropHandle::new(tokio::spawn(async move {
+        tokio::time::sleep(GRACE.saturating_sub(TELLING)).await;
+        ending.cancel();
+    }));
     server.stop(GRACE).await;
     arbiter.ending.cancel();
+    drop(telling);
     drop((forgetting, looking));
     end(arbiter, confirming, writing).await
 }
@@ -147,7 +161,7 @@ async fn end(
         Ok(Ok(Err(error))) => Err(fault(
             ErrorCode::AuditUnwritable,
             error.to_string(),
-            "make the audit folder writable; what no answer left for is lost",
+            "end what stands in the way, as said; what was not written, and no answer left for, is lost",
         )),
         _ => Err(fault(
             ErrorCode::AuditUnwritable,
@@ -197,12 +211,32 @@ fn open_problem(error: OpenError) -> Problem {
             ErrorCode::AuditBroken,
             "look at it with `arbiter audit verify`; to go on with a new chain, set another audit.path",
         ),
+        OpenError::Misnamed { .. } => (
+            ErrorCode::AuditBroken,
+            "bring back the files that belong between, or move this empty one away where none do",
+        ),
+        OpenError::NoFolder(_) => (
+            ErrorCode::InvalidValue,
+            "set audit.path to a folder, or to a name that nothing has yet",
+        ),
+        OpenError::Unusable { source, .. } if is_full(source) => (
+            ErrorCode::AuditUnwritable,
+            "make room on the disk of the audit folder",
+        ),
         OpenError::Unusable { .. } => (
             ErrorCode::InvalidValue,
             "make the folder writable for the user that runs arbiter, or set audit.path",
         ),
     };
     Problem::new(code, error.to_string(), todo)
+}
+
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+    )
 }
 
 /// Where all files are to stay, the first must be there: nothing of ours has removed it.
@@ -247,7 +281,7 @@ fn start_audit(
 /// A torn end is told to whoever looks on, and stands in the audit from now on.
 async fn tell(audit: &Audit, torn: &Torn, rules: Digest) -> Result<(), Problem> {
     let detail = format!(
-        "the last {} bytes of {} were torn, as after a loss of power; no answer had left for them; they lie in {} now",
+        "the last {} bytes of {} were torn, as after a loss of power: no answer leaves before its record is whole; they lie in {} now",
         torn.bytes,
         torn.file.display(),
         torn.kept.display()
@@ -296,7 +330,7 @@ async fn store(config: &Config, head: Head) -> Result<(Arc<dyn ControlStore>, Ne
         }
         Store::Sqlite { path, .. } => {
             let store = SqliteControl::open(path, Options::default());
-            let store = store.map_err(|error| store_problem(&error))?;
+            let store = store.map_err(|error| unopened(path, &error))?;
             Ok((Arc::new(store), Needs::nothing()))
         }
         Store::Postgres { url, ca_file, .. } => {
@@ -311,10 +345,10 @@ async fn store(config: &Config, head: Head) -> Result<(Arc<dyn ControlStore>, Ne
                     fault(ErrorCode::InvalidValue, format!("store.url: {why}"), todo)
                 }
                 // Nobody has sent anything yet.
-                error @ chiffon_store::Error::Unavailable(_) => {
+                chiffon_store::Error::Unavailable(why) => {
                     let todo =
                         "start the database, or set store.url to a database that takes this user";
-                    let detail = format!("store.url: {error}");
+                    let detail = format!("store.url: no database can be used there: {why}");
                     fault(ErrorCode::StoreUnavailable, detail, todo)
                 }
                 error => store_problem(&error),
@@ -324,6 +358,36 @@ async fn store(config: &Config, head: Head) -> Result<(Arc<dyn ControlStore>, Ne
             Ok((store, Needs::nothing()))
         }
     }
+}
+
+/// Why the file of a database cannot be opened; nobody has sent anything yet.
+fn unopened(path: &Path, error: &chiffon_store::Error) -> Problem {
+    use chiffon_store::Error;
+    let shown = path.display();
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let detail = format!(
+            "store.path is {shown}, and there is no folder {}",
+            folder.display()
+        );
+        let todo = "make the folder, or set store.path";
+        return fault(ErrorCode::InvalidValue, detail, todo);
+    }
+    let problem = store_problem(error);
+    let todo = match error {
+        Error::Corrupt(_) => {
+            "restore a backup, or move the file away with those beside it (-wal, -shm): a new one is given what stands in the audit files"
+        }
+        Error::Unavailable(_) | Error::ReadOnly(_) => {
+            "make it a file that the user of arbiter can write, in a folder that it can write, or set store.path"
+        }
+        _ => problem.todo.as_str(),
+    };
+    fault(
+        problem.code,
+        format!("store.path {shown}: {}", problem.detail),
+        todo,
+    )
 }
 
 /// Says where rooms that find no place in memory do not go, though somebody wants them there: SQLite takes another folder
@@ -354,11 +418,12 @@ fn keep(config: &Config) -> Option<Duration> {
     }
 }
 
-/// Forgets what means nothing any more, and answers that are older than they are kept.
-async fn forget(store: Arc<dyn ControlStore>, keep: Option<Duration>) {
+/// Forgets what means nothing any more, and answers that are older than they are kept: by a time that is confirmed, because
+/// what is forgotten comes back by no clock that is set right again.
+async fn forget(store: Arc<dyn ControlStore>, keep: Option<Duration>, mut confirmed: Confirmed) {
     loop {
         tokio::time::sleep(FORGETTING).await;
-        let now = Timestamp::now();
+        let now = confirmed.look();
         let before =
             keep.and_then(|keep| now.checked_sub(SignedDuration::try_from(keep).ok()?).ok());
         let before = before.unwrap_or(Timestamp::MIN);

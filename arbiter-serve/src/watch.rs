@@ -111,6 +111,11 @@ impl Watch {
         *known = fault;
     }
 
+    /// Why the store is not to be decided by, or that it is again.
+    pub(crate) fn tell(&self, fault: Option<String>) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+    }
+
     /// Whether the last write came to nothing.
     pub(crate) fn is_failing(&self) -> bool {
         let known = self.fault.lock().unwrap_or_else(PoisonError::into_inner);

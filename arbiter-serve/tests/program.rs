@@ -15,6 +15,8 @@ mod held;
 mod http;
 #[path = "program/lasting.rs"]
 mod lasting;
+#[path = "program/put_back.rs"]
+mod put_back;
 #[path = "program/rooms.rs"]
 mod rooms;
 #[path = "program/run.rs"]

@@ -9,7 +9,7 @@ use std::{
 use chiffon_common::ActionId;
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
-use super::locked;
+use super::{locked, share::Waiting};
 
 /// The turns of questions that somebody is at, by their ids, each of which is that of one event.
 pub(super) type Turns = Arc<Mutex<HashMap<ActionId, Arc<Turn<()>>>>>;
@@ -26,6 +26,7 @@ pub struct Alone {
     // In this order: the turn is given on before it is looked whether anybody wants it.
     _turn: OwnedMutexGuard<()>,
     _place: Place,
+    _waiting: Waiting,
 }
 
 /// One of those who are at a question, or wait for it.
@@ -47,7 +48,7 @@ impl Drop for Place {
 }
 
 impl Alike {
-    pub(super) async fn alone(&self, question: ActionId) -> Alone {
+    pub(super) async fn alone(&self, question: ActionId, waiting: Waiting) -> Alone {
         let turns = Arc::clone(&self.0);
         let turn = Arc::clone(locked(&turns).entry(question).or_default());
         let place = Place {
@@ -64,6 +65,7 @@ impl Alike {
             waited,
             _turn: turn,
             _place: place,
+            _waiting: waiting,
         }
     }
 }

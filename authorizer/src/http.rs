@@ -148,6 +148,16 @@ fn causes(error: &dyn Error) -> String {
         text.push_str(&cause.to_string());
         next = cause.source();
     }
+    explained(text)
+}
+
+/// What `openssl req -x509` makes by itself is the certificate of an authority, which no server may show as its own.
+fn explained(mut text: String) -> String {
+    if text.contains("CaUsedAsEndEntity") {
+        text.push_str(
+            "; its certificate is that of an authority: make one for the server, signed by it, and name the authority's in authz.ca_file",
+        );
+    }
     text
 }
 
@@ -280,5 +290,17 @@ impl Write for Line {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_of_an_authority_is_explained() {
+        let said = explained("invalid peer certificate: Other(CaUsedAsEndEntity)".to_owned());
+        assert!(said.contains("make one for the server"), "{said}");
+        assert_eq!(explained("refused".to_owned()), "refused");
     }
 }

@@ -9,6 +9,7 @@
 
 mod alone;
 mod http;
+mod share;
 
 use std::{
     collections::HashMap,
@@ -39,6 +40,7 @@ pub use self::alone::Alone;
 use self::{
     alone::Alike,
     http::{Client, Unanswered},
+    share::Share,
 };
 
 /// Largest answer that is read; a decision has some hundred bytes.
@@ -148,6 +150,7 @@ pub struct Asking {
     settings: Authorizer,
     places: Mutex<HashMap<TenantId, Arc<Places>>>,
     alike: Alike,
+    share: Share,
     kept: Mutex<HashMap<Digest, (Authorisation, Instant)>>,
 }
 
@@ -171,11 +174,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Asking {
-    /// One that asks, and keeps its connections.
+    /// One that asks, and keeps its connections, on behalf of callers that share so many.
     ///
     /// # Errors
     /// Where it is asked over HTTPS, and no authority can be had.
-    pub fn new(settings: Authorizer) -> Result<Self, NoClient> {
+    pub fn new(settings: Authorizer, callers: usize) -> Result<Self, NoClient> {
         let is_https = settings.endpoint.is_https();
         let trust = is_https.then(|| Trust::of(settings.ca_file.as_deref()));
         let trust = trust.transpose().map_err(NoClient)?;
@@ -185,6 +188,7 @@ impl Asking {
             settings,
             places: Mutex::default(),
             alike: Alike::default(),
+            share: Share::of(waiting(callers)),
             kept: Mutex::default(),
         })
     }
@@ -193,11 +197,13 @@ impl Asking {
     /// before it asks.
     ///
     /// # Errors
-    /// Where somebody else is at it for longer than asking and storing may take.
+    /// Where somebody else is at it for longer than asking and storing may take, or so many events of its tenant wait that
+    /// others would find no place.
     pub async fn alone(&self, question: &AuthZRequest) -> Result<Alone, Crowded> {
         // For its place, and for the answer.
         let bound = self.settings.timeout.saturating_mul(2) + STORED;
-        let alone = timeout(bound, self.alike.alone(question.request_id));
+        let waiting = self.share.take(&question.tenant_id)?;
+        let alone = timeout(bound, self.alike.alone(question.request_id, waiting));
         alone.await.map_err(|_| Crowded)
     }
 
@@ -237,7 +243,7 @@ impl Asking {
                 asked: AtomicUsize::new(0),
             })
         });
-        if places.asked.load(Ordering::Acquire) >= most.saturating_mul(1 + WAITING) {
+        if places.asked.load(Ordering::Acquire) >= waiting_of_one(most) {
             return Err(Crowded);
         }
         // Counted under the lock, so that nobody forgets it in between.
@@ -297,6 +303,17 @@ impl Asking {
             kept.insert(same, (word, now + ttl));
         }
     }
+}
+
+/// How many events may wait at once, of all tenants, where callers share so many connections: some are left for those who
+/// ask nothing of it.
+pub fn waiting(callers: usize) -> usize {
+    (callers / 4 * 3).max(1)
+}
+
+/// How many events of one tenant may wait at most, where it has so many places and is not bound by others.
+pub fn waiting_of_one(in_flight: usize) -> usize {
+    in_flight.saturating_mul(1 + WAITING)
 }
 
 /// What makes two questions the same for a kept answer: everything but the event.

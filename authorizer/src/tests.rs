@@ -47,7 +47,7 @@ impl Fake {
             cached: 0,
         };
         change(&mut settings);
-        Asking::new(settings).expect("a client")
+        Asking::new(settings, 64).expect("a client")
     }
 }
 

@@ -15,7 +15,7 @@ const DISCARDED: usize = 16 * 1024 * 1024;
 /// How long a body may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(10);
 
-/// Whether the headers say that the body is JSON.
+/// Whether the headers say that the body is JSON, as it is: in UTF-8 and not packed.
 ///
 /// # Errors
 /// The answer where they do not.
@@ -24,13 +24,48 @@ pub fn is_json(headers: &HeaderMap) -> Result<(), Problem> {
     let kind = kind
         .map(|value| value.to_str().unwrap_or("?"))
         .unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
+    let mut parts = kind.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default();
     if essence.eq_ignore_ascii_case("application/json") {
-        return Ok(());
+        plain(headers)?;
+        return parts.try_for_each(utf8);
     }
     let detail = format!("the body is {:?}, not application/json", visible(kind));
     let todo = "send the header `Content-Type: application/json`";
     let field = FieldError::header("content-type", "not application/json");
+    Err(Problem::new(ErrorCode::UnsupportedMediaType, detail, todo).at(field))
+}
+
+/// A body that is packed would be read as what it is not.
+fn plain(headers: &HeaderMap) -> Result<(), Problem> {
+    let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let encodings = encodings.map(|value| value.to_str().unwrap_or("?").trim());
+    let mut packed =
+        encodings.filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"));
+    let Some(packed) = packed.next() else {
+        return Ok(());
+    };
+    let detail = format!("the body is packed as {:?}", visible(packed));
+    let todo = "send it as it is, without the header `Content-Encoding`";
+    let field = FieldError::header("content-encoding", "not supported");
+    Err(Problem::new(ErrorCode::UnsupportedMediaType, detail, todo).at(field))
+}
+
+/// JSON has no other characters.
+fn utf8(parameter: &str) -> Result<(), Problem> {
+    let Some((name, value)) = parameter.split_once('=') else {
+        return Ok(());
+    };
+    let (name, value) = (name.trim(), value.trim().trim_matches('"'));
+    let is_fit = ["utf-8", "utf8", "us-ascii"]
+        .iter()
+        .any(|fit| value.eq_ignore_ascii_case(fit));
+    if !name.eq_ignore_ascii_case("charset") || is_fit {
+        return Ok(());
+    }
+    let detail = format!("the body is in {:?}, not in UTF-8", visible(value));
+    let todo = "send UTF-8, with `Content-Type: application/json`";
+    let field = FieldError::header("content-type", "not UTF-8");
     Err(Problem::new(ErrorCode::UnsupportedMediaType, detail, todo).at(field))
 }
 
@@ -82,5 +117,44 @@ where
         } else if length > DISCARDED {
             return Err(too_large());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn a_body_is_json_in_utf_8_that_is_not_packed() {
+        let headers = |kind: &'static str, more: Option<(HeaderName, &'static str)>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+            if let Some((name, value)) = more {
+                headers.insert(name, HeaderValue::from_static(value));
+            }
+            headers
+        };
+        for kind in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json;charset=\"utf-8\"",
+        ] {
+            assert!(is_json(&headers(kind, None)).is_ok(), "{kind}");
+        }
+        for kind in ["text/plain", "application/json; charset=latin1"] {
+            let refused = is_json(&headers(kind, None)).expect_err(kind);
+            assert_eq!(refused.code, ErrorCode::UnsupportedMediaType);
+        }
+        let packed = |name| headers("application/json", Some((header::CONTENT_ENCODING, name)));
+        assert!(is_json(&packed("identity")).is_ok());
+        let refused = is_json(&packed("gzip")).expect_err("it is packed");
+        assert_eq!(refused.code, ErrorCode::UnsupportedMediaType);
+        assert!(
+            refused.todo.contains("Content-Encoding"),
+            "{}",
+            refused.todo
+        );
     }
 }

@@ -4,6 +4,7 @@
 
 mod arriving;
 mod body;
+mod idle;
 mod server;
 
 pub use arriving::Arriving;

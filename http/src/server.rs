@@ -17,10 +17,14 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinHandle, JoinSet},
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::Arriving;
+use crate::{
+    Arriving,
+    idle::{Lines, Quiet},
+};
 
 /// How long a header may take to arrive; an idle connection is closed after the same time.
 const HEADER: Duration = Duration::from_secs(30);
@@ -28,6 +32,9 @@ const HEADER: Duration = Duration::from_secs(30);
 const HEADERS: usize = 64;
 /// Pause after a connection could not be taken: no file handles, and the next try would say the same.
 const AFTER_FAULT: Duration = Duration::from_millis(100);
+
+/// Between two looks for a connection that rests, while somebody waits for its place.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// An address that was had.
 #[derive(Debug)]
@@ -67,8 +74,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves at most so many connections at once, until it is stopped, or `ending` is cancelled. `answer` gets each call
-    /// with the address of its peer.
+    /// Serves at most so many connections at once, until it is stopped, or `ending` is cancelled. Who comes beyond that gets
+    /// the place of a connection over which nothing is asked. `answer` gets each call with the address of its peer.
     pub fn start<A, F, B>(
         bound: Bound,
         connections: usize,
@@ -89,13 +96,28 @@ impl Server {
             // Dropped with this task, they end with it.
             let mut tasks = JoinSet::new();
             let open = GracefulShutdown::new();
+            let mut lines = Lines::default();
+            let mut waiting = None;
             loop {
                 tokio::select! {
-                    (stream, peer, place) = next(&listener, &places) => {
-                        let connection = open.watch(serve(stream, peer, answer.clone()));
-                        tasks.spawn(see_through(connection, place));
+                    taken = next(&listener), if waiting.is_none() => waiting = Some(taken),
+                    place = place(&places), if waiting.is_some() => {
+                        if let Some((stream, peer)) = waiting.take() {
+                            let (number, quiet) = lines.opened();
+                            let connection = serve(stream, peer, quiet.clone(), answer.clone());
+                            let connection = open.watch(connection);
+                            tasks.spawn(async move {
+                                see_through(connection, &quiet, place).await;
+                                number
+                            });
+                        }
                     }
-                    Some(_ended) = tasks.join_next() => {}
+                    Some(ended) = tasks.join_next() => {
+                        if let Ok(number) = ended {
+                            lines.closed(number);
+                        }
+                    }
+                    () = sleep(LOOK), if waiting.is_some() => lines.close_one(),
                     () = ended.cancelled() => break,
                 }
             }
@@ -125,31 +147,38 @@ impl Server {
     }
 }
 
-/// The next connection and its place. Where no place is free, it waits in the kernel's queue.
-async fn next(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-    // A semaphore that nobody closes gives its permits out.
-    let place = Arc::clone(places).acquire_owned().await.ok();
+/// The next connection. It is taken before there is a place for it, so that it is known that one is wanted; all others wait
+/// in the kernel's queue.
+async fn next(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer, place),
+            Ok(taken) => return taken,
             Err(error) => {
                 tracing::warn!(%error, "connection could not be taken");
-                tokio::time::sleep(AFTER_FAULT).await;
+                sleep(AFTER_FAULT).await;
             }
         }
     }
 }
 
+/// A semaphore that nobody closes gives its permits out.
+async fn place(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(places).acquire_owned().await.ok()
+}
+
 async fn see_through(
     connection: impl Future<Output = Result<(), hyper::Error>>,
+    quiet: &Quiet,
     place: Option<OwnedSemaphorePermit>,
 ) {
     // A peer that goes away, or speaks no HTTP, is no fault of this server.
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "connection ended");
+    tokio::select! {
+        ended = connection => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "connection ended");
+            }
+        }
+        () = quiet.closed() => tracing::debug!("a connection that rested gave its place to another one"),
     }
     drop(place);
 }
@@ -157,6 +186,7 @@ async fn see_through(
 fn serve<A, F, B>(
     stream: TcpStream,
     peer: SocketAddr,
+    quiet: Arc<Quiet>,
     answer: A,
 ) -> impl GracefulConnection<Output = Result<(), hyper::Error>> + Send
 where
@@ -171,11 +201,12 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         let (parts, body) = request.into_parts();
         let (body, read) = Arriving::new(body);
+        let asked = quiet.asked();
         let answered = answer(Request::from_parts(parts, body), peer);
         async move {
             let mut response = answered.await;
             read.tell(response.headers_mut());
-            Ok::<_, Infallible>(response)
+            Ok::<_, Infallible>(response.map(|body| asked.until_sent(body)))
         }
     });
     http1::Builder::new()

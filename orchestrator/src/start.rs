@@ -150,7 +150,9 @@ pub async fn start(config: Config, parts: Parts) -> Result<Orchestrator, Problem
         hostname: config.hostname,
         home: config.user_home,
     };
-    let authorizer = config.authorizer.map(Asking::new).transpose();
+    let callers = config.limits.connections.get() as usize;
+    let authorizer = config.authorizer.map(|it| Asking::new(it, callers));
+    let authorizer = authorizer.transpose();
     let authorizer = authorizer.map_err(|error| {
         let detail = format!("the external authoriser cannot be asked: {error}");
         let todo = "Correct control.authz.ca_file, or ask one over plain HTTP on this machine.";

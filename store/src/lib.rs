@@ -25,7 +25,7 @@ pub use contract::{
 };
 pub use control::{
     AuditMark, AuditWrite, Backlog, ControlCommit, ControlCounts, ControlKey, ControlKind,
-    ControlStore, Decided, Expect, Loaded, Marked, MemoryControl, MemoryLimits, Outcome,
+    ControlStore, Decided, Expect, Loaded, Marked, MemoryControl, MemoryLimits, Noting, Outcome,
     StateChange, StateWrite, Unaudited, Versioned,
 };
 pub use error::Error;

@@ -14,7 +14,9 @@ pub(crate) const MOST_BYTES: usize = 4 << 20;
 const BEFORE_HASH: &[u8] = b",\"hash\":\"";
 /// `sha256:` and 64 digits.
 const DIGEST: usize = 71;
-const AFTER_HASH: &[u8] = b"\"}";
+/// What follows the hash in a line.
+pub(super) const END: &str = "\"}";
+const AFTER_HASH: &[u8] = END.as_bytes();
 
 /// Where the chain stands: the number and hash of its last line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,20 +2,23 @@
 //! refuses the start.
 //!
 //! Power loss may leave a last batch that is only partly there. No answer left for any of it, so it is taken off, kept
-//! beside the file, and told. It is told from damage by its form: a write that was cut short has no end or has zeros
+//! beside the file, and told. A last record that lacks nothing but its line end is whole, and is given it. It is told from damage by its form: a write that was cut short has no end or has zeros
 //! for what never reached the disk, and no whole record follows it. All else was somebody's or something else's work,
 //! and nothing is taken off.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Seek, SeekFrom},
+    io::{self, Seek, SeekFrom, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
+use jiff::Timestamp;
+use serde::Deserialize;
+
 use super::{
     line::{self, Head, LineFault, Link},
-    scan::{Fault, Line, Lines, files, follow, last_link},
+    scan::{Fault, Line, Lines, files, first_of, follow, last_link},
     seen::Seen,
 };
 
@@ -34,6 +37,14 @@ pub(crate) enum OpenError {
         line: u64,
         why: String,
     },
+    #[error("{} has no record and is named after record {named}, but record {next} must come next", file.display())]
+    Misnamed {
+        file: PathBuf,
+        named: u64,
+        next: u64,
+    },
+    #[error("{} is no folder, or a link that leads to none", .0.display())]
+    NoFolder(PathBuf),
     #[error("{} cannot be used: {source}", path.display())]
     Unusable { path: PathBuf, source: io::Error },
 }
@@ -49,12 +60,13 @@ pub(crate) struct Torn {
     pub(crate) kept: PathBuf,
 }
 
-/// A torn end that still lies where it was found.
+/// What a start mends at the end of the last file, and has not mended yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TornEnd {
-    file: PathBuf,
-    /// Where it begins, in bytes.
-    at: u64,
+pub(crate) enum TornEnd {
+    /// What stands from there on, in bytes, goes.
+    From(u64),
+    /// The last record is whole, and lacks its line end.
+    LineEnd,
 }
 
 /// The folder, held by this process, as it was found.
@@ -63,6 +75,8 @@ pub(crate) struct Opened {
     pub(crate) folder: PathBuf,
     /// Where the chain ends.
     pub(crate) head: Head,
+    /// When its last record was made, where the last file has one that says so.
+    pub(crate) last_at: Option<Timestamp>,
     /// The last file, where it can be gone on with.
     pub(crate) last: Option<LastFile>,
     pub(crate) torn: Option<TornEnd>,
@@ -73,15 +87,18 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Takes a torn end off, and keeps it beside the file. Only once nothing refuses the start: whoever looks for why it
-    /// was refused must find what was found.
+    /// Takes a torn end off, and keeps it beside the file; a record that lacks its line end is given it. Only once nothing
+    /// refuses the start: whoever looks for why it was refused must find what was found.
     pub(crate) fn mend(&mut self) -> Result<Option<Torn>, OpenError> {
         let (Some(torn), Some(last)) = (self.torn.take(), &mut self.last) else {
             return Ok(None);
         };
-        let taken = take_off(&torn.file, &mut last.file, torn.at);
-        taken.map(Some).map_err(|source| OpenError::Unusable {
-            path: torn.file,
+        let mended = match torn {
+            TornEnd::From(at) => take_off(&last.path, &mut last.file, at).map(Some),
+            TornEnd::LineEnd => end_line(last).map(|()| None),
+        };
+        mended.map_err(|source| OpenError::Unusable {
+            path: last.path.clone(),
             source,
         })
     }
@@ -92,7 +109,21 @@ impl Opened {
 pub(crate) struct LastFile {
     pub(crate) path: PathBuf,
     pub(crate) file: File,
+    /// How much of it was written whole.
     pub(crate) length: u64,
+    /// What the last try to write behind that was to write, where it failed.
+    pub(super) tried: Vec<u8>,
+}
+
+impl LastFile {
+    pub(super) fn of(file: File, path: PathBuf, length: u64) -> Self {
+        Self {
+            path,
+            file,
+            length,
+            tried: Vec::new(),
+        }
+    }
 }
 
 /// Opens a folder, and makes it where it is missing.
@@ -101,46 +132,107 @@ pub(crate) fn open(folder: &Path) -> Result<Opened, OpenError> {
         path: folder.to_owned(),
         source,
     };
-    fs::DirBuilder::new()
+    let made = fs::DirBuilder::new()
         .recursive(true)
         .mode(FOLDER_MODE)
-        .create(folder)
-        .map_err(unusable)?;
+        .create(folder);
+    made.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            OpenError::NoFolder(folder.to_owned())
+        }
+        _ => unusable(error),
+    })?;
     let lock = locked(folder)?;
+    let held = last_of(folder)?;
     let mut files = files(folder).map_err(unusable)?;
+    // Somebody wrote the next file in between.
+    if files.last() != held.as_ref().map(|held| &held.path) {
+        return Err(OpenError::InUse(folder.to_owned()));
+    }
     // An empty last file was made right before the power went: the one before it has the end of the chain.
-    let last = files.pop();
+    files.pop();
     let (before, seen) = whole(folder, &files)?;
-    let Some(last) = last else {
+    let Some(mut last) = held else {
         return Ok(Opened {
             folder: folder.to_owned(),
             head: Head::before_all(),
+            last_at: None,
             last: None,
             torn: None,
             seen,
             lock,
         });
     };
-    let (head, fault) = end_of(&last, before)?;
-    let mut file = appending(&last).map_err(unusable)?;
-    let end = file.seek(SeekFrom::End(0)).map_err(unusable)?;
-    let torn = fault.map(|fault| TornEnd {
-        file: last.clone(),
-        at: fault.offset,
-    });
-    let length = torn.as_ref().map_or(end, |torn| torn.at);
+    let End {
+        head,
+        at,
+        fault,
+        is_open,
+    } = end_of(&last.path, before)?;
+    if head == before {
+        is_next(&last.path, before)?;
+    }
+    let end = last.file.seek(SeekFrom::End(0)).map_err(unusable)?;
+    last.length = fault.as_ref().map_or(end, |fault| fault.offset);
+    let torn = fault.map(|fault| TornEnd::From(fault.offset));
     Ok(Opened {
         folder: folder.to_owned(),
         head: head.or(before).unwrap_or_else(Head::before_all),
-        last: Some(LastFile {
-            path: last,
-            file,
-            length,
-        }),
-        torn,
+        last_at: at,
+        last: Some(last),
+        torn: torn.or(is_open.then_some(TornEnd::LineEnd)),
         seen,
         lock,
     })
+}
+
+/// The last file, held by this process: whoever writes to it holds it, too, whatever became of the lock of the folder.
+fn last_of(folder: &Path) -> Result<Option<LastFile>, OpenError> {
+    let unusable = |source| OpenError::Unusable {
+        path: folder.to_owned(),
+        source,
+    };
+    let Some(path) = files(folder).map_err(unusable)?.pop() else {
+        return Ok(None);
+    };
+    let file = appending(&path).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(LastFile::of(file, path, 0))),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(folder.to_owned())),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+/// A folder whose files nobody writes to, held as long as this lives; nothing where somebody does.
+pub(crate) fn unused(folder: &Path) -> io::Result<Option<Vec<File>>> {
+    let mut held = Vec::new();
+    let last = files(folder)?.pop();
+    for path in last.into_iter().chain([folder.join("lock")]) {
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        match file.try_lock() {
+            Ok(()) => held.push(file),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(Some(held))
+}
+
+/// A last file without a record is gone on with, so its name must be that of the next one.
+fn is_next(file: &Path, before: Option<Head>) -> Result<(), OpenError> {
+    let next = before.map_or(1, |before| before.seq + 1);
+    match first_of(file).filter(|named| *named != next) {
+        Some(named) => Err(OpenError::Misnamed {
+            file: file.to_owned(),
+            named,
+            next,
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Holds the files that others follow against each other, and reads those through of which it is not noted that they were
@@ -221,17 +313,41 @@ fn whole_end_of(path: &Path, before: Option<Head>) -> Result<Head, OpenError> {
         why,
     };
     match end_of(path, before)? {
-        (_, Some(fault)) => Err(damaged(fault.line, fault.why)),
-        (Some(head), None) if Some(head) != before => Ok(head),
-        _ => Err(damaged(
+        End {
+            fault: Some(fault), ..
+        } => Err(damaged(fault.line, fault.why)),
+        End { is_open: true, .. } => Err(damaged(
+            1,
+            "its last record lacks its line end, and another file follows it".to_owned(),
+        )),
+        End {
+            head: Some(head), ..
+        } if Some(head) != before => Ok(head),
+        End { .. } => Err(damaged(
             1,
             "it has no record, and another file follows it".to_owned(),
         )),
     }
 }
 
-/// The last good record of a file, and where a torn end begins, if it has one.
-fn end_of(path: &Path, before: Option<Head>) -> Result<(Option<Head>, Option<Fault>), OpenError> {
+#[derive(Deserialize)]
+struct OnlyTime {
+    ts: Timestamp,
+}
+
+/// How a file ends.
+struct End {
+    /// Its last good record, or what it was to follow.
+    head: Option<Head>,
+    /// When that was made, where it says so.
+    at: Option<Timestamp>,
+    /// Where a torn end begins, if it has one.
+    fault: Option<Fault>,
+    /// Whether that record lacks its line end.
+    is_open: bool,
+}
+
+fn end_of(path: &Path, before: Option<Head>) -> Result<End, OpenError> {
     let unusable = |source| OpenError::Unusable {
         path: path.to_owned(),
         source,
@@ -239,10 +355,17 @@ fn end_of(path: &Path, before: Option<Head>) -> Result<(Option<Head>, Option<Fau
     let mut lines = Lines::open(path).map_err(unusable)?;
     let mut head = before;
     let mut torn: Option<Fault> = None;
+    let (mut is_open, mut last) = (false, Vec::new());
     while let Some(line) = lines.next().map_err(unusable)? {
         if torn.is_none() {
-            match follow(head, &line) {
+            // Nothing of what was hashed is missing where only the line end is.
+            let lacks_end = !line.is_whole && line::read(line.bytes).is_ok();
+            let is_whole = line.is_whole || lacks_end;
+            match follow(head, &Line { is_whole, ..line }) {
                 Ok(link) => {
+                    is_open = lacks_end;
+                    last.clear();
+                    last.extend_from_slice(line.bytes);
                     let Link { seq, hash, .. } = link;
                     head = Some(Head { seq, hash });
                     continue;
@@ -279,7 +402,13 @@ fn end_of(path: &Path, before: Option<Head>) -> Result<(Option<Head>, Option<Fau
             });
         }
     }
-    Ok((head, torn))
+    let at = serde_json::from_slice(&last).ok();
+    Ok(End {
+        head,
+        at: at.map(|OnlyTime { ts }| ts),
+        fault: torn,
+        is_open,
+    })
 }
 
 /// Whether a write that was cut short may have left it: without its end, or with zeros, which no record holds. A line
@@ -313,6 +442,18 @@ fn take_off(path: &Path, file: &mut File, at: u64) -> io::Result<Torn> {
         bytes,
         kept,
     })
+}
+
+/// Gives the last record its line end.
+fn end_line(last: &mut LastFile) -> io::Result<()> {
+    last.file.write_all(b"\n")?;
+    last.file.sync_all()?;
+    last.length += 1;
+    tracing::warn!(
+        file = %last.path.display(),
+        "the last record lacked its line end and nothing else; it has it again"
+    );
+    Ok(())
 }
 
 fn free_name(path: &Path, at: u64) -> PathBuf {

@@ -70,6 +70,9 @@ pub(crate) fn record_at(folder: &Path, seq: u64) -> io::Result<Option<Digest>> {
 
 /// The last line of a file, read from its end; nothing where that is no whole record.
 pub(crate) fn last_link(path: &Path) -> io::Result<Option<Link>> {
+    if !fs::metadata(path)?.is_file() {
+        return Ok(None);
+    }
     let mut file = File::open(path)?;
     let length = file.seek(SeekFrom::End(0))?;
     // Most records are short.
@@ -91,7 +94,7 @@ pub(crate) fn last_link(path: &Path) -> io::Result<Option<Link>> {
 }
 
 /// One line of a file, as it stands there.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Line<'a> {
     /// Without its newline.
     pub(crate) bytes: &'a [u8],
@@ -116,12 +119,17 @@ pub(crate) struct Lines {
 
 impl Lines {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let named = first_of(path);
+        // Whoever opens a pipe waits for somebody who writes to it.
+        if named.is_some() && !fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is no file"));
+        }
         Ok(Self {
             reader: BufReader::with_capacity(1 << 16, File::open(path)?),
             buffer: Vec::new(),
             offset: 0,
             number: 0,
-            named: first_of(path),
+            named,
         })
     }
 

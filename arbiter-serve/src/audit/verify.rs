@@ -15,7 +15,7 @@ use chiffon_common::Digest;
 
 use super::{
     line::{Head, Link},
-    scan::{Fault, Lines, files, follow},
+    scan::{Fault, Lines, files, first_of, follow},
 };
 
 /// A head that was noted: `NUMBER:sha256:...`, as `verify` prints it.
@@ -100,6 +100,7 @@ pub(crate) fn verify(
     let (mut head, mut first, mut count) = (None, 0, 0);
     for file in &files {
         let mut lines = Lines::open(file).map_err(unreadable(file))?;
+        let begins_at = count;
         while let Some(line) = lines.next().map_err(unreadable(file))? {
             let link = follow(head, &line).map_err(|why| {
                 Unverified::Fault(Fault {
@@ -119,6 +120,9 @@ pub(crate) fn verify(
             };
             holds(anchors, now)?;
             (head, count) = (Some(now), count + 1);
+        }
+        if count == begins_at {
+            is_next(file, head)?;
         }
     }
     let head = head.ok_or_else(|| Unverified::Nothing(path.to_owned()))?;
@@ -142,6 +146,26 @@ pub(crate) fn verify(
         first,
         head,
     })
+}
+
+/// A file without a record is the last one, which was made and not written yet.
+fn is_next(file: &Path, head: Option<Head>) -> Result<(), Unverified> {
+    let (Some(named), Some(head)) = (first_of(file), head) else {
+        return Ok(());
+    };
+    if named == head.seq + 1 {
+        return Ok(());
+    }
+    let why = format!(
+        "it has no record and is named after record {named}, but record {} must come next",
+        head.seq + 1
+    );
+    Err(Unverified::Fault(Fault {
+        file: file.to_owned(),
+        line: 1,
+        offset: 0,
+        why,
+    }))
 }
 
 /// The beginning against what was noted: the first record names the hash of the one before it.

@@ -6,10 +6,9 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File, Metadata},
-    io::{self, Write},
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    fs::{self, File},
+    io,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -25,8 +24,9 @@ use tokio::{
 };
 
 use super::{
-    line::{Head, chain},
+    line::Head,
     open::{LastFile, Opened, appending, sync_folder},
+    ours::{append, as_left, same_bytes},
     scan::{file_name, files},
     seen::Seen,
 };
@@ -141,6 +141,22 @@ pub(crate) struct Audit {
     shared: Arc<Shared>,
 }
 
+/// Where records go, held by somebody who keeps the writer from nothing.
+pub(crate) struct Weak {
+    to: mpsc::WeakSender<Entry>,
+    shared: Arc<Shared>,
+}
+
+impl Weak {
+    /// Nothing once all others are gone.
+    pub(crate) fn upgrade(&self) -> Option<Audit> {
+        Some(Audit {
+            to: self.to.upgrade()?,
+            shared: Arc::clone(&self.shared),
+        })
+    }
+}
+
 /// A place for one record, taken before the decision, so that none is in force that cannot be recorded.
 pub(crate) struct Place<'a>(mpsc::Permit<'a, Entry>);
 
@@ -156,6 +172,14 @@ impl Audit {
         match timeout(SLOWEST, self.to.reserve()).await {
             Ok(place) => place.map(Place).map_err(|_closed| ended()),
             Err(_) => Err(slow()),
+        }
+    }
+
+    /// The same for somebody who is not waited for.
+    pub(crate) fn weak(&self) -> Weak {
+        Weak {
+            to: self.to.downgrade(),
+            shared: Arc::clone(&self.shared),
         }
     }
 
@@ -229,6 +253,7 @@ pub(crate) fn start(
         folder,
         head,
         last,
+        last_at: _,
         torn: _,
         mut seen,
         lock,
@@ -246,6 +271,7 @@ pub(crate) fn start(
         rules: Box::new(rules),
         head,
         file: last,
+        next: None,
         seen,
         full: Vec::new(),
         shared: Arc::clone(&shared),
@@ -264,6 +290,8 @@ struct Writer {
     rules: Box<dyn Fn() -> Vec<u8> + Send>,
     head: Head,
     file: Option<LastFile>,
+    /// The file after it, which was made and could not be written.
+    next: Option<LastFile>,
     seen: Seen,
     /// Files that are whole, and not noted as such yet.
     full: Vec<(PathBuf, Head)>,
@@ -345,12 +373,20 @@ impl Writer {
     fn write(&mut self, batch: &[Entry], lines: &mut Vec<u8>) -> io::Result<()> {
         let is_full = |file: &LastFile| file.length >= self.rotation.bytes;
         if self.file.as_ref().is_none_or(is_full) {
+            // What was cut off or removed must not be left behind for whole.
+            if let Some(file) = &self.file {
+                as_left(file, self.head)?;
+            }
             self.rotate()?;
         }
         let records = batch.iter().map(|entry| entry.record.as_slice());
         let Some(file) = &mut self.file else {
             return Err(io::Error::other("there is no audit file"));
         };
+        if let Some(back) = same_bytes(file, self.head)? {
+            tracing::warn!(file = %file.path.display(), "a copy of the audit file lies in its place, and is gone on with");
+            *file = back;
+        }
         append(file, &mut self.head, records, lines)?;
         self.shared.reaches(self.head);
         if let Some(at) = batch.iter().filter_map(|entry| entry.at).max() {
@@ -363,19 +399,20 @@ impl Writer {
     fn rotate(&mut self) -> io::Result<()> {
         let end = self.head;
         let path = self.folder.join(file_name(self.head.seq + 1));
-        let mut file = LastFile {
-            file: appending(&path)?,
-            path,
-            length: 0,
+        let made = self.next.take().filter(LastFile::is_there);
+        let mut file = match made {
+            Some(file) => file,
+            None => made_new(path)?,
         };
-        sync_folder(&self.folder)?;
         let rules = (self.rules)();
-        append(
-            &mut file,
-            &mut self.head,
-            [rules.as_slice()],
-            &mut Vec::new(),
-        )?;
+        let written = sync_folder(&self.folder).and_then(|()| {
+            let rules = [rules.as_slice()];
+            append(&mut file, &mut self.head, rules, &mut Vec::new())
+        });
+        if let Err(error) = written {
+            self.next = Some(file);
+            return Err(error);
+        }
         // All of it was read at the start, or written since.
         let full = self.file.replace(file).map(|full| full.path);
         self.shared.reaches(self.head);
@@ -426,6 +463,19 @@ impl Writer {
     }
 }
 
+/// A file for the next records. One of that name with anything in it is somebody else's, and is left as it is.
+fn made_new(path: PathBuf) -> io::Result<LastFile> {
+    let file = LastFile::of(appending(&path)?, path, 0);
+    let length = file.file.metadata()?.len();
+    match length {
+        0 => file.held(),
+        _ => Err(io::Error::other(format!(
+            "{} lies there already, and arbiter did not write it; move it away, then arbiter goes on by itself",
+            file.path.display()
+        ))),
+    }
+}
+
 /// Takes what comes until then, if that is still to come.
 fn gather(batch: &mut Vec<Entry>, from: &mut mpsc::Receiver<Entry>, until: Instant) {
     let wait = until.saturating_duration_since(Instant::now());
@@ -438,45 +488,4 @@ fn gather(batch: &mut Vec<Entry>, from: &mut mpsc::Receiver<Entry>, until: Insta
     {
         batch.push(entry);
     }
-}
-
-/// Appends records durably: all of them, or the file and the head are as they were.
-fn append<'a>(
-    to: &mut LastFile,
-    head: &mut Head,
-    records: impl IntoIterator<Item = &'a [u8]>,
-    lines: &mut Vec<u8>,
-) -> io::Result<()> {
-    lines.clear();
-    let mut end = *head;
-    for record in records {
-        end = chain(end, record, lines);
-    }
-    let about = to.file.metadata()?;
-    is_there(&to.path, &about)?;
-    // Takes off what a failed try has left, and makes the kernel write the same bytes anew: after a failed fsync it
-    // holds them for written.
-    if about.len() != to.length {
-        to.file.set_len(to.length)?;
-    }
-    to.file.write_all(lines)?;
-    to.file.sync_data()?;
-    to.length += lines.len() as u64;
-    *head = end;
-    Ok(())
-}
-
-/// Whether the name still leads to the file that is held open. Records in one that was removed or moved away would be
-/// found by nobody.
-fn is_there(path: &Path, held: &Metadata) -> io::Result<()> {
-    let why = match fs::metadata(path) {
-        Ok(found) if (found.dev(), found.ino()) == (held.dev(), held.ino()) => return Ok(()),
-        Ok(_) => "another file is in its place".to_owned(),
-        Err(error) => error.to_string(),
-    };
-    Err(io::Error::other(format!(
-        "{} was removed or moved away ({why}); bring it back as it was, then arbiter goes on by itself. A start without it \
-         is refused, or forgets what was decided",
-        path.display()
-    )))
 }

@@ -165,7 +165,11 @@ impl Section {
     /// A decimal number as written, for those whose every digit counts.
     pub(super) fn decimal(&mut self, key: &str, faults: &mut Faults) -> Option<String> {
         match self.value(key, faults)? {
-            Value::Number(number) => Some(number.to_string()),
+            // Without an exponent, which a small one has in JSON.
+            Value::Number(number) => Some(match number.as_f64() {
+                Some(float) if number.is_f64() => float.to_string(),
+                _ => number.to_string(),
+            }),
             other => {
                 faults.invalid(&self.dotted(key), other, "a number");
                 None
@@ -177,6 +181,11 @@ impl Section {
     pub(super) fn text(&mut self, key: &str, faults: &mut Faults) -> Option<String> {
         match self.value(key, faults)? {
             Value::String(text) if !text.trim().is_empty() => Some(text),
+            Value::String(_) => {
+                let permitted = "a text that says something, or no such key at all";
+                faults.invalid(&self.dotted(key), "empty", permitted);
+                None
+            }
             other => {
                 let permitted = "a text; in quotes where it looks like a number";
                 faults.invalid(&self.dotted(key), other, permitted);

@@ -1,5 +1,7 @@
 //! The file of section 14 as it stands there, and what each wrong one is told.
 
+mod bounds;
+
 use chiffon_arbiter::{AuthzMode, FailMode, ReplyPolicy};
 
 use super::*;

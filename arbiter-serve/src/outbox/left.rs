@@ -3,7 +3,7 @@
 //! files in use, unless somebody else still writes the others.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::File,
     path::{Path, PathBuf},
 };
 
@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Outbox, replica, wrote};
 use crate::{
-    audit::Audit,
+    audit::{self, Audit},
     decide::store_problem,
     record::Record,
     restore::{catch_up, told_at},
@@ -25,7 +25,7 @@ const LONG: SignedDuration = SignedDuration::from_mins(5);
 /// What is known of the files that lines wait for.
 enum Files {
     /// Nobody writes to them; where they are, if they still are. Held as long as this lives.
-    Left(Option<PathBuf>, Option<File>),
+    Left(Option<PathBuf>, Vec<File>),
     /// Somebody does, or they may be on another machine.
     Others,
 }
@@ -80,7 +80,7 @@ impl Outbox {
 
     fn files_of(&self, name: &str, noted: Option<PathBuf>) -> Result<Files, Problem> {
         let nobody = match self.is_local {
-            true => Files::Left(None, None),
+            true => Files::Left(None, Vec::new()),
             false => Files::Others,
         };
         let Some(folder) = noted.filter(|folder| folder.is_dir()) else {
@@ -92,7 +92,7 @@ impl Outbox {
             return Ok(nobody);
         }
         if folder == self.folder {
-            return Ok(Files::Left(Some(folder), None));
+            return Ok(Files::Left(Some(folder), Vec::new()));
         }
         let unusable = |error: std::io::Error| {
             let detail = format!(
@@ -103,17 +103,9 @@ impl Outbox {
             let todo = "make that folder readable, or move it away: then they are written to the one in use";
             Problem::new(ErrorCode::InvalidValue, detail, todo)
         };
-        let lock = match File::open(folder.join("lock")) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Files::Left(Some(folder), None));
-            }
-            Err(error) => return Err(unusable(error)),
-        };
-        match lock.try_lock() {
-            Ok(()) => Ok(Files::Left(Some(folder), Some(lock))),
-            Err(TryLockError::WouldBlock) => Ok(Files::Others),
-            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        match audit::unused(&folder).map_err(unusable)? {
+            Some(held) => Ok(Files::Left(Some(folder), held)),
+            None => Ok(Files::Others),
         }
     }
 

@@ -14,7 +14,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::run::{Place, action_of, event};
+use crate::{
+    http,
+    run::{Place, Served, action_of, event},
+};
 
 /// Answers each question by its tenant: `deny`, `slow` (never), `lies`, and allows all others.
 fn authoriser() -> (String, Arc<AtomicUsize>) {
@@ -184,4 +187,139 @@ fn a_slow_answer_holds_up_nobody_else() {
     let served = Arc::into_inner(served).expect("nobody else has it");
     assert!(served.ended().success(), "{}", place.log());
     place.done(&["audit", "verify", "audit"]);
+}
+
+fn terminated(served: &Served) {
+    let pid = i32::try_from(served.pid()).ok();
+    let pid = pid.and_then(rustix::process::Pid::from_raw).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+}
+
+/// Posts these beside whatever else is done.
+fn beside(served: &Arc<Served>, sent: &Value) -> thread::JoinHandle<(u16, String)> {
+    let (served, body) = (Arc::clone(served), sent.to_string());
+    thread::spawn(move || served.post_bytes("/v0/events", body.as_bytes()))
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whoever waits for it at the end is told so, over the connection that it waits on, and that stands on record.
+#[test]
+fn who_waits_for_it_at_the_end_is_told_to_come_again() {
+    let (address, waiting) = authoriser();
+    let place = place(&address, "");
+    let served = Arc::new(place.serve());
+    let waits = beside(&served, &event("slow", "e-1", "room"));
+    until("it is asked", || waiting.load(Ordering::SeqCst) == 1);
+    terminated(&served);
+    let (status, text) = waits.join().expect("it is answered");
+    let problem: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(status, 503, "{problem}");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(detail.contains("shutting down"), "{problem}");
+    let served = Arc::into_inner(served).expect("nobody else has it");
+    assert!(served.ended().success(), "{}", place.log());
+    let records = place.records();
+    let last = records.last().expect("a record");
+    assert_eq!(
+        (&last["tenant_id"], &last["result"]),
+        (&json!("slow"), &json!("refused"))
+    );
+}
+
+/// The connections are what all tenants share: slow answers for one leave some to the others, and to who asks for health.
+#[test]
+fn slow_answers_do_not_take_all_connections() {
+    let (address, waiting) = authoriser();
+    let place = Place::new(&format!(
+        "authz: {{mode: external_http, endpoint: \"http://{address}/v0/authorize\", timeout_ms: 60000, max_in_flight: 100}}\nplanner: {{reply_policy: always}}\nlimits: {{connections: 16}}\n"
+    ));
+    let said = place.run(&["config", "check"]);
+    let said = String::from_utf8(said.stderr).expect("text");
+    assert!(said.contains("limits.connections"), "{said}");
+    let served = Arc::new(place.serve());
+    let slow: Vec<_> = (0..40)
+        .map(|n| {
+            beside(
+                &served,
+                &event("slow", &format!("e-{n}"), &format!("room-{n}")),
+            )
+        })
+        .collect();
+    until("it is asked", || waiting.load(Ordering::SeqCst) > 0);
+    let begun = Instant::now();
+    let (status, plan) = served.post("/v0/events", &event("quick", "e-1", "room"));
+    assert_eq!((status, action_of(&plan)), (200, "request_generation"));
+    let (status, _) = http::call(served.address(), "GET", "/v0/healthz", &[], b"");
+    assert_eq!(status, 200);
+    assert!(
+        begun.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        begun.elapsed()
+    );
+    let away = || slow.iter().filter(|it| it.is_finished()).count();
+    until("the others of that tenant are told to come again", || {
+        away() == 40 - 6
+    });
+    assert_eq!(waiting.load(Ordering::SeqCst), 6, "half of three quarters");
+    terminated(&served);
+    for one in slow {
+        let (status, text) = one.join().expect("it is answered");
+        assert_eq!(status, 503, "{text}");
+    }
+    let served = Arc::into_inner(served).expect("nobody else has it");
+    assert!(served.ended().success(), "{}", place.log());
+}
+
+/// Connections over which nothing is asked give their places to who comes.
+#[test]
+fn connections_that_rest_keep_nobody_out() {
+    let place = Place::new("limits: {connections: 3}\n");
+    let served = place.serve();
+    let mut silent: Vec<TcpStream> = (0..3)
+        .map(|_| TcpStream::connect(served.address()).expect("a connection"))
+        .collect();
+    // One in the middle of a head, and one that was answered and is kept.
+    write!(silent[1], "GET /v0/heal").expect("sent");
+    let host = served.address();
+    write!(
+        silent[2],
+        "GET /v0/healthz HTTP/1.1\r\nhost: {host}\r\n\r\n"
+    )
+    .expect("sent");
+    silent[2].read_exact(&mut [0; 12]).expect("answered");
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let (status, _) = http::call(served.address(), "GET", "/v0/healthz", &[], b"");
+        assert_eq!(status, 200);
+        // Resting ones are closed by themselves after 30 s.
+        assert!(
+            begun.elapsed() < Duration::from_secs(15),
+            "{:?}",
+            begun.elapsed()
+        );
+        silent.push(TcpStream::connect(served.address()).expect("a connection"));
+    }
+}
+
+/// HEAD is answered wherever GET is, without a body.
+#[test]
+fn head_is_taken_where_get_is() {
+    let place = Place::new("{}\n");
+    let served = place.serve();
+    for path in ["/v0/healthz", "/v0/contracts", "/errors/5001"] {
+        let (head, body) = http::whole(served.address(), "HEAD", path, &[], b"");
+        assert!(
+            head.starts_with("HTTP/1.1 200") && body.is_empty(),
+            "{head}\n{body}"
+        );
+    }
+    let (status, _) = http::call(served.address(), "HEAD", "/v0/events", &[], b"");
+    assert_eq!(status, 405);
 }

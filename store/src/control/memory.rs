@@ -25,8 +25,8 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 use self::rows::Rows;
 use super::{
-    AuditMark, Backlog, ControlCommit, ControlCounts, ControlKey, ControlStore, Decided, Loaded,
-    Marked, Outcome, Unaudited, check, page,
+    Backlog, ControlCommit, ControlCounts, ControlKey, ControlStore, Decided, Loaded, Marked,
+    Noting, Outcome, Unaudited, check, page,
 };
 use crate::Error;
 
@@ -184,17 +184,23 @@ impl ControlStore for MemoryControl {
         &self,
         replica: &str,
         seqs: &[u64],
-        mark: Option<AuditMark>,
-    ) -> Result<(), Error> {
+        noting: Option<Noting>,
+    ) -> Result<bool, Error> {
         let (replica, seqs) = (replica.to_owned(), seqs.to_vec());
         self.on(move |rows, _| {
+            if noting
+                .as_ref()
+                .is_some_and(|it| rows.marks.get(&replica) != it.before.as_ref())
+            {
+                return Ok(false);
+            }
             for seq in seqs {
                 rows.lines.remove(&(replica.clone(), seq));
             }
-            if let Some(mark) = mark {
-                rows.marks.insert(replica, mark);
+            if let Some(noting) = noting {
+                rows.marks.insert(replica, noting.now);
             }
-            Ok(())
+            Ok(true)
         })
         .await
     }

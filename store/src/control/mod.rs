@@ -177,6 +177,15 @@ pub struct AuditMark {
     pub folder: String,
 }
 
+/// That the files of a replica have come further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noting {
+    /// The mark that was there last, as far as the replica knows; nothing where there was none.
+    pub before: Option<AuditMark>,
+    /// The one from now on.
+    pub now: AuditMark,
+}
+
 /// The mark of one replica.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marked {
@@ -270,13 +279,14 @@ pub trait ControlStore: Send + Sync {
 
     /// Confirms that these lines are on file. By number and not "up to", because a commit with a lower number may become
     /// visible later than one with a higher. Numbers that are not there are passed over. With the replica's mark, where
-    /// its files have come further: in the same transaction, in place of the one before.
+    /// its files have come further: in the same transaction, in place of the one before. Whether it was done: where the
+    /// mark is another than the replica knows, the database was put back to another state, and nothing is written.
     async fn audited(
         &self,
         replica: &str,
         seqs: &[u64],
-        mark: Option<AuditMark>,
-    ) -> Result<(), Error>;
+        noting: Option<Noting>,
+    ) -> Result<bool, Error>;
 
     /// The marks of all replicas, by name; 1,000 at most.
     async fn marks(&self) -> Result<Vec<Marked>, Error>;

@@ -25,8 +25,8 @@ pub use self::{fleet::Postgres, pool::PostgresOptions};
 use crate::{
     Error,
     control::{
-        AuditMark, Backlog, ControlCommit, ControlCounts, ControlKey, ControlStore, Decided,
-        Loaded, Marked, Outcome, Unaudited, check,
+        Backlog, ControlCommit, ControlCounts, ControlKey, ControlStore, Decided, Loaded, Marked,
+        Noting, Outcome, Unaudited, check,
     },
 };
 
@@ -119,13 +119,16 @@ impl ControlStore for PostgresControl {
         &self,
         replica: &str,
         seqs: &[u64],
-        mark: Option<AuditMark>,
-    ) -> Result<(), Error> {
+        noting: Option<Noting>,
+    ) -> Result<bool, Error> {
         let mut client = self.client().await?;
         bounded(async {
             let tx = client.transaction().await?;
-            rows::audited(&tx, replica, seqs, mark.as_ref()).await?;
-            Ok(tx.commit().await?)
+            if !rows::audited(&tx, replica, seqs, noting.as_ref()).await? {
+                return Ok(false);
+            }
+            tx.commit().await?;
+            Ok(true)
         })
         .await
     }

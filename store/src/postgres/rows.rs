@@ -4,13 +4,13 @@
 use chiffon_common::{PlanId, RoomId, TenantId};
 use deadpool_postgres::{ClientWrapper, Transaction};
 use jiff::Timestamp;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 
 use crate::{
     Error,
     control::{
         AuditMark, Backlog, ControlCommit, ControlCounts, ControlKey, ControlKind, Decided, Expect,
-        Loaded, Marked, Outcome, StateChange, StateWrite, Unaudited, Versioned, page,
+        Loaded, Marked, Noting, Outcome, StateChange, StateWrite, Unaudited, Versioned, page,
     },
 };
 
@@ -262,23 +262,44 @@ pub(super) async fn audited(
     tx: &Transaction<'_>,
     replica: &str,
     seqs: &[u64],
-    mark: Option<&AuditMark>,
-) -> Result<(), Error> {
-    if let Some(mark) = mark {
-        let sql =
-            "INSERT INTO control_audit_marks (replica, seq, hash, folder) VALUES ($1, $2, $3, $4)
-                   ON CONFLICT (replica) DO UPDATE
-                   SET seq = excluded.seq, hash = excluded.hash, folder = excluded.folder";
-        let statement = tx.prepare_cached(sql).await?;
-        let (seq, hash) = (bigint(mark.seq), mark.hash.to_string());
-        tx.execute(&statement, &[&replica, &seq, &hash, &mark.folder])
-            .await?;
+    noting: Option<&Noting>,
+) -> Result<bool, Error> {
+    if let Some(Noting { before, now }) = noting {
+        let (seq, hash) = (bigint(now.seq), now.hash.to_string());
+        let noted = match before {
+            None => {
+                let sql = "INSERT INTO control_audit_marks (replica, seq, hash, folder) VALUES ($1, $2, $3, $4)
+                           ON CONFLICT (replica) DO NOTHING";
+                let statement = tx.prepare_cached(sql).await?;
+                tx.execute(&statement, &[&replica, &seq, &hash, &now.folder])
+                    .await?
+            }
+            Some(before) => {
+                let sql = "UPDATE control_audit_marks SET seq = $2, hash = $3, folder = $4
+                           WHERE replica = $1 AND seq = $5 AND hash = $6 AND folder = $7";
+                let statement = tx.prepare_cached(sql).await?;
+                let (was, its) = (bigint(before.seq), before.hash.to_string());
+                let row: [&(dyn ToSql + Sync); 7] = [
+                    &replica,
+                    &seq,
+                    &hash,
+                    &now.folder,
+                    &was,
+                    &its,
+                    &before.folder,
+                ];
+                tx.execute(&statement, &row).await?
+            }
+        };
+        if noted == 0 {
+            return Ok(false);
+        }
     }
     let sql = "DELETE FROM control_unaudited WHERE replica = $1 AND seq = ANY($2)";
     let statement = tx.prepare_cached(sql).await?;
     let seqs: Vec<i64> = seqs.iter().map(|seq| bigint(*seq)).collect();
     tx.execute(&statement, &[&replica, &seqs]).await?;
-    Ok(())
+    Ok(true)
 }
 
 /// [`crate::ControlStore::marks`].

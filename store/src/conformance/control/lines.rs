@@ -6,7 +6,7 @@ use chiffon_common::Digest;
 
 use super::{control_commit, control_key, done, line, put, written};
 use crate::{
-    AuditMark, Backlog, ControlCommit, ControlKind, ControlStore, Expect, Marked, Outcome,
+    AuditMark, Backlog, ControlCommit, ControlKind, ControlStore, Expect, Marked, Noting, Outcome,
     Unaudited, conformance::at,
 };
 
@@ -128,15 +128,29 @@ pub(super) async fn a_mark_stays_until_its_replica_sets_the_next(store: Arc<dyn 
         replica: replica.to_owned(),
         mark: mark(seq),
     };
+    let note = |before: Option<u64>, now| {
+        Some(Noting {
+            before: before.map(mark),
+            now: mark(now),
+        })
+    };
     assert_eq!(done(store.marks().await), []);
     let seq = say(&store, "b", "one").await;
-    done(store.audited("b", &[seq], Some(mark(7))).await);
+    // One that knows another mark than there is confirms nothing.
+    assert!(!done(store.audited("b", &[seq], note(Some(2), 7)).await));
+    assert_eq!(done(store.marks().await), []);
+    assert_eq!(done(store.unaudited("b", 0, 10).await).len(), 1);
+    assert!(done(store.audited("b", &[seq], note(None, 7)).await));
     assert_eq!(done(store.unaudited("b", 0, 10).await), []);
-    done(store.audited("a", &[], Some(mark(3))).await);
-    done(store.audited("a", &[seq], None).await);
+    assert!(done(store.audited("a", &[], note(None, 3)).await));
+    assert!(done(store.audited("a", &[seq], None).await));
     let both = [marked("a", 3), marked("b", 7)];
     assert_eq!(done(store.marks().await), both);
-    done(store.audited("b", &[], Some(mark(9))).await);
+    for stale in [None, Some(6), Some(9)] {
+        assert!(!done(store.audited("b", &[], note(stale, 9)).await));
+        assert_eq!(done(store.marks().await), both);
+    }
+    assert!(done(store.audited("b", &[], note(Some(7), 9)).await));
     let both = [marked("a", 3), marked("b", 9)];
     assert_eq!(done(store.marks().await), both);
     // It is of the files, and no answer's.

@@ -22,8 +22,8 @@ use super::{
 use crate::{
     Error,
     control::{
-        AuditMark, Backlog, ControlCommit, ControlCounts, ControlKey, ControlStore, Decided,
-        Loaded, Marked, Outcome, Unaudited, check,
+        Backlog, ControlCommit, ControlCounts, ControlKey, ControlStore, Decided, Loaded, Marked,
+        Noting, Outcome, Unaudited, check,
     },
 };
 
@@ -110,14 +110,14 @@ impl ControlStore for SqliteControl {
         &self,
         replica: &str,
         seqs: &[u64],
-        mark: Option<AuditMark>,
-    ) -> Result<(), Error> {
+        noting: Option<Noting>,
+    ) -> Result<bool, Error> {
         let done = self.count(Command::Audited {
             replica: replica.to_owned(),
             seqs: seqs.to_vec(),
-            mark,
+            noting,
         });
-        done.await.map(drop)
+        done.await.map(|done| done > 0)
     }
 
     async fn marks(&self) -> Result<Vec<Marked>, Error> {

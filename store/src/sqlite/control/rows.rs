@@ -8,7 +8,7 @@ use crate::{
     Error,
     control::{
         AuditMark, Backlog, ControlCommit, ControlCounts, ControlKey, ControlKind, Decided, Expect,
-        Loaded, Marked, Outcome, StateChange, StateWrite, Unaudited, Versioned,
+        Loaded, Marked, Noting, Outcome, StateChange, StateWrite, Unaudited, Versioned,
     },
     sqlite::{
         columns::{micros, opt_parsed, page, parsed, text_list, time},
@@ -25,7 +25,7 @@ pub(super) enum Command {
     Audited {
         replica: String,
         seqs: Vec<u64>,
-        mark: Option<AuditMark>,
+        noting: Option<Noting>,
     },
     /// [`crate::ControlStore::forget`].
     Forget {
@@ -66,8 +66,10 @@ impl Duty for Control {
             Command::Audited {
                 replica,
                 seqs,
-                mark,
-            } => audited(conn, replica, seqs, mark.as_ref()).map(Answer::Count),
+                noting,
+            } => {
+                audited(conn, replica, seqs, noting.as_ref()).map(|done| Answer::Count(done.into()))
+            }
             Command::Forget {
                 decided_before,
                 now,
@@ -259,40 +261,48 @@ fn audited(
     conn: &Connection,
     replica: &str,
     seqs: &[u64],
-    mark: Option<&AuditMark>,
-) -> Result<u64, Error> {
-    if let Some(mark) = mark {
+    noting: Option<&Noting>,
+) -> Result<bool, Error> {
+    if let Some(Noting { before, now }) = noting {
+        let sql = "SELECT replica, seq, hash, folder FROM audit_marks WHERE replica = ?1";
+        let mut statement = conn.prepare_cached(sql)?;
+        let found = statement.query_row([replica], marked).optional()?;
+        if found.map(|found| found.mark) != *before {
+            return Ok(false);
+        }
         let sql = "INSERT INTO audit_marks (replica, seq, hash, folder) VALUES (?1, ?2, ?3, ?4)
                    ON CONFLICT (replica) DO UPDATE
                    SET seq = excluded.seq, hash = excluded.hash, folder = excluded.folder";
-        let row = params![replica, mark.seq, mark.hash.to_string(), mark.folder];
+        let row = params![replica, now.seq, now.hash.to_string(), now.folder];
         conn.prepare_cached(sql)?.execute(row)?;
     }
     if seqs.is_empty() {
-        return Ok(0);
+        return Ok(true);
     }
     let sql =
         "DELETE FROM unaudited WHERE replica = ?1 AND seq IN (SELECT value FROM json_each(?2))";
     let list = text_list(seqs)?.replace('"', "");
-    let gone = conn.prepare_cached(sql)?.execute([replica, &list])?;
-    Ok(gone as u64)
+    conn.prepare_cached(sql)?.execute([replica, &list])?;
+    Ok(true)
 }
 
 /// [`crate::ControlStore::marks`].
 pub(super) fn marks(conn: &Connection) -> Result<Vec<Marked>, Error> {
     let sql = "SELECT replica, seq, hash, folder FROM audit_marks ORDER BY replica LIMIT 1000";
     let mut statement = conn.prepare_cached(sql)?;
-    let rows = statement.query_map([], |row| {
-        Ok(Marked {
-            replica: row.get(0)?,
-            mark: AuditMark {
-                seq: row.get(1)?,
-                hash: parsed(row, 2)?,
-                folder: row.get(3)?,
-            },
-        })
-    })?;
+    let rows = statement.query_map([], marked)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn marked(row: &Row<'_>) -> rusqlite::Result<Marked> {
+    Ok(Marked {
+        replica: row.get(0)?,
+        mark: AuditMark {
+            seq: row.get(1)?,
+            hash: parsed(row, 2)?,
+            folder: row.get(3)?,
+        },
+    })
 }
 
 /// [`crate::ControlStore::backlog`].
