@@ -188,7 +188,9 @@ impl Ledger {
         match main {
             Some(main) => match main.target().try_id() {
                 Some(id) => Ok(Some(CommitId(id.to_owned()))),
-                None => Err(no_commit("it leads to another reference instead of a commit")),
+                None => Err(no_commit(
+                    "it leads to another reference instead of a commit",
+                )),
             },
             None if self.repository.git_dir().join(MAIN).is_dir() => {
                 Err(no_commit("a folder lies in its place"))

@@ -78,7 +78,10 @@ fn is_healed(path: &Path, mut rows: Rows) {
 fn a_main_that_is_no_commit_is_found_and_healed() {
     let (_home, path, rows) = home();
     git(&path, &["update-ref", "refs/heads/two", "main"]);
-    git(&path, &["symbolic-ref", "refs/heads/main", "refs/heads/two"]);
+    git(
+        &path,
+        &["symbolic-ref", "refs/heads/main", "refs/heads/two"],
+    );
     is_healed(&path, rows);
 
     let (_home, path, rows) = home();
