@@ -27,7 +27,11 @@ pub fn begin(level: LogLevel, format: LogFormat) {
         *about.level() <= level && !is_silent
     })
     .with_max_level_hint(LevelFilter::from_level(level));
-    let lines = fmt::layer().with_writer(io::stderr).with_ansi(false);
+    // A log that finds no room ends nothing: by default it would be told on the same standard error, which panics.
+    let lines = fmt::layer()
+        .with_writer(io::stderr)
+        .log_internal_errors(false)
+        .with_ansi(false);
     let registry = tracing_subscriber::registry();
     // A second call has no effect, and needs none.
     let _begun = match format {

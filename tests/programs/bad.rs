@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chiffon_bus::{AmqpBus, AmqpOptions, Bus, Message, PublishError, QueueName};
-use chiffon_tests::{Home, wait_for};
+use chiffon_tests::{Chiffon, Home, wait_for};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -182,6 +182,16 @@ fn what_must_not_be_believed_stops_nobody() {
     works(&home);
     let agents = json_of(&home, &["fleet", "--json"]).to_string();
     assert!(agents.contains("infrastructure"), "{agents}");
+
+    // An agent is taken away by deleting its user, which closes its connections (S40).
+    yard.rabbit.ctl(&["delete_user", "infrastructure"]);
+    wait_for("the agent to be shut out", LONG, || {
+        let said = Chiffon::agent_infra(&agent_home)
+            .run(&["healthcheck"])
+            .stdout;
+        said.contains("it refuses the user infrastructure")
+            .then_some(())
+    });
     ends(agent);
     ends(boss);
 }

@@ -44,6 +44,18 @@ impl Shared {
         Ok(())
     }
 
+    /// Reads them again where another orchestrator has recorded one since `seen`.
+    pub(super) async fn look_at_acceptances(&self, seen: &mut Option<u64>) -> Result<(), Error> {
+        let stream = stream_of(&self.settings.tenant);
+        let last = self.store.last_of_stream(&stream).await?;
+        let last = last.map(|one| one.seq);
+        if last != *seen {
+            self.remember_acceptances().await?;
+            *seen = last;
+        }
+        Ok(())
+    }
+
     /// Records that these count as what they say of themselves, as they are now.
     pub(crate) async fn accept(&self, accepted: Acceptances, editor: &Editor) -> Result<(), Error> {
         let tenant = &self.settings.tenant;

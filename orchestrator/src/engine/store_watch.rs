@@ -82,6 +82,7 @@ impl Shared {
         let Some(mut heard) = self.store.wakes() else {
             return;
         };
+        let mut accepted = None;
         loop {
             match tokio::time::timeout(UNHEARD, heard.changed()).await {
                 Ok(Ok(())) => {}
@@ -93,7 +94,7 @@ impl Shared {
                 }
             }
             self.read_agents().await;
-            if let Err(error) = self.remember_acceptances().await {
+            if let Err(error) = self.look_at_acceptances(&mut accepted).await {
                 tracing::debug!(%error, "acceptances cannot be read now");
             }
             // Nobody listening is no fault.
