@@ -22,7 +22,7 @@ pub(super) const SURE_OF_REPORT: f32 = 0.42;
 /// From here on a change is what was asked for.
 pub(super) const SURE_OF_CHANGE: f32 = 0.55;
 /// From here on an entry is near enough to be asked about.
-pub(super) const NEAR: f32 = 0.5;
+const NEAR: f32 = 0.5;
 /// From here on an entry is near enough to be asked for what it lacks.
 const ASKED: f32 = 0.4;
 /// Two entries closer than this are asked about.

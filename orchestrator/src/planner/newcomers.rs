@@ -4,9 +4,12 @@
 use chiffon_common::Tier;
 
 use super::{
-    choice::{NEAR, SURE_OF_CHANGE, SURE_OF_REPORT},
+    choice::{SURE_OF_CHANGE, SURE_OF_REPORT},
     fit::Fit,
 };
+
+/// From here on an action alone says enough of an example: "reboot" of "Reboot this host".
+const HALF: f32 = 0.3;
 
 impl Fit<'_> {
     /// Whether an accepted entry is what was said, with nothing lacking and no word left over.
@@ -24,7 +27,7 @@ impl Fit<'_> {
 
     /// Whether an accepted entry takes every word that was said, though something may be lacking: "reboot".
     fn takes_all(&self) -> bool {
-        let is_near = self.has_action && self.said >= NEAR;
+        let is_near = self.has_action && self.said >= HALF;
         self.entry.accepted && is_near && self.unexplained.is_empty()
     }
 
