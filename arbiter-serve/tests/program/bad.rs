@@ -295,8 +295,8 @@ fn addresses_methods_types_tokens_and_names() {
     assert_eq!(get("/v0/events").0, 405);
     for (method, path, allowed) in [
         ("GET", "/v0/events", "post"),
-        ("POST", "/v0/healthz", "get"),
-        ("HEAD", "/v0/contracts", "get"),
+        ("POST", "/v0/healthz", "get, head"),
+        ("HEAD", "/v0/events", "post"),
     ] {
         let (head, _) = http::whole(at, method, path, &[good], b"");
         let head = head.to_lowercase() + "\r\n";

@@ -230,7 +230,7 @@ mod tests {
             ),
             (
                 event,
-                "invalid type: sequence, expected an object at line 1 column 85",
+                "invalid type: sequence, expected an object at line 1 column 78",
             ),
         ] {
             let error = read::<Event>(text.as_bytes()).unwrap_err();
