@@ -8,9 +8,6 @@ use super::{
     fit::Fit,
 };
 
-/// From here on an action alone says enough of an example: "reboot" of "Reboot this host".
-const HALF: f32 = 0.3;
-
 impl Fit<'_> {
     /// Whether an accepted entry is what was said, with nothing lacking and no word left over.
     pub(super) fn is_at_home(&self) -> bool {
@@ -27,8 +24,7 @@ impl Fit<'_> {
 
     /// Whether an accepted entry takes every word that was said, though something may be lacking: "reboot".
     fn takes_all(&self) -> bool {
-        let is_near = self.has_action && self.said >= HALF;
-        self.entry.accepted && is_near && self.unexplained.is_empty()
+        self.entry.accepted && self.has_action && self.unexplained.is_empty()
     }
 
     /// Whether it is one that nobody accepted, and is not said as a whole.

@@ -97,7 +97,10 @@ fn what_a_playbook_reads_from_its_own_folder_is_in_what_is_approved() {
 fn what_an_entry_names_beside_the_repository_is_known_and_not_listed() {
     let case = Case::of(&[
         ("plain.yml", PLAY),
-        ("plain.chiffon.yml", "tier: 1\nverify:\n  file: /tmp/a\n"),
+        (
+            "plain.chiffon.yml",
+            "tier: 1\nverify:\n  port:\n    port: 22\n",
+        ),
     ]);
     let shipped = case.folder.path().join("shipped");
     extract_shipped(&shipped).unwrap();
@@ -110,7 +113,7 @@ fn what_an_entry_names_beside_the_repository_is_known_and_not_listed() {
     let catalogue = staged.catalogue(&others);
     assert_eq!(ids(&catalogue), ["repo_plain"], "{}", reasons(&catalogue));
     assert!(catalogue.broken().is_empty(), "{}", reasons(&catalogue));
-    assert!(reasons(&staged.catalogue(&[])).contains("check_file"));
+    assert!(reasons(&staged.catalogue(&[])).contains("check_port"));
     staged.add().unwrap();
     case.write("plain.yml", format!("{PLAY}# more\n").as_bytes());
     let changes = case.stage().unwrap().difference(&others).changes;
