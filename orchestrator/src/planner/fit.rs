@@ -142,8 +142,9 @@ pub(super) fn rank<'p>(
 fn orders_run(read: &Read<'_>, clause: &Clause) -> bool {
     let mut own = (clause.from..clause.to).filter(|at| !clause.is_aside(*at));
     let first = own.find(|at| {
-        !(matches!(read.kind(*at), Some(Kind::Stop | Kind::Filler)) || read.is_mark(*at, "polite"))
-            && !matches!(read.senses[*at], Sense::When | Sense::Host(_))
+        let is_small = matches!(read.kind(*at), Some(Kind::Stop | Kind::Filler));
+        let is_place = matches!(read.senses[*at], Sense::When | Sense::Host(_));
+        !(is_small || is_place || read.is_mark(*at, "polite"))
     });
     let is_thing = |at: usize| {
         let token = &read.tokens[at];
