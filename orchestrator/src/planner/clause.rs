@@ -332,7 +332,13 @@ fn segment(read: &Read<'_>, index: &Index, from: usize, to: usize) -> Segment {
     .into_iter()
     .find(|(name, _)| has(name))
     .map(|(_, lead)| lead);
-    let lead = match is_first {
+    // "And, before, back up /etc", and not "update it before, then reboot it".
+    let is_apart = |at: usize| {
+        let begins = at > 0 && read.tokens[at - 1].ends_part();
+        let ends = |last: usize| read.heads[last] == at && read.tokens[last].ends_part();
+        read.is_mark(at, "before") && begins && (at..to).any(ends)
+    };
+    let lead = match is_first || !has("then") && (from..to).any(is_apart) {
         true => Some(Lead::Beforehand),
         false => lead,
     };

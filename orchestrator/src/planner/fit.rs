@@ -11,6 +11,7 @@ use super::{
     newcomers,
     place::is_the_machine,
     read::{Read, Sense},
+    sentence::Shape,
     slots::{self, Filled},
     stance::Stance,
     text,
@@ -111,6 +112,15 @@ pub(super) fn rank<'p>(
         fit(planner, entry, indexed, read, clause, &said, before)
     });
     let mut ranked: Vec<Fit<'p>> = fits.collect();
+    if orders_run(read, clause) {
+        let begins = |fit: &Fit<'_>| {
+            planner
+                .index
+                .of(fit.entry.id.as_str())
+                .is_some_and(|indexed| indexed.is_run)
+        };
+        ranked.retain(|fit| fit.entry.tier > Tier::Zero || begins(fit));
+    }
     // A change without an action is none.
     let is_question = clause.stance == Stance::Question;
     let is_meant = |fit: &Fit<'_>| match fit.entry.tier {
@@ -126,6 +136,27 @@ pub(super) fn rank<'p>(
     });
     newcomers::give_way(&mut ranked);
     ranked
+}
+
+/// "Run x.sh every 2 days" asks for no report of whether it runs.
+fn orders_run(read: &Read<'_>, clause: &Clause) -> bool {
+    let mut own = (clause.from..clause.to).filter(|at| !clause.is_aside(*at));
+    let first = own.find(|at| {
+        let is_small = matches!(read.kind(*at), Some(Kind::Stop | Kind::Filler));
+        let is_place = matches!(read.senses[*at], Sense::When | Sense::Host(_));
+        !(is_small || is_place || read.is_mark(*at, "polite"))
+    });
+    let is_thing = |at: usize| {
+        let token = &read.tokens[at];
+        matches!(token.shape, Shape::Quoted | Shape::Path)
+            || read.senses[at] == Sense::Unknown && token.folded.contains(['.', '/'])
+    };
+    let has_thing = (clause.from..clause.to).any(is_thing);
+    let is_script = has_thing || read.when.is_said;
+    first.is_some_and(|at| {
+        read.canonical[at] == "run" || is_script && read.canonical[at] == "start" && has_thing
+    }) && clause.stance == Stance::Request
+        && is_script
 }
 
 fn said(read: &Read<'_>, clause: &Clause, (it_is_host, has_hosts): (bool, bool)) -> Said {

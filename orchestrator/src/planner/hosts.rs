@@ -306,6 +306,8 @@ fn reach_out(
             taken = from - 1;
             // "Reboot everything in the homelab" is said of the machines.
             mention.is_place &= !has_preposition;
+            // "On all of web".
+            has_preposition = false;
         } else if is_machine(before)
             && from > least + 1
             && (is_all(word(from - 2)) || is_article(word(from - 2)))

@@ -60,6 +60,8 @@ pub(super) struct Indexed {
     pub(super) accepted: bool,
     /// What kind of thing each parameter names ("service", "package"), where its cues are nouns.
     pub(super) takes_machine: bool,
+    /// Whether an example begins with the word for running something.
+    pub(super) is_run: bool,
 }
 
 /// The catalogue prepared.
@@ -223,6 +225,13 @@ fn prepared(entry: &Entry, is_here: &impl Fn(&str) -> bool) -> (Indexed, HashMap
         *told += DESCRIPTION;
     }
     let takes_machine = patterns.iter().any(|pattern| pattern.is_of_host);
+    let begins_with_run = |pattern: &Pattern| {
+        let first = text::words(&pattern.text).next();
+        // "Does it still run?" asks.
+        first.is_some_and(|first| canonical(first.written) == "run")
+            && !pattern.text.trim_end().ends_with('?')
+    };
+    let is_run = patterns.iter().any(begins_with_run);
     let indexed = Indexed {
         id,
         accepted: entry.accepted,
@@ -231,6 +240,7 @@ fn prepared(entry: &Entry, is_here: &impl Fn(&str) -> bool) -> (Indexed, HashMap
         choices,
         cues,
         takes_machine,
+        is_run,
     };
     (indexed, counts)
 }

@@ -20,6 +20,7 @@ use super::{
     stray, text,
     words::{self, Kind, Language, Meaning},
 };
+use crate::catalogue::Trust;
 
 /// Marks that keep their sense wherever they stand.
 const FREE_MARKS: [&str; 5] = ["and", "there", "polite", "also", "inturn"];
@@ -57,6 +58,8 @@ pub(super) struct Entered<'p> {
     pub(super) indexed: Option<&'p Indexed>,
     pub(super) changes: bool,
     takes_time: bool,
+    /// What it does is known.
+    is_shipped: bool,
 }
 
 impl<'p> Entered<'p> {
@@ -86,6 +89,7 @@ impl<'p> Entered<'p> {
             example,
             plain: fit.map(|fit| fit.filled.plain.clone()).unwrap_or_default(),
             indexed,
+            is_shipped: fit.is_some_and(|fit| fit.entry.trust == Trust::Shipped),
             changes: !is_negated && fit.is_some_and(|fit| fit.entry.tier > Tier::Zero),
             takes_time: fit.is_some_and(|fit| fit.entry.parameters.iter().any(takes_schedule)),
         }
@@ -263,6 +267,15 @@ impl Ledger<'_, '_> {
                     .unwrap_or(clause.to);
                 !(head..to).any(|at| matches!(self.read.senses[at], Sense::Host(_)))
             }
+            // "Update nas without a reboot": what the entry does not do anyway.
+            "noreboot" => {
+                let knows = |indexed: &Indexed| {
+                    ["reboot", "restart"]
+                        .iter()
+                        .any(|word| indexed.vocabulary.contains(*word))
+                };
+                entry.is_shipped && entry.indexed.is_some_and(|indexed| !knows(indexed))
+            }
             // "Tell me if it comes back".
             "condition" => {
                 entry.is_report()
@@ -322,6 +335,11 @@ impl Ledger<'_, '_> {
         let (word, said) = (self.word(head), self.read.said(head));
         let is_slip = self.read.slipped[head]
             && (words::is_nearly_neutral(word) || word.len() == 2 && self.is_host(head + 1));
+        // "Stoppe nginx mal kurz": nobody starts it again.
+        let stops = |at: &usize| self.read.canonical[*at] == "stop";
+        if words::is_in("for a short while", &said) && entry.clause.verbs.iter().any(stops) {
+            return false;
+        }
         if words::is_neutral(&said) || is_slip {
             return true;
         }

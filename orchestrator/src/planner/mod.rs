@@ -14,6 +14,7 @@ mod fit;
 mod hosts;
 mod index;
 mod ledger;
+mod namesake;
 mod naming;
 mod newcomers;
 mod place;

@@ -10,6 +10,7 @@ use super::{
     read::Sense,
     sentence::Shape,
     slots::{Filler, stands_for_host},
+    stray::is_ordinary,
     value,
     words::{self, Kind},
 };
@@ -32,10 +33,33 @@ enum Placed {
 }
 
 impl Filler<'_, '_> {
+    /// The parameter that a thing right before the value announces in the examples, where that is none that takes it.
+    pub(super) fn named_by_other(
+        &self,
+        at: usize,
+        takers: &[(usize, &Parameter)],
+    ) -> Option<usize> {
+        let before = at.checked_sub(1).filter(|before| {
+            self.clause.from <= *before && !self.read.tokens[*before].ends_part()
+        })?;
+        let is_grammar = words::is_in("prepositions", self.read.tokens[before].folded.as_str())
+            || self.read.is_small(before);
+        let word = self.read.tokens[before].folded.as_str();
+        let is_led = |n: usize| {
+            let cues = &self.indexed.cues[n];
+            cues.contains(&format!("~{word}")) || cues.contains(&format!("^{word}"))
+        };
+        if is_grammar || takers.iter().any(|(n, _)| is_led(*n)) {
+            return None;
+        }
+        (0..self.entry.parameters.len()).find(|n| is_led(*n))
+    }
+
     /// Whether a token can be the name of a thing: a word that this entry does not know, or a quoted one.
     pub(super) fn is_name(&self, at: usize) -> bool {
         let token = &self.read.tokens[at];
-        if !self.is_free(at) {
+        // "Restart only nas".
+        if !self.is_free(at) || token.is_word() && words::is_in("restricting", &token.folded) {
             return false;
         }
         match self.read.senses[at] {
@@ -136,6 +160,14 @@ impl Filler<'_, '_> {
         }
     }
 
+    /// "The package browsers".
+    fn is_announced(&self, n: usize, at: usize) -> bool {
+        let is_cue = |at: usize| {
+            self.range().contains(&at) && self.indexed.cues[n].contains(&self.read.canonical[at])
+        };
+        at.checked_sub(1).is_some_and(is_cue) || is_cue(at + 1)
+    }
+
     /// Whether programs are called so.
     fn is_software(&self, at: usize) -> bool {
         let token = &self.read.tokens[at];
@@ -219,8 +251,16 @@ impl Filler<'_, '_> {
             let picked = self.pick(n, &groups);
             let picked = picked.map(|group| (group, self.placed(n, group)));
             if let Some((group, placed)) = picked.filter(|(_, placed)| *placed != Placed::Not) {
-                if placed == Placed::Perhaps && name == "name" {
-                    self.filled.plain.extend(group);
+                let is_ordinary =
+                    |at: &&usize| !self.is_announced(n, **at) && is_ordinary(self.read, **at);
+                match name == "name" {
+                    true if placed == Placed::Perhaps => self.filled.plain.extend(group),
+                    true => {
+                        let ordinary: Vec<usize> =
+                            group.iter().filter(is_ordinary).copied().collect();
+                        self.filled.plain.extend(ordinary);
+                    }
+                    false => {}
                 }
                 let values: Vec<Value> = group
                     .iter()

@@ -118,6 +118,10 @@ fn explicitly(
         Ok(entry) => entry,
         Err(problem) => return (!form.parameters.is_empty()).then(|| Err(asked(problem))),
     };
+    // "Reboot" alone is a sentence, also where somebody has begun an entry of that name.
+    if !entry.accepted && form.parameters.is_empty() && form.hosts.is_empty() {
+        return None;
+    }
     form.parameters.extend(given.parameters.clone());
     // "ping on this machine" is a sentence.
     let mut named = given.hosts.clone();

@@ -4,6 +4,7 @@
 use super::{
     hosts::{self, Mention},
     index::Index,
+    namesake,
     sentence::{self, Shape, Token},
     text,
     when::{self, When},
@@ -81,7 +82,8 @@ impl Read<'_> {
 pub(super) fn read<'t>(text: &'t str, index: &Index, inventory: &Inventory) -> Option<Read<'t>> {
     let tokens = sentence::tokens(text)?;
     let language = language(&tokens);
-    let mentions = hosts::mentions(&tokens, inventory, language);
+    let mut mentions = hosts::mentions(&tokens, inventory, language);
+    namesake::give_way(&tokens, &mut mentions);
     let mut senses = vec![Sense::Unknown; tokens.len()];
     for (n, mention) in mentions.iter().enumerate() {
         senses[mention.from..mention.to].fill(Sense::Host(n));

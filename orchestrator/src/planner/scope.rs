@@ -222,7 +222,10 @@ pub(super) fn is_any_of_several(read: &Read<'_>, at: usize) -> bool {
     let mention = &read.mentions[n];
     // "Un serveur web".
     let mut before = (0..mention.name.0).rev();
-    let before = before.find(|at| !hosts::is_machine(&read.tokens[*at].folded));
+    let before = before.find(|at| {
+        let word = &read.tokens[*at].folded;
+        !hosts::is_machine(word) && !words::is_in("of several", word)
+    });
     let is_any = |at: usize| {
         let token = &read.tokens[at];
         words::is_in("indefinite articles", &token.folded)

@@ -276,14 +276,21 @@ fn join_keys<'t>(sentence: &'t str, tokens: &mut Vec<Token<'t>>) {
     let mut at = 0;
     while at + 1 < tokens.len() {
         let (kind, key) = (&tokens[at], &tokens[at + 1]);
+        // A sign in between says something, which no key does.
+        let is_next = |before: &Token<'_>, next: &Token<'_>| {
+            let between = sentence.get(before.end..next.start);
+            between.is_some_and(|between| between.chars().all(char::is_whitespace))
+        };
         if kind.is_word()
             && key.is_word()
             && is_kind(kind.written)
             && key.written.starts_with("AAAA")
+            && is_next(kind, key)
         {
             let comment = tokens
                 .get(at + 2)
-                .filter(|next| next.is_word() && next.written.contains('@'));
+                .filter(|next| next.is_word() && next.written.contains('@'))
+                .filter(|next| is_next(key, next));
             let to = if comment.is_some() { at + 3 } else { at + 2 };
             let (start, end) = (tokens[at].start, tokens[to - 1].end);
             let whole = Token {

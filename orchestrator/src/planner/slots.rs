@@ -156,6 +156,13 @@ impl Filler<'_, '_> {
             let says = |n: usize| cue.is_some_and(|cue| self.indexed.cues[n].contains(cue));
             let announced = takers.iter().find(|(n, _)| says(*n) || leads(*n));
             let chosen = announced.or_else(|| takers.iter().find(|(_, p)| p.required));
+            // "The backup /mnt/b": what the word right before it is called in no example.
+            if let Some(other) = self.named_by_other(at, &takers) {
+                self.filled
+                    .unfit
+                    .get_or_insert((self.entry.parameters[other].name.to_string(), at));
+                continue;
+            }
             if let Some((n, parameter)) = chosen.copied()
                 && let Some(value) = value::of(parameter, token.written)
             {
@@ -327,9 +334,9 @@ impl Filler<'_, '_> {
             let token = &self.read.tokens[at];
             let lead = format!("~{}", self.read.tokens[at - 1].folded);
             let is_odd = token.folded.contains(|c: char| c.is_ascii_digit());
-            // "Upgrade 42 web1": a number behind an action leads nowhere.
+            // "Upgrade 42 web1", "system upgrade 42": a number is led to by grammar alone.
             let fits = self.indexed.cues[n].contains(&lead)
-                && (self.read.kind(at - 1) != Some(Kind::Verb)
+                && (words::is_in("prepositions", self.word(at - 1))
                     || token.folded.contains(|c: char| !c.is_ascii_digit()))
                 && is_odd
                 && self.read.senses[at] == Sense::Unknown
@@ -462,10 +469,11 @@ impl Filler<'_, '_> {
                     self.read.senses[at],
                     Sense::Host(_) | Sense::When | Sense::Data
                 )
-                || self.read.kind(at) == Some(Kind::Stop) && {
-                    let next = self.read.senses.get(at + 1);
-                    matches!(next, Some(Sense::Data | Sense::Host(_))) || next.is_none()
-                }
+                || (self.read.kind(at) == Some(Kind::Stop) || self.read.senses[at] == Sense::Part)
+                    && {
+                        let next = self.read.senses.get(at + 1);
+                        matches!(next, Some(Sense::Data | Sense::Host(_))) || next.is_none()
+                    }
         };
         let mut from = verb + 1;
         while from < self.clause.to && matches!(self.read.senses[from], Sense::Part) {
@@ -474,10 +482,11 @@ impl Filler<'_, '_> {
         let to = (from..self.clause.to)
             .find(|at| is_end(*at))
             .unwrap_or(self.clause.to);
-        let says = (from..to).any(|at| self.is_name(at));
+        let says = (from..to).any(|at| self.is_name(at) || self.read.is_mark(at, "chat"));
         // What is only spoken of in general, or described, has still to be said: "write the date to /tmp/x".
         let is_general = (from..to).any(|at| self.read.is_mark(at, "thing"))
-            || from < to && words::is_in("describing", self.word(from));
+            || (from..to.min(from + 2)).any(|at| words::is_in("describing", self.word(at)))
+            || (from..to).any(|at| words::is_in("described", self.word(at)));
         (says && !is_general && to < self.clause.to).then_some((from, to))
     }
 }

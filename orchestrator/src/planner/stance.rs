@@ -115,7 +115,13 @@ fn is_negated(read: &Read<'_>, clause: &Clause) -> bool {
                 && !read.is_mark(*at, "all")
                 && !read.is_mark(*at, "any")
         });
-        let is_wish = next.is_some_and(|at| read.canonical[at] == "want");
+        // "I don't want you to restart it" is no wish.
+        let of_action = |at: usize| {
+            let verb = (at + 1..clause.to).find(|at| read.kind(*at) == Some(Kind::Verb));
+            let leads = |at: usize| words::is_in("leads to an action", &read.tokens[at].folded);
+            verb.is_some_and(|verb| (at + 1..verb).any(leads))
+        };
+        let is_wish = next.is_some_and(|at| read.canonical[at] == "want" && !of_action(at));
         let is_thing = next.is_some_and(|at| {
             matches!(read.canonical[at].as_str(), "volumes" | "existing_portals")
         });

@@ -57,10 +57,20 @@ pub(super) fn tells_what_happens(read: &Read<'_>, from: usize, to: usize, verbs:
     // "Nginx auf nas startet neu": what it is about comes first, with its place.
     let is_place =
         |at: usize| matches!(read.senses[at], Sense::Host(n) if read.mentions[n].is_place);
+    let is_name = |at: usize| {
+        read.tokens[at].is_word() && read.senses[at] == Sense::Unknown
+            || matches!(read.senses[at], Sense::Known(meaning) if meaning.is_name)
+    };
+    let is_of_subject = |at: usize| {
+        is_name(at)
+            || is_place(at)
+            || words::is_in("articles", &read.tokens[at].folded)
+            || matches!(read.senses[at], Sense::Known(meaning) if meaning.kind == Kind::Noun)
+    };
     let begins = (from + 1 < verb)
-        && (read.senses[from] == Sense::Unknown
-            || matches!(read.senses[from], Sense::Known(meaning) if meaning.is_name))
-        && (from + 1..verb).all(is_place);
+        && (from..verb).any(is_name)
+        && (from..verb).all(is_of_subject)
+        && !(from..verb).any(|at| read.tokens[at].ends_part());
     let is_third = third && !word.ends_with('t') || word.ends_with("et");
     if is_over && has_auxiliary || third && has_subject || is_third && begins {
         return true;
@@ -68,7 +78,7 @@ pub(super) fn tells_what_happens(read: &Read<'_>, from: usize, to: usize, verbs:
     let is_form = word.starts_with("redemarr") || word.starts_with("relanc");
     let is_french = (read.language == Some(Language::French) || read.language.is_none() && is_form)
         && word.ends_with('e');
-    !asks && (is_over || goes_on || is_french && has_subject)
+    !asks && (is_over || goes_on || is_french && (has_subject || begins))
 }
 
 /// Whether a segment says how something is.

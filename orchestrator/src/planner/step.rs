@@ -97,6 +97,7 @@ impl Known<'_> {
                 .collect(),
         };
         let mut steps = Vec::new();
+        let is_several = sets.len() > 1;
         for set in sets {
             let parameters = checked(entry, &set, &nearest)?;
             context.parameters.extend(parameters.clone());
@@ -106,6 +107,10 @@ impl Known<'_> {
                 parameters,
                 after: Vec::new(),
             });
+        }
+        // "Restart nginx and apache2 and stop it": which of them?
+        if let Some((name, _)) = best.filled.several.as_ref().filter(|_| is_several) {
+            context.parameters.remove(name);
         }
         context.hosts = hosts;
         Ok(steps)

@@ -7,7 +7,7 @@ use super::{
     ledger::{Entered, Left, is_lead},
     read::{Read, Sense},
     remark::Remark,
-    words::{self, Kind},
+    words::{self, Kind, Language},
 };
 
 /// Signs that say nothing.
@@ -147,7 +147,24 @@ fn name(read: &Read<'_>, entry: &Entered<'_>, is_answered: bool) -> Option<Left>
     };
     let names_place = is_answered || !read.mentions.is_empty();
     let has_object = (entry.clause.from..entry.clause.to).any(is_object);
-    (!names_place || has_object).then_some(Left::Name(*plain))
+    let ordinary = entry.plain.iter().find(|at| is_ordinary(read, **at));
+    let left = ordinary.or(Some(plain).filter(|_| !names_place || has_object));
+    left.map(|at| Left::Name(*at))
+}
+
+/// "Remove duplicates", "entferne Duplikate": several of a thing, and not what a program is called.
+pub(super) fn is_ordinary(read: &Read<'_>, at: usize) -> bool {
+    let token = &read.tokens[at];
+    let (word, written) = (token.folded.as_str(), token.written);
+    let is_german = read.language == Some(Language::German)
+        && written.starts_with(char::is_uppercase)
+        && !written.chars().skip(1).any(char::is_uppercase);
+    let is_several = word.len() > 4 && word.ends_with('s') && !word.ends_with("ss")
+        || is_german
+            && ["e", "en", "er", "eln"]
+                .iter()
+                .any(|end| word.ends_with(end));
+    token.is_word() && !words::is_software(word) && is_several
 }
 
 /// Whether a sign says something: "> reboot nas", "all - nas".

@@ -5,6 +5,8 @@ mod answers;
 mod crowds;
 mod edges;
 mod evaluation;
+mod namesakes;
+mod orders;
 mod others;
 mod places;
 mod resumed;

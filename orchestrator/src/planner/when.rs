@@ -130,9 +130,15 @@ fn part(words: &[&str], before: &[Part]) -> Option<(usize, Part)> {
         let (n, count) = match number(word(every)) {
             Some(n) => (n, every + 1),
             None if word(every) == "single" => (1, every + 1),
+            None if word(every) == "half" && word(every + 1) == "hour" => {
+                return Some((every + 2, Part::Minutes(30)));
+            }
             None => (1, every),
         };
-        return unit(word(count), n).map(|part| (count + 1, part));
+        // "Every 2 weeks", which cron cannot say.
+        let several = || (n > 1 && is_long(word(count))).then_some(Part::Unclear);
+        let part = unit(word(count), n).or_else(several);
+        return part.map(|part| (count + 1, part));
     }
     if let Some(found) = of_month(words) {
         return Some(found);
@@ -148,6 +154,12 @@ fn part(words: &[&str], before: &[Part]) -> Option<(usize, Part)> {
     };
     if let Some(part) = single {
         return Some((1, part));
+    }
+    // "Every Monday and Thursday".
+    if let (Some(Part::Weekday(_)), "and" | "und" | "et") = (before.last(), word(0))
+        && let Some(day) = weekday(word(1))
+    {
+        return Some((2, Part::Weekday(day)));
     }
     match (word(0), word(1), word(2)) {
         ("on", day, _) if day.ends_with('s') && day != "weekdays" => {
@@ -245,6 +257,15 @@ fn unit(word: &str, n: u32) -> Option<Part> {
     })
 }
 
+/// Whether it is a day or a longer time.
+fn is_long(word: &str) -> bool {
+    [
+        "days", "nights", "weeks", "months", "years", "tage", "nachte", "wochen", "monate",
+        "jahre", "jours", "nuits", "semaines", "mois", "ans",
+    ]
+    .contains(&word)
+}
+
 /// "on the first of each month", "am ersten jedes Monats", "le premier de chaque mois".
 fn of_month(words: &[&str]) -> Option<(usize, Part)> {
     let filler = [
@@ -288,23 +309,32 @@ fn time(words: &[&str], before: &[Part]) -> Option<(usize, Part)> {
         _ => {}
     }
     let (mut len, mut hour, minute, is_clear) = clock(rest)?;
-    match word(len) {
-        "am" | "a.m" | "a.m." => {
-            // Noon is 12 pm.
-            hour = if hour == 12 { 0 } else { hour };
-            len += 1;
-        }
-        "pm" | "p.m" | "p.m." => {
-            hour = hour % 12 + 12;
-            len += 1;
-        }
-        _ => {}
+    let is_half_day = |word: &str| is_morning(word) || is_afternoon(word);
+    // "42 pm" is no time.
+    if is_half_day(word(len)) && !(1..=12).contains(&hour) {
+        return None;
+    }
+    if is_morning(word(len)) {
+        // Noon is 12 pm.
+        hour %= 12;
+        len += 1;
+    } else if is_afternoon(word(len)) {
+        hour = hour % 12 + 12;
+        len += 1;
     }
     let is_clear = is_clear || len > 1 && !rest[..len].iter().all(|word| number(word).is_some());
     // "A 4 TB disk" names no hour.
     let is_led = lead > 0 && words.first() != Some(&"a");
     (hour < 24 && minute < 60 && (is_led || is_clear))
         .then_some((lead + len, Part::Time(hour, minute)))
+}
+
+fn is_morning(word: &str) -> bool {
+    ["am", "a.m", "a.m."].contains(&word)
+}
+
+fn is_afternoon(word: &str) -> bool {
+    ["pm", "p.m", "p.m."].contains(&word)
 }
 
 /// Words, hour, minute, and whether nothing else could be meant.
@@ -321,7 +351,8 @@ fn clock(words: &[&str]) -> Option<(usize, u32, u32, bool)> {
         _ => {}
     }
     for (end, add) in [("am", 0), ("pm", 12)] {
-        if let Some((hour, minute)) = first.strip_suffix(end).and_then(digits) {
+        let said = first.strip_suffix(end).and_then(digits);
+        if let Some((hour, minute)) = said.filter(|(hour, _)| (1..=12).contains(hour)) {
             return Some((1, hour % 12 + add, minute, true));
         }
     }
@@ -381,6 +412,9 @@ mod tests {
             ("daily", "0 0 * * *"),
             ("daily at 12 am", "0 0 * * *"),
             ("daily at 12 pm", "0 12 * * *"),
+            ("daily at 6 42 pm", "0 6 * * *"),
+            ("every Monday and Thursday at 7:30", "30 7 * * 1,4"),
+            ("every half hour", "*/30 * * * *"),
             ("every 15 minutes on weekdays", "*/15 * * * 1-5"),
             ("every hour on Mondays", "0 * * * 1"),
             ("twice a day, at 6 and at 18 o'clock", "0 6,18 * * *"),
@@ -403,6 +437,11 @@ mod tests {
             "every 7 minutes",
             "at eleven",
             "daily at 6:10 and at 7:20",
+            "every 2 days",
+            "alle zwei Wochen",
+            "tous les deux jours",
+            "toutes les deux semaines à 5 h",
+            "every other day at 3",
         ] {
             assert_eq!(read(text), (true, None), "{text}");
         }

@@ -398,18 +398,13 @@ fn takes_away(found: &Value, steps: &Value) -> bool {
     found != steps && found_steps.iter().all(is_part)
 }
 
-#[test]
-fn words_that_alter_a_request_start_no_change() {
-    let seed: u64 = std::env::var("CHIFFON_SEED").map_or(7, |seed| seed.parse().unwrap());
-    let rounds: usize =
-        std::env::var("CHIFFON_ROUNDS").map_or(2_000, |rounds| rounds.parse().unwrap());
-    eprintln!("CHIFFON_SEED={seed}");
-    let (planner, inventory) = (planner(), fleet_of_the_evaluation());
-    let right: Vec<(String, Value)> = lines("tuned.jsonl")
+/// The changes of `tuned.jsonl` that are planned as they should be, and say nothing beside.
+fn right_ones(planner: &Planner, inventory: &Inventory) -> Vec<(String, Value)> {
+    lines("tuned.jsonl")
         .iter()
         .filter_map(|line| {
             let sentence = line["sentence"].as_str()?;
-            let steps = changes(&planner, sentence, &inventory)?;
+            let steps = changes(planner, sentence, inventory)?;
             // What alters a report that follows a change alters only that.
             let reports = |step: &Value| {
                 let entry = step["entry"]
@@ -431,8 +426,22 @@ fn words_that_alter_a_request_start_no_change() {
             (is_change && is_plain && steps == line["expect"]["steps"])
                 .then(|| (sentence.to_owned(), steps))
         })
-        .collect();
-    assert!(right.len() > 80, "{}", right.len());
+        .collect()
+}
+
+/// What came of altered requests.
+struct Altered {
+    wrong: Vec<String>,
+    /// Of those to which only words were added that change nothing, how many are still planned.
+    kept: usize,
+    neutral: usize,
+}
+
+fn altered(
+    (planner, inventory): (&Planner, &Inventory),
+    right: &[(String, Value)],
+    (seed, rounds): (u64, usize),
+) -> Altered {
     let mut dice = Dice(seed);
     let (mut wrong, mut kept, mut neutral) = (Vec::new(), 0, 0);
     for _ in 0..rounds {
@@ -462,7 +471,7 @@ fn words_that_alter_a_request_start_no_change() {
                     false => continue,
                 };
                 neutral += 1;
-                match changes(&planner, &said, &inventory) {
+                match changes(planner, &said, inventory) {
                     Some(found) if found == *steps => kept += 1,
                     Some(found) => wrong.push(format!("{said:?}: {found}")),
                     None => {}
@@ -470,25 +479,62 @@ fn words_that_alter_a_request_start_no_change() {
                 continue;
             }
         };
-        let is_polite = altered.contains("you perhaps") || altered.contains("you maybe");
-        if let Some(found) = changes(&planner, &altered, &inventory)
+        let is_polite = ["you perhaps", "you maybe", "can would you"]
+            .iter()
+            .any(|words| altered.contains(words));
+        // Those are the others, which is what is planned.
+        let is_of_others = altered.contains("every host not in ");
+        if let Some(found) = changes(planner, &altered, inventory)
             && !is_polite
+            && !is_of_others
             && !takes_away(&found, steps)
         {
             wrong.push(format!("{altered:?}: {found}"));
         }
     }
-    eprintln!(
-        "neutral words: {kept} of {neutral} plans kept; {} wrong",
-        wrong.len()
-    );
     wrong.sort();
     wrong.dedup();
+    Altered {
+        wrong,
+        kept,
+        neutral,
+    }
+}
+
+/// `CHIFFON_SEED` is one seed, or the first and the last of several: `1-60`.
+fn seeds() -> std::ops::RangeInclusive<u64> {
+    let said = std::env::var("CHIFFON_SEED").unwrap_or_else(|_| "7".to_owned());
+    let (first, last) = said.split_once('-').unwrap_or((&said, &said));
+    first.parse().unwrap()..=last.parse().unwrap()
+}
+
+#[test]
+fn words_that_alter_a_request_start_no_change() {
+    let rounds: usize =
+        std::env::var("CHIFFON_ROUNDS").map_or(2_000, |rounds| rounds.parse().unwrap());
+    let (planner, inventory) = (planner(), fleet_of_the_evaluation());
+    let right = right_ones(&planner, &inventory);
+    assert!(right.len() > 80, "{}", right.len());
+    let mut wrong = Vec::new();
+    for seed in seeds() {
+        let found = altered((&planner, &inventory), &right, (seed, rounds));
+        let (kept, neutral) = (found.kept, found.neutral);
+        eprintln!(
+            "CHIFFON_SEED={seed}: neutral words: {kept} of {neutral} plans kept; {} wrong",
+            found.wrong.len()
+        );
+        wrong.extend(
+            found
+                .wrong
+                .iter()
+                .map(|wrong| format!("CHIFFON_SEED={seed}: {wrong}")),
+        );
+        assert!(kept * 10 >= neutral * 8, "{kept} of {neutral} plans kept");
+    }
     assert!(
         wrong.is_empty(),
-        "CHIFFON_SEED={seed}: {} wrong changes:\n{}",
+        "{} wrong changes:\n{}",
         wrong.len(),
         wrong.join("\n")
     );
-    assert!(kept * 10 >= neutral * 8, "{kept} of {neutral} plans kept");
 }

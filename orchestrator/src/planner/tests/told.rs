@@ -11,7 +11,7 @@ pub(super) fn six() -> Inventory {
 
 /// Nothing of these changes anything.
 #[track_caller]
-fn assert_none_changes(inventory: &Inventory, sentences: &str) {
+pub(super) fn assert_none_changes(inventory: &Inventory, sentences: &str) {
     let planner = planner();
     let changing: Vec<String> = sentences
         .lines()
@@ -194,6 +194,7 @@ fn one_of_several_or_what_runs_on_one_is_asked_about() {
         &six(),
         "reboot a web server
          reboot an attic host
+         redémarre une machine de web
          upgrade a web server
          reboote eine web kiste
          redémarre un serveur web
