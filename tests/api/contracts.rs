@@ -405,7 +405,7 @@ fn the_schemas_mean_the_same_to_validators_of_other_dialects() {
             let text = changed.text();
             assert_eq!(
                 takes(&contract, &text),
-                program(&contract, &text).is_ok(),
+                validator(&contract, &text).is_ok(),
                 "{name}: {text}"
             );
         }

@@ -130,7 +130,7 @@ fn who_wants_nothing_any_more_takes_the_request_back() {
 #[test]
 fn what_nobody_accepted_and_is_only_half_said_gives_way() {
     let shipped = planner();
-    let own: [(&str, &str, &[&str]); 3] = [
+    let own: [(&str, &str, &[&str]); 4] = [
         ("a", "A", &["A named {name}"]),
         ("reboot", "Reboot", &["Reboot named {name}"]),
         (
@@ -138,6 +138,7 @@ fn what_nobody_accepted_and_is_only_half_said_gives_way() {
             "Restart wifi",
             &["Restart wifi named {name}"],
         ),
+        ("dim_lamp", "Dim a lamp", &["Dim lamp named {name}"]),
     ];
     let added = Planner::new(Arc::new(catalogue_beside(&own, 1, false)));
     for sentence in [
@@ -152,8 +153,8 @@ fn what_nobody_accepted_and_is_only_half_said_gives_way() {
     }
     // Its own sentence is its own.
     assert_eq!(
-        outcome(&added, "restart wifi named \"attic\"", &alone()),
-        r#"restart_wifi {"name":"attic"} @localhost"#
+        outcome(&added, "dim lamp named \"attic\"", &alone()),
+        r#"dim_lamp {"name":"attic"} @localhost"#
     );
     let (Proposal::Ask(question) | Proposal::Nothing(question)) =
         added.plan("paint the fence", &alone())
