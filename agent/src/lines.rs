@@ -13,6 +13,9 @@ const MAX_LINES: usize = 200;
 const MAX_BATCH: usize = 512 * 1024;
 /// Most lines passed on in a second.
 const PER_SECOND: u32 = 2_000;
+/// Most bytes of lines passed on of one run: they are kept for weeks, and one playbook that prints must not fill the disk of
+/// whoever keeps them. The end of the output is in the result all the same.
+const MAX_RUN: usize = 16 * 1024 * 1024;
 
 /// What is ready to be told.
 #[derive(Debug, Default, PartialEq)]
@@ -36,6 +39,8 @@ pub(crate) struct Lines {
     left_out: u64,
     second: u64,
     passed: u32,
+    /// Of all lines so far, up to the bound of a run.
+    of_run: usize,
 }
 
 impl Lines {
@@ -44,6 +49,9 @@ impl Lines {
         if self.second != boot.as_secs() {
             (self.second, self.passed) = (boot.as_secs(), 0);
         }
+        if self.of_run > MAX_RUN {
+            return None;
+        }
         if self.passed >= PER_SECOND {
             self.left_out += 1;
             return None;
@@ -51,6 +59,14 @@ impl Lines {
         self.tell_left_out();
         self.passed += 1;
         head(&mut line, MAX_LINE);
+        self.of_run += line.len();
+        if self.of_run > MAX_RUN {
+            let mebibytes = MAX_RUN / (1024 * 1024);
+            line = format!(
+                "... this run has printed more than {mebibytes} MiB: the lines from here on are left out, and the result holds \
+                 the end"
+            );
+        }
         self.bytes += serde_json::to_string(&line).map_or(MAX_LINE, |json| json.len());
         self.batch.lines.push(line);
         let is_full = self.batch.lines.len() >= MAX_LINES || self.bytes >= MAX_BATCH;
@@ -59,7 +75,10 @@ impl Lines {
 
     fn tell_left_out(&mut self) {
         if self.left_out > 0 {
-            let told = format!("... {} lines left out", self.left_out);
+            let told = match self.left_out {
+                1 => "... 1 line left out".to_owned(),
+                many => format!("... {many} lines left out"),
+            };
             self.batch.lines.push(told);
             self.left_out = 0;
         }
@@ -101,6 +120,21 @@ mod tests {
             .unwrap();
         assert!(serde_json::to_vec(&full.lines).unwrap().len() < 600 * 1024);
         assert!(full.lines[0].len() <= MAX_LINE && full.lines[0].ends_with("[cut]"));
+    }
+
+    #[test]
+    fn beyond_the_bound_of_a_run_nothing_is_passed_on_and_that_is_told_once() {
+        let mut lines = Lines::default();
+        let mut told = Vec::new();
+        for n in 0..5_000_u64 {
+            let batch = lines.push("x".repeat(MAX_LINE), T + Duration::from_secs(n / 1_000));
+            told.extend(batch.into_iter().flat_map(|batch| batch.lines));
+        }
+        told.extend(lines.take().unwrap().lines);
+        let (last, rest) = told.split_last().unwrap();
+        assert!(last.contains("more than 16 MiB"), "{last}");
+        assert_eq!(rest.len(), MAX_RUN / MAX_LINE);
+        assert_eq!(lines.take(), None);
     }
 
     #[test]

@@ -253,6 +253,19 @@ fn what_cannot_be_is_refused_with_its_reason_and_stores_nothing() {
         .run(&["schedule", "run", &id, "--no-input", "--timeout", "170"])
         .expect_code(0);
     assert!(!ran.stderr.contains("waits for approval"), "{}", ran.stderr);
+    // What no standing approval is for is said before a command is shown.
+    let grave = [
+        "--entry",
+        "reboot_host",
+        "--on",
+        "localhost",
+        "--cron",
+        "@daily",
+    ];
+    let grave = add(&fresh, &grave);
+    let refused = fresh.run(&["schedule", "approve", &grave]).expect_code(5);
+    assert!(refused.stderr.contains("of tier 2"), "{}", refused.stderr);
+    assert!(!refused.stderr.contains("--digest"), "{}", refused.stderr);
 }
 
 /// A schedule for a time that comes in so many seconds, unless they were too few.

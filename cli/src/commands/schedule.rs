@@ -1,7 +1,7 @@
 //! `chiffon schedule`: what is asked at set times.
 
 use chiffon_common::{
-    Digest, EntryId, ErrorCode, Problem,
+    Digest, EntryId, ErrorCode, Problem, Tier,
     api::{MissedRuns, NextTimes, NextTry, ScheduleEdit, SchedulePlan, ScheduleView, StandingEdit},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -341,6 +341,14 @@ async fn agreed(
     read: &SchedulePlan,
 ) -> Result<Digest, Failure> {
     let terminal = context.terminal;
+    // Before anything is shown that would be refused (5129).
+    if read.plan.tier == Tier::Two {
+        return Err(Failure::plain(
+            Exit::Conflict,
+            "The plan is of tier 2, which a person approves each time.",
+            "Nothing was approved; each of its requests waits for a person. More: chiffon explain 5129",
+        ));
+    }
     terminal.say(&render::standing_plan(terminal.err, read));
     if !terminal.may_ask {
         let what = "An approval without a prompt needs --digest, the plan that was read.";
