@@ -90,6 +90,8 @@ def stub(name, **known):
     module.__dict__.update(known)
     sys.modules[name] = module
 stub("ansible", constants=types.SimpleNamespace(_ACTION_META=(), _ACTION_DEBUG=("debug",)))
+stub("ansible.parsing")
+stub("ansible.parsing.dataloader", DataLoader=object)
 stub("ansible.plugins")
 stub("ansible.plugins.callback", CallbackBase=object)
 spec = importlib.util.spec_from_file_location("chiffon", sys.argv[1])

@@ -138,7 +138,7 @@ fn what_nobody_accepted_and_is_only_half_said_gives_way() {
             "Restart wifi",
             &["Restart wifi named {name}"],
         ),
-        ("dim_lamp", "Dim a lamp", &["Dim lamp named {name}"]),
+        ("oil_hinges", "Oil hinges", &["Oil hinges named {name}"]),
     ];
     let added = Planner::new(Arc::new(catalogue_beside(&own, 1, false)));
     for sentence in [
@@ -153,8 +153,8 @@ fn what_nobody_accepted_and_is_only_half_said_gives_way() {
     }
     // Its own sentence is its own.
     assert_eq!(
-        outcome(&added, "dim lamp named \"attic\"", &alone()),
-        r#"dim_lamp {"name":"attic"} @localhost"#
+        outcome(&added, "oil hinges named \"attic\"", &alone()),
+        r#"oil_hinges {"name":"attic"} @localhost"#
     );
     let (Proposal::Ask(question) | Proposal::Nothing(question)) =
         added.plan("paint the fence", &alone())
