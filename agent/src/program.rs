@@ -15,15 +15,12 @@ use std::{
 use chiffon_bus::AmqpOptions;
 use chiffon_common::{AgentId, ErrorCode, Problem, TrustedKeys};
 use chiffon_program::{
-    Env, Health, Healthy, locate,
+    Env, ended_by, healthcheck, locate,
     settings::{self, Broker, LogFormat, LogLevel, Sources, invalid, path},
 };
 
 use self::args::{Asked, Command};
 use crate::{AgentConfig, Worker};
-
-/// The command line, the configuration or a key is not as it must be.
-const NOT_PERMITTED: u8 = 2;
 
 /// What tells one program from another.
 #[derive(Debug, Clone, Copy)]
@@ -54,22 +51,7 @@ pub fn main(
         Err(ended) => return ended,
     };
     let env = Env::of_process();
-    match done(program, &asked, &env, make) {
-        Ok(code) => code,
-        Err(problem) => {
-            eprintln!(
-                "error: {} ({})\n{}",
-                problem.detail, problem.code, problem.todo
-            );
-            match problem.code {
-                ErrorCode::UnknownKey
-                | ErrorCode::InvalidValue
-                | ErrorCode::SettingsContradict
-                | ErrorCode::KeyFault => ExitCode::from(NOT_PERMITTED),
-                _ => ExitCode::FAILURE,
-            }
-        }
-    }
+    done(program, &asked, &env, make).unwrap_or_else(|problem| ended_by(&problem))
 }
 
 fn done(
@@ -81,7 +63,7 @@ fn done(
     let home = locate(env)?;
     let health = home.join(format!("{}.health", program.name));
     if asked.command == Command::Healthcheck {
-        return Ok(checked(&health));
+        return Ok(healthcheck(&health));
     }
     let file = match &asked.config {
         Some(file) => file.clone(),
@@ -114,19 +96,6 @@ fn done(
     })));
     runtime.shutdown_background();
     ended.map(|()| ExitCode::SUCCESS)
-}
-
-fn checked(file: &Path) -> ExitCode {
-    match Health::look(file) {
-        Healthy::Yes(told) => {
-            println!("ok (pid {}, version {})", told.pid, told.version);
-            ExitCode::SUCCESS
-        }
-        Healthy::No(why) => {
-            println!("{why}");
-            ExitCode::FAILURE
-        }
-    }
 }
 
 /// Who this agent is, whom it obeys, and where the bus is.

@@ -8,7 +8,7 @@ use std::{process::ExitCode, time::Duration};
 
 use chiffon::served::{Ground, health_file};
 use chiffon_common::{ErrorCode, Problem};
-use chiffon_program::{Env, Health, Healthy};
+use chiffon_program::{Env, ended_by, healthcheck};
 use clap::Parser as _;
 
 use args::{Cli, Command};
@@ -16,25 +16,10 @@ use args::{Cli, Command};
 /// How it is called, in files and lists.
 const NAME: &str = "chiffon-orchestrator";
 
-/// The configuration or a key is not as it must be, as for a command line that is not permitted.
-const NOT_PERMITTED: u8 = 2;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let ended = done(&cli, &Env::of_process());
-    ended.unwrap_or_else(|problem| {
-        eprintln!(
-            "error: {} ({})\n{}",
-            problem.detail, problem.code, problem.todo
-        );
-        match problem.code {
-            ErrorCode::UnknownKey
-            | ErrorCode::InvalidValue
-            | ErrorCode::SettingsContradict
-            | ErrorCode::KeyFault => ExitCode::from(NOT_PERMITTED),
-            _ => ExitCode::FAILURE,
-        }
-    })
+    ended.unwrap_or_else(|problem| ended_by(&problem))
 }
 
 fn done(cli: &Cli, env: &Env) -> Result<ExitCode, Problem> {
@@ -68,17 +53,4 @@ fn done(cli: &Cli, env: &Env) -> Result<ExitCode, Problem> {
     let ended = runtime.block_on(Box::pin(life::live(ground, env)));
     runtime.shutdown_background();
     ended.map(|()| ExitCode::SUCCESS)
-}
-
-fn healthcheck(file: &std::path::Path) -> ExitCode {
-    match Health::look(file) {
-        Healthy::Yes(told) => {
-            println!("ok (pid {}, version {})", told.pid, told.version);
-            ExitCode::SUCCESS
-        }
-        Healthy::No(why) => {
-            println!("{why}");
-            ExitCode::FAILURE
-        }
-    }
 }

@@ -3,6 +3,7 @@
 //! to it, whom it speaks to as well: RabbitMQ is named here only where a program asks for it (feature `amqp`).
 
 mod env;
+mod exit;
 mod health;
 mod home;
 mod log;
@@ -11,6 +12,7 @@ pub mod settings;
 mod stop;
 
 pub use env::Env;
+pub use exit::{NOT_PERMITTED, ended_by, healthcheck};
 pub use health::{Health, Healthy, Told};
 pub use home::{locate, private_folder, read_private};
 pub use log::begin as begin_log;

@@ -2,10 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use chiffon_program::settings::Flag;
+use chiffon_program::{NOT_PERMITTED, settings::Flag};
 use clap::{Arg, ArgAction, ArgMatches, Command as Clap, ValueHint, value_parser};
 
-use super::{NOT_PERMITTED, Program};
+use super::Program;
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
